@@ -1,0 +1,85 @@
+"""One thing under several names: what a network may predict, and how the amount of noise may be stated.
+
+A noised sample is x = alpha x0 + sigma eps.  Each prediction is a row (r0, r1), meaning r0 x0 + r1 eps:
+
+    noise  eps                    (0, 1)
+    x0                            (1, 0)
+    v      alpha eps - sigma x0   (-sigma, alpha)      Salimans and Ho 2022
+    score  -eps / sigma           (0, -1/sigma)        Tweedie's formula: grad log p(x) has this mean
+
+x and one prediction p are two equations for x0 and eps.  With D = alpha r1 - sigma r0,
+
+    x0 = (r1 x - sigma p) / D,   eps = (alpha p - r0 x) / D,
+
+and any other prediction q = s0 x0 + s1 eps is then  q = (s0 r1 - s1 r0)/D x + (s1 alpha - s0 sigma)/D p.
+"""
+
+import numpy as np
+
+PREDICTIONS = ("noise", "x0", "v", "score")
+
+
+def row(prediction, alpha, sigma):
+    """(r0, r1) with  prediction = r0 x0 + r1 eps."""
+    match prediction:
+        case "noise":
+            return 0.0, 1.0
+        case "x0":
+            return 1.0, 0.0
+        case "v":
+            return -sigma, alpha
+        case "score":
+            return 0.0, -1 / sigma
+    raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+
+
+def conversion(source, target, alpha, sigma):
+    """(a, b) with  target = a x + b source.  alpha, sigma: positive numbers or float64 arrays of one entry a sample."""
+    if source == target:
+        return 0.0, 1.0
+    (r0, r1), (s0, s1) = row(source, alpha, sigma), row(target, alpha, sigma)
+    D = alpha * r1 - sigma * r0
+    return (s0 * r1 - s1 * r0) / D, (s1 * alpha - s0 * sigma) / D
+
+
+def convert(prediction, x, source, target, alpha, sigma):
+    """The prediction ``source`` at x = alpha x0 + sigma eps, restated as ``target``: one of noise, x0, v, score."""
+    a, b = (_per_sample(value, x) for value in conversion(source, target, alpha, sigma))
+    return a * x + b * prediction
+
+
+def _per_sample(value, x):
+    if np.ndim(value) == 0:
+        return float(value)
+    return np.asarray(value, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def log_snr(log_alpha_bar):
+    """log(alpha_bar / (1 - alpha_bar)).  DPM-Solver's lambda, log(alpha / sigma), is half of it."""
+    with np.errstate(divide="ignore"):
+        return log_alpha_bar - np.log(-np.expm1(log_alpha_bar))
+
+
+def log_alpha_bar_of_log_snr(log_snr):
+    """log(alpha_bar) = -log(1 + e^(-log_snr))."""
+    return -np.logaddexp(0, -np.asarray(log_snr, np.float64))
+
+
+def sigma_of_alpha_bar(alpha_bar):
+    """The noise scale of x / sqrt(alpha_bar): sqrt((1 - alpha_bar) / alpha_bar), the variance-exploding view of the same sample."""
+    return np.sqrt((1 - alpha_bar) / alpha_bar)
+
+
+def alpha_bar_of_sigma(sigma):
+    """1 / (1 + sigma^2), the inverse of ``sigma_of_alpha_bar``."""
+    return 1 / (1 + np.square(sigma))
+
+
+def betas_of_alpha_bar(alpha_bar):
+    """alpha_bar [T+1] with alpha_bar[0] = 1 -> beta [T]."""
+    return 1 - alpha_bar[1:] / alpha_bar[:-1]
+
+
+def alpha_bar_of_betas(betas):
+    """beta [T] -> alpha_bar [T+1] with alpha_bar[0] = 1."""
+    return np.concatenate(([1.0], np.cumprod(1 - betas)))

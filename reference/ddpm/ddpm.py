@@ -1,0 +1,140 @@
+"""Denoising diffusion probabilistic models (tutorial, Sec. 2; Ho et al. 2020).
+
+Every function of a step takes its two ends ``(t, t_prev)``, so that a chain on any sub-grid of 0 .. T is a model like the full one.
+"Given" symbols: A = alpha_bar_t, A' = alpha_bar_prev, a = A / A' (the tutorial's alpha_t on the full grid), beta = 1 - a.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from reference import ops as reference_ops
+from reference.conversions import convert
+from reference.ops.random import Key, Purpose
+
+VARIANCES = ("posterior", "beta", "exact")
+
+
+def forward_step(schedule, x_prev, t, t_prev, noise, ops=reference_ops):
+    """x_t ~ q(x_t | x_prev) = N(sqrt(a) x_prev, (1 - a) I) (tutorial, eq. 2.1).  ``noise``: an array or a ``Key``."""
+    return ops.add_noise(x_prev, schedule.signal(t) / schedule.signal(t_prev), schedule.beta(t, t_prev) ** 0.5, noise)
+
+
+def forward(schedule, x0, t, noise, ops=reference_ops):
+    """x_t ~ q(x_t | x_0) = N(sqrt(A) x_0, (1 - A) I) in one shot (Thm 2.2; the tutorial's training algorithm drops the root: E6).
+
+    x0[b,...]; t a whole number or an integer array [b].
+    """
+    signal, noise_scale = (np.asarray(value, x0.dtype) for value in (schedule.signal(t), schedule.noise_scale(t)))
+    return ops.add_noise(x0, signal, noise_scale, noise)
+
+
+def posterior(schedule, t, t_prev):
+    """(c_x, c_x0, variance) of q(x_prev | x_t, x_0) = N(c_x x_t + c_x0 x_0, variance I) (Thm 2.5).
+
+    c_x = sqrt(a) (1 - A') / (1 - A),   c_x0 = sqrt(A') (1 - a) / (1 - A),   variance = (1 - a) (1 - A') / (1 - A).
+    The tutorial's (2.26) has 1 - sqrt(A') in the variance; its proof (2.32) is right (E4).  At t_prev = 0 this is (0, 1, 0).
+    """
+    beta, fresh = schedule.beta(t, t_prev), schedule.noise_power(t_prev) / schedule.noise_power(t)
+    c_x = schedule.signal(t) / schedule.signal(t_prev) * fresh
+    c_x0 = schedule.signal(t_prev) * beta / schedule.noise_power(t)
+    return c_x, c_x0, beta * fresh
+
+
+def reverse_variance(schedule, t, t_prev, choice="posterior", mmse=None):
+    """Variance of the model's step p(x_prev | x_t), per entry.
+
+    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known.  "beta": 1 - a, right for data of unit variance.
+    "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry.
+    For Gaussian data of one variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step to t_prev = 0 it is
+    mmse(t) itself, which is what the decoder there should have (``elbo``); a sampler returns the mean.
+    """
+    if choice not in VARIANCES:
+        raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
+    if choice == "beta":
+        return schedule.beta(t, t_prev)
+    _, c_x0, variance = posterior(schedule, t, t_prev)
+    if choice == "posterior":
+        return variance
+    if mmse is None:
+        raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
+    return variance + c_x0**2 * mmse(t)
+
+
+def elbo_weight(schedule, t, t_prev, prediction="x0"):
+    """The weight of the squared error of a prediction in the ELBO, for the posterior variance and t_prev >= 1 (SNR form of 2.42).
+
+    x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
+    """
+    snr, snr_prev = np.exp(schedule.log_snr(t)), np.exp(schedule.log_snr(t_prev))
+    if prediction == "x0":
+        return float(snr_prev - snr) / 2
+    if prediction == "noise":
+        return float(np.expm1(schedule.log_snr(t_prev) - schedule.log_snr(t))) / 2
+    raise ValueError(f"prediction must be x0 or noise, got {prediction!r}")
+
+
+def simple_loss(prediction, target, ops=reference_ops):
+    """The loss that Ho et al. train with, ||target - prediction||^2 per entry, unweighted: (mean, per_sample[b], gradient of the mean)."""
+    mean, per_sample = ops.mse(prediction, target)
+    uniform_weights = np.full(len(target), 1 / len(target), target.dtype)
+    return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
+
+
+def prior_term(schedule, x0):
+    """KL(q(x_T | x_0) to N(0, I)) [b] in nats: 1/2 sum (A x_0^2 + (1 - A) - 1 - log(1 - A))."""
+    A, power = schedule.alpha_bar(schedule.T), schedule.noise_power(schedule.T)
+    return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(axis=1) / 2
+
+
+def consistency_term(schedule, t, t_prev, x0, x0_prediction, variance):
+    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, variance I)) [b] in nats, t_prev >= 1 (Thm 2.6 for any variance).
+
+    1/2 [ n (r - 1 - log r) + c_x0^2 ||x_0 - prediction||^2 / variance ],   r = sigma_q^2 / variance, n entries.
+    """
+    _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
+    r, n = posterior_variance / variance, x0[0].size
+    squares = ((x0 - x0_prediction).astype(np.float64) ** 2).reshape(len(x0), -1).sum(axis=1)
+    return (n * (r - 1 - np.log(r)) + c_x0**2 * squares / variance) / 2
+
+
+def reconstruction_term(x0, x0_prediction, variance, bin_width=None):
+    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with a variance of its own (E7).
+
+    With ``bin_width``, data on a lattice of that spacing from -1 to 1: -log of the mass that the Gaussian gives to x_0's cell, the outer
+    cells reaching to infinity, so that it is a probability and never negative.
+    """
+    difference = (x0 - x0_prediction).astype(np.float64).reshape(len(x0), -1)
+    if bin_width is None:
+        return (difference**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1) / 2
+    flat, half = x0.reshape(len(x0), -1), bin_width / 2
+    low = np.where(flat <= -1 + half, -np.inf, (difference - half) / variance**0.5)
+    high = np.where(flat >= 1 - half, np.inf, (difference + half) / variance**0.5)
+    low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)  # by symmetry, into the lower tail
+    # log(Phi(high) - Phi(low)), where both may be tiny
+    return -(log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
+
+
+def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", decoder_variance=None, mmse=None, bin_width=None):
+    """-ELBO of x0[b,...] under the chain on ``schedule.grid(steps)``, term by term (Thm 2.4), in nats per example:
+
+    a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
+    above; each expectation over x_t is one draw.  ``noise_of(x, t)`` predicts the noise.  ``decoder_variance``: that of the last
+    step; where None, mmse(t) if ``mmse`` is given, else beta.
+    """
+    grid = schedule.grid(steps or schedule.T)
+    consistency = []
+    for index, (t, t_prev) in enumerate(pairwise(grid)):
+        x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))
+        prediction = convert(noise_of(x, t), x, "noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+        if t_prev:
+            step_variance = reverse_variance(schedule, t, t_prev, variance, mmse)
+            consistency.append(consistency_term(schedule, t, t_prev, x0, prediction, step_variance))
+    if decoder_variance is None:
+        decoder_variance = mmse(t) if mmse else schedule.beta(t, 0)
+    return {
+        "prior": prior_term(schedule, x0),
+        "consistency": np.stack(consistency, axis=1) if consistency else np.zeros((len(x0), 0)),
+        "reconstruction": reconstruction_term(x0, prediction, decoder_variance, bin_width),
+    }

@@ -1,0 +1,13 @@
+"""Networks are frozen dataclasses: the fields are the architecture, and the parameters a dictionary of arrays beside it.
+
+    params = network.init(seed)
+    y, saved = network.forward(params, x, c, labels, ops)
+    dx, gradients = network.backward(params, dy, saved, ops)
+
+x is [b,...], c a real number in [0, 1000] for each sample, the time that its noise level stands for.  ``ops`` is a port.
+"""
+
+from reference.networks.mlp import MLP
+from reference.networks.unet import UNet
+
+NETWORKS = {"mlp": MLP, "unet": UNet}

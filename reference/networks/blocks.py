@@ -1,0 +1,126 @@
+"""The two blocks that a U-Net is made of, each forward beside its backward, and how parameters begin.
+
+A block takes its parameters from the dictionary by its name, returns what its backward needs, and leaves gradients in ``gradients``
+under the same names.
+"""
+
+import numpy as np
+
+from reference.ops.random import Purpose, normal
+
+
+def initial(shapes, zero, seed, dtype):
+    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a layer keeps its input's scale; norms the identity.
+
+    Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual branch: every block begins as
+    the identity, and the network as the prediction 0 (Ho et al. 2020).
+    """
+    params = {}
+    for index, (name, shape) in enumerate(shapes.items()):
+        layer, kind = name.rsplit(".", 1)
+        if kind == "w" and not layer.endswith(zero):
+            draw = normal(seed, np.array([index]), 0, Purpose.INIT, shape, np.float64)[0]
+            params[name] = (draw / np.sqrt(np.prod(shape[:-1]))).astype(dtype)
+        elif kind == "table":
+            params[name] = normal(seed, np.array([index]), 0, Purpose.INIT, shape, dtype)[0]
+        else:
+            params[name] = np.full(shape, kind == "scale", dtype)
+    return params
+
+
+def layer_shapes(name, *shape):
+    """Weights and bias of a linear layer [i,o] or a convolution [k,k,i,o]."""
+    return {f"{name}.w": shape, f"{name}.b": shape[-1:]}
+
+
+def norm_shapes(name, channels):
+    return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
+
+
+def residual_shapes(name, i, o, embedding):
+    shapes = norm_shapes(f"{name}.norm1", i)
+    shapes |= layer_shapes(f"{name}.conv1", 3, 3, i, o)
+    shapes |= layer_shapes(f"{name}.time_emb_proj", embedding, o)
+    shapes |= norm_shapes(f"{name}.norm2", o)
+    shapes |= layer_shapes(f"{name}.conv2", 3, 3, o, o)
+    return shapes | (layer_shapes(f"{name}.conv_shortcut", 1, 1, i, o) if i != o else {})
+
+
+def residual_block(params, name, x, e, groups, ops):
+    """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
+
+    x[b,h,w,i], e[b,d] the SiLU of the embedding -> y[b,h,w,o], saved.
+    """
+    p = lambda leaf: params[f"{name}.{leaf}"]
+    g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups)
+    t = ops.linear(e, p("time_emb_proj.w"), p("time_emb_proj.b"))
+    t = t.reshape(t.shape[0], 1, 1, t.shape[1])
+    h = ops.conv2d(g1, p("conv1.w"), p("conv1.b"), add=t)
+    g2, mean2, rstd2 = ops.group_norm_silu(h, p("norm2.scale"), p("norm2.shift"), groups)
+    shortcut = x
+    if f"{name}.conv_shortcut.w" in params:
+        shortcut = ops.conv2d(x, p("conv_shortcut.w"), p("conv_shortcut.b"))
+    y = ops.conv2d(g2, p("conv2.w"), p("conv2.b"), add=shortcut)
+    return y, (x, e, t, mean1, rstd1, g1, h, mean2, rstd2, g2)
+
+
+def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
+    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].  x reaches y by two ways, and so do two gradients meet at x."""
+    p = lambda leaf: params[f"{name}.{leaf}"]
+    x, e, t, mean1, rstd1, g1, h, mean2, rstd2, g2 = saved
+    dg2, dw2, db2, _ = ops.conv2d_backward(dy, g2, p("conv2.w"))
+    dh, dscale2, dshift2 = ops.group_norm_silu_backward(dg2, h, p("norm2.scale"), p("norm2.shift"), groups, mean2, rstd2)
+    dg1, dw1, db1, dt = ops.conv2d_backward(dh, g1, p("conv1.w"), add=t)
+    de, dw_t, db_t = ops.linear_backward(dt.reshape(t.shape[0], t.shape[3]), e, p("time_emb_proj.w"))
+    dx, dscale1, dshift1 = ops.group_norm_silu_backward(dg1, x, p("norm1.scale"), p("norm1.shift"), groups, mean1, rstd1)
+    dshortcut = dy
+    if f"{name}.conv_shortcut.w" in params:
+        dshortcut, dw_s, db_s, _ = ops.conv2d_backward(dy, x, p("conv_shortcut.w"))
+        gradients |= {f"{name}.conv_shortcut.w": dw_s, f"{name}.conv_shortcut.b": db_s}
+    gradients |= {f"{name}.norm1.scale": dscale1, f"{name}.norm1.shift": dshift1}
+    gradients |= {f"{name}.conv1.w": dw1, f"{name}.conv1.b": db1}
+    gradients |= {f"{name}.time_emb_proj.w": dw_t, f"{name}.time_emb_proj.b": db_t}
+    gradients |= {f"{name}.norm2.scale": dscale2, f"{name}.norm2.shift": dshift2}
+    gradients |= {f"{name}.conv2.w": dw2, f"{name}.conv2.b": db2}
+    return dx + dshortcut, de
+
+
+def attention_shapes(name, channels):
+    shapes = norm_shapes(f"{name}.group_norm", channels)
+    for layer in ("to_q", "to_k", "to_v", "to_out.0"):
+        shapes |= layer_shapes(f"{name}.{layer}", channels, channels)
+    return shapes
+
+
+def attention_block(params, name, x, groups, heads, ops):
+    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), over the pixels of an image.  x[b,h,w,c] -> y[b,h,w,c], saved."""
+    p = lambda leaf: params[f"{name}.{leaf}"]
+    b, h, w, c = x.shape
+    n, mean, rstd = ops.group_norm(x, p("group_norm.scale"), p("group_norm.shift"), groups)
+    n = n.reshape(b * h * w, c)
+    q = ops.linear(n, p("to_q.w"), p("to_q.b")).reshape(b, h * w, c)
+    k = ops.linear(n, p("to_k.w"), p("to_k.b")).reshape(b, h * w, c)
+    v = ops.linear(n, p("to_v.w"), p("to_v.b")).reshape(b, h * w, c)
+    a, logsumexp = ops.attention(q, k, v, heads)
+    y = ops.linear(a.reshape(b * h * w, c), p("to_out.0.w"), p("to_out.0.b")).reshape(x.shape)
+    return y + x, (x, mean, rstd, n, q, k, v, a, logsumexp)
+
+
+def attention_block_backward(params, name, dy, saved, groups, heads, gradients, ops):
+    """dy[b,h,w,c] -> dx[b,h,w,c].  n feeds three layers: their gradients add up."""
+    p = lambda leaf: params[f"{name}.{leaf}"]
+    x, mean, rstd, n, q, k, v, a, logsumexp = saved
+    flat = n.shape
+    da, dw_o, db_o = ops.linear_backward(dy.reshape(flat), a.reshape(flat), p("to_out.0.w"))
+    dq, dk, dv = ops.attention_backward(da.reshape(a.shape), q, k, v, heads, a, logsumexp)
+    dn_q, dw_q, db_q = ops.linear_backward(dq.reshape(flat), n, p("to_q.w"))
+    dn_k, dw_k, db_k = ops.linear_backward(dk.reshape(flat), n, p("to_k.w"))
+    dn_v, dw_v, db_v = ops.linear_backward(dv.reshape(flat), n, p("to_v.w"))
+    dn = (dn_q + dn_k + dn_v).reshape(x.shape)
+    dx, dscale, dshift = ops.group_norm_backward(dn, x, p("group_norm.scale"), p("group_norm.shift"), groups, mean, rstd)
+    gradients |= {f"{name}.group_norm.scale": dscale, f"{name}.group_norm.shift": dshift}
+    gradients |= {f"{name}.to_q.w": dw_q, f"{name}.to_q.b": db_q}
+    gradients |= {f"{name}.to_k.w": dw_k, f"{name}.to_k.b": db_k}
+    gradients |= {f"{name}.to_v.w": dw_v, f"{name}.to_v.b": db_v}
+    gradients |= {f"{name}.to_out.0.w": dw_o, f"{name}.to_out.0.b": db_o}
+    return dx + dy

@@ -1,0 +1,114 @@
+"""A multi-layer perceptron on points, or on images laid out flat, that is told the time by an embedding beside its input.
+
+    h_0 = [x, timestep_embedding(c)],   a_l = h_(l-1) W_l + b_l,   h_l = silu(a_l) for l = 1 .. depth,   y = h_depth W + b.
+
+The derivative of y along a direction v of x (``jvp``) runs beside it, with a dot for the derivative:
+
+    h._0 = [v, 0],   a._l = h._(l-1) W_l,   h._l = silu'(a_l) a._l,   y. = h._depth W.
+
+Its own backward (``jvp_backward``, for implicit and sliced score matching) has two streams.  y. depends on the weights directly and
+through the a_l, because silu' is taken there:
+
+    from h._l:  da._l = silu'(a_l) dh._l   and   da_l += silu''(a_l) a._l dh._l,
+    from h_l:   da_l += silu'(a_l) dh_l,
+    from a._l:  dW_l += h._(l-1)' da._l,   dh._(l-1) = da._l W_l'   and likewise without dots.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.networks.blocks import initial, layer_shapes
+from reference.ops.checks import check
+
+
+@dataclass(frozen=True)
+class MLP:
+    """``size`` is the shape of one sample, (2,) for points of the plane."""
+
+    size: tuple[int, ...] = (2,)
+    width: int = 128
+    depth: int = 3
+    embedding: int = 64
+
+    def __post_init__(self):
+        if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1:
+            raise ValueError(f"size, width and depth must be at least 1, got {self.size}, {self.width} and {self.depth}")
+        if self.embedding < 2 or self.embedding % 2:
+            raise ValueError(f"embedding must be an even number from 2 on, got {self.embedding}")
+
+    @property
+    def entries(self):
+        return int(np.prod(self.size))
+
+    def shapes(self):
+        """Name -> shape of every parameter."""
+        widths = [self.entries + self.embedding, *[self.width] * self.depth, self.entries]
+        shapes: dict = {}
+        for layer in range(self.depth + 1):
+            shapes |= layer_shapes(f"layers.{layer}", widths[layer], widths[layer + 1])
+        return shapes
+
+    def init(self, seed, dtype=np.float32):
+        """The parameters that training begins with."""
+        return initial(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
+
+    def forward(self, params, x, c, labels=None, ops=reference_ops):
+        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, saved."""
+        check("x[b,...]", x)
+        if x.shape[1:] != self.size:
+            raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
+        if labels is not None:
+            raise ValueError("labels must not be given: an MLP has no classes")
+        flat = x.reshape(len(x), self.entries)
+        embedded = ops.timestep_embedding(c, self.embedding)
+        h, hs, pre = ops.concat(flat, embedded), [], []
+        for layer in range(self.depth):
+            hs.append(h)
+            pre.append(ops.linear(h, params[f"layers.{layer}.w"], params[f"layers.{layer}.b"]))
+            h = ops.silu(pre[-1])
+        hs.append(h)
+        y = ops.linear(h, params[f"layers.{self.depth}.w"], params[f"layers.{self.depth}.b"])
+        return y.reshape(x.shape), (flat, embedded, hs, pre)
+
+    def backward(self, params, dy, saved, ops=reference_ops):
+        """dy of y's shape -> dx, gradients by parameter name."""
+        flat, embedded, hs, pre = saved
+        gradients: dict = {}
+        d = dy.reshape(len(dy), self.entries)
+        for layer in reversed(range(self.depth + 1)):
+            dh, dw, db = ops.linear_backward(d, hs[layer], params[f"layers.{layer}.w"])
+            gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
+            d = ops.silu_backward(dh, pre[layer - 1]) if layer else dh
+        dx, _ = ops.concat_backward(d, flat, embedded)
+        return dx.reshape(dy.shape), gradients
+
+    def jvp(self, params, v, saved, ops=reference_ops):
+        """v of x's shape, ``saved`` from ``forward`` -> the derivative of y along v, saved_jvp."""
+        dots, pre_dots = [v.reshape(len(v), self.entries)], []
+        weights = params["layers.0.w"][: self.entries]  # the embedding does not move with x
+        for layer in range(self.depth):
+            pre_dots.append(ops.linear(dots[-1], weights))
+            dots.append(ops.silu_backward(pre_dots[-1], saved[3][layer]))
+            weights = params[f"layers.{layer + 1}.w"]
+        return ops.linear(dots[-1], weights).reshape(v.shape), (dots, pre_dots)
+
+    def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
+        """The gradient dy_dot at the result of ``jvp`` -> dx, dv, gradients by parameter name (without the last bias: it has none)."""
+        (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
+        d_dot = dy_dot.reshape(len(dy_dot), self.entries)
+        dh_dot, dw, _ = ops.linear_backward(d_dot, dots[-1], params[f"layers.{self.depth}.w"])
+        gradients, dh = {f"layers.{self.depth}.w": dw}, None
+        for layer in reversed(range(self.depth)):
+            da = ops.silu_second(dh_dot, pre_dots[layer], pre[layer])
+            if dh is not None:
+                da = da + ops.silu_backward(dh, pre[layer])
+            da_dot = ops.silu_backward(dh_dot, pre[layer])
+            w = params[f"layers.{layer}.w"]
+            dh, dw, db = ops.linear_backward(da, hs[layer], w)
+            dh_dot, dw_dot, _ = ops.linear_backward(da_dot, dots[layer], w if layer else w[: self.entries])
+            dw[: len(dw_dot)] += dw_dot  # in layer 0 the rows of x alone: the embedding's have no derivative
+            gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
+        dx, _ = ops.concat_backward(dh, flat, embedded)
+        return dx.reshape(dy_dot.shape), dh_dot.reshape(dy_dot.shape), gradients

@@ -1,0 +1,234 @@
+"""The U-Net of DDPM (Ho et al. 2020) in the arrangement of diffusers' UNet2DModel, so that weights can be exchanged with it.
+
+Level i works on images of 1 / 2^i of the size with ``channels[i]`` channels.  On the way down each level has ``layers`` residual
+blocks and a strided convolution, on the way up one block more, each fed with what the way down left at that place; the lowest level
+has attention after every block:
+
+    conv_in -> down_blocks.0 .. -> mid_block -> up_blocks.0 .. -> conv_norm_out, SiLU, conv_out.
+
+Parameters carry that library's names, with w, b, scale and shift as the last word.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.networks.blocks import (
+    attention_block,
+    attention_block_backward,
+    attention_shapes,
+    initial,
+    layer_shapes,
+    norm_shapes,
+    residual_block,
+    residual_block_backward,
+    residual_shapes,
+)
+from reference.ops.checks import check
+
+
+@dataclass(frozen=True)
+class UNet:
+    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of ``forward``."""
+
+    size: tuple[int, int] = (8, 8)
+    in_channels: int = 1
+    channels: tuple[int, ...] = (32, 64)
+    layers: int = 1
+    groups: int = 8
+    head_width: int = 8
+    classes: int = 0
+
+    def __post_init__(self):
+        if min(self.channels, default=0) < 2 or self.channels[0] % 2:
+            raise ValueError(f"channels must be at least 2 on every level and even on the first, got {self.channels}")
+        if self.groups < 1 or any(c % self.groups for c in self.channels):
+            raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
+        if self.head_width < 1 or self.channels[-1] % self.head_width:
+            raise ValueError(f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}")
+        if self.layers < 1 or self.in_channels < 1 or self.classes < 0:
+            raise ValueError(f"layers and in_channels must be at least 1, got {self.layers} and {self.in_channels}")
+        factor = 2**self.lowest
+        if min(self.size) < factor or any(n % factor for n in self.size):
+            raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
+
+    @property
+    def lowest(self):
+        return len(self.channels) - 1
+
+    @property
+    def heads(self):
+        return self.channels[-1] // self.head_width
+
+    def up_channels(self):
+        """(block name, level, channels of h, of the skip, of the output) of every residual block on the way up, in order."""
+        skips = [self.channels[0]]  # what the way down leaves: conv_in, every residual block, every strided convolution
+        for i, c in enumerate(self.channels):
+            skips += [c] * (self.layers + (i < self.lowest))
+        h, blocks = self.channels[-1], []
+        for u, i in enumerate(reversed(range(len(self.channels)))):
+            for j in range(self.layers + 1):
+                blocks.append((f"up_blocks.{u}.resnets.{j}", i, h, skips.pop(), self.channels[i]))
+                h = self.channels[i]
+        return blocks
+
+    def shapes(self):
+        """Name -> shape of every parameter."""
+        first, embedding = self.channels[0], 4 * self.channels[0]
+        shapes = layer_shapes("conv_in", 3, 3, self.in_channels, first)
+        shapes |= layer_shapes("time_embedding.linear_1", first, embedding)
+        shapes |= layer_shapes("time_embedding.linear_2", embedding, embedding)
+        if self.classes:
+            shapes["class_embedding.table"] = (self.classes, embedding)
+        h = first
+        for i, c in enumerate(self.channels):
+            for j in range(self.layers):
+                shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
+                shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c) if i == self.lowest else {}
+                h = c
+            shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c) if i < self.lowest else {}
+        shapes |= residual_shapes("mid_block.resnets.0", h, h, embedding)
+        shapes |= attention_shapes("mid_block.attentions.0", h)
+        shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
+        for name, i, h, skip, c in self.up_channels():
+            shapes |= residual_shapes(name, h + skip, c, embedding)
+            shapes |= attention_shapes(name.replace("resnets", "attentions"), c) if i == self.lowest else {}
+            if i > 0 and name.endswith(f".{self.layers}"):
+                shapes |= layer_shapes(name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c)
+        return shapes | norm_shapes("conv_norm_out", first) | layer_shapes("conv_out", 3, 3, first, self.in_channels)
+
+    def init(self, seed, dtype=np.float32):
+        """The parameters that training begins with."""
+        return initial(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
+
+    def forward(self, params, x, c, labels=None, ops=reference_ops):
+        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y of x's shape, saved."""
+        self._check(x, labels)
+        saved = {}
+
+        def residual(name, h):
+            y, saved[name] = residual_block(params, name, h, e, self.groups, ops)
+            return y
+
+        def attention(name, h):
+            y, saved[name] = attention_block(params, name, h, self.groups, self.heads, ops)
+            return y
+
+        e = self._embed(params, c, labels, saved, ops)
+        h = ops.conv2d(x, params["conv_in.w"], params["conv_in.b"])
+        skips = [h]
+        for i in range(len(self.channels)):
+            for j in range(self.layers):
+                h = residual(f"down_blocks.{i}.resnets.{j}", h)
+                if i == self.lowest:
+                    h = attention(f"down_blocks.{i}.attentions.{j}", h)
+                skips.append(h)
+            if i < self.lowest:
+                name = f"down_blocks.{i}.downsamplers.0.conv"
+                saved[name] = h
+                h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"], stride=2)
+                skips.append(h)
+
+        h = residual("mid_block.resnets.0", h)
+        h = attention("mid_block.attentions.0", h)
+        h = residual("mid_block.resnets.1", h)
+
+        for u, i in enumerate(reversed(range(len(self.channels)))):
+            for j in range(self.layers + 1):
+                name = f"up_blocks.{u}.resnets.{j}"
+                saved[f"{name}.concat"] = h, skips[-1]
+                h = residual(name, ops.concat(h, skips.pop()))
+                if i == self.lowest:
+                    h = attention(f"up_blocks.{u}.attentions.{j}", h)
+            if i > 0:
+                name = f"up_blocks.{u}.upsamplers.0.conv"
+                saved[name] = ops.upsample_nearest(h)
+                h = ops.conv2d(saved[name], params[f"{name}.w"], params[f"{name}.b"])
+
+        g, mean, rstd = ops.group_norm_silu(h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups)
+        y = ops.conv2d(g, params["conv_out.w"], params["conv_out.b"])
+        saved["conv_in"], saved["conv_out"] = x, (h, mean, rstd, g)
+        return y, saved
+
+    def backward(self, params, dy, saved, ops=reference_ops):
+        """dy of y's shape -> dx, gradients by parameter name: the forward's lines in reverse order."""
+        gradients, des, dskips = {}, [], []
+
+        def conv(name, dy, x, stride=1):
+            dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(dy, x, params[f"{name}.w"], stride)
+            return dx
+
+        def residual(name, dh):
+            dh, de = residual_block_backward(params, name, dh, saved[name], self.groups, gradients, ops)
+            des.append(de)
+            return dh
+
+        def attention(name, dh):
+            return attention_block_backward(params, name, dh, saved[name], self.groups, self.heads, gradients, ops)
+
+        h, mean, rstd, g = saved["conv_out"]
+        dg = conv("conv_out", dy, g)
+        dh, gradients["conv_norm_out.scale"], gradients["conv_norm_out.shift"] = ops.group_norm_silu_backward(
+            dg, h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups, mean, rstd
+        )
+
+        for u, i in reversed(list(enumerate(reversed(range(len(self.channels)))))):
+            if i > 0:
+                name = f"up_blocks.{u}.upsamplers.0.conv"
+                dh = ops.upsample_nearest_backward(conv(name, dh, saved[name]))
+            for j in reversed(range(self.layers + 1)):
+                name = f"up_blocks.{u}.resnets.{j}"
+                if i == self.lowest:
+                    dh = attention(f"up_blocks.{u}.attentions.{j}", dh)
+                dh, dskip = ops.concat_backward(residual(name, dh), *saved[f"{name}.concat"])
+                dskips.append(dskip)
+
+        dh = residual("mid_block.resnets.1", dh)
+        dh = attention("mid_block.attentions.0", dh)
+        dh = residual("mid_block.resnets.0", dh)
+
+        for i in reversed(range(len(self.channels))):  # each result fed the next block and a skip: two gradients meet there
+            if i < self.lowest:
+                name = f"down_blocks.{i}.downsamplers.0.conv"
+                dh = conv(name, dh + dskips.pop(), saved[name], stride=2)
+            for j in reversed(range(self.layers)):
+                dh = dh + dskips.pop()
+                if i == self.lowest:
+                    dh = attention(f"down_blocks.{i}.attentions.{j}", dh)
+                dh = residual(f"down_blocks.{i}.resnets.{j}", dh)
+        dx = conv("conv_in", dh + dskips.pop(), saved["conv_in"])
+        self._embed_backward(params, des, saved, gradients, ops)
+        return dx, gradients
+
+    def _check(self, x, labels):
+        sizes = check("x[b,h,w,i]", x)
+        if x.shape[1:] != (*self.size, self.in_channels):
+            raise ValueError(f"x must have shape ({sizes['b']}, {self.size[0]}, {self.size[1]}, {self.in_channels}), got {x.shape}")
+        if bool(self.classes) != (labels is not None):
+            raise ValueError(f"labels must {'' if self.classes else 'not '}be given: the network has {self.classes} classes")
+
+    def _embed(self, params, c, labels, saved, ops):
+        """c[b] -> e[b,d] = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + class row): every residual block takes it."""
+        p = lambda leaf: params[f"time_embedding.{leaf}"]
+        t = ops.timestep_embedding(c, self.channels[0])
+        a1 = ops.linear(t, p("linear_1.w"), p("linear_1.b"))
+        s1 = ops.silu(a1)
+        a2 = ops.linear(s1, p("linear_2.w"), p("linear_2.b"))
+        if self.classes:
+            a2 = a2 + ops.embedding(labels, params["class_embedding.table"])
+        saved["time_embedding"] = t, a1, s1, a2, labels
+        return ops.silu(a2)
+
+    def _embed_backward(self, params, des, saved, gradients, ops):
+        t, a1, s1, a2, labels = saved["time_embedding"]
+        de = des[0]
+        for other in des[1:]:
+            de = de + other
+        da2 = ops.silu_backward(de, a2)
+        if self.classes:
+            gradients["class_embedding.table"] = ops.embedding_backward(da2, labels, params["class_embedding.table"])
+        ds1, dw2, db2 = ops.linear_backward(da2, s1, params["time_embedding.linear_2.w"])
+        _, dw1, db1 = ops.linear_backward(ops.silu_backward(ds1, a1), t, params["time_embedding.linear_1.w"])
+        gradients |= {"time_embedding.linear_1.w": dw1, "time_embedding.linear_1.b": db1}
+        gradients |= {"time_embedding.linear_2.w": dw2, "time_embedding.linear_2.b": db2}

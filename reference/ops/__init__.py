@@ -1,0 +1,21 @@
+"""The ops of the contract (reference/contract.py), each on NumPy arrays: the oracle that every port is held against."""
+
+from reference.ops.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from reference.ops.attention import attention, attention_backward
+from reference.ops.conv import conv2d, conv2d_backward
+from reference.ops.diffusion import add_noise, reverse_step
+from reference.ops.embedding import embedding, embedding_backward, timestep_embedding
+from reference.ops.linear import linear, linear_backward
+from reference.ops.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
+from reference.ops.mixture import mixture_log_density, mixture_score
+from reference.ops.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
+from reference.ops.optimizer import adam_step_, ema_step_, global_norm
+from reference.ops.random import Key, Purpose, normal, philox_bits, uniform
+from reference.ops.resample import (
+    average_pool,
+    average_pool_backward,
+    concat,
+    concat_backward,
+    upsample_nearest,
+    upsample_nearest_backward,
+)

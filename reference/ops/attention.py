@@ -1,0 +1,73 @@
+"""Multi-head scaled dot-product attention (Vaswani et al. 2017).
+
+One sample, one head of width e = c / heads, q[n,e], k[m,e], v[m,e].  With f = 1 / sqrt(e):
+
+    s = f q k',   l_i = log sum_j e^(s_ij),   p_ij = e^(s_ij - l_i),   y = p v.
+
+Backward.  y = p v gives dv = p' dy and dp = dy v'.  p is the softmax of s along its rows, hence (see activation.py)
+
+    ds_ij = p_ij (dp_ij - D_i),   D_i = sum_j dp_ij p_ij = sum_j sum_e dy_ie v_je p_ij = sum_e dy_ie y_ie:
+
+D needs y and dy alone, and p comes back from s and l, so that no n x m matrix has to be kept.  At last s = f q k' gives
+
+    dq = f ds k,   dk = f ds' q.
+"""
+
+import numpy as np
+
+from reference.ops.checks import check, takes_out
+
+
+def _check(q, k, v, heads):
+    check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
+    if not isinstance(heads, (int, np.integer)) or heads < 1 or q.shape[2] % heads or q.shape[2] == 0:
+        raise ValueError(f"heads must be a whole number that divides the {q.shape[2]} channels, got {heads}")
+    if k.shape[1] == 0:
+        raise ValueError(f"k must have at least one row, got shape {k.shape}")
+
+
+def _split(x, heads):
+    """x[b,n,c] -> [b,heads,n,c/heads]: head j owns the channels from j c/heads onward."""
+    b, n, c = x.shape
+    return x.reshape(b, n, heads, c // heads).transpose(0, 2, 1, 3)
+
+
+def _join(x):
+    b, heads, n, e = x.shape
+    return x.transpose(0, 2, 1, 3).reshape(b, n, heads * e)
+
+
+def _scores(q, k):
+    """s of the derivation."""
+    f = q.dtype.type(q.shape[-1] ** -0.5)
+    return (f * q) @ k.swapaxes(-1, -2)
+
+
+@takes_out
+def attention(q, k, v, heads):
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled logits."""
+    _check(q, k, v, heads)
+    s = _scores(_split(q, heads), _split(k, heads))
+    largest = s.max(axis=-1, keepdims=True)
+    p = np.exp(s - largest)
+    total = p.sum(axis=-1, keepdims=True)
+    y = _join((p / total) @ _split(v, heads))
+    return y, (largest + np.log(total))[..., 0]
+
+
+@takes_out
+def attention_backward(dy, q, k, v, heads, y, logsumexp):
+    """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
+    _check(q, k, v, heads)
+    check("dy[b,n,c] q[b,n,c] y[b,n,c] logsumexp[b,h,n]", dy, q, y, logsumexp)
+    if logsumexp.shape[1] != heads:
+        raise ValueError(f"logsumexp must have {heads} heads, got shape {logsumexp.shape}")
+    dy, q, k, v, y = (_split(array, heads) for array in (dy, q, k, v, y))
+    f = q.dtype.type(q.shape[-1] ** -0.5)
+    p = np.exp(_scores(q, k) - logsumexp[..., None])
+    dv = p.swapaxes(-1, -2) @ dy
+    dp = dy @ v.swapaxes(-1, -2)
+    ds = p * (dp - (dy * y).sum(axis=-1, keepdims=True))
+    dq = f * (ds @ k)
+    dk = f * (ds.swapaxes(-1, -2) @ q)
+    return _join(dq), _join(dk), _join(dv)

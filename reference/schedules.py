@@ -1,0 +1,154 @@
+"""Noise schedules: how much signal and how much noise x_t = signal x_0 + noise_scale eps holds, for t = 0, 1 .. T.
+
+signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2).  alpha_bar[0] = 1 is part of the table, so that every
+t has a predecessor.  The table holds log(alpha_bar) in float64, read-only; 1 - alpha_bar comes from it by expm1, which keeps all digits
+where alpha_bar is close to 1.  Values are handed out as Python floats (for a whole number t) or float64 arrays (for an array of them).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reference.conversions import log_snr
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """``log_alpha_bar`` [T+1], strictly decreasing from 0."""
+
+    log_alpha_bar: np.ndarray
+    name: str = "custom"
+    T: int = field(init=False)
+
+    def __post_init__(self):
+        table = np.array(self.log_alpha_bar, np.float64)
+        if table.ndim != 1 or len(table) < 2:
+            raise ValueError(f"T must be at least 1, got a table of shape {table.shape}")
+        if table[0] != 0 or not (np.isfinite(table).all() and (np.diff(table) < 0).all()):
+            raise ValueError("log_alpha_bar must begin with 0 and decrease strictly to a finite value")
+        table.flags.writeable = False
+        object.__setattr__(self, "log_alpha_bar", table)
+        object.__setattr__(self, "T", len(table) - 1)
+
+    def _log(self, t):
+        if np.any(np.not_equal(t, np.floor(t))) or np.any(np.less(t, 0)) or np.any(np.greater(t, self.T)):
+            raise ValueError(f"t must be a whole number from 0 to T = {self.T}, got {t}")
+        return self.log_alpha_bar[np.asarray(t).astype(np.int64)]
+
+    def alpha_bar(self, t):
+        """Power of the signal, prod_{i <= t} alpha_i."""
+        return _plain(np.exp(self._log(t)))
+
+    def noise_power(self, t):
+        """1 - alpha_bar, without cancellation."""
+        return _plain(np.abs(np.expm1(self._log(t))))
+
+    def signal(self, t):
+        """sqrt(alpha_bar)."""
+        return _plain(np.exp(self._log(t) / 2))
+
+    def noise_scale(self, t):
+        """sqrt(1 - alpha_bar)."""
+        return _plain(np.sqrt(np.abs(np.expm1(self._log(t)))))
+
+    def log_snr(self, t):
+        """log(alpha_bar / (1 - alpha_bar)); infinite at t = 0."""
+        return _plain(log_snr(self._log(t)))
+
+    def log_ratio(self, t, t_prev):
+        """log(alpha_bar_t / alpha_bar_prev): the log of the signal's power that is kept from t_prev to t.  t_prev < t."""
+        if np.any(np.greater_equal(t_prev, t)):
+            raise ValueError(f"t_prev must be smaller than t, got {t_prev} and {t}")
+        return _plain(self._log(t) - self._log(t_prev))
+
+    def beta(self, t, t_prev):
+        """1 - alpha_bar_t / alpha_bar_prev, the variance that the steps from t_prev to t add."""
+        return _plain(np.abs(np.expm1(self.log_ratio(t, t_prev))))
+
+    def grid(self, steps):
+        """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""
+        if not isinstance(steps, (int, np.integer)) or not 1 <= steps <= self.T:
+            raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
+        return [self.T * (steps - i) // steps for i in range(steps + 1)]
+
+
+def _plain(value):
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _check_T(T):
+    if isinstance(T, bool) or not isinstance(T, (int, np.integer)) or T < 1:
+        raise ValueError(f"T must be a whole number from 1 on, got {T}")
+
+
+def from_betas(betas, name="custom"):
+    """The schedule of one-step variances beta_1 .. beta_T, each in (0, 1): alpha_bar_t = prod (1 - beta_i)."""
+    betas = np.asarray(betas, np.float64)
+    if not ((betas > 0) & (betas < 1)).all():
+        raise ValueError(f"beta must lie between 0 and 1, got {betas[~((betas > 0) & (betas < 1))][0]}")
+    return Schedule(np.concatenate(([0.0], np.cumsum(np.log1p(-betas)))), name)
+
+
+def constant(T=150, beta=0.03):
+    """beta_t = beta (tutorial, Ex 2.1: alpha = 0.97)."""
+    _check_T(T)
+    return from_betas(np.full(T, beta), "constant")
+
+
+def _resampled(betas, T, name):
+    """The curve log(alpha_bar) that ``betas`` make on [0, 1], taken at T + 1 points: alpha_bar_T does not depend on T."""
+    native = from_betas(betas).log_alpha_bar
+    return Schedule(np.interp(np.arange(T + 1) * ((len(native) - 1) / T), np.arange(len(native)), native), name)
+
+
+def linear(T=1000, first=1e-4, last=0.02):
+    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equal steps; another T takes other points of the same curve."""
+    _check_T(T)
+    return _resampled(np.linspace(first, last, 1000), T, "linear")
+
+
+def scaled_linear(T=1000, first=0.00085, last=0.012):
+    """Rombach et al. 2022: sqrt(beta) from sqrt(first) to sqrt(last) in 1,000 equal steps, as ``linear``."""
+    _check_T(T)
+    if not (first > 0 and last > 0):
+        raise ValueError(f"beta must lie between 0 and 1, got {min(first, last)}")
+    return _resampled(np.linspace(first**0.5, last**0.5, 1000) ** 2, T, "scaled-linear")
+
+
+def cosine(T=1000, offset=0.008, largest_beta=0.999):
+    """Nichol and Dhariwal 2021: alpha_bar_t = cos^2(u_t) / cos^2(u_0), u_t = (t/T + offset) / (1 + offset) pi/2.
+
+    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last steps alone.
+    """
+    _check_T(T)
+    u = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
+    betas = 1 - (np.cos(u[1:]) / np.cos(u[:-1])) ** 2
+    return from_betas(np.minimum(betas, largest_beta), "cosine")
+
+
+@dataclass(frozen=True)
+class ContinuousVP:
+    """The variance-preserving SDE's schedule on t in [0, 1]: beta(t) = beta_min + t (beta_max - beta_min), Song et al. 2021."""
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def __post_init__(self):
+        if not 0 < self.beta_min <= self.beta_max:
+            raise ValueError(f"beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}")
+
+    def beta(self, t):
+        return self.beta_min + t * (self.beta_max - self.beta_min)
+
+    def log_alpha_bar(self, t):
+        """- integral of beta from 0 to t."""
+        return -(self.beta_min * t + (self.beta_max - self.beta_min) * t * t / 2)
+
+
+def vp(T=1000, beta_min=0.1, beta_max=20.0):
+    """``ContinuousVP`` at t = 0, 1/T .. 1."""
+    _check_T(T)
+    return Schedule(ContinuousVP(beta_min, beta_max).log_alpha_bar(np.arange(T + 1) / T), "vp")
+
+
+SCHEDULES = {"constant": constant, "linear": linear, "scaled-linear": scaled_linear, "cosine": cosine, "vp": vp}

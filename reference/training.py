@@ -1,0 +1,92 @@
+"""Training, as a generator that yields its state after every step: logging, plotting, saving and stopping are the caller's.
+
+Every random number is a function of (seed, position in the batch, step): there is no generator whose state could be lost, and training
+that is stopped and resumed goes on with the same bits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.ops.random import Purpose
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment is still a guess."""
+
+    batch: int = 64
+    lr: float = 1e-3
+    ema: float = 0.999
+    seed: int = 0
+    warmup: int = 50
+
+    def __post_init__(self):
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be a positive number, got {self.lr}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
+
+
+@dataclass
+class State:
+    """All that training carries from step to step, plus the last step's loss and gradient norm."""
+
+    params: dict
+    ema: dict
+    m: dict
+    v: dict
+    step: int = 0
+    loss: float = float("nan")
+    gradient_norm: float = float("nan")
+
+
+def begin(network, seed, dtype=np.float32):
+    """The state before the first step."""
+    params = network.init(seed, dtype)
+    zeros = {name: np.zeros_like(p) for name, p in params.items()}
+    return State(params, {n: p.copy() for n, p in params.items()}, zeros, {n: z.copy() for n, z in zeros.items()})
+
+
+def ema_decay(decay, step):
+    """The decay at ``step`` (from 1) that makes the running average that of Adam's moments, bias-corrected:
+
+    average_n = sum_i decay^(n-i) p_i / sum_i decay^(n-i).  At step 1 it is 0, and the average is the parameters.
+    """
+    return 1 - (1 - decay) / (1 - decay**step)
+
+
+def batch(data, settings, step, schedule, dtype=np.float32):
+    """What step ``step`` trains on: indices [b] into the data, times t [b] and noise [b,...], each uniform or normal, independent."""
+    sample = np.arange(settings.batch)
+    draw = lambda purpose: reference_ops.uniform(settings.seed, sample, step, purpose, (), np.float64)
+    indices = np.floor(draw(Purpose.DATA_ORDER) * len(data)).astype(np.int64)
+    t = 1 + np.floor(draw(Purpose.TIME) * schedule.T).astype(np.int64)
+    noise = reference_ops.normal(settings.seed, sample, step, Purpose.TRAINING_NOISE, data.shape[1:], dtype)
+    return indices, t, noise
+
+
+def train(denoiser, data, labels, settings, state, steps, ops=reference_ops):
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], updating ``state`` in place and yielding it after each.
+
+    FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
+    """
+    while state.step < steps:
+        step = state.step + 1
+        indices, t, noise = batch(data, settings, step, denoiser.schedule, data.dtype)
+        chosen = labels[indices] if getattr(denoiser.network, "classes", 0) else None
+        loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)
+        norm = ops.global_norm(list(gradients.values()))
+        if not np.isfinite(loss + norm):
+            raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+        lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
+        for name, p in state.params.items():
+            ops.adam_step_(p, gradients[name], state.m[name], state.v[name], step, lr)
+            ops.ema_step_(state.ema[name], p, ema_decay(settings.ema, step))
+        state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+        yield state

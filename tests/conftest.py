@@ -1,0 +1,12 @@
+"""Runs before NumPy is imported: one BLAS thread a worker, and Hypothesis profiles."""
+
+import os
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("ci", max_examples=20, derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
+settings.load_profile("ci")
