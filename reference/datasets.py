@@ -18,6 +18,7 @@ from reference.ops.random import Purpose, uniform
 
 POINTS = 20_000  # drawn for a synthetic data set
 HELD_OUT = 0.2
+MOST_ZIPPED = 1100  # bytes that a zipped byte can stand for: deflate reaches 1032
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 NAMES = ("digits", "mixture1d", "mixture2d", "swiss-roll")
 
@@ -128,15 +129,17 @@ def _labels(y, count, what):
 def from_npz(path):
     """Array ``x``, or the only array: points [n,d] or images [n,h,w] or [n,h,w,c]; labels in ``y`` or ``labels``, if there."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = list(archive.files)
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                _check_member(path, archive, member)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names = list(arrays.files)
             chosen = "x" if "x" in names else names[0] if len(names) == 1 else None
             if chosen is None:
                 raise ValueError(f"{path} must hold one array, or one called x, got {', '.join(names) or 'none'}")
-            _check_npz_sizes(path)
-            x = archive[chosen]
-            y = next((archive[name] for name in ("y", "labels") if name in names), None)
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
+            x = arrays[chosen]
+            y = next((arrays[name] for name in ("y", "labels") if name in names), None)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} can't be read as .npz: {error}") from None
     if x.ndim == 3:
         x = x[..., None]
@@ -147,17 +150,17 @@ def from_npz(path):
     return scaled, y, bin_width
 
 
-def _check_npz_sizes(path):
-    """Every array's header must promise what its member holds: a lying one could ask for any amount of memory."""
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(stream)
-                promised, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
-            if promised != held or member.file_size > 1100 * max(member.compress_size, 1):  # deflate's ratio is at most 1032
-                raise ValueError(f"{path} is truncated or wrong: {member.filename} promises {promised} bytes and holds {held}")
+def _check_member(path, archive, member):
+    """An array's header must promise what its member holds: a lying one could ask for any amount of memory."""
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        promised, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{path} must hold numbers, {member.filename} holds objects")
+    if promised != held or member.file_size > MOST_ZIPPED * member.compress_size:
+        raise ValueError(f"{path} is truncated or wrong: {member.filename} promises {promised} bytes and holds {held}")
 
 
 def from_idx(path, labels_path=None):
@@ -191,7 +194,7 @@ def read_idx(path):
                 raise ValueError(f"{path} is truncated: its header ends after {4 + len(header)} bytes")
             shape, dtype = np.frombuffer(header, ">u4").tolist(), np.dtype(IDX_TYPES[magic[2]])
             promised = math.prod(shape) * dtype.itemsize
-            most = 1100 * stored if zipped else stored - 4 - len(header)  # deflate's ratio is at most 1032
+            most = MOST_ZIPPED * stored if zipped else stored - 4 - len(header)
             entries = stream.read(promised + 1) if promised <= most else b""
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} can't be read: {error}") from None

@@ -47,11 +47,15 @@ class Denoiser:
 
         return noise_of
 
+    def target(self, x0, t, noise, ops=reference_ops):
+        """What the network should say, r0 x0 + r1 noise at times t[b] (see conversions.py)."""
+        r0, r1 = row(self.prediction, self.schedule.signal(t), self.schedule.noise_scale(t))
+        return ops.add_noise(x0, *(np.broadcast_to(r, t.shape).astype(x0.dtype) for r in (r0, r1)), noise)
+
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         """The simple loss at times t[b] with the given noise: mean, per_sample[b], the gradients of the mean by name."""
         x = forward(self.schedule, x0, t, noise, ops)
-        r0, r1 = row(self.prediction, self.schedule.signal(t), self.schedule.noise_scale(t))
-        target = ops.add_noise(x0, *(np.broadcast_to(r, t.shape).astype(x.dtype) for r in (r0, r1)), noise)
+        target = self.target(x0, t, noise, ops)
         prediction, saved = self.predict(params, x, t, labels, ops)
         mean, per_sample, d = simple_loss(prediction, target, ops)
         _, gradients = self.network.backward(params, d, saved, ops)

@@ -18,7 +18,7 @@ class Settings:
 
     batch: int = 64
     lr: float = 1e-3
-    ema: float = 0.999
+    ema: float = 0.995
     seed: int = 0
     warmup: int = 50
 
@@ -54,11 +54,11 @@ def begin(network, seed, dtype=np.float32):
 
 
 def ema_decay(decay, step):
-    """The decay at ``step`` (from 1) that makes the running average that of Adam's moments, bias-corrected:
+    """The decay at ``step`` (from 1): ``decay``, but at first so small that the average is of about the last tenth of the steps.
 
-    average_n = sum_i decay^(n-i) p_i / sum_i decay^(n-i).  At step 1 it is 0, and the average is the parameters.
+    At step 1 it is 0: the average holds nothing of the untrained parameters, ever, and needs no correction for a bias.
     """
-    return 1 - (1 - decay) / (1 - decay**step)
+    return min(decay, (step - 1) / (step + 9))
 
 
 def batch(data, settings, step, schedule, dtype=np.float32):
@@ -80,8 +80,9 @@ def train(denoiser, data, labels, settings, state, steps, ops=reference_ops):
         step = state.step + 1
         indices, t, noise = batch(data, settings, step, denoiser.schedule, data.dtype)
         chosen = labels[indices] if getattr(denoiser.network, "classes", 0) else None
-        loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)
-        norm = ops.global_norm(list(gradients.values()))
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
+            loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)
+            norm = ops.global_norm(list(gradients.values()))
         if not np.isfinite(loss + norm):
             raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
         lr = settings.lr * min(1.0, step / max(settings.warmup, 1))

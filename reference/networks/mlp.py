@@ -39,6 +39,10 @@ class MLP:
             raise ValueError(f"embedding must be an even number from 2 on, got {self.embedding}")
 
     @property
+    def sample_shape(self):
+        return self.size
+
+    @property
     def entries(self):
         return int(np.prod(self.size))
 

@@ -54,6 +54,10 @@ class UNet:
             raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
 
     @property
+    def sample_shape(self):
+        return (*self.size, self.in_channels)
+
+    @property
     def lowest(self):
         return len(self.channels) - 1
 
@@ -202,9 +206,9 @@ class UNet:
         return dx, gradients
 
     def _check(self, x, labels):
-        sizes = check("x[b,h,w,i]", x)
-        if x.shape[1:] != (*self.size, self.in_channels):
-            raise ValueError(f"x must have shape ({sizes['b']}, {self.size[0]}, {self.size[1]}, {self.in_channels}), got {x.shape}")
+        check("x[b,h,w,i]", x)
+        if x.shape[1:] != self.sample_shape:
+            raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
         if bool(self.classes) != (labels is not None):
             raise ValueError(f"labels must {'' if self.classes else 'not '}be given: the network has {self.classes} classes")
 

@@ -1,0 +1,116 @@
+"""A run on disk: config.json, checkpoint.safetensors and log.jsonl in one folder.
+
+The checkpoint is one file, replaced as a whole: weights/, ema/, adam.m/ and adam.v/ by parameter name, and beside them, as text, the
+config, the step, the seed, and what the bits depend on: versions, threads and processor.
+"""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from reference.files import write_atomically
+from reference.training import State
+
+FORMAT = 1
+PARTS = {"weights": "params", "ema": "ema", "adam.m": "m", "adam.v": "v"}  # in the file: in the state
+
+
+def environment():
+    """What the bits of a result depend on, beside the code and the config."""
+    import scipy
+
+    threads = next((os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if os.environ.get(name)), str(os.cpu_count()))
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "threads": threads,
+        "processor": _processor(),
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def save(folder, state, config):
+    """Replace the folder's checkpoint by ``state``."""
+    from safetensors.numpy import save as to_bytes
+
+    tensors = {
+        f"{part}/{name}": np.ascontiguousarray(array)  # other layouts would be saved wrong, without a word
+        for part, field in PARTS.items()
+        for name, array in getattr(state, field).items()
+    }
+    facts = {
+        **{"format": FORMAT, "step": state.step, "seed": config["training"]["seed"], "config": config},
+        **{"loss": state.loss, "gradient_norm": state.gradient_norm, "environment": environment()},
+    }
+    # one entry: safetensors writes several in a different order every time
+    write_atomically(Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)}))
+
+
+def load(folder, shapes):
+    """(state, environment) of the folder's checkpoint, whose arrays must be those of ``shapes`` (name -> shape)."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(folder) / "checkpoint.safetensors"
+    try:
+        with safe_open(path, "numpy") as file:
+            facts = json.loads((file.metadata() or {}).get("run", "{}"))
+            if facts.get("format") != FORMAT:
+                raise ValueError(f"{path} has format {facts.get('format', 'unknown')}, this version reads {FORMAT}")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} can't be read: {error}") from None
+    parts: dict = {field: {} for field in PARTS.values()}
+    for part, field in PARTS.items():
+        for name, shape in shapes.items():
+            array = arrays.pop(f"{part}/{name}", None)
+            if array is None or array.shape != tuple(shape):
+                got = "nothing" if array is None else f"shape {array.shape}"
+                raise ValueError(f"{path} is of another architecture: {part}/{name} must have shape {tuple(shape)}, got {got}")
+            parts[field][name] = array
+    if arrays:
+        raise ValueError(f"{path} is of another architecture: it also holds {next(iter(arrays))}")
+    return State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"]), facts["environment"]
+
+
+class Log:
+    """log.jsonl, one line a step.  Opened at a step it is cut to that step: later lines belong to steps that will be taken again."""
+
+    def __init__(self, folder, step):
+        self.path = Path(folder) / "log.jsonl"
+        kept = [json.dumps(entry) for entry in read_log(folder) if entry["step"] <= step]
+        write_atomically(self.path, "".join(line + "\n" for line in kept).encode())
+        self.file = open(self.path, "a", encoding="utf-8")
+
+    def append(self, **entry):
+        self.file.write(json.dumps(entry) + "\n")
+
+    def flush(self):
+        """To the disk: called before a checkpoint is written, so that no checkpoint is ahead of its log."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def close(self):
+        self.file.close()
+
+
+def read_log(folder):
+    """The entries of log.jsonl; a last line that a kill cut short is left out."""
+    path = Path(folder) / "log.jsonl"
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries

@@ -1,0 +1,86 @@
+"""``demo``: the main job end to end, a U-Net trained with DDPM on handwritten digits, and a look at what it has learned."""
+
+import json
+import time
+
+import numpy as np
+
+from reference import figures
+from reference.checkpoint import read_log
+from reference.commands import evaluate, train
+from reference.commands.report import progress
+from reference.commands.sample import draw, trajectory
+from reference.files import write_atomically
+from reference.samplers.ancestral import prior
+
+FULL = {"steps": 1500, "ddpm": 250, "n": 256}
+QUICK = {"steps": 100, "ddpm": 50, "n": 64}
+DDIM_STEPS = 20
+
+
+def add_options(parser):
+    parser.add_argument("--quick", action="store_true", help="a minute instead of ten: enough to see it work, too little for good digits")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
+
+
+def execute(arguments, ops):
+    begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
+    options = dict.fromkeys((*train.OPTIONS, "steps")) | {"seed": arguments.seed, "steps": size["steps"]}
+    run, data = train.start(arguments.out, "ddpm", options, arguments.resume)
+    first, before = run.state.step, time.perf_counter()
+    status = train.continue_training(run, data, 100, ops)
+    if status:
+        return status
+    rate = (run.state.step - first) / (time.perf_counter() - before)
+    report = {"steps": run.state.step, "steps_per_second": rate} | evaluate_and_draw(run, data, ops, size, arguments.seed)
+    report["seconds"] = time.perf_counter() - begin
+    write_atomically(run.folder / "report.json", (json.dumps(report, indent=2) + "\n").encode())
+    tell(report, run.folder, size)
+    return 0
+
+
+def evaluate_and_draw(run, data, ops, size, seed):
+    """Write the figures; the numbers of report.json."""
+    losses = evaluate.losses(run, data, ops)
+    samples = {"DDPM": draw(run, ops, "ddpm", size["ddpm"], size["n"], seed), "DDIM": draw(run, ops, "ddim", DDIM_STEPS, size["n"], seed)}
+    panels = {
+        "real digits": data.held_out[:64],
+        f"DDPM, {size['ddpm']} steps": samples["DDPM"][:64],
+        f"DDIM, {DDIM_STEPS} steps": samples["DDIM"][:64],
+    }
+    write_atomically(run.folder / "samples.png", figures.image_panels(panels))
+    title = f"DDPM on {data.name}: {run.state.step} steps of {run.settings.batch} images"
+    write_atomically(run.folder / "loss.png", figures.loss_curve(read_log(run.folder), losses["loss of predicting zero"], title))
+    write_atomically(run.folder / "strip.png", figures.strip(_stages(run, ops, size["ddpm"], seed), "From noise to digits"))
+    ddpm, ddim = (evaluate.quality(samples[name], data) for name in ("DDPM", "DDIM"))
+    return {
+        "loss": losses["loss"],
+        "loss_of_zero": losses["loss of predicting zero"],
+        **ddpm,
+        "frechet_ddim": ddim["frechet"],
+        "accepted_ddim": ddim["accepted"],
+    }
+
+
+def _stages(run, ops, steps, seed, rows=6, columns=11):
+    """(t, x) of the first samples at about ``columns`` times from T to 0."""
+    schedule, sample = run.denoiser.schedule, np.arange(rows)
+    shown = {round(k) for k in np.linspace(0, steps, columns)}
+    trajectory_steps = progress(trajectory(run, ops, "ddpm", steps, sample, seed), steps, "reverse process, step")
+    stages = [(t, x) for k, (t, x, _) in enumerate(trajectory_steps, 1) if k in shown]
+    return [(schedule.T, prior(seed, sample, run.denoiser.network.sample_shape, ops=ops)), *stages]
+
+
+def tell(report, folder, size):
+    print(f"""
+trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
+loss on held-out digits   {report["loss"]:.4f}   (predicting zero scores {report["loss_of_zero"]:.4f})
+Fréchet distance          DDPM {report["frechet"]:.2f}, DDIM {report["frechet_ddim"]:.2f}   (real ones {report["frechet_of_real"]:.2f})
+accepted as digits        DDPM {report["accepted"]:.0%}, DDIM {report["accepted_ddim"]:.0%}   (real ones 95%)
+{report["seconds"]:.0f} seconds in all
+
+wrote {folder / "samples.png"}   real digits beside samples
+wrote {folder / "loss.png"}   the loss, step by step
+wrote {folder / "strip.png"}   the reverse process
+wrote {folder / "report.json"}   these numbers
+the run can be sampled: python -m reference sample {folder} --n 64 --out samples.png""")

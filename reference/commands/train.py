@@ -1,0 +1,108 @@
+"""``train SYSTEM``: begin a run, or go on with one."""
+
+from pathlib import Path
+
+from reference import datasets, training
+from reference.checkpoint import Log, environment
+from reference.commands.report import progress, stop_on_signal
+from reference.files import output_folder
+from reference.run import DEFAULTS, build_config, holds_run, open_run, write_config
+
+# where config.json keeps what an option says
+OPTIONS = {
+    **{name: (name,) for name in ("data", "labels", "prediction")},
+    "net": ("net", "kind"),
+    **{name: ("net", name) for name in ("channels", "groups", "layers", "width", "depth")},
+    "schedule": ("schedule", "name"),
+    **{name: ("schedule", name) for name in ("T", "beta")},
+    **{name: ("training", name) for name in ("batch", "lr", "ema", "seed")},
+}
+
+
+def add_options(parser):
+    parser.add_argument("--data", metavar="DATA", help="digits (default), mixture1d, mixture2d, swiss-roll, or an IDX or .npz file")
+    parser.add_argument("--labels", metavar="FILE", help="IDX file of labels for an IDX file of images, if it is not found beside it")
+    parser.add_argument("--net", help="unet (default for images) or mlp (default for points; takes images laid out flat)")
+    parser.add_argument("--channels", type=int, nargs="+", metavar="N", help="of the unet's levels (default 32 64; above 16x16 32 64 64)")
+    parser.add_argument("--groups", type=int, metavar="N", help="of the unet's group normalisation (default 8)")
+    parser.add_argument("--layers", type=int, metavar="N", help="residual blocks a level of the unet (default 1)")
+    parser.add_argument("--width", type=int, metavar="N", help="of the mlp's hidden layers (default 128)")
+    parser.add_argument("--depth", type=int, metavar="N", help="hidden layers of the mlp (default 3)")
+    parser.add_argument("--schedule", help="linear (default), scaled-linear, cosine, vp or constant")
+    parser.add_argument("--T", type=int, metavar="N", help="steps of the schedule (default 1000; constant: 150)")
+    parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
+    parser.add_argument("--prediction", help="what the network predicts: noise (default), x0 or v")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
+    parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
+    parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
+    parser.add_argument("--ema", type=float, metavar="X", help="decay of the averaged weights that samples come from (default 0.995)")
+    parser.add_argument("--seed", type=int, metavar="N", help="(default 0)")
+
+
+def execute(arguments, ops):
+    if arguments.save_every < 1:
+        raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
+    options = {name: getattr(arguments, name) for name in (*OPTIONS, "steps")}
+    run, data = start(arguments.out, arguments.system, options, arguments.resume)
+    return continue_training(run, data, arguments.save_every, ops)
+
+
+def start(folder, system, options, resume):
+    """(run, data): a new run in ``folder``, or with ``resume`` the one that is there, whose options must not be other ones."""
+    folder = Path(folder)
+    if holds_run(folder) and not resume:
+        raise ValueError(f"{folder} holds a run already: add --resume to go on with it, or name another --out")
+    if not (folder / "config.json").exists():
+        if holds_run(folder):
+            raise ValueError(f"{folder} holds a checkpoint or a log but no config.json: it can't be resumed")
+        data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0, options["labels"])
+        config = build_config(system, data, options)
+        write_config(output_folder(folder), config)
+        return open_run(folder, need_checkpoint=False), data
+    run = open_run(folder, need_checkpoint=False)
+    _check_options(run, system, options)
+    data = run.load_data()
+    steps = run.steps if options["steps"] is None else options["steps"]
+    if steps < run.steps:
+        raise ValueError(f"steps can only grow: {folder} is a run of {run.steps}, got {steps}")
+    if steps > run.steps:
+        run.config["steps"] = steps
+        write_config(output_folder(folder), run.config)
+    for name, value in (run.environment or {}).items():
+        if environment()[name] != value:
+            print(f"note: {name} was {value} and is {environment()[name]}: the bits of the result may differ")
+    return run, data
+
+
+def _check_options(run, system, options):
+    if system != run.config["system"]:
+        raise ValueError(f"{run.folder} is a run of {run.config['system']}, not of {system}")
+    for name, place in OPTIONS.items():
+        value = run.config
+        for key in place:
+            value = value.get(key) if value else None
+        if options[name] is not None and options[name] != value:
+            raise ValueError(f"{run.folder} was begun with {name} {value}, got {options[name]}: a run keeps its options")
+
+
+def continue_training(run, data, save_every, ops):
+    """Train to the run's last step; 0, or 130 if a signal stopped it.  The checkpoint is replaced every ``save_every`` steps."""
+    if run.state.step >= run.steps:
+        print(f"{run.folder} is finished: all of its {run.steps} steps are taken")
+        return 0
+    first, log = run.state.step, Log(run.folder, run.state.step)
+    states = training.train(run.denoiser, data.train, data.train_labels, run.settings, run.state, run.steps, ops)
+    try:
+        with stop_on_signal() as stop:
+            for state in progress(states, run.steps, "training step", lambda state: f"loss {state.loss:.4f}", first):
+                log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
+                if stop.asked or state.step % save_every == 0 or state.step == run.steps:
+                    log.flush()
+                    run.save()
+                if stop.asked and state.step < run.steps:
+                    print(f"stopped after step {state.step} of {run.steps}, which is saved: go on with --resume")
+                    return 130
+    finally:
+        log.close()
+    print(f"wrote {run.folder}: config.json, checkpoint.safetensors, log.jsonl")
+    return 0

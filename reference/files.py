@@ -1,0 +1,52 @@
+"""Writing files so that a kill, a full disk or a mistyped name loses nothing."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path, data):
+    """The bytes ``data`` under ``path``: whole, or as if nothing had happened.
+
+    They go to a temporary name in the same folder and to the disk, take their name, and the folder goes to the disk too.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere than on POSIX a folder can't be flushed
+        folder = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def output_path(name, suffixes):
+    """``name`` as a path that can be written: of one of the suffixes, its folder made, and not there yet.  ValueError otherwise."""
+    path = Path(name)
+    if path.suffix not in suffixes:
+        raise ValueError(f"--out must end in {' or '.join(suffixes)}, got {name}")
+    if path.exists():
+        raise ValueError(f"{name} exists already: name another --out, or remove it first")
+    output_folder(path.parent)
+    return path
+
+
+def output_folder(name):
+    """The folder ``name``, made with its parents, and found to be writable.  ValueError otherwise."""
+    folder = Path(name)
+    probe = folder / ".writable.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{name} can't be written: {error.strerror or error}") from None
+    return folder

@@ -1,0 +1,66 @@
+"""How good samples are, without a pretrained network: distances between two sets of samples, each beside what real data scores.
+
+All take samples [n,...] and lay them out flat.  A distance between finite sets is never 0, even between two halves of the same data:
+compare it with that of held-out data, of the same number of samples.
+"""
+
+import numpy as np
+
+
+def _flat(x):
+    return np.asarray(x, np.float64).reshape(len(x), -1)
+
+
+def principal_components(real, count=20):
+    """(mean [d], axes [count,d]) of the directions in which ``real`` varies most, fewer if it has fewer."""
+    flat = _flat(real)
+    _, _, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    return flat.mean(axis=0), axes[:count]
+
+
+def frechet_distance(x, y, features):
+    """Squared Fréchet (2-Wasserstein) distance of the Gaussians with the means and covariances of x and y in PCA features:
+
+    |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x^(1/2) S_y S_x^(1/2))^(1/2)).  ``features``: of ``principal_components``.
+    """
+    mean, axes = features
+    fx, fy = (_flat(x) - mean) @ axes.T, (_flat(y) - mean) @ axes.T
+    sx, sy = np.atleast_2d(np.cov(fx.T, bias=True)), np.atleast_2d(np.cov(fy.T, bias=True))
+    values, vectors = np.linalg.eigh(sx)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ sy @ root).clip(0)).sum()
+    return float(((fx.mean(axis=0) - fy.mean(axis=0)) ** 2).sum() + np.trace(sx) + np.trace(sy) - 2 * cross)
+
+
+def neighbour_distance(x, real, k=3):
+    """Distance [n] of each x to the k-th nearest sample of ``real``."""
+    fx, fy = _flat(x), _flat(real)
+    if not 1 <= k <= len(fy):
+        raise ValueError(f"k must lie in 1 .. {len(fy)}, got {k}")
+    squares = (fx**2).sum(axis=1)[:, None] + (fy**2).sum(axis=1) - 2 * fx @ fy.T
+    return np.sqrt(np.partition(squares, k - 1, axis=1)[:, k - 1].clip(0))
+
+
+def accepted(x, real, held_out, k=3, share=0.95):
+    """The share of x that lies as near to real samples as ``share`` of the held-out real ones do, by the k-th nearest neighbour."""
+    limit = np.quantile(neighbour_distance(held_out, real, k), share)
+    return float((neighbour_distance(x, real, k) <= limit).mean())
+
+
+def wasserstein_1d(x, y, order=1):
+    """(integral of |F_x^-1 - F_y^-1|^order)^(1/order) of two samples on the line, of any sizes: the quantiles are matched."""
+    x, y = np.sort(_flat(x)[:, 0]), np.sort(_flat(y)[:, 0])
+    edges = np.union1d(np.arange(len(x) + 1) / len(x), np.arange(len(y) + 1) / len(y))
+    middle = (edges[1:] + edges[:-1]) / 2
+    difference = x[(middle * len(x)).astype(int)] - y[(middle * len(y)).astype(int)]
+    return float((np.diff(edges) @ np.abs(difference) ** order) ** (1 / order))
+
+
+def sliced_wasserstein(x, y, directions=64, order=2, seed=0):
+    """Root mean square over random directions of the Wasserstein distance of order 2 along them (mean of any other order)."""
+    from reference.ops.random import Purpose, normal
+
+    axes = normal(seed, np.arange(directions), 0, Purpose.PROBE, (_flat(x).shape[1],))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    distances = [wasserstein_1d(_flat(x) @ axis[:, None], _flat(y) @ axis[:, None], order) for axis in axes]
+    return float((np.array(distances) ** order).mean() ** (1 / order))

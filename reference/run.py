@@ -1,0 +1,156 @@
+"""A run is a folder; its config.json says all that is needed to build the denoiser again and to go on training it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reference import checkpoint, datasets
+from reference.denoiser import Denoiser
+from reference.files import write_atomically
+from reference.networks import MLP, NETWORKS, UNet
+from reference.schedules import SCHEDULES
+from reference.training import Settings, State, begin
+
+SYSTEMS = ("ddpm",)
+DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000, "schedule": "linear", "prediction": "noise"}
+
+
+@dataclass
+class Run:
+    """``state`` is what training has reached; ``environment`` where its checkpoint was made, None before the first one."""
+
+    folder: Path
+    config: dict
+    denoiser: Denoiser
+    state: State
+    environment: dict | None
+
+    @property
+    def steps(self):
+        return self.config["steps"]
+
+    @property
+    def settings(self):
+        return Settings(**self.config["training"])
+
+    def noise_of(self, ops):
+        """The prediction of the averaged weights, as samplers take it."""
+        return self.denoiser.noise_of(self.state.ema, ops=ops)
+
+    def load_data(self):
+        """The run's data set.  ValueError if it is not the data that the run was begun with."""
+        data = datasets.load(self.config["data"], self.settings.seed, self.config["labels"])
+        if fingerprint(data) != self.config["data_sha256"]:
+            raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with")
+        return data
+
+    def save(self):
+        checkpoint.save(self.folder, self.state, self.config)
+
+
+def fingerprint(data):
+    return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
+
+
+def build_network(data, options):
+    """A network for samples of the data's shape.  ``options``: net and fields of the network, None or absent where not given."""
+    kind = options.get("net") or ("unet" if data.is_image else "mlp")
+    if kind not in NETWORKS:
+        raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
+    if kind == "unet" and not data.is_image:
+        raise ValueError(f"a unet needs images, and {data.name} holds points of {data.shape[0]} coordinates: take --net mlp")
+    fields = ("channels", "groups", "layers") if kind == "unet" else ("width", "depth")
+    foreign = ("width", "depth") if kind == "unet" else ("channels", "groups", "layers")
+    for name in foreign:
+        if options.get(name) is not None:
+            raise ValueError(f"--{name} is not an option of --net {kind}")
+    given = {name: options[name] for name in fields if options.get(name) is not None}
+    if kind == "mlp":
+        return MLP(size=data.shape, **given)
+    if "channels" not in given and data.shape[0] > 16:
+        given["channels"] = (32, 64, 64)
+    return UNet(size=data.shape[:2], in_channels=data.shape[2], **given)
+
+
+def build_config(system, data, options):
+    """config.json for new training of ``system`` on ``data``; ``options`` are those of the command line, None where not given."""
+    if system not in SYSTEMS:
+        raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, got {system!r}")
+    chosen = DEFAULTS | {name: value for name, value in options.items() if value is not None}
+    if chosen["steps"] < 1:
+        raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
+    network = build_network(data, options)
+    schedule = {"name": chosen["schedule"]} | {name: chosen[name] for name in ("T", "beta") if name in chosen}
+    schedule["T"] = build_schedule(schedule).T
+    settings = Settings(**{name: chosen[name] for name in ("batch", "lr", "ema", "seed") if name in chosen})
+    config = {
+        "system": system,
+        "data": chosen["data"],
+        "labels": options.get("labels"),
+        "data_sha256": fingerprint(data),
+        "data_variance": data.variance,
+        "bin_width": data.bin_width,
+        "net": {"kind": "unet" if isinstance(network, UNet) else "mlp", **asdict(network)},
+        "schedule": schedule,
+        "prediction": chosen["prediction"],
+        "training": asdict(settings),
+        "steps": chosen["steps"],
+    }
+    build_denoiser(config)
+    return json.loads(json.dumps(config))
+
+
+def build_schedule(config):
+    """``config``: name and arguments of a function of schedules.py."""
+    fields = dict(config)
+    name = fields.pop("name")
+    if name not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
+    if "beta" in fields and name != "constant":
+        raise ValueError(f"beta belongs to the schedule constant, not to {name}")
+    return SCHEDULES[name](**fields)
+
+
+def build_denoiser(config):
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in config["net"].items()}
+    network = NETWORKS[str(fields.pop("kind"))](**fields)
+    return Denoiser(network, build_schedule(config["schedule"]), config["prediction"], config["data_variance"])
+
+
+def holds_run(folder):
+    return any((Path(folder) / name).exists() for name in ("config.json", "checkpoint.safetensors", "log.jsonl"))
+
+
+def read_config(folder):
+    path = Path(folder) / "config.json"
+    if not Path(folder).is_dir():
+        raise ValueError(f"the run {folder} does not exist")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        build_denoiser(config)
+        return config
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no run: it has no config.json") from None
+    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} can't be read as the config of a run: {error!r}") from None
+
+
+def write_config(folder, config):
+    write_atomically(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def open_run(folder, need_checkpoint=True):
+    """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless ``need_checkpoint``."""
+    config = read_config(folder)
+    denoiser, environment = build_denoiser(config), None
+    if (Path(folder) / "checkpoint.safetensors").exists():
+        state, environment = checkpoint.load(folder, denoiser.network.shapes())
+    elif need_checkpoint:
+        raise ValueError(f"{folder} has no checkpoint yet: its training was stopped before the first one; go on with --resume")
+    else:
+        state = begin(denoiser.network, config["training"]["seed"])
+    return Run(Path(folder), config, denoiser, state, environment)

@@ -1,0 +1,80 @@
+"""Checkpoints and logs: exact, whole, and not to be fooled."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reference import checkpoint, training
+from reference.files import write_atomically
+from reference.networks import MLP
+
+NETWORK = MLP(size=(2,), width=4, depth=1, embedding=2)
+CONFIG = {"training": {"seed": 7}, "note": "ä"}
+
+
+def state():
+    fresh = training.begin(NETWORK, 3)
+    fresh.params["layers.0.w"] = np.asfortranarray(fresh.params["layers.0.w"] + 1)  # safetensors would save this layout wrong
+    fresh.step, fresh.loss, fresh.gradient_norm = 12, 0.1, float("nan")
+    return fresh
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
+    saved = state()
+    checkpoint.save(tmp_path, saved, CONFIG)
+    loaded, environment = checkpoint.load(tmp_path, NETWORK.shapes())
+    for part in ("params", "ema", "m", "v"):
+        for name, array in getattr(saved, part).items():
+            np.testing.assert_array_equal(getattr(loaded, part)[name], array)
+    assert (loaded.step, loaded.loss) == (12, 0.1) and np.isnan(loaded.gradient_norm)
+    assert environment == checkpoint.environment()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_the_array_that_differs(tmp_path):
+    checkpoint.save(tmp_path, state(), CONFIG)
+    with pytest.raises(ValueError, match=r"another architecture: weights/layers.0.w must have shape \(4, 5\)"):
+        checkpoint.load(tmp_path, MLP(size=(2,), width=5, depth=1, embedding=2).shapes())
+    with pytest.raises(ValueError, match="another architecture: it also holds"):
+        checkpoint.load(tmp_path, {name: shape for name, shape in NETWORK.shapes().items() if name != "layers.1.b"})
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_a_truncated_checkpoint_is_refused(tmp_path, keep):
+    checkpoint.save(tmp_path, state(), CONFIG)
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="can't be read"):
+        checkpoint.load(tmp_path, NETWORK.shapes())
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    from safetensors.numpy import save
+
+    (tmp_path / "checkpoint.safetensors").write_bytes(save({"x": np.zeros(1)}))
+    with pytest.raises(ValueError, match="format"):
+        checkpoint.load(tmp_path, NETWORK.shapes())
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_log_is_cut_to_the_step_of_the_checkpoint_and_a_torn_line_is_dropped(tmp_path):
+    lines = [json.dumps({"step": step, "loss": 0.5}) for step in range(1, 6)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + '\n{"step": 6, "lo', encoding="utf-8")
+    log = checkpoint.Log(tmp_path, 3)
+    log.append(step=4, loss=0.25)
+    log.flush()
+    log.close()
+    assert [(e["step"], e["loss"]) for e in checkpoint.read_log(tmp_path)] == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)]

@@ -1,0 +1,262 @@
+"""The command line: what it makes, and one sentence and exit code 2 for whatever is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from reference.__main__ import main
+from reference.run import open_run
+
+TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
+
+
+def run(*words):
+    """Exit code of a command, in this process."""
+    try:
+        return main(arguments=[str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "points"
+    assert run("train", "ddpm", "--data", "mixture1d", "--steps", 6, *TINY, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "images"
+    assert run("train", "ddpm", "--net", "unet", "--channels", 8, 8, "--batch", 2, "--steps", 2, "--out", folder) == 0
+    return folder
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_train_leaves_a_run_that_sample_evaluate_and_export_take(points, tmp_path, capsys):
+    assert sorted(path.name for path in points.iterdir()) == ["checkpoint.safetensors", "config.json", "log.jsonl"]
+    assert run("sample", points, "--steps", 5, "--n", 7, "--out", tmp_path / "new" / "s.npz") == 0
+    with np.load(tmp_path / "new" / "s.npz") as archive:
+        assert archive["x"].shape == (7, 1) and archive["x"].dtype == np.float32 and np.isfinite(archive["x"]).all()
+    assert run("evaluate", points, "--steps", 5, "--n", 20) == 0
+    assert "loss of the exact prediction" in capsys.readouterr().out
+    assert run("export", points, "--out", tmp_path / "w.safetensors") == 0
+    from safetensors.numpy import load_file
+
+    weights = load_file(tmp_path / "w.safetensors")
+    np.testing.assert_array_equal(weights["layers.0.w"], open_run(points).state.ema["layers.0.w"])
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.parametrize("suffix", [".npz", ".png"])
+def test_the_same_sample_command_twice_gives_the_same_bits(images, tmp_path, sampler, suffix):
+    path = tmp_path / f"s{suffix}"
+    command = ("sample", images, "--sampler", sampler, "--steps", 3, "--n", 5, "--seed", 1, "--out", path)
+    assert run(*command) == 0
+    first = path.read_bytes()
+    assert run(*command) == 0
+    assert path.read_bytes() == first
+
+
+def test_another_sample_does_not_overwrite_a_file(points, tmp_path, capsys):
+    path = tmp_path / "s.npz"
+    assert run("sample", points, "--steps", 5, "--out", path) == 0
+    before = path.read_bytes()
+    assert run("sample", points, "--steps", 5, "--seed", 2, "--out", path) == 2
+    assert path.read_bytes() == before and "exists already" in capsys.readouterr().err
+
+
+def test_a_sample_depends_on_its_index_and_the_seed_alone(points, tmp_path):
+    from reference.commands import sample
+
+    run("sample", points, "--steps", 5, "--n", 9, "--out", tmp_path / "nine.npz")
+    run("sample", points, "--steps", 5, "--n", 4, "--out", tmp_path / "four.npz")
+    with np.load(tmp_path / "nine.npz") as nine, np.load(tmp_path / "four.npz") as four:
+        difference = np.abs(nine["x"][:4] - four["x"]).max() / np.abs(four["x"]).max()
+    assert difference < 1e-4  # BLAS may sum in another order for another batch: five steps of a few roundings each
+    assert sample.BATCH > 9
+
+
+def test_resuming_grows_a_run_and_gives_the_bits_of_one_that_never_stopped(points, tmp_path, capsys):
+    shutil.copytree(points, tmp_path / "grown")
+    assert run("train", "ddpm", "--steps", 11, "--out", tmp_path / "grown", "--resume") == 0
+    assert run("train", "ddpm", "--data", "mixture1d", "--steps", 11, *TINY, "--out", tmp_path / "whole") == 0
+    assert files(tmp_path / "grown") == {
+        tmp_path / "grown" / path.relative_to(tmp_path / "whole"): content for path, content in files(tmp_path / "whole").items()
+    }
+    before = files(tmp_path / "grown")
+    assert run("train", "ddpm", "--out", tmp_path / "grown", "--resume") == 0
+    assert "is finished" in capsys.readouterr().out and files(tmp_path / "grown") == before
+
+
+def test_resuming_an_empty_folder_begins_at_step_0(tmp_path):
+    assert run("train", "ddpm", "--data", "mixture1d", "--steps", 2, *TINY, "--out", tmp_path, "--resume") == 0
+    assert open_run(tmp_path).state.step == 2
+
+
+def test_resuming_under_other_versions_says_so(points, tmp_path, capsys, monkeypatch):
+    shutil.copytree(points, tmp_path / "run")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert run("train", "ddpm", "--steps", 7, "--out", tmp_path / "run", "--resume") == 0
+    assert "threads was 1 and is 3" in capsys.readouterr().out
+
+
+WRONG = {
+    "unknown data set": ("train ddpm --data nowhere --out OUT", "unknown data set 'nowhere'"),
+    "unknown system": ("train gan --out OUT", "system must be one of ddpm"),
+    "unknown network": ("train ddpm --net transformer --out OUT", "net must be one of"),
+    "unknown schedule": ("train ddpm --schedule sine --out OUT", "schedule must be one of"),
+    "unknown prediction": ("train ddpm --prediction y --out OUT", "prediction must be one of"),
+    "unknown command": ("fly", "invalid choice: 'fly'"),
+    "unknown option": ("train ddpm --speed 3 --out OUT", "unrecognized arguments: --speed"),
+    "no command": ("", "required: COMMAND"),
+    "no out": ("train ddpm", "required: --out"),
+    "levels do not divide": ("train ddpm --channels 8 8 8 8 8 --out OUT", "an image size that 16 divides, got 8x8"),
+    "groups do not divide": ("train ddpm --groups 7 --out OUT", "groups must divide the channels"),
+    "unet on points": ("train ddpm --data mixture1d --net unet --out OUT", "take --net mlp"),
+    "mlp's option for a unet": ("train ddpm --width 3 --out OUT", "--width is not an option of --net unet"),
+    "T": ("train ddpm --T 0 --out OUT", "T must be a whole number from 1 on, got 0"),
+    "beta": ("train ddpm --schedule constant --beta 1 --out OUT", "beta must lie between 0 and 1, got 1.0"),
+    "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant"),
+    "steps": ("train ddpm --steps 0 --out OUT", "steps must be at least 1, got 0"),
+    "batch": ("train ddpm --batch 0 --out OUT", "batch must be at least 1, got 0"),
+    "lr not a number": ("train ddpm --lr nan --out OUT", "lr must be a positive number, got nan"),
+    "lr no number at all": ("train ddpm --lr fast --out OUT", "invalid float value: 'fast'"),
+    "seed": ("train ddpm --seed -1 --out OUT", "seed must lie in"),
+    "save-every": ("train ddpm --data mixture1d --save-every 0 --out OUT", "save-every must be at least 1"),
+    "a folder with a run": ("train ddpm --data mixture1d --steps 6 --out RUN", "holds a run already"),
+    "another option on resume": ("train ddpm --lr 2 --out RUN --resume", "was begun with lr 0.001, got 2.0"),
+    "fewer steps on resume": ("train ddpm --steps 5 --out RUN --resume", "steps can only grow"),
+    "no steps on resume": ("train ddpm --steps 0 --out RUN --resume", "steps can only grow"),
+    "no such run": ("sample NOTHING --out OUT.png", "does not exist"),
+    "no run there": ("evaluate EMPTY", "it has no config.json"),
+    "unknown sampler": ("sample RUN --sampler fast --out OUT.png", "sampler must be one of ddpm, ddim"),
+    "unknown variance": ("sample RUN --variance x --out OUT.png", "variance must be posterior or beta"),
+    "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
+    "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
+    "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1, got -1"),
+    "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),
+    "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
+    "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
+    "out is a file": ("train ddpm --data mixture1d --out RUN/config.json", "can't be written"),
+    "export's ending": ("export RUN --out OUT.npz", "must end in .safetensors"),
+}
+
+
+@pytest.mark.parametrize("words, message", WRONG.values(), ids=WRONG.keys())
+def test_whatever_is_wrong_is_said_in_one_line_with_exit_code_2_and_nothing_changes(points, tmp_path, capsys, words, message):
+    (tmp_path / "empty").mkdir()
+    places = {"OUT": tmp_path / "out", "RUN": points, "NOTHING": tmp_path / "nothing", "EMPTY": tmp_path / "empty"}
+    before = files(points) | files(tmp_path)
+    for name, place in places.items():
+        words = words.replace(name, str(place))
+    assert run(*words.split()) == 2
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1 and "Traceback" not in err and "usage" not in err, err
+    assert out == "" and files(points) | files(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("config.json", "{", "can't be read as the config"),
+        ("config.json", "{}", "can't be read as the config"),
+        ("config.json", "[1]", "can't be read as the config"),
+        ("checkpoint.safetensors", "short", "can't be read"),
+    ],
+)
+def test_a_damaged_run_is_refused(points, tmp_path, capsys, name, content, message):
+    shutil.copytree(points, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(content)
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(points, tmp_path, capsys):
+    shutil.copytree(points, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["net"]["width"] = 9
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    assert "another architecture" in capsys.readouterr().err
+
+
+def test_data_that_changed_since_training_is_refused(tmp_path, capsys):
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).standard_normal((50, 2)))
+    command = ("train", "ddpm", "--data", tmp_path / "d.npz", "--steps", 2, *TINY, "--out", tmp_path / "run")
+    assert run(*command) == 0
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(1).standard_normal((50, 2)))
+    assert run("evaluate", tmp_path / "run") == 2
+    assert "is not the data that" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_can_be_resumed_but_not_sampled(points, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    shutil.copy(points / "config.json", tmp_path / "run")
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    assert "has no checkpoint yet" in capsys.readouterr().err
+    assert run("train", "ddpm", "--out", tmp_path / "run", "--resume", "--save-every", 2) == 0
+    assert files(tmp_path / "run")[tmp_path / "run" / "checkpoint.safetensors"] == (points / "checkpoint.safetensors").read_bytes()
+
+
+def test_a_learning_rate_that_diverges_ends_in_one_sentence_and_exit_code_1(tmp_path, capsys):
+    assert run("train", "ddpm", "--data", "mixture1d", "--lr", 1e30, "--steps", 99, *TINY, "--out", tmp_path / "run") == 1
+    err = capsys.readouterr().err
+    assert "the loss is not finite at step" in err and err.count("\n") == 1
+
+
+def test_the_disk_being_full_ends_in_one_sentence_and_keeps_the_last_checkpoint(points, tmp_path, capsys, monkeypatch):
+    shutil.copytree(points, tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("reference.checkpoint.write_atomically", full)
+    assert run("train", "ddpm", "--steps", 20, "--out", tmp_path / "run", "--resume") == 2
+    err = capsys.readouterr().err
+    assert "No space left on device" in err and err.count("\n") == 1
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_ops_prints_every_row_of_the_contract_and_info_the_versions(capsys):
+    from reference.contract import CONTRACT
+
+    assert run("ops") == 0 and run("info") == 0
+    out = capsys.readouterr().out
+    assert all(f" {op.name} " in out for op in CONTRACT) and np.__version__ in out
+
+
+@pytest.mark.parametrize("command", ["", "demo", "train", "sample", "evaluate", "export", "ops", "info"])
+def test_help_is_there_for_every_command(command, capsys):
+    assert run(*command.split(), "--help") == 0
+    assert "usage: python -m reference" in capsys.readouterr().out
+
+
+def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
+    from reference.commands import demo
+
+    monkeypatch.setattr(demo, "QUICK", {"steps": 2, "ddpm": 3, "n": 8})
+    assert run("demo", "--quick", "--out", tmp_path / "demo") == 0
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    assert {"steps", "loss", "loss_of_zero", "frechet", "frechet_of_real", "accepted", "seconds"} <= report.keys()
+    assert report["steps"] == 2 and all(np.isfinite(value) for value in report.values())
+    for name in ("samples.png", "loss.png", "strip.png"):
+        assert (tmp_path / "demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_module_runs_as_a_program_and_imports_little_until_it_must(points):
+    words = [sys.executable, "-X", "importtime", "-m", "reference", "info"]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ, check=True)
+    assert "numpy" in done.stdout
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & {"matplotlib", "sklearn", "numba", "pandas"}

@@ -1,0 +1,87 @@
+"""Training: what it draws, what it carries, and that stopping it changes nothing."""
+
+import numpy as np
+import pytest
+
+from reference import training
+from reference.denoiser import Denoiser
+from reference.mixtures import ring
+from reference.networks import MLP
+from reference.schedules import linear
+
+DATA = ring().sample(5, np.arange(200))[0].astype(np.float32)
+LABELS = np.zeros(200, np.int64)
+DENOISER = Denoiser(MLP(size=(2,), width=16, depth=2, embedding=8), linear(50), "noise", float((DATA**2).mean()))
+
+
+def run(settings, steps, state=None):
+    state = state or training.begin(DENOISER.network, settings.seed)
+    return [(s.step, s.loss) for s in training.train(DENOISER, DATA, LABELS, settings, state, steps)], state
+
+
+def bits(state):
+    return {(part, name): a.tobytes() for part in ("params", "ema", "m", "v") for name, a in getattr(state, part).items()}
+
+
+def test_training_yields_each_step_and_lowers_the_loss():
+    steps, _ = run(training.Settings(batch=64, lr=3e-3), 200)
+    assert [step for step, _ in steps] == list(range(1, 201))
+    losses = [loss for _, loss in steps]
+    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
+
+
+def test_training_in_two_parts_has_the_bits_of_training_in_one():
+    settings = training.Settings(batch=8)
+    whole, at_once = run(settings, 10)
+    first, state = run(settings, 4)
+    second, state = run(settings, 10, state)
+    assert first + second == whole and bits(state) == bits(at_once)
+
+
+def test_another_seed_trains_differently():
+    assert bits(run(training.Settings(batch=8), 2)[1]) != bits(run(training.Settings(batch=8, seed=1), 2)[1])
+
+
+def test_a_batch_draws_all_indices_and_times_and_none_beyond():
+    seen_t, seen_i = set(), set()
+    for step in range(1, 200):
+        indices, t, noise = training.batch(DATA, training.Settings(batch=32), step, DENOISER.schedule)
+        seen_t |= set(t.tolist())
+        seen_i |= set(indices.tolist())
+        assert noise.shape == (32, 2) and noise.dtype == np.float32
+    assert seen_t == set(range(1, 51))  # each of 50 times in 6,368 draws: one is missed with probability 50 e^-127
+    assert seen_i == set(range(200))
+
+
+def test_the_average_of_weights_never_holds_the_untrained_ones():
+    """decay(1) = 0, and the weights of all steps sum to one: an average of equal things is that thing."""
+    average = np.array([123.0])
+    for step in range(1, 500):
+        decay = training.ema_decay(0.99, step)
+        assert 0 <= decay <= 0.99
+        average = decay * average + (1 - decay) * 1.0
+    assert average == pytest.approx(1.0, abs=1e-12) and training.ema_decay(0.99, 1) == 0
+
+
+def test_the_first_average_is_the_first_parameters():
+    _, state = run(training.Settings(batch=8), 1)
+    for name, p in state.params.items():
+        np.testing.assert_array_equal(state.ema[name], p)
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
+    data = DATA.copy()
+    data[:] = np.inf
+    state = training.begin(DENOISER.network, 0)
+    before = bits(state)
+    with pytest.raises(FloatingPointError, match="step 1"), np.errstate(all="ignore"):
+        next(training.train(DENOISER, data, LABELS, training.Settings(batch=8), state, 5))
+    assert state.step == 0 and bits(state) == before
+
+
+@pytest.mark.parametrize(
+    "field, value", [("batch", 0), ("lr", 0.0), ("lr", float("nan")), ("lr", float("inf")), ("ema", 1.0), ("seed", -1), ("seed", 2**64)]
+)
+def test_settings_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        training.Settings(**{field: value})
