@@ -1,4 +1,7 @@
-"""The command line: ``python -m reference``.  ``main`` takes the port, so that other packages offer the same words on their own ops."""
+"""The command line: ``python -m reference``.  ``main`` takes the port, so that other packages offer the same words on their own ops.
+
+A command is a module of ``reference.commands`` with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
+"""
 
 import argparse
 import importlib
@@ -32,21 +35,7 @@ def build_parser(program):
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text)
-        if name in ("ops", "info"):
-            continue
-        if name == "train":
-            command.add_argument("system", metavar="SYSTEM", help="ddpm")
-        elif name != "demo":
-            command.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
         importlib.import_module(f"reference.commands.{name}").add_options(command)
-        if name in ("demo", "train"):
-            command.add_argument("--out", required=True, metavar="FOLDER", help="folder of the run")
-            command.add_argument("--resume", action="store_true", help="go on with the run in FOLDER from its last checkpoint")
-        if name == "train":
-            command.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
-        if name in ("sample", "export"):
-            kinds = "FILE.png or FILE.npz" if name == "sample" else "FILE.safetensors"
-            command.add_argument("--out", required=True, metavar="FILE", help=kinds)
     return parser
 
 
@@ -54,10 +43,6 @@ def main(ops=reference_ops, program="python -m reference", arguments=None):
     """Run one command on a port; the exit code: 0, 2 for what the caller got wrong, 1 for training that diverged, 130 for a stop."""
     parsed = build_parser(program).parse_args(arguments)
     try:
-        if parsed.command == "ops":
-            return print_contract()
-        if parsed.command == "info":
-            return print_info()
         return importlib.import_module(f"reference.commands.{parsed.command}").execute(parsed, ops)
     except (ValueError, TypeError) as error:
         return _refuse(program, error, 2)
@@ -72,29 +57,6 @@ def main(ops=reference_ops, program="python -m reference", arguments=None):
 def _refuse(program, message, code):
     print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
     return code
-
-
-def print_contract():
-    from reference.contract import CONTRACT
-
-    rows = [("family", "op", "arguments", "results", "gradients", "rule")]
-    rows += [(op.family, op.name, op.arguments, op.results or "in place", op.gradients or "-", op.rule) for op in CONTRACT]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    return 0
-
-
-def print_info():
-    from importlib.metadata import version
-
-    from reference.checkpoint import environment
-
-    rows = {"reference": reference.__version__} | environment()
-    rows |= {name: version(name) for name in ("matplotlib", "scikit-learn", "safetensors", "tqdm")}
-    for name, value in rows.items():
-        print(f"{name:12}  {value}")
-    return 0
 
 
 if __name__ == "__main__":

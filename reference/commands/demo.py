@@ -19,6 +19,8 @@ DDIM_STEPS = 20
 
 
 def add_options(parser):
+    parser.add_argument("--out", default="demo", metavar="FOLDER", help="folder of the run (default demo)")
+    parser.add_argument("--resume", action="store_true", help="go on with a demo in FOLDER that was stopped")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: enough to see it work, too little for good digits")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 

@@ -3,8 +3,7 @@
 import numpy as np
 
 from reference import metrics
-from reference.commands.sample import add_options as add_sample_options
-from reference.commands.sample import choose, draw
+from reference.commands.sample import add_sampling_options, choose, draw
 from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ops.random import Purpose, normal, uniform
 from reference.run import open_run
@@ -13,7 +12,7 @@ LIMIT = 512  # held-out samples that are looked at
 
 
 def add_options(parser):
-    add_sample_options(parser)
+    add_sampling_options(parser)
     parser.set_defaults(sampler="ddim", n=LIMIT)
 
 

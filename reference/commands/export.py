@@ -9,6 +9,8 @@ from reference.run import open_run
 
 
 def add_options(parser):
+    parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
+    parser.add_argument("--out", required=True, metavar="FILE", help="FILE.safetensors")
     parser.add_argument("--weights", default="averaged", choices=("averaged", "last"), help="(default averaged)")
 
 

@@ -19,6 +19,12 @@ SAMPLERS = ("ddpm", "ddim")
 
 
 def add_options(parser):
+    add_sampling_options(parser)
+    parser.add_argument("--out", required=True, metavar="FILE", help="FILE.png or FILE.npz")
+
+
+def add_sampling_options(parser):
+    parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
     parser.add_argument("--sampler", help="ddpm (default) or ddim")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of the sampler (default: ddpm all T, ddim 50)")
     parser.add_argument("--eta", type=float, default=0.0, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")

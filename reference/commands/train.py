@@ -6,7 +6,7 @@ from reference import datasets, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
 from reference.files import output_folder
-from reference.run import DEFAULTS, build_config, holds_run, open_run, write_config
+from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, open_run, write_config
 
 # where config.json keeps what an option says
 OPTIONS = {
@@ -20,6 +20,10 @@ OPTIONS = {
 
 
 def add_options(parser):
+    parser.add_argument("system", metavar="SYSTEM", help=", ".join(SYSTEMS))
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER from its last checkpoint")
+    parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
     parser.add_argument("--data", metavar="DATA", help="digits (default), mixture1d, mixture2d, swiss-roll, or an IDX or .npz file")
     parser.add_argument("--labels", metavar="FILE", help="IDX file of labels for an IDX file of images, if it is not found beside it")
     parser.add_argument("--net", help="unet (default for images) or mlp (default for points; takes images laid out flat)")
