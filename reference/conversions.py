@@ -35,9 +35,9 @@ def row(prediction, alpha, sigma):
 
 def conversion(source, target, alpha, sigma):
     """(a, b) with  target = a x + b source.  alpha, sigma: positive numbers or float64 arrays of one entry a sample."""
+    (r0, r1), (s0, s1) = row(source, alpha, sigma), row(target, alpha, sigma)
     if source == target:
         return 0.0, 1.0
-    (r0, r1), (s0, s1) = row(source, alpha, sigma), row(target, alpha, sigma)
     D = alpha * r1 - sigma * r0
     return (s0 * r1 - s1 * r0) / D, (s1 * alpha - s0 * sigma) / D
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.mixtures import Mixture, example_2_1, ring
-from reference.ops.random import Purpose, uniform
+from reference.ops.random import Purpose, normal, uniform
 
 POINTS = 20_000  # drawn for a synthetic data set
 HELD_OUT = 0.2
@@ -97,8 +97,6 @@ def digits():
 
 def swiss_roll(seed, sample, noise=0.02):
     """The spiral r = angle / (4.5 pi), angle from 1.5 pi to 4.5 pi, with noise, within [-1, 1]^2; the label is 0 everywhere."""
-    from reference.ops.random import normal
-
     angle = (1.5 + 3 * uniform(seed, sample, 0, Purpose.COMPONENT, (1,))) * np.pi
     roll = np.concatenate((np.cos(angle), np.sin(angle)), axis=1) * angle / (4.5 * np.pi) * (1 - 4 * noise)
     spread = noise * normal(seed, sample, 0, Purpose.DATA, (2,)).clip(-4, 4)

@@ -74,7 +74,7 @@ def loss_curve(entries, loss_of_zero, title):
     axes.semilogy([step[b].mean() for b in blocks], [np.median(loss[b]) for b in blocks], color="C0", label=f"median of {width} steps")
     axes.axhline(loss_of_zero, color="C3", linestyle="--", label="loss of predicting zero")
     axes.set(xlabel="training step", ylabel="squared error per entry", title=title)
-    axes.legend()
+    axes.legend(loc="center right")
     axes.grid(alpha=0.3)
     return _png(figure)
 

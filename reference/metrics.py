@@ -6,6 +6,8 @@ compare it with that of held-out data, of the same number of samples.
 
 import numpy as np
 
+from reference.ops.random import Purpose, normal
+
 
 def _flat(x):
     return np.asarray(x, np.float64).reshape(len(x), -1)
@@ -58,8 +60,6 @@ def wasserstein_1d(x, y, order=1):
 
 def sliced_wasserstein(x, y, directions=64, order=2, seed=0):
     """Root mean square over random directions of the Wasserstein distance of order 2 along them (mean of any other order)."""
-    from reference.ops.random import Purpose, normal
-
     axes = normal(seed, np.arange(directions), 0, Purpose.PROBE, (_flat(x).shape[1],))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     distances = [wasserstein_1d(_flat(x) @ axis[:, None], _flat(y) @ axis[:, None], order) for axis in axes]

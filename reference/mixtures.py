@@ -65,7 +65,7 @@ class Mixture:
 
     def component_log_densities(self, x):
         """x[n,d] -> log(w_k N_k(x)) [n,k]."""
-        one = np.ones(1)
+        x, one = np.asarray(x, np.float64), np.ones(1)
         parts = [mixture_log_density(x, one, self.means[k : k + 1], self.covariances[k : k + 1]) for k in range(len(self.weights))]
         with np.errstate(divide="ignore"):
             return np.stack(parts, axis=1) + np.log(self.weights)
@@ -104,13 +104,15 @@ class Mixture:
     def _kernel(self, x, alpha, sigma, alpha_prev, sigma_prev):
         """The law of x_prev = alpha_prev x0 + sigma_prev eps' given x, where x = (alpha / alpha_prev) x_prev + fresh noise:
 
-        weights r[n,k], means [n,k,d], covariances [k,d,d].  With a = alpha / alpha_prev, gain G = a V_prev V^-1.
+        weights r[n,k], means [n,k,d], covariances [k,d,d].  With a = alpha / alpha_prev, V = a^2 V_prev + f I, where f is the variance
+        of the fresh noise.  Gain G = a V_prev V^-1; covariance V_prev - a G V_prev = G (V - a^2 V_prev) / a = G f / a, which does not
+        cancel.
         """
         a = alpha / alpha_prev
         V, V_prev = self.noised(alpha, sigma).full, alpha_prev**2 * self.full + sigma_prev**2 * np.eye(self.dimension)
         G = a * np.linalg.solve(V, V_prev).swapaxes(1, 2)
         means = alpha_prev * self.means + np.einsum("kij,nkj->nki", G, x[:, None] - alpha * self.means)
-        return self.noised(alpha, sigma).responsibilities(x), means, V_prev - a * G @ V_prev
+        return self.noised(alpha, sigma).responsibilities(x), means, G * (sigma**2 - (a * sigma_prev) ** 2) / a
 
     def reverse_kernel(self, x, schedule, t, t_prev):
         """q(x_{t_prev} | x_t) exactly, as (weights [n,k], means [n,k,d], covariances [k,d,d])."""
@@ -135,7 +137,7 @@ class Mixture:
         self._check_line()
         p = np.asarray(p, np.float64)
         if not ((p > 0) & (p < 1)).all():
-            raise ValueError("p must lie strictly between 0 and 1")
+            raise ValueError(f"p must lie strictly between 0 and 1, got {p[~((p > 0) & (p < 1))][0]}")
         spread = 40 * np.sqrt(self.full[:, 0, 0].max())
         low, high = np.full(p.shape, self.means.min() - spread), np.full(p.shape, self.means.max() + spread)
         for _ in range(100):

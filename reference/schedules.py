@@ -16,7 +16,7 @@ from reference.conversions import log_snr
 class Schedule:
     """``log_alpha_bar`` [T+1], strictly decreasing from 0."""
 
-    log_alpha_bar: np.ndarray
+    log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
     T: int = field(init=False)
 
@@ -67,7 +67,7 @@ class Schedule:
 
     def grid(self, steps):
         """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""
-        if not isinstance(steps, (int, np.integer)) or not 1 <= steps <= self.T:
+        if not _is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
         return [self.T * (steps - i) // steps for i in range(steps + 1)]
 
@@ -76,8 +76,12 @@ def _plain(value):
     return float(value) if np.ndim(value) == 0 else value
 
 
+def _is_whole(n):
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+
+
 def _check_T(T):
-    if isinstance(T, bool) or not isinstance(T, (int, np.integer)) or T < 1:
+    if not _is_whole(T) or T < 1:
         raise ValueError(f"T must be a whole number from 1 on, got {T}")
 
 
@@ -95,6 +99,12 @@ def constant(T=150, beta=0.03):
     return from_betas(np.full(T, beta), "constant")
 
 
+def _check_ends(first, last):
+    for beta in (first, last):
+        if not 0 < beta < 1:
+            raise ValueError(f"beta must lie between 0 and 1, got {beta}")
+
+
 def _resampled(betas, T, name):
     """The curve log(alpha_bar) that ``betas`` make on [0, 1], taken at T + 1 points: alpha_bar_T does not depend on T."""
     native = from_betas(betas).log_alpha_bar
@@ -104,14 +114,14 @@ def _resampled(betas, T, name):
 def linear(T=1000, first=1e-4, last=0.02):
     """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equal steps; another T takes other points of the same curve."""
     _check_T(T)
+    _check_ends(first, last)
     return _resampled(np.linspace(first, last, 1000), T, "linear")
 
 
 def scaled_linear(T=1000, first=0.00085, last=0.012):
     """Rombach et al. 2022: sqrt(beta) from sqrt(first) to sqrt(last) in 1,000 equal steps, as ``linear``."""
     _check_T(T)
-    if not (first > 0 and last > 0):
-        raise ValueError(f"beta must lie between 0 and 1, got {min(first, last)}")
+    _check_ends(first, last)
     return _resampled(np.linspace(first**0.5, last**0.5, 1000) ** 2, T, "scaled-linear")
 
 
@@ -122,7 +132,8 @@ def cosine(T=1000, offset=0.008, largest_beta=0.999):
     """
     _check_T(T)
     u = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
-    betas = 1 - (np.cos(u[1:]) / np.cos(u[:-1])) ** 2
+    step = np.pi / 2 / (1 + offset) / T
+    betas = np.sin(step) * np.sin(u[1:] + u[:-1]) / np.cos(u[:-1]) ** 2  # 1 - cos^2 u_t / cos^2 u_(t-1), without cancellation
     return from_betas(np.minimum(betas, largest_beta), "cosine")
 
 

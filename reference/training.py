@@ -79,7 +79,7 @@ def train(denoiser, data, labels, settings, state, steps, ops=reference_ops):
     while state.step < steps:
         step = state.step + 1
         indices, t, noise = batch(data, settings, step, denoiser.schedule, data.dtype)
-        chosen = labels[indices] if getattr(denoiser.network, "classes", 0) else None
+        chosen = labels[indices] if denoiser.network.classes else None
         with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
             loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)
             norm = ops.global_norm(list(gradients.values()))

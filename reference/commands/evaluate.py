@@ -4,6 +4,7 @@ import numpy as np
 
 from reference import metrics
 from reference.commands.sample import add_sampling_options, choose, draw
+from reference.conversions import convert
 from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ops.random import Purpose, normal, uniform
 from reference.run import open_run
@@ -59,8 +60,6 @@ def _mean_square(x):
 
 def _exact(denoiser, mixture, x, t):
     """The best prediction that there is, sample by sample: each has a time of its own."""
-    from reference.conversions import convert
-
     rows = []
     for row, time in zip(x.astype(np.float64)[:, None], t):
         alpha, sigma = denoiser.schedule.signal(time), denoiser.schedule.noise_scale(time)

@@ -123,7 +123,7 @@ def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", d
     above; each expectation over x_t is one draw.  ``noise_of(x, t)`` predicts the noise.  ``decoder_variance``: that of the last
     step; where None, mmse(t) if ``mmse`` is given, else beta.
     """
-    grid = schedule.grid(steps or schedule.T)
+    grid = schedule.grid(schedule.T if steps is None else steps)
     consistency = []
     for index, (t, t_prev) in enumerate(pairwise(grid)):
         x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))

@@ -32,6 +32,8 @@ class MLP:
     depth: int = 3
     embedding: int = 64
 
+    classes = 0  # as UNet has: an MLP takes no labels
+
     def __post_init__(self):
         if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1:
             raise ValueError(f"size, width and depth must be at least 1, got {self.size}, {self.width} and {self.depth}")

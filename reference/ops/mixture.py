@@ -28,6 +28,9 @@ def _factors(x, weights, means, covariances):
         if not (covariances > 0).all():
             raise ValueError(f"variances must be positive, got {covariances}")
         return np.sqrt(covariances)[:, None, None] * np.eye(x.shape[1], dtype=x.dtype)
+    asymmetry, largest = np.abs(covariances - covariances.swapaxes(1, 2)).max(initial=0), np.abs(covariances).max(initial=0)
+    if not asymmetry <= 64 * np.finfo(covariances.dtype).eps * largest:
+        raise ValueError("covariances must be symmetric and positive definite")
     try:
         return np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:

@@ -165,5 +165,5 @@ def test_a_broken_npz_file_is_refused_in_one_sentence(tmp_path, content, message
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown data set 'nowhere'.*digits"):
+    with pytest.raises(ValueError, match=r"unknown data set 'nowhere'.*digits"):
         datasets.load("nowhere")

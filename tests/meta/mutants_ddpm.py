@@ -1,0 +1,171 @@
+"""Known mistakes in schedules, conversions, mixtures, DDPM, DDIM and samplers: (file, exact old text, new text, test that must fail).
+
+A transposed gain in ``Mixture._kernel`` is not among them: V_prev and V are functions of one covariance, so that the gain is symmetric.
+"""
+
+from itertools import starmap
+
+
+def _schedule(old, new, test):
+    return "reference/schedules.py", old, new, "tests/reference/test_schedules.py::test_" + test
+
+
+def _conversion(old, new, test):
+    return "reference/conversions.py", old, new, "tests/reference/test_conversions.py::test_" + test
+
+
+def _mixture(old, new, test):
+    return "reference/mixtures.py", old, new, "tests/reference/test_mixtures.py::test_" + test
+
+
+def _ddpm(old, new, test):
+    return "reference/ddpm/ddpm.py", old, new, "tests/reference/test_ddpm.py::test_" + test
+
+
+def _denoiser(old, new, test):
+    return "reference/denoiser.py", old, new, "tests/reference/test_ddpm.py::test_" + test
+
+
+def _kernel(old, new, test):
+    return "reference/ddpm/ddim.py", old, new, "tests/reference/test_samplers.py::test_" + test
+
+
+def _sampler(name, old, new, test):
+    return f"reference/samplers/{name}.py", old, new, "tests/reference/test_samplers.py::test_" + test
+
+
+SCHEDULES = (
+    (
+        "abs(np.expm1(self._log(t))))\n\n    def signal",
+        "abs(np.expm1(-self._log(t))))\n\n    def signal",
+        "noise_power_at_the_first_step_is_the_first_beta",
+    ),
+    (
+        "np.abs(np.expm1(self._log(t))))\n\n    def signal",
+        "1 - np.exp(self._log(t)))\n\n    def signal",
+        "noise_power_has_all_digits_at_the_first_step_of_vp",
+    ),
+    (
+        "[self.T * (steps - i) // steps for i",
+        "[(self.T - 1) * (steps - i) // steps for i",
+        "every_short_grid_is_even_and_runs_from_the_last_step_to_zero",
+    ),
+    (
+        "np.linspace(first, last, 1000), T,",
+        "np.linspace(first, last, T), T,",
+        "the_last_alpha_bar_does_not_depend_on_the_number_of_steps[linear]",
+    ),
+    (
+        "np.arange(T + 1) / T + offset) / (1 + offset)",
+        "np.arange(T + 1) / (T + 1) + offset) / (1 + offset)",
+        "cosine_follows_its_formula_until_beta_is_clipped",
+    ),
+    ("table.flags.writeable = False", "pass", "tables_are_float64_read_only_copies[vp]"),
+)
+
+CONVERSIONS = (
+    (
+        "return log_alpha_bar - np.log(-np.expm1(log_alpha_bar))",
+        "return np.log(-np.expm1(log_alpha_bar)) - log_alpha_bar",
+        "log_snr_is_the_log_of_signal_to_noise_power",
+    ),
+    ("return -sigma, alpha", "return sigma, -alpha", "the_row_of_a_prediction_is_its_definition"),
+    ("return 0.0, -1 / sigma", "return 0.0, 1 / sigma", "tweedie_links_score_noise_posterior_mean_and_v"),
+)
+
+MIXTURES = (
+    ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
+    ("x[:, None] - alpha * self.means)", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
+    ("(sigma**2 - (a * sigma_prev) ** 2)", "(sigma**2 - sigma_prev**2)", "reverse_kernel_of_full_covariances_adds_precisions"),
+    ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
+)
+
+DDPM = (
+    (  # E4
+        "schedule.noise_power(t_prev) / schedule.noise_power(t)\n    c_x =",
+        "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x =",
+        "posterior_is_the_bivariate_gaussian_conditioned_on_the_full_grid[vp]",
+    ),
+    (  # E6
+        "(schedule.signal(t), schedule.noise_scale(t)))\n    return ops.add_noise",
+        "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
+        "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
+    ),
+    (
+        "schedule.beta(t, t_prev) ** 0.5, noise)",
+        "schedule.beta(t, t - 1) ** 0.5, noise)",
+        "steps_of_any_length_composed_have_the_law_of_one_shot",
+    ),
+    ("return c_x, c_x0, beta * fresh", "return c_x0, c_x, beta * fresh", "printed_coefficients_of_figure_2_10"),
+    ("c_x0 = schedule.signal(t_prev) * beta", "c_x0 = schedule.signal(t) * beta", "printed_coefficients_of_figure_2_10"),
+    (
+        "beta, fresh = schedule.beta(t, t_prev)",
+        "beta, fresh = schedule.beta(t, t - 1)",
+        "posterior_variance_of_skipped_steps_is_not_that_of_one_step[linear]",
+    ),
+    (
+        "return variance + c_x0**2 * mmse(t)",
+        "return variance + c_x0 * mmse(t)",
+        "ancestral_with_the_exact_variance_transports_gaussians_exactly[10-0.8-0.25]",
+    ),
+    ("return float(snr_prev - snr) / 2", "return float(snr_prev - snr)", "printed_gap_of_the_elbo_with_the_posterior_variance"),
+    (
+        "r, n = posterior_variance / variance,",
+        "r, n = variance / posterior_variance,",
+        "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
+    ),
+    ("+ c_x0**2 * squares / variance) / 2", "+ c_x0**2 * squares / variance)", "elbo_of_gaussian_data_in_closed_form[10-0.7-1.0]"),
+    ("+ power - 1 - np.log(power))", "+ power - 1)", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
+    ("flat >= 1 - half, np.inf", "flat >= 1 + half, np.inf", "discretised_decoder_integrates_the_density_over_the_cell"),
+)
+
+DENOISER = (("self.schedule.alpha_bar(t) * self.data_variance", "self.data_variance", "the_denoiser_hands_samplers_the_noise"),)
+
+KERNELS = (
+    ("return eta * float(", "return float(", "ancestral_sampling_on_sub_grids_has_the_posterior_variance_of_its_steps[9-vp]"),
+    (
+        "left = schedule.noise_power(t_prev) - deviation**2",
+        "left = schedule.noise_power(t_prev)",
+        "ddim_with_eta_one_is_ancestral_sampling_with_the_posterior_variance[50]",
+    ),
+    (
+        "return c_x, schedule.signal(t_prev) - c_x * schedule.signal(t)",
+        "return c_x, schedule.signal(t_prev)",
+        "ddims_gain_on_centred_gaussian_data",
+    ),
+)
+
+SAMPLERS = (
+    ("ancestral", "mmse) ** 0.5 if t_prev else 0.0", "mmse) ** 0.5", "the_last_step_returns_the_guess_itself[vp-5-ancestral beta]"),
+    ("ancestral", "Key(seed, sample, step, Purpose", "Key(seed, sample, 0, Purpose", "every_step_draws_its_noise_but_the_last"),
+    (
+        "ancestral",
+        "Key(seed, sample, step, Purpose",
+        "Key(seed, np.arange(len(x)), step, Purpose",
+        "samples_do_not_depend_on_their_batch[float32-ancestral beta]",
+    ),
+    ("ancestral", "x0 = x0.clip(-clip, clip)", "x = x.clip(-clip, clip)", "clipping_holds_the_guess_within_bounds_and_uses_it_there"),
+    (
+        "ddim",
+        "schedule.signal(t), schedule.noise_scale(t))\n        x0 =",
+        "schedule.signal(t_next), schedule.noise_scale(t_next))\n        x0 =",
+        "inversion_of_a_point_finds_its_noise",
+    ),
+    ("ddim", "noise_of(x, t or t_next)", "noise_of(x, t_next)", "inversion_asks_for_the_noise_where_it_stands"),
+    (
+        "exact",
+        "(np.cumsum(weights, axis=1)[:, :-1] < u)",
+        "(mixture.weights.cumsum()[:-1] < u)",
+        "the_exact_kernel_has_the_right_law_at_every_time_of_a_coarse_grid",
+    ),
+)
+
+MUTANTS = (
+    *starmap(_schedule, SCHEDULES),
+    *starmap(_conversion, CONVERSIONS),
+    *starmap(_mixture, MIXTURES),
+    *starmap(_ddpm, DDPM),
+    *starmap(_denoiser, DENOISER),
+    *starmap(_kernel, KERNELS),
+    *starmap(_sampler, SAMPLERS),
+)

@@ -1,0 +1,101 @@
+"""Error budgets of the oracle tests, each with its derivation, and the helpers that apply them.
+
+u is the unit roundoff of the dtype.  A budget is relative to a scale that the test names: the value itself where nothing cancels,
+else the sum of the absolute values of what is added.
+"""
+
+import numpy as np
+from scipy import stats
+
+U = 2.0**-53
+U32 = 2.0**-24
+
+# A closed form of at most a dozen operations, each wrong by 1/2 ulp, and library functions (exp, log, cos, ndtr) by at most 4 ulp.
+EXACT = 64 * U
+EXACT32 = 64 * U32
+
+# Mixtures: log-densities of components reach some hundreds in size, and exp turns their absolute error (a few hundred u) into a
+# relative one; triangular solves with condition numbers below 100 stay within the same.
+MIXTURE = 4096 * U
+
+# Trapezoidal sums of analytic functions that vanish at both ends: with 6 points or more a standard deviation the discretisation
+# error, exp(-2 pi^2 36), is nothing, and so is the tail beyond 12 deviations, e^-72.  What is left is the error of the integrand
+# (exp of a number below 100 in size, the mixture's own budget) and of pairwise summation.
+QUADRATURE = 2 * MIXTURE
+
+# Gauss-Legendre with 200 nodes on a few standard deviations: the same roundoff, no discretisation error.
+GAUSS_LEGENDRE = QUADRATURE
+
+# Products, eigenvalues and singular vectors of matrices of at most 10 rows with condition numbers below 1e4, from at most 1,000 samples:
+# sums of 1,000 terms and a few sweeps of rotations, relative to the largest trace or entry that is added or subtracted.
+LINEAR_ALGEBRA = 8192 * U
+
+# Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
+# the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
+FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16
+
+# The rate at which one statistical test may fail on a correct program.  Keys are fixed, so a test that passes once passes always.
+FALSE_ALARM = 1e-6
+
+
+def accumulated(steps, size=1.0):
+    """A sum or product of ``steps`` terms, each with its own rounding, in a running total of magnitude ``size`` in the log: at every step
+    the total is rounded (u size) and so is the term (u).  Factor 4 for the terms' own library functions."""
+    return 4 * U * (steps + 8) * (1 + size)
+
+
+def central_difference(step, size, width):
+    """Fourth-order central differences of a function of magnitude ``size`` that varies over the length ``width``:
+    rounding 8 u size / step (the function's own error included: a few hundred u), truncation step^4 f^(5) / 30 with f^(5) at most
+    1e4 / width^5 for mixtures within 5 deviations."""
+    return 512 * U * size / step + 1e4 / 30 * (step / width) ** 4 / width
+
+
+def z_score(tests=1, rate=FALSE_ALARM):
+    """The two-sided normal quantile at which ``tests`` comparisons together raise a false alarm with probability ``rate``."""
+    return stats.norm.isf(rate / tests / 2)
+
+
+def ks_distance(n, rate=FALSE_ALARM):
+    """Largest distance of an empirical cdf of n draws from the true one, but with probability ``rate`` (Dvoretzky, Kiefer, Wolfowitz and
+    Massart: P(D > d) <= 2 exp(-2 n d^2), for every n)."""
+    return np.sqrt(np.log(2 / rate) / (2 * n))
+
+
+def assert_close(actual, expected, budget, scale=None):
+    """|actual - expected| <= budget * scale entry by entry; ``scale`` is |expected| where not given."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"shapes {actual.shape} and {expected.shape}"
+    assert np.isfinite(actual).all(), "not finite"
+    allowed = np.broadcast_to(budget * (np.abs(expected) if scale is None else scale), actual.shape)
+    error = np.abs(actual - expected)
+    worst = np.unravel_index((error - allowed).argmax(), error.shape) if error.size else ()
+    assert (error <= allowed).all(), f"{actual[worst]} for {expected[worst]} at {worst}: error {error[worst]:.3g} > {allowed[worst]:.3g}"
+
+
+def assert_printed(actual, printed):
+    """``actual`` rounds to the decimal number ``printed``, a string: half a unit of its last digit, and a hair for a tie."""
+    decimals = len(printed.partition(".")[2].partition("e")[0])
+    exponent = int(printed.partition("e")[2] or 0)
+    assert abs(actual - float(printed)) <= 0.5001 * 10.0 ** (exponent - decimals), f"{actual!r} is not {printed}"
+
+
+def assert_mean(draws, expected, tests=1):
+    """The mean of independent draws [n] or [n,...] is ``expected`` within its standard error; false-alarm rate FALSE_ALARM over all
+    entries and all of ``tests`` calls.  Draws must have finite variance and n must be large (thousands)."""
+    draws = np.asarray(draws, np.float64)
+    error = np.abs(draws.mean(axis=0) - expected)
+    allowed = z_score(tests * max(error.size, 1)) * draws.std(axis=0) / np.sqrt(len(draws))
+    assert (error <= allowed).all(), f"means miss by {np.max(error / allowed):.2f} times what chance allows"
+
+
+def assert_slope(steps, errors, order, slack):
+    """log |error| against log steps falls with slope -order; ``slack`` bounds the effect of the next order over the steps used."""
+    slopes = np.diff(np.log(np.abs(errors))) / np.diff(np.log(steps))
+    assert (np.abs(slopes + order) <= slack).all(), f"slopes {slopes}, expected {-order}"
+
+
+def line(low, high, width):
+    """Nodes and weight of the trapezoidal rule from ``low`` to ``high``, 8 points to the length ``width``."""
+    x = np.linspace(low, high, int(np.ceil((high - low) / width * 8)) + 1)
+    return x, x[1] - x[0]

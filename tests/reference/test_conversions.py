@@ -1,0 +1,148 @@
+"""Conversions between what a network may predict, and between the ways of stating the amount of noise."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference.conversions import (
+    PREDICTIONS,
+    alpha_bar_of_betas,
+    alpha_bar_of_sigma,
+    betas_of_alpha_bar,
+    conversion,
+    convert,
+    log_alpha_bar_of_log_snr,
+    log_snr,
+    row,
+    sigma_of_alpha_bar,
+)
+from reference.mixtures import Mixture
+from reference.schedules import SCHEDULES
+from tests.oracle_tolerances import EXACT, EXACT32, MIXTURE, accumulated, assert_close
+
+DEFINITIONS = {
+    "noise": lambda x0, eps, alpha, sigma: eps,
+    "x0": lambda x0, eps, alpha, sigma: x0,
+    "v": lambda x0, eps, alpha, sigma: alpha * eps - sigma * x0,
+    "score": lambda x0, eps, alpha, sigma: -eps / sigma,
+}
+pairs = [pytest.param(a, b, id=f"{a}-{b}") for a in DEFINITIONS for b in DEFINITIONS]
+positive = st.floats(1e-3, 1e3)
+
+
+def size(name, x0, eps, alpha, sigma):
+    """The definition with every sign made positive: what its rounding is relative to."""
+    return np.abs(DEFINITIONS[name](np.abs(x0), -np.abs(eps), alpha, sigma))
+
+
+def data(seed, shape=(4, 3, 2, 1)):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape), rng.normal(size=shape)
+
+
+@pytest.mark.parametrize("source, target", pairs)
+@given(alpha=positive, sigma=positive, seed=st.integers(0, 2**32))
+def test_every_prediction_gives_every_other(source, target, alpha, sigma, seed):
+    x0, eps = data(seed)
+    given_, wanted = (DEFINITIONS[name](x0, eps, alpha, sigma) for name in (source, target))
+    a, b = conversion(source, target, alpha, sigma)
+    scale = (
+        abs(a) * (alpha * abs(x0) + sigma * abs(eps)) + abs(b) * size(source, x0, eps, alpha, sigma) + size(target, x0, eps, alpha, sigma)
+    )
+    assert_close(convert(given_, alpha * x0 + sigma * eps, source, target, alpha, sigma), wanted, EXACT, scale)
+
+
+@pytest.mark.parametrize("source, target", pairs)
+@given(alpha=st.floats(0.1, 10), sigma=st.floats(0.1, 10), seed=st.integers(0, 2**32))
+def test_there_and_back_is_the_identity_whatever_x_is(source, target, alpha, sigma, seed):
+    x, prediction = data(seed)
+    back = convert(convert(prediction, x, source, target, alpha, sigma), x, target, source, alpha, sigma)
+    (a, b), (c, d) = conversion(source, target, alpha, sigma), conversion(target, source, alpha, sigma)
+    assert_close(back, prediction, EXACT, (abs(c) + abs(d * a)) * abs(x) + abs(d * b) * abs(prediction))
+
+
+@pytest.mark.parametrize("source, target", pairs)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_coefficients_may_differ_from_sample_to_sample(source, target, dtype):
+    x0, eps = (array.astype(dtype) for array in data(3))
+    alpha, sigma = np.array([0.9, 0.5, 1.0, 0.1]), np.array([0.3, 0.8, 2.0, 0.99])
+    columns = [c.astype(dtype).reshape(-1, 1, 1, 1) for c in (alpha, sigma)]
+    x = columns[0] * x0 + columns[1] * eps
+    actual = convert(DEFINITIONS[source](x0, eps, *columns), x, source, target, alpha, sigma)
+    assert actual.dtype == dtype
+    # the largest coefficient is 1/alpha = 10 or 1/sigma = 3.3, of noise entries of size 4
+    assert_close(actual, DEFINITIONS[target](x0, eps, *columns), EXACT if dtype == np.float64 else EXACT32, 40.0)
+
+
+def test_the_row_of_a_prediction_is_its_definition():
+    for name, definition in DEFINITIONS.items():
+        assert row(name, 0.6, 0.8) == (definition(1.0, 0.0, 0.6, 0.8), definition(0.0, 1.0, 0.6, 0.8))
+    assert tuple(DEFINITIONS) == PREDICTIONS
+
+
+@pytest.mark.parametrize("alpha, sigma", [(0.9, 0.4), (0.3, 0.95), (1.0, 2.0), (0.5, 0.5)])
+def test_tweedie_links_score_noise_posterior_mean_and_v(alpha, sigma):
+    mixture = Mixture(
+        np.array([0.2, 0.8]), np.array([[-1.0, 2.0], [0.5, 0.0]]), np.array([[[0.5, 0.2], [0.2, 0.3]], [[1.0, -0.4], [-0.4, 0.6]]])
+    )
+    x = 2 * data(1, (50, 2))[0]
+    score, noise, x0 = mixture.noised(alpha, sigma).score(x), mixture.noise(x, alpha, sigma), mixture.posterior_mean(x, alpha, sigma)
+    assert_close(noise, -sigma * score, EXACT)
+    size = (np.abs(x) + sigma * np.abs(noise)) / alpha
+    assert_close(convert(noise, x, "noise", "x0", alpha, sigma), x0, MIXTURE, size)
+    assert_close(convert(score, x, "score", "x0", alpha, sigma), x0, MIXTURE, size)
+    assert_close(convert(x0, x, "x0", "score", alpha, sigma), score, MIXTURE, alpha / sigma**2 * size)
+    assert_close(convert(score, x, "score", "v", alpha, sigma), alpha * noise - sigma * x0, MIXTURE, size)
+
+
+@given(st.floats(-60, 60))
+def test_log_snr_survives_the_way_through_log_alpha_bar(value):
+    assert_close(log_snr(log_alpha_bar_of_log_snr(value)), value, EXACT, max(abs(value), 1.0))
+
+
+@given(st.floats(-60, -1e-26))
+def test_log_alpha_bar_survives_the_way_through_log_snr(value):
+    assert_close(log_alpha_bar_of_log_snr(log_snr(value)), value, EXACT, abs(value) * max(abs(np.log(-value)), 1.0))
+
+
+def test_log_snr_is_the_log_of_signal_to_noise_power():
+    assert_close(log_snr(np.log(np.array([0.5, 0.9, 0.2]))), np.log([1.0, 9.0, 0.25]), EXACT, 1.0)
+    assert log_snr(0.0) == np.inf
+
+
+@given(st.floats(1e-6, 1e6))
+def test_sigma_survives_the_way_through_alpha_bar(sigma):
+    assert_close(alpha_bar_of_sigma(sigma), 1 / (1 + sigma * sigma), EXACT)
+    assert_close(
+        sigma_of_alpha_bar(alpha_bar_of_sigma(sigma)), sigma, EXACT * (1 + 1 / sigma**2)
+    )  # 1 - alpha_bar = sigma^2 for small sigma
+
+
+@given(st.floats(1e-12, 1 - 1e-12))
+def test_alpha_bar_survives_the_way_through_sigma(alpha_bar):
+    assert_close(alpha_bar_of_sigma(sigma_of_alpha_bar(alpha_bar)), alpha_bar, EXACT)
+
+
+@given(st.lists(st.floats(1e-6, 0.9), min_size=1, max_size=50))
+def test_betas_survive_the_way_through_alpha_bar(betas):
+    alpha_bar = alpha_bar_of_betas(np.array(betas))
+    assert alpha_bar[0] == 1 and len(alpha_bar) == len(betas) + 1
+    assert_close(betas_of_alpha_bar(alpha_bar), np.array(betas), EXACT, 1.0)
+    assert_close(alpha_bar[-1], np.exp(np.log1p(-np.array(betas)).sum()), accumulated(len(betas), 3.0 * len(betas)))
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_schedules_agree_with_the_conversions(name):
+    schedule, t = SCHEDULES[name](50), np.arange(1, 51)
+    alpha_bar = schedule.alpha_bar(np.arange(51))
+    assert_close(betas_of_alpha_bar(alpha_bar), schedule.beta(t, t - 1), EXACT, 1.0)
+    assert_close(schedule.log_snr(t), log_snr(schedule.log_alpha_bar[1:]), EXACT, np.abs(schedule.log_alpha_bar[1:]) + 1)
+    assert_close(log_alpha_bar_of_log_snr(schedule.log_snr(t)), schedule.log_alpha_bar[1:], EXACT, np.abs(schedule.log_alpha_bar[1:]) * 20)
+
+
+@pytest.mark.parametrize("names", [("epsilon", "x0"), ("x0", "epsilon"), ("x0", ""), ("V", "v"), ("V", "V")])
+def test_unknown_predictions_are_refused(names):
+    x = np.zeros((2, 1))
+    with pytest.raises(ValueError, match=r"noise, x0, v, score, got '(epsilon|V|)'"):
+        convert(x, x, *names, 0.6, 0.8)

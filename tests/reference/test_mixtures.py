@@ -1,0 +1,464 @@
+"""Gaussian mixtures in closed form, against quadrature, differences, and the tutorial's printed numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from reference.mixtures import Mixture, example_2_1, ring
+from reference.schedules import constant, cosine, linear
+from tests.oracle_tolerances import (
+    EXACT,
+    GAUSS_LEGENDRE,
+    MIXTURE,
+    QUADRATURE,
+    assert_close,
+    assert_mean,
+    assert_printed,
+    central_difference,
+    line,
+)
+
+
+def full(seed, k, d):
+    """A mixture of k Gaussians in d dimensions, with unequal weights and covariances of condition number below 40."""
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(k, d, d)) / np.sqrt(d)
+    covariances = roots @ roots.swapaxes(1, 2) / 4 + 0.15 * np.eye(d)
+    weights = np.arange(1.0, k + 1) / (k * (k + 1) / 2)
+    return Mixture(weights, 1.5 * rng.normal(size=(k, d)), covariances)
+
+
+def isotropic(seed, k, d):
+    other = full(seed, k, d)
+    return Mixture(other.weights, other.means, np.linspace(0.2, 0.9, k))
+
+
+MIXTURES = {f"{make.__name__}-{d}": make(d, k, d) for make in (full, isotropic) for d, k in ((1, 3), (2, 4), (5, 3))}
+MIXTURES |= {"example-2.1": example_2_1(), "one-gaussian": full(7, 1, 3)}
+every_mixture = pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES)
+on_a_line = pytest.mark.parametrize("mixture", [m for m in MIXTURES.values() if m.dimension == 1], ids=["full", "isotropic", "example-2.1"])
+in_the_plane = pytest.mark.parametrize("mixture", [m for m in MIXTURES.values() if m.dimension == 2], ids=["full", "isotropic"])
+LEVELS = [(0.9, 0.3), (0.5, np.sqrt(0.75)), (1.0, 2.0), (0.1, 0.995)]
+every_level = pytest.mark.parametrize("alpha, sigma", LEVELS)
+
+
+def points(mixture, n=40, seed=0):
+    """Points within some deviations of the mixture."""
+    return mixture.mean + 2 * np.random.default_rng(seed).normal(size=(n, mixture.dimension))
+
+
+def narrowest(mixture):
+    return np.sqrt(np.linalg.eigvalsh(mixture.full).min())
+
+
+def nodes(mixture):
+    """Nodes on the line, as x[n,1], and their weight."""
+    deviation = np.sqrt(mixture.full[:, 0, 0])
+    x, h = line((mixture.means[:, 0] - 12 * deviation).min(), (mixture.means[:, 0] + 12 * deviation).max(), deviation.min())
+    return x[:, None], h
+
+
+def plane(mixture):
+    """Nodes on the plane, as x[n,2], and their weight."""
+    spread = 12 * np.sqrt(np.linalg.eigvalsh(mixture.full).max())
+    sides = [line(mixture.means[:, i].min() - spread, mixture.means[:, i].max() + spread, narrowest(mixture) * 0.75) for i in (0, 1)]
+    grid = np.stack(np.meshgrid(sides[0][0], sides[1][0], indexing="ij"), axis=-1)
+    return grid.reshape(-1, 2), sides[0][1] * sides[1][1]
+
+
+@on_a_line
+def test_density_integrates_to_one_on_the_line(mixture):
+    x, h = nodes(mixture)
+    assert_close(np.exp(mixture.log_density(x)).sum() * h, 1.0, QUADRATURE)
+
+
+@in_the_plane
+def test_density_integrates_to_one_in_the_plane(mixture):
+    x, h = plane(mixture)
+    p = np.exp(mixture.log_density(x)) * h
+    assert_close(p.sum(), 1.0, QUADRATURE)
+    assert_close(p @ x, mixture.mean, QUADRATURE, 10.0)
+    centred = x - mixture.mean
+    assert_close((p[:, None] * centred).T @ centred, mixture.covariance, QUADRATURE, 100.0)
+
+
+@every_mixture
+def test_log_density_is_the_log_of_the_sum_of_gaussian_densities(mixture):
+    x = points(mixture)
+    parts = [w * stats.multivariate_normal(m, C).pdf(x) for w, m, C in zip(mixture.weights, mixture.means, mixture.full)]
+    assert_close(np.exp(mixture.log_density(x)), sum(parts), MIXTURE)
+    assert_close(np.exp(mixture.component_log_densities(x)), np.stack(parts, axis=1), MIXTURE)
+    assert_close(mixture.responsibilities(x), np.stack(parts, axis=1) / sum(parts)[:, None], MIXTURE, 1.0)
+
+
+def differences(function, x, h):
+    """Central differences of fourth order of function(x)[n,...] along every coordinate, as [n,...,d]."""
+    columns = []
+    for e in h * np.eye(x.shape[1]):
+        columns.append((8 * (function(x + e) - function(x - e)) - function(x + 2 * e) + function(x - 2 * e)) / (12 * h))
+    return np.stack(columns, axis=-1)
+
+
+@every_mixture
+def test_score_is_the_gradient_of_the_log_density(mixture):
+    x, width = points(mixture), narrowest(mixture)
+    h = width / 500
+    budget = central_difference(h, np.abs(mixture.log_density(x)).max() + 1, width)
+    assert_close(differences(mixture.log_density, x, h), mixture.score(x), budget, 1.0)
+
+
+@every_mixture
+def test_score_jacobian_is_the_derivative_of_the_score(mixture):
+    x, width = points(mixture), narrowest(mixture)
+    h, jacobian = width / 500, mixture.score_jacobian(x)
+    budget = central_difference(h, np.abs(mixture.score(x)).max() + 1, width) / min(width, 1)
+    assert_close(differences(mixture.score, x, h), jacobian, budget, 1.0)
+    assert_close(jacobian, jacobian.swapaxes(1, 2), MIXTURE, np.abs(jacobian).max())
+
+
+@on_a_line
+@every_level
+def test_score_identities(mixture, alpha, sigma):
+    noised = mixture.noised(alpha, sigma)
+    x, h = nodes(noised)
+    p, s, jacobian = np.exp(noised.log_density(x)) * h, noised.score(x)[:, 0], noised.score_jacobian(x)[:, 0, 0]
+    assert_close(p @ s, 0.0, QUADRATURE, p @ np.abs(s))
+    assert_close(p @ (s * x[:, 0]), -1.0, QUADRATURE, p @ np.abs(s * x[:, 0]))
+    assert_close(p @ s**2, -(p @ jacobian), QUADRATURE, p @ (s**2 + np.abs(jacobian)))
+
+
+@on_a_line
+@every_level
+def test_noised_is_the_convolution_with_the_noise(mixture, alpha, sigma):
+    noised, x0 = mixture.noised(alpha, sigma), nodes(mixture)[0]
+    h = min(x0[1, 0] - x0[0, 0], sigma / alpha / 8)
+    x0 = np.arange(x0[0, 0], x0[-1, 0], h)
+    x = np.linspace(-4, 4, 41)
+    density = np.exp(mixture.log_density(x0[:, None])) * h
+    expected = stats.norm.pdf(x[:, None], alpha * x0, sigma) @ density
+    assert_close(np.exp(noised.log_density(x[:, None])), expected, QUADRATURE, expected + 1e-12)
+
+
+@every_mixture
+@every_level
+def test_noised_moments(mixture, alpha, sigma):
+    noised, eye = mixture.noised(alpha, sigma), np.eye(mixture.dimension)
+    assert_close(noised.mean, alpha * mixture.mean, EXACT, 3.0)
+    assert_close(noised.covariance, alpha**2 * mixture.covariance + sigma**2 * eye, EXACT, 10.0)
+    assert noised.covariances.ndim == mixture.covariances.ndim
+
+
+@every_mixture
+@pytest.mark.parametrize("A", [0.95, 0.5, 0.02])
+def test_preserving_and_exploding_views_have_one_score(mixture, A):
+    x, sigma = points(mixture), np.sqrt((1 - A) / A)
+    preserving, exploding = mixture.noised(np.sqrt(A), np.sqrt(1 - A)).score(x), mixture.noised(1.0, sigma).score(x / np.sqrt(A))
+    assert_close(preserving, exploding / np.sqrt(A), MIXTURE, np.abs(preserving).max())
+    assert_close(mixture.noise(x, np.sqrt(A), np.sqrt(1 - A)), mixture.noise(x / np.sqrt(A), 1.0, sigma), MIXTURE, np.abs(preserving).max())
+
+
+@every_mixture
+@every_level
+def test_posterior_mean_is_tweedies(mixture, alpha, sigma):
+    x = points(mixture)
+    score = mixture.noised(alpha, sigma).score(x)
+    assert_close(mixture.posterior_mean(x, alpha, sigma), (x + sigma**2 * score) / alpha, MIXTURE, (1 + np.abs(x).max()) / alpha)
+
+
+@every_mixture
+@every_level
+def test_posterior_covariance_is_that_of_the_score_jacobian(mixture, alpha, sigma):
+    x, ratio = points(mixture), (sigma / alpha) ** 2
+    jacobian = mixture.noised(alpha, sigma).score_jacobian(x)
+    expected = ratio * (np.eye(mixture.dimension) + sigma**2 * jacobian)
+    scale = ratio * (1 + sigma**2 * np.abs(jacobian).max()) + np.abs(mixture.means).max() ** 2
+    assert_close(mixture.posterior_covariance(x, alpha, sigma), expected, MIXTURE, scale)
+
+
+@on_a_line
+@every_level
+def test_posterior_moments_are_those_of_bayes(mixture, alpha, sigma):
+    x0, x = nodes(mixture)[0][:, 0], np.linspace(-2, 2, 9)
+    h = min(x0[1] - x0[0], sigma / alpha / 8)
+    x0 = np.arange(x0[0], x0[-1], h)
+    joint = np.exp(mixture.log_density(x0[:, None])) * stats.norm.pdf(x[:, None], alpha * x0, sigma)
+    joint /= joint.sum(axis=1, keepdims=True)
+    mean, square = joint @ x0, joint @ x0**2
+    assert_close(mixture.posterior_mean(x[:, None], alpha, sigma)[:, 0], mean, QUADRATURE, 10.0)
+    assert_close(mixture.posterior_covariance(x[:, None], alpha, sigma)[:, 0, 0], square - mean**2, QUADRATURE, 100.0)
+
+
+def gaussians(x, weights, means, variances):
+    """sum_k weights[n,k] N(x[m]; means[n,k], variances[k]) as [n,m]."""
+    return (weights[:, None] * stats.norm.pdf(x[:, None], means[:, None], np.sqrt(variances))).sum(axis=2)
+
+
+@on_a_line
+@pytest.mark.parametrize("t, t_prev", [(1, 0), (40, 0), (40, 39), (40, 20), (150, 1), (150, 149)])
+def test_reverse_kernel_is_bayes(mixture, t, t_prev):
+    schedule = constant()
+    a, spread = schedule.signal(t) / schedule.signal(t_prev), np.sqrt(schedule.beta(t, t_prev))
+    earlier, x = mixture.noised(schedule.signal(t_prev), schedule.noise_scale(t_prev)), np.linspace(-2, 2, 9)
+    z = nodes(earlier)[0][:, 0]
+    h = min(z[1] - z[0], spread / a / 8)
+    z = np.arange(z[0], z[-1], h)
+    joint = np.exp(earlier.log_density(z[:, None])) * stats.norm.pdf(x[:, None], a * z, spread)
+    joint /= joint.sum(axis=1, keepdims=True) * h
+    weights, means, covariances = mixture.reverse_kernel(x[:, None], schedule, t, t_prev)
+    actual = gaussians(z, weights, means[..., 0], covariances[:, 0, 0])
+    # the kernel's variance, 0.02 at least, is a difference of numbers up to 5: 250 u of it, and 100 times that of the density
+    assert_close(actual, joint, 10 * QUADRATURE, joint.max(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("name", ["isotropic-2", "isotropic-5", "example-2.1"])
+@pytest.mark.parametrize("t, t_prev", [(1, 0), (300, 299), (700, 200), (1000, 0)])
+def test_reverse_kernel_of_isotropic_components_is_the_tutorials(name, t, t_prev):
+    mixture, schedule = MIXTURES[name], linear()
+    A, A_prev, beta = schedule.alpha_bar(t), schedule.alpha_bar(t_prev), schedule.beta(t, t_prev)
+    c, x = mixture.covariances, points(mixture)
+    v, v_prev = A * c + schedule.noise_power(t), A_prev * c + schedule.noise_power(t_prev)
+    gain, offsets = np.sqrt(A / A_prev) * v_prev / v, x[:, None] - np.sqrt(A) * mixture.means
+    weights, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
+    expected = np.sqrt(A_prev) * mixture.means + gain[:, None] * offsets
+    assert_close(means, expected, EXACT, np.abs(offsets).max() + np.abs(mixture.means).max())
+    assert_close(covariances, (beta * v_prev / v)[:, None, None] * np.eye(mixture.dimension), EXACT, v_prev.max())
+    assert_close(weights, mixture.noised(np.sqrt(A), np.sqrt(1 - A)).responsibilities(x), MIXTURE, 1.0)
+
+
+@pytest.mark.parametrize("name", ["full-2", "full-5", "one-gaussian"])
+@pytest.mark.parametrize("t, t_prev", [(2, 1), (300, 299), (700, 200), (1000, 1)])
+def test_reverse_kernel_of_full_covariances_adds_precisions(name, t, t_prev):
+    mixture, schedule = MIXTURES[name], linear()
+    a, beta, eye = schedule.alpha_bar(t) / schedule.alpha_bar(t_prev), schedule.beta(t, t_prev), np.eye(mixture.dimension)
+    signal = schedule.signal(t_prev)
+    prior = np.linalg.inv(signal**2 * mixture.full + schedule.noise_power(t_prev) * eye)
+    expected = np.linalg.inv(prior + a / beta * eye)
+    x = points(mixture)
+    pull = signal * np.einsum("kij,kj->ki", prior, mixture.means) + np.sqrt(a) / beta * x[:, None]
+    _, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
+    assert_close(covariances, expected, MIXTURE, 1.0)
+    assert_close(means, np.einsum("kij,nkj->nki", expected, pull), MIXTURE, np.abs(means).max())
+
+
+@on_a_line
+def test_cdf_is_the_integral_of_the_density(mixture):
+    ends = np.linspace(-3, 3, 25)
+    z, w = np.polynomial.legendre.leggauss(40)
+    x = (ends[:-1, None] + ends[1:, None]) / 2 + (ends[1] - ends[0]) / 2 * z
+    pieces = np.exp(mixture.log_density(x.reshape(-1, 1))).reshape(x.shape) @ w * (ends[1] - ends[0]) / 2
+    assert_close(np.diff(mixture.cdf(ends)), pieces, GAUSS_LEGENDRE, 1.0)
+    assert_close(mixture.cdf(np.array([-60.0, 60.0])), np.array([0.0, 1.0]), EXACT, 1.0)
+
+
+@on_a_line
+@given(p=st.floats(1e-12, 1 - 1e-12))
+def test_quantile_inverts_the_cdf(mixture, p):
+    x = mixture.quantile(p)
+    density = np.exp(mixture.log_density(np.array([[x]])))[0]
+    assert_close(mixture.cdf(x), p, EXACT, p + abs(x) * density)
+
+
+@on_a_line
+def test_quantiles_keep_the_shape_of_their_argument(mixture):
+    p = np.array([[0.1, 0.5], [0.6, 0.99]])
+    x = mixture.quantile(p)
+    assert x.shape == mixture.cdf(x).shape == p.shape
+    assert_close(x[1, 0], mixture.quantile(0.6), EXACT)
+
+
+N = 20_000
+
+
+@every_mixture
+def test_samples_have_the_mixtures_moments_and_frequencies(mixture):
+    x, component = mixture.sample(11, np.arange(N))
+    calls = 3 * len(MIXTURES)
+    assert_mean(component[:, None] == np.arange(len(mixture.weights)), mixture.weights, calls)
+    assert_mean(x, mixture.mean, calls)
+    centred = x - mixture.mean
+    assert_mean(centred[:, :, None] * centred[:, None], mixture.covariance, calls)
+
+
+@every_mixture
+def test_samples_of_a_component_are_that_gaussian(mixture):
+    x, component = mixture.sample(12, np.arange(N))
+    calls = len(MIXTURES) * 2 * sum(len(m.weights) for m in MIXTURES.values())
+    for k, mean in enumerate(mixture.means):
+        centred = x[component == k] - mean
+        assert_mean(centred, 0, calls)
+        assert_mean(centred[:, :, None] * centred[:, None], mixture.full[k], calls)
+
+
+@every_mixture
+def test_samples_do_not_depend_on_their_batch(mixture):
+    x, component = mixture.sample(5, np.arange(8))
+    for i in range(8):
+        alone, its_component = mixture.sample(5, np.array([i]))
+        assert (alone[0] == x[i]).all() and its_component[0] == component[i]
+    assert (mixture.sample(5, np.arange(8), step=1)[0] != x).all()
+    assert (mixture.sample(6, np.arange(8))[0] != x).all()
+
+
+TABLE = {
+    0: ("1", ".8", "4.072", "1.729831", 2),
+    10: (".73742", ".68699", "3.26537", ".978569", 2),
+    30: (".40101", ".50660", "2.23189", ".384554", 2),
+    50: (".21807", ".37358", "1.66990", ".156332", 1),
+    100: (".04755", ".17445", "1.14608", ".020170", 1),
+    200: (".00226", ".03804", "1.00695", ".000736", 1),
+}
+
+
+def modes(mixture):
+    """Number of maxima of the density, from sign changes of the score on a fine grid."""
+    s = mixture.score(np.linspace(-6, 6, 4001)[:, None])[:, 0]
+    return int(((s[:-1] > 0) & (s[1:] <= 0)).sum())
+
+
+@pytest.mark.parametrize("t", TABLE)
+def test_printed_numbers_of_example_2_1(t):
+    schedule = constant(200)
+    noised = example_2_1().noised(schedule.signal(t), schedule.noise_scale(t))
+    x, h = nodes(noised)
+    log_p = noised.log_density(x)
+    divergence = np.exp(log_p) @ (log_p - stats.norm.logpdf(x[:, 0])) * h
+    for actual, printed in zip((schedule.alpha_bar(t), noised.mean[0], noised.covariance[0, 0], divergence), TABLE[t]):
+        assert_printed(actual, printed)
+    assert modes(noised) == TABLE[t][4]
+
+
+def test_example_2_1_has_one_mode_from_step_35_on():
+    schedule = constant(60)
+    counts = [modes(example_2_1().noised(schedule.signal(t), schedule.noise_scale(t))) for t in range(61)]
+    assert counts == [2] * 35 + [1] * 26
+
+
+def test_printed_entropy_of_example_2_1():
+    x, h = nodes(example_2_1())
+    log_p = example_2_1().log_density(x)
+    assert_printed(-np.exp(log_p) @ log_p * h, "1.5451073717")
+
+
+def test_printed_densities_and_scores_of_example_3_2():
+    mixture = Mixture(np.array([0.6, 0.4]), np.array([[2.0], [-2.0]]), np.array([0.25, 0.04]))
+    x = np.array([[0.0], [1.0], [-1.0], [2.5]])
+    density, score = np.exp(mixture.log_density(x)), mixture.score(x)[:, 0]
+    for actual, printed in zip(density, ("1.60596271e-4", "6.47891598e-2", "2.98073009e-6", ".290364869")):
+        assert_printed(actual, printed)
+    for actual, printed in zip(score, ("8.0", "4.0", "-24.9094956", "-2")):
+        assert_printed(actual, printed)
+
+
+FISHER = {
+    0.05: ("7.661174", "196.1694", ".490424", ".002452"),
+    0.1: ("6.591482", "46.70426", ".467043", ".009341"),
+    0.3: ("2.792871", "4.159120", ".374321", ".067378"),
+    1.0: (".387179", ".306410", ".306410", ".612821"),
+    3.0: (".076994", ".017059", ".153528", "2.763502"),
+    10.0: (".009609", ".000196", ".019561", "3.912238"),  # an integral cut off at |x| = 60 gives 3.912252
+}
+
+
+@pytest.mark.parametrize("sigma", FISHER)
+def test_printed_fisher_information_and_floors(sigma):
+    noised = example_2_1().noised(1.0, sigma)
+    x, h = nodes(noised)
+    p = np.exp(noised.log_density(x)) * h
+    fisher = p @ noised.score(x)[:, 0] ** 2
+    mmse = p @ example_2_1().posterior_covariance(x, 1.0, sigma)[:, 0, 0]
+    floor = (1 / sigma**2 - fisher) / 2
+    for actual, printed in zip((fisher, floor, sigma**2 * floor, mmse), FISHER[sigma]):
+        assert_printed(actual, printed)
+
+
+@on_a_line
+@every_level
+def test_mmse_is_what_fisher_information_leaves(mixture, alpha, sigma):
+    noised = mixture.noised(alpha, sigma)
+    x, h = nodes(noised)
+    p = np.exp(noised.log_density(x)) * h
+    mmse = p @ mixture.posterior_covariance(x, alpha, sigma)[:, 0, 0]
+    assert_close(mmse, (sigma / alpha) ** 2 * (1 - sigma**2 * (p @ noised.score(x)[:, 0] ** 2)), QUADRATURE, (sigma / alpha) ** 2 + 10)
+    eps_floor = p @ (1 - mixture.noise(x, alpha, sigma)[:, 0] ** 2)  # E eps^2 - E eps*^2
+    assert_close(eps_floor, (alpha / sigma) ** 2 * mmse, QUADRATURE, 1 + 10 * (alpha / sigma) ** 2)
+
+
+@in_the_plane
+def test_mmse_in_the_plane_is_what_fisher_information_leaves(mixture):
+    schedule = cosine(10)
+    alpha, sigma = schedule.signal(4), schedule.noise_scale(4)
+    noised = mixture.noised(alpha, sigma)
+    x, h = plane(noised)
+    p = np.exp(noised.log_density(x)) * h
+    mmse = p @ np.trace(mixture.posterior_covariance(x, alpha, sigma), axis1=1, axis2=2)
+    assert_close(mmse, (sigma / alpha) ** 2 * (2 - sigma**2 * (p @ (noised.score(x) ** 2).sum(axis=1))), QUADRATURE, 20.0)
+
+
+def test_a_single_gaussian_denoises_by_its_gain():
+    mixture = Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
+    x = np.array([[-1.0], [0.0], [3.0]])
+    gain = 0.6 * 0.4 / (0.36 * 0.4 + 0.64)
+    assert_close(mixture.posterior_mean(x, 0.6, 0.8), 0.7 + gain * (x - 0.42), EXACT, 4.0)
+    assert_close(mixture.posterior_covariance(x, 0.6, 0.8)[:, 0, 0], np.full(3, 0.4 * 0.64 / (0.36 * 0.4 + 0.64)), EXACT)
+
+
+@pytest.mark.parametrize("k, radius", [(8, 1.0), (5, 2.0)])
+def test_ring_is_centred_and_isotropic(k, radius):
+    mixture = ring(k, radius, 0.1)
+    assert_close(mixture.mean, np.zeros(2), EXACT, 1.0)
+    assert_close(mixture.covariance, (radius**2 / 2 + 0.01) * np.eye(2), EXACT, 1.0 + radius**2)
+
+
+W, M, V = np.array([0.3, 0.7]), np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1.0, 2.0])
+BAD = {
+    "variance of 0": (W, M, np.array([1.0, 0.0]), "variances must be positive"),
+    "negative variance": (W, M, np.array([1.0, -2.0]), "variances must be positive"),
+    "variance that is no number": (W, M, np.array([1.0, np.nan]), "variances must be positive"),
+    "indefinite covariance": (W, M, np.array([np.eye(2), [[1.0, 2.0], [2.0, 1.0]]]), "positive definite"),
+    "asymmetric covariance": (W, M, np.array([np.eye(2), [[1.0, 0.5], [0.0, 1.0]]]), "symmetric"),
+    "covariance that is no number": (W, M, np.full((2, 2, 2), np.nan), "positive definite"),
+    "singular covariance": (W, M, np.array([np.eye(2), [[1.0, 0.0], [0.0, 0.0]]]), "positive definite"),
+    "weights of sum 0.9": (np.array([0.3, 0.6]), M, V, "sum to 1"),
+    "negative weight": (np.array([-0.3, 1.3]), M, V, "negative"),
+    "weight that is no number": (np.array([np.nan, 1.0]), M, V, "sum to 1"),
+    "too many weights": (np.array([0.3, 0.3, 0.4]), M, V, "shape"),
+    "too few variances": (W, M, np.array([1.0]), "shape"),
+    "flat means": (W, np.array([0.0, 1.0]), V, "means must have shape"),
+    "covariances of another dimension": (W, M, np.ones((2, 3, 3)), "shape"),
+    "no component": (np.zeros(0), np.zeros((0, 2)), np.zeros(0), "weights"),
+}
+
+
+@pytest.mark.parametrize("weights, means, covariances, words", BAD.values(), ids=BAD)
+def test_what_is_no_mixture_is_refused(weights, means, covariances, words):
+    with pytest.raises(ValueError, match=words):
+        Mixture(weights, means, covariances)
+
+
+def test_points_of_another_dimension_are_refused():
+    for function in (ring().log_density, ring().score):
+        with pytest.raises(ValueError, match="shape"):
+            function(np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0, -0.1, 1.1, np.nan])
+def test_quantiles_need_a_probability_inside_the_unit_interval(p):
+    for argument in (p, np.array([0.5, p])):
+        with pytest.raises(ValueError, match="strictly between 0 and 1"):
+            example_2_1().quantile(argument)
+
+
+def test_cdf_and_quantile_need_one_dimension():
+    for function in (ring().cdf, ring().quantile):
+        with pytest.raises(ValueError, match="one dimension, got 2"):
+            function(0.5)
+
+
+@pytest.mark.parametrize("deviation", [1e-9, 1.0, 1e3, 1e9])
+def test_reverse_kernel_keeps_its_digits_for_narrow_and_wide_data(deviation):
+    schedule, c = linear(), deviation**2
+    v, v_prev = (schedule.alpha_bar(t) * c + schedule.noise_power(t) for t in (2, 1))
+    _, _, covariances = Mixture(np.ones(1), np.zeros((1, 1)), np.array([c])).reverse_kernel(np.ones((1, 1)), schedule, 2, 1)
+    assert_close(covariances[0, 0, 0], schedule.beta(2, 1) * v_prev / v, EXACT)
