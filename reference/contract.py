@@ -75,7 +75,7 @@ def _entries(s):
 CONTRACT = (
     Op("linear", "linear", "x[n,i] w[i,o] b[o] -> y[n,o]", "x w b", "product", lambda s: 2 * s.n * s.i * s.o),
     Op("linear", "linear_backward", "dy[n,o] x[n,i] w[i,o] -> dx[n,i] dw[i,o] db[o]", "", "product", lambda s: (4 * s.i + 1) * s.n * s.o),
-    Op("conv", "conv2d", "x[b,h,w,i] w[k,k,i,o] b[o] stride add[b,p,q,o] -> y[b,m,n,o]", "x w add", "product",
+    Op("conv", "conv2d", "x[b,h,w,i] w[k,k,i,o] b[o] stride add[b,p,q,o] -> y[b,m,n,o]", "x w b add", "product",
        lambda s: (2 * s.k**2 * s.i + 1) * s.b * s.m * s.n * s.o),
     Op("conv", "conv2d_backward", "dy[b,m,n,o] x[b,h,w,i] w[k,k,i,o] stride add[b,p,q,o] -> dx[b,h,w,i] dw[k,k,i,o] db[o] dadd[b,p,q,o]",
        "", "product", lambda s: (4 * s.k**2 * s.i + 1) * s.b * s.m * s.n * s.o),

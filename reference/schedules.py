@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reference.conversions import log_snr
+from reference.ops.checks import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Schedule:
 
     def grid(self, steps):
         """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""
-        if not _is_whole(steps) or not 1 <= steps <= self.T:
+        if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
         return [self.T * (steps - i) // steps for i in range(steps + 1)]
 
@@ -76,12 +77,8 @@ def _plain(value):
     return float(value) if np.ndim(value) == 0 else value
 
 
-def _is_whole(n):
-    return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-
-
 def _check_T(T):
-    if not _is_whole(T) or T < 1:
+    if not is_whole(T) or T < 1:
         raise ValueError(f"T must be a whole number from 1 on, got {T}")
 
 

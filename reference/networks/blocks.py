@@ -10,7 +10,7 @@ from reference.ops.random import Purpose, normal
 
 
 def initial(shapes, zero, seed, dtype):
-    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a layer keeps its input's scale; norms the identity.
+    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a linear layer keeps its input's scale; norms the identity.
 
     Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual branch: every block begins as
     the identity, and the network as the prediction 0 (Ho et al. 2020).

@@ -62,7 +62,7 @@ class MLP:
 
     def forward(self, params, x, c, labels=None, ops=reference_ops):
         """x[b,*size], c[b] in [0, 1000] -> y of x's shape, saved."""
-        check("x[b,...]", x)
+        check("x[b,...] c[b]", x, c)
         if x.shape[1:] != self.size:
             raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
         if labels is not None:

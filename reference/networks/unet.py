@@ -48,7 +48,9 @@ class UNet:
         if self.head_width < 1 or self.channels[-1] % self.head_width:
             raise ValueError(f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}")
         if self.layers < 1 or self.in_channels < 1 or self.classes < 0:
-            raise ValueError(f"layers and in_channels must be at least 1, got {self.layers} and {self.in_channels}")
+            raise ValueError(
+                f"layers and in_channels must be at least 1 and classes at least 0, got {self.layers}, {self.in_channels}, {self.classes}"
+            )
         factor = 2**self.lowest
         if min(self.size) < factor or any(n % factor for n in self.size):
             raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
@@ -108,7 +110,7 @@ class UNet:
 
     def forward(self, params, x, c, labels=None, ops=reference_ops):
         """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y of x's shape, saved."""
-        self._check(x, labels)
+        self._check(x, c, labels)
         saved = {}
 
         def residual(name, h):
@@ -205,8 +207,8 @@ class UNet:
         self._embed_backward(params, des, saved, gradients, ops)
         return dx, gradients
 
-    def _check(self, x, labels):
-        check("x[b,h,w,i]", x)
+    def _check(self, x, c, labels):
+        check("x[b,h,w,i] c[b]", x, c)
         if x.shape[1:] != self.sample_shape:
             raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
         if bool(self.classes) != (labels is not None):

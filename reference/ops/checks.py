@@ -50,11 +50,16 @@ def match(name, axes, shape, sizes):
         shape_by_axis = shape
     expected = [sizes.get(axis, int(axis) if axis.isdigit() else None) for axis in axes]
     if len(shape_by_axis) != len(axes) or any(e not in (None, n) for e, n in zip(expected, shape_by_axis)):
-        wanted = ", ".join(str(sizes.get(axis, axis)).strip("(),") for axis in axes)
+        wanted = ", ".join(filter(None, (str(sizes.get(axis, axis)).strip("(),") for axis in axes)))
         raise ValueError(f"{name} must have shape ({wanted}), got {tuple(shape)}")
     for axis, n in zip(axes, shape_by_axis):
         if sizes.setdefault(axis, n) != n:  # one letter twice in one argument: w[k,k,i,o]
             raise ValueError(f"{name} must have equal sizes on its axes {axis}, got shape {tuple(shape)}")
+
+
+def is_whole(n):
+    """Is n a whole number?  True and False are not."""
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
 
 
 def per_sample(name, value, x):
@@ -83,18 +88,19 @@ def takes_out(function):
         several = isinstance(results, tuple)
         if several and not (isinstance(out, tuple) and len(out) == len(results)):
             raise ValueError(f"out must be a tuple of {len(results)}, one for each output of {function.__name__}")
-        for result, target in zip(results, out) if several else [(results, out)]:
-            if result is not None:
-                _copy(result, target)
+        pairs = [(r, target) for r, target in (zip(results, out) if several else [(results, out)]) if r is not None]
+        for result, target in pairs:
+            _check_out(result, target)
+        for result, target in pairs:
+            target[...] = result
         return out
 
     return op
 
 
-def _copy(result, target):
+def _check_out(result, target):
     if not isinstance(target, np.ndarray) or target.dtype != result.dtype:
         got = getattr(target, "dtype", type(target).__name__)
         raise TypeError(f"out must be an array of {result.dtype}, got {got}")
     if target.shape != result.shape:
         raise ValueError(f"out must have shape {result.shape}, got {target.shape}")
-    target[...] = result

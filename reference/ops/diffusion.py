@@ -1,5 +1,7 @@
 """The two elementwise steps of every diffusion model: add noise, and take one step back.  The coefficients are the callers'."""
 
+import numpy as np
+
 from reference.ops.checks import check, per_sample, takes_out
 from reference.ops.random import noise_like
 
@@ -17,7 +19,7 @@ def reverse_step(x, prediction, a, b, c, noise):
     check("x[b,...] prediction[b,...]", x, prediction)
     mean = per_sample("a", a, x) * x + per_sample("b", b, x) * prediction
     if noise is None:
-        if isinstance(c, (int, float)) and c == 0:
+        if isinstance(c, (int, float, np.integer, np.floating)) and c == 0:
             return mean
         raise ValueError(f"c must be 0 where noise is None, got {c}")
     return mean + per_sample("c", c, x) * noise_like(noise, x)

@@ -19,12 +19,12 @@ scale and shift are shared by all samples and pixels: dscale = sum dy x^, dshift
 import numpy as np
 
 from reference.ops.activation import silu, silu_backward
-from reference.ops.checks import check, takes_out
+from reference.ops.checks import check, is_whole, takes_out
 
 
 def _grouped(x, groups):
     """x[b,...,c] -> [b, pixels, groups, c/groups], a view where the layout allows."""
-    if not isinstance(groups, (int, np.integer)) or groups < 1 or x.shape[-1] % groups:
+    if not is_whole(groups) or groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"groups must be a whole number that divides the {x.shape[-1]} channels, got {groups}")
     pixels = int(np.prod(x.shape[1:-1]))
     if pixels * x.shape[-1] == 0:

@@ -14,7 +14,7 @@ At n = 1 that is a step of lr in the direction of g's sign.
 
 import numpy as np
 
-from reference.ops.checks import check, per_sample
+from reference.ops.checks import check, is_whole, per_sample, takes_out
 
 
 def _scalar(name, value, x):
@@ -28,8 +28,11 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
     check("p[...] g[...] m[...] v[...]", p, g, m, v)
     lr = _scalar("lr", lr, p)
+    if not is_whole(step):
+        raise TypeError(f"step must be a whole number, got {type(step).__name__}")
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
+    beta1, beta2, eps = float(beta1), float(beta2), float(eps)  # a float64 scalar would have float32 arrays computed in float64
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     mhat = m / p.dtype.type(1 - beta1 ** int(step))
@@ -47,9 +50,15 @@ def ema_step_(average, p, decay):
     average[...] = decay * average + (1 - decay) * p
 
 
+@takes_out
 def global_norm(arrays):
     """The Euclidean norm of all entries of a list of arrays together, in their dtype."""
+    if not isinstance(arrays, (list, tuple)):
+        raise TypeError(f"arrays must be a list of arrays, got {type(arrays).__name__}")
     if not arrays:
         raise ValueError("arrays must hold at least one array")
-    check(" ".join(f"arrays_{i}[{','.join(f'n{i}_{axis}' for axis in range(a.ndim))}]" for i, a in enumerate(arrays)), *arrays)
+    for array in arrays:
+        check("arrays[...]", array)
+        if array.dtype != arrays[0].dtype:
+            raise TypeError(f"arrays must be {arrays[0].dtype} like the first, got {array.dtype}")
     return np.sqrt(sum((array * array).sum() for array in arrays))

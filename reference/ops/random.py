@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.ops.checks import FLOATS, check, takes_out
+from reference.ops.checks import FLOATS, check, is_whole, takes_out
 
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as Weyl increments of the key
@@ -53,7 +53,7 @@ class Key(NamedTuple):
 
 
 def _index(name, value, bits=32):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_whole(value):
         raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
     if not 0 <= value < 2**bits:
         raise ValueError(f"{name} must lie in 0 .. 2^{bits} - 1, got {value}")

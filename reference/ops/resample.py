@@ -5,11 +5,11 @@ import numpy as np
 from reference.ops.checks import check, takes_out
 
 
-def _blocks(x):
+def _blocks(name, x):
     """x[b,h,w,c] -> [b,h/2,2,w/2,2,c], the 2x2 blocks of pixels on axes 2 and 4."""
     b, h, w, c = x.shape
     if h % 2 or w % 2:
-        raise ValueError(f"an image must have even height and width to be halved, got shape {x.shape}")
+        raise ValueError(f"{name} must have even height and width to be halved, got shape {x.shape}")
     return x.reshape(b, h // 2, 2, w // 2, 2, c)
 
 
@@ -24,19 +24,20 @@ def upsample_nearest(x):
 def upsample_nearest_backward(dy):
     """dy[b,2h,2w,c] -> dx[b,h,w,c]: a pixel's gradient is the sum over its block."""
     check("dy[b,h,w,c]", dy)
-    return _blocks(dy).sum(axis=(2, 4))
+    return _blocks("dy", dy).sum(axis=(2, 4))
 
 
 @takes_out
 def average_pool(x):
     """x[b,2h,2w,c] -> y[b,h,w,c]: the mean of every 2x2 block.  ValueError for odd sizes."""
     check("x[b,h,w,c]", x)
-    return _blocks(x).mean(axis=(2, 4))
+    return _blocks("x", x).mean(axis=(2, 4))
 
 
 @takes_out
 def average_pool_backward(dy):
     """dy[b,h,w,c] -> dx[b,2h,2w,c]: each of the four pixels had weight 1/4."""
+    check("dy[b,h,w,c]", dy)
     return upsample_nearest(dy) / 4
 
 

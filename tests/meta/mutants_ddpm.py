@@ -22,8 +22,12 @@ def _ddpm(old, new, test):
     return "reference/ddpm/ddpm.py", old, new, "tests/reference/test_ddpm.py::test_" + test
 
 
+def _elbo(old, new, test):
+    return "reference/ddpm/ddpm.py", old, new, "tests/reference/test_elbo.py::test_" + test
+
+
 def _denoiser(old, new, test):
-    return "reference/denoiser.py", old, new, "tests/reference/test_ddpm.py::test_" + test
+    return "reference/denoiser.py", old, new, "tests/reference/test_denoiser.py::test_" + test
 
 
 def _kernel(old, new, test):
@@ -86,11 +90,6 @@ DDPM = (
         "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x =",
         "posterior_is_the_bivariate_gaussian_conditioned_on_the_full_grid[vp]",
     ),
-    (  # E6
-        "(schedule.signal(t), schedule.noise_scale(t)))\n    return ops.add_noise",
-        "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
-        "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
-    ),
     (
         "schedule.beta(t, t_prev) ** 0.5, noise)",
         "schedule.beta(t, t - 1) ** 0.5, noise)",
@@ -107,6 +106,14 @@ DDPM = (
         "return variance + c_x0**2 * mmse(t)",
         "return variance + c_x0 * mmse(t)",
         "ancestral_with_the_exact_variance_transports_gaussians_exactly[10-0.8-0.25]",
+    ),
+)
+
+ELBO = (
+    (  # E6
+        "(schedule.signal(t), schedule.noise_scale(t)))\n    return ops.add_noise",
+        "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
+        "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
     ("return float(snr_prev - snr) / 2", "return float(snr_prev - snr)", "printed_gap_of_the_elbo_with_the_posterior_variance"),
     (
@@ -165,6 +172,7 @@ MUTANTS = (
     *starmap(_conversion, CONVERSIONS),
     *starmap(_mixture, MIXTURES),
     *starmap(_ddpm, DDPM),
+    *starmap(_elbo, ELBO),
     *starmap(_denoiser, DENOISER),
     *starmap(_kernel, KERNELS),
     *starmap(_sampler, SAMPLERS),

@@ -1,0 +1,49 @@
+"""The strategies cover the contract and draw what the ops accept."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference import ops
+from reference.contract import OPS
+from tests import strategies
+
+few = settings(max_examples=max(5, settings.default.max_examples // 4))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_op_has_a_strategy_of_its_name(name):
+    assert callable(getattr(strategies, name.removesuffix("_backward")))
+
+
+@pytest.mark.parametrize("name", OPS)
+@few
+@given(data=st.data())
+def test_drawn_arguments_have_the_axes_of_the_contract(name, data):
+    arguments = data.draw(strategies.arguments(name, np.float64))
+    axes = strategies.axes(OPS[name].arguments)
+    assert len(arguments) == len(strategies.words(name))
+    for word, argument in zip(strategies.words(name), arguments):
+        if word in axes and isinstance(argument, np.ndarray) and "..." not in axes[word]:
+            assert argument.ndim == len(axes[word])
+
+
+@pytest.mark.parametrize("name", OPS)
+@few
+@given(data=st.data())
+def test_drawn_numbers_are_the_same_in_both_precisions(name, data):
+    arguments = data.draw(strategies.arguments(name, np.float64))
+    again = strategies.cast(strategies.cast(arguments, np.float32), np.float64)
+    for one, other in zip(arguments, again):
+        if isinstance(one, np.ndarray):
+            assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", OPS)
+@few
+@given(data=st.data())
+def test_the_reference_accepts_drawn_arguments_and_stays_finite(name, data):
+    arguments = data.draw(strategies.arguments(name, np.float32))
+    for result in strategies.outputs(name, getattr(ops, name), arguments):
+        assert result is None or np.isfinite(result).all()

@@ -1,0 +1,58 @@
+"""Who may import what: the mathematics needs NumPy and SciPy only, and the reference knows nothing of its ports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reference
+
+ROOT = Path(reference.__file__).parent
+MATHEMATICS = ("ops", "networks", "ddpm", "samplers", "schedules.py", "conversions.py", "mixtures.py", "denoiser.py", "training.py")
+ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
+
+
+def modules(*places):
+    found = [path for place in places for path in ([ROOT / place] if place.endswith(".py") else sorted((ROOT / place).rglob("*.py")))]
+    assert found
+    return found
+
+
+def imported(path):
+    """The first words of all modules that a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("reference" if node.level else node.module.partition(".")[0])
+    return names
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", modules(*MATHEMATICS), ids=relative)
+def test_mathematics_imports_numpy_and_scipy_only(path):
+    assert imported(path) <= ALLOWED
+
+
+@pytest.mark.parametrize("path", modules("."), ids=relative)
+def test_reference_imports_no_port(path):
+    assert "accelerated" not in imported(path)
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("import numpy as np, json\nfrom scipy.stats import norm\nfrom . import ops\ndef f():\n    import matplotlib.pyplot\n")
+    assert imported(path) == {"numpy", "json", "scipy", "reference", "matplotlib"}
+
+
+def test_importing_the_reference_loads_nothing_heavy():
+    heavy = ("matplotlib", "scipy.stats", "scipy.optimize", "sklearn", "numba", "safetensors", "tqdm", "accelerated")
+    program = f"import reference, reference.ops, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"

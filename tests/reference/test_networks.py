@@ -1,0 +1,394 @@
+"""The networks end to end: gradients, the tangent of the MLP, the rule of the wiring, beginnings and errors."""
+
+import numpy as np
+import pytest
+
+from reference import ops
+from reference.networks import MLP, NETWORKS, UNet
+from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
+
+C = np.array([3.0, 700.0])
+POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
+IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
+DEEP = MLP(size=(2,), width=4, depth=4, embedding=4)
+MLPS = [POINTS, IMAGES, DEEP]
+SMALL = UNet(size=(4, 4), channels=(8, 16), groups=4, classes=3)
+PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
+TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
+THREE_LEVELS = UNet(size=(8, 4), channels=(4, 6, 8), groups=2, head_width=4, classes=2)
+ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
+UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
+LABELS = {POINTS: "points", IMAGES: "images", DEEP: "deep", SMALL: "classes", PLAIN: "plain"}
+LABELS |= {TWO_LAYERS: "two layers", THREE_LEVELS: "three levels", ONE_LEVEL: "one level"}
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def random_parameters(network, seed=0):
+    """None of them zero: the zeros that training begins with would hide gradients."""
+    rng, params = np.random.default_rng(seed), {}
+    for name, shape in network.shapes().items():
+        draw = rng.standard_normal(shape)
+        params[name] = 1 + draw / 4 if name.endswith("scale") else draw / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else draw / 4
+    return params
+
+
+def inputs(network, batch=2):
+    """x, c and labels for a batch of at most two."""
+    shape = network.size if isinstance(network, MLP) else (*network.size, network.in_channels)
+    labels = np.array([1, 0])[:batch] if getattr(network, "classes", 0) else None
+    return numbers(1, batch, *shape), C[:batch], labels
+
+
+def gradient_of_each(value, arrays, gradients, magnitude):
+    """Each array along a direction of its own; ``value`` is a function of the dictionary."""
+    assert {name: gradient.shape for name, gradient in gradients.items()} == {name: array.shape for name, array in arrays.items()}
+    for seed, (name, array) in enumerate(arrays.items()):
+        direction = numbers([2, seed], *array.shape) * np.sqrt(np.mean(array**2))
+        terms = gradients[name] * direction
+        f = lambda t, name=name, array=array, direction=direction: value(arrays | {name: array + t * direction})
+        try:
+            gradient_agrees(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+
+def gradient_of_all(value, arrays, gradients, magnitude):
+    """All arrays together along one direction."""
+    directions = {name: numbers([3, seed], *a.shape) * np.sqrt(np.mean(a**2)) for seed, (name, a) in enumerate(arrays.items())}
+    terms = np.concatenate([(gradients[name] * directions[name]).ravel() for name in arrays])
+    f = lambda t: value({name: array + t * directions[name] for name, array in arrays.items()})
+    gradient_agrees(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
+
+
+def loss(network):
+    """<dy, forward> as a function of the parameters and x under one roof, these arrays, its gradients, and its magnitude."""
+    x, c, labels = inputs(network)
+    params = random_parameters(network)
+    y, saved = network.forward(params, x, c, labels)
+    dy = numbers(4, *y.shape)
+    dx, gradients = network.backward(params, dy, saved)
+    value = lambda arrays: float(np.vdot(dy, network.forward(arrays, arrays["x"], c, labels)[0]))
+    return value, params | {"x": x}, gradients | {"x": dx}, np.abs(dy * y).sum()
+
+
+@pytest.mark.parametrize("network", [*MLPS, SMALL], ids=LABELS.get)
+def test_gradient_of_every_parameter_and_of_x(network):
+    gradient_of_each(*loss(network))
+
+
+@pytest.mark.parametrize("network", UNETS, ids=LABELS.get)
+def test_gradient_of_all_parameters_and_x_together(network):
+    gradient_of_all(*loss(network))
+
+
+def test_gradient_in_every_coordinate_of_a_tiny_mlp():
+    value, arrays, gradients, magnitude = loss(MLP(size=(2,), width=2, depth=1, embedding=2))
+    for name, array in arrays.items():
+        for index in np.ndindex(array.shape):
+            direction = np.zeros(array.shape)
+            direction[index] = 1
+            f = lambda t, name=name, array=array, direction=direction: value(arrays | {name: array + t * direction})
+            gradient_agrees(gradients[name][index], f, magnitude)
+
+
+@pytest.mark.parametrize(
+    "network, count", [(UNet(size=(8, 8), channels=(32, 64)), 701_345), (UNet(size=(32, 32), channels=(32, 64, 64)), 1_112_801)]
+)
+def test_unet_has_as_many_parameters_as_diffusers(network, count):
+    assert sum(np.prod(shape) for shape in network.shapes().values()) == count
+
+
+def test_networks_are_found_by_name():
+    assert NETWORKS == {"mlp": MLP, "unet": UNet}
+
+
+# the tangent of the MLP
+
+
+@pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
+def test_jvp_is_the_derivative_along_v(network):
+    x, c, _ = inputs(network)
+    params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
+    y, saved = network.forward(params, x, c)
+    y_dot, _ = network.jvp(params, v, saved)
+    assert y_dot.shape == y.shape
+    terms = u * y_dot
+    f = lambda t: float(np.vdot(u, network.forward(params, x + t * v, c)[0]))
+    gradient_agrees(terms.sum(), f, np.abs(u * y).sum(), np.abs(terms).sum())
+
+
+@pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
+def test_jvp_is_the_transpose_of_backward(network):
+    x, c, _ = inputs(network)
+    params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
+    _, saved = network.forward(params, x, c)
+    adjoint(u * network.jvp(params, v, saved)[0], v * network.backward(params, u, saved)[0])
+
+
+@pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
+def test_gradient_of_jvp_in_every_parameter_in_x_and_in_v(network):
+    x, c, _ = inputs(network)
+    params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
+
+    def tangent(arrays):
+        _, saved = network.forward(arrays, arrays["x"], c)
+        return saved, *network.jvp(arrays, arrays["v"], saved)
+
+    value = lambda arrays: float(np.vdot(u, tangent(arrays)[1]))
+    arrays = params | {"x": x, "v": v}
+    saved, y_dot, saved_jvp = tangent(arrays)
+    dx, dv, gradients = network.jvp_backward(params, u, saved, saved_jvp)
+    last = f"layers.{network.depth}.b"
+    assert last not in gradients
+    gradients |= {"x": dx, "v": dv, last: np.zeros_like(params[last])}
+    gradient_of_each(value, arrays, {name: gradients[name] for name in arrays}, np.abs(u * y_dot).sum())
+
+
+# the wiring calls ops, slices, reshapes and adds: nothing else
+
+
+class Guarded(np.ndarray):
+    """An array that can be sliced, reshaped, measured and added to another one, and nothing else."""
+
+    def __getattribute__(self, name):
+        assert name in ("shape", "dtype", "reshape") or name.startswith("__"), f"the wiring uses .{name}"
+        return super().__getattribute__(name)
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise AssertionError(f"the wiring uses {function.__name__}")
+
+    def __array_ufunc__(self, ufunc, method, *arrays, out=()):
+        only_arrays = all(isinstance(a, Guarded) for a in (*arrays, *out))
+        assert ufunc is np.add and method == "__call__" and only_arrays, f"the wiring uses {ufunc.__name__}"
+        if not out:
+            return guarded(np.add(*map(plain, arrays)))
+        np.add(*map(plain, arrays), out=plain(out[0]))
+        return out[0]
+
+    def __getitem__(self, key):
+        assert all(isinstance(part, slice) for part in (key if isinstance(key, tuple) else (key,))), f"the wiring indexes with {key}"
+        return super().__getitem__(key)
+
+    def __setitem__(self, key, value):
+        assert np.shares_memory(plain(self[key]), plain(value)), "the wiring assigns to a slice"  # but x[key] += y is allowed
+
+    def __iter__(self, *_):
+        raise AssertionError("the wiring looks at the numbers in an array")
+
+    __bool__ = __float__ = __int__ = __contains__ = __iter__
+
+
+def plain(value):
+    return np.ndarray.view(value, np.ndarray) if isinstance(value, Guarded) else value
+
+
+def guarded(value):
+    if isinstance(value, dict):
+        return {name: guarded(array) for name, array in value.items()}
+    return value.view(Guarded) if isinstance(value, np.ndarray) else value
+
+
+class RecordingPort:
+    """The reference's ops on guarded arrays, and the names of those that were called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        def op(*args, **kwargs):
+            self.calls.append(name)
+            results = getattr(ops, name)(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+            return tuple(map(guarded, results)) if isinstance(results, tuple) else guarded(results)
+
+        return op
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda a: a * a,
+        lambda a: a + 1,
+        lambda a: a - a,
+        lambda a: -a,
+        lambda a: a @ a,
+        lambda a: a.T,
+        lambda a: a.sum(),
+        lambda a: a.copy(),
+        lambda a: a.astype(np.float32),
+        lambda a: a[0],
+        lambda a: a[a > 0],
+        lambda a: a[[0]],
+        lambda a: list(a),
+        lambda a: bool(a[:1, :1]),
+        lambda a: np.concatenate((a, a)),
+        lambda a: np.zeros_like(a),
+        lambda a: np.exp(a),
+        lambda a: np.add.reduce(a),
+        lambda a: a.__setitem__(slice(1), np.zeros((1, 3))),
+    ],
+)
+def test_guarded_arrays_refuse_other_operations(operation):
+    with pytest.raises(AssertionError, match="the wiring"):
+        operation(guarded(numbers(0, 3, 3)))
+
+
+def test_guarded_arrays_allow_slices_shapes_and_sums():
+    array = numbers(0, 4, 3)
+    a = guarded(array.copy())
+    assert len(a) == 4 and a.shape == (4, 3)
+    a[:2] += a[2:]
+    assert np.array_equal(plain((a + a).reshape(12)), (2 * np.concatenate((array[:2] + array[2:], array[2:]))).ravel())
+
+
+def run(network, port, wrap=lambda value: value):
+    """Everything that a network computes, in one dictionary."""
+    x, c, labels = map(wrap, inputs(network))
+    params, dy, v = wrap(random_parameters(network)), wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
+    y, saved = network.forward(params, x, c, labels, port)
+    dx, gradients = network.backward(params, dy, saved, port)
+    results = {"y": y, "dx": dx} | gradients
+    if isinstance(network, MLP):
+        y_dot, saved_jvp = network.jvp(params, v, saved, port)
+        dx, dv, gradients = network.jvp_backward(params, dy, saved, saved_jvp, port)
+        results |= {"y_dot": y_dot, "jvp.dx": dx, "jvp.dv": dv} | {f"jvp.{name}": g for name, g in gradients.items()}
+    return results
+
+
+@pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
+def test_wiring_calls_ops_slices_reshapes_adds_and_does_nothing_else(network):
+    port = RecordingPort()
+    results, expected = run(network, port, guarded), run(network, ops)
+    assert results.keys() == expected.keys()
+    assert all(np.array_equal(plain(results[name]), expected[name]) for name in expected)
+    assert {"linear", "linear_backward", "timestep_embedding"} <= set(port.calls)
+
+
+# beginnings
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("network", [POINTS, SMALL], ids=LABELS.get)
+def test_init_depends_on_the_seed_alone_and_honours_the_dtype(network, dtype):
+    one, again, other = network.init(3, dtype), network.init(3, dtype), network.init(4, dtype)
+    for name, shape in network.shapes().items():
+        assert one[name].dtype == dtype and one[name].shape == shape
+        assert np.array_equal(one[name], again[name])
+        assert np.array_equal(one[name], other[name]) == (len(np.unique(one[name])) == 1)
+    drawn = [array.ravel()[0] for array in one.values() if len(np.unique(array)) > 1]
+    assert len(set(drawn)) == len(drawn) > 1
+
+
+@pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
+def test_network_begins_by_predicting_exactly_zero(network):
+    x, c, labels = inputs(network)
+    assert not network.forward(network.init(0, np.float64), x, c, labels)[0].any()
+
+
+def test_activations_of_an_mlp_begin_with_about_unit_size():
+    network = MLP(size=(2,), width=128, depth=3)
+    _, (_, _, _, pre) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
+    for silus, a in enumerate(pre):
+        of_unit_size(a, silus)
+
+
+def test_activations_of_a_unet_begin_with_about_unit_size():
+    network = UNet(size=(8, 8), channels=(16, 32))
+    _, saved = network.forward(network.init(0, np.float64), numbers(1, 4, 8, 8, 1), np.linspace(0, 1000, 4))
+    for name in saved:
+        if ".resnets." in name:
+            of_unit_size(saved[name][0])
+    of_unit_size(saved["conv_out"][0])
+
+
+# batches
+
+
+@pytest.mark.parametrize("network", [POINTS, IMAGES, SMALL, ONE_LEVEL], ids=LABELS.get)
+def test_empty_batch_has_an_empty_result_and_no_gradient(network):
+    x, c, labels = inputs(network, 0)
+    params = random_parameters(network)
+    y, saved = network.forward(params, x, c, labels)
+    dx, gradients = network.backward(params, y, saved)
+    assert y.shape == dx.shape == x.shape
+    assert all(gradients[name].shape == params[name].shape and not gradients[name].any() for name in params)
+
+
+@pytest.mark.parametrize("network", [POINTS, IMAGES, SMALL, ONE_LEVEL], ids=LABELS.get)
+def test_a_sample_does_not_depend_on_its_batch(network):
+    params = random_parameters(network)
+    both, alone = (network.forward(params, *inputs(network, batch))[0] for batch in (2, 1))
+    close(both[:1], alone)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("network", [POINTS, SMALL], ids=LABELS.get)
+def test_dtype_of_x_is_kept_throughout(network, dtype):
+    x, c, labels = inputs(network)
+    params = {name: array.astype(dtype) for name, array in random_parameters(network).items()}
+    y, saved = network.forward(params, x.astype(dtype), c.astype(dtype), labels)
+    dx, gradients = network.backward(params, y, saved)
+    assert {array.dtype for array in (y, dx, *gradients.values())} == {np.dtype(dtype)}
+
+
+def test_a_class_changes_the_prediction_of_its_own_sample_alone():
+    x, c, labels = inputs(SMALL)
+    params = random_parameters(SMALL)
+    before, after = (SMALL.forward(params, x, c, l)[0] for l in (labels, np.array([labels[0], 2])))
+    assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1], after[1])
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    "network, shape", [(POINTS, (2, 3)), (POINTS, (2, 2, 1)), (IMAGES, (2, 6)), (PLAIN, (2, 4, 4, 2)), (PLAIN, (2, 8, 4, 1))]
+)
+def test_wrong_shape_of_x_is_a_value_error_that_names_it(network, shape):
+    with pytest.raises(ValueError, match="x must have shape"):
+        network.forward(random_parameters(network), np.zeros(shape), C)
+
+
+def test_missing_or_superfluous_labels_are_a_value_error():
+    labels = np.array([0, 1])
+    for network in (PLAIN, POINTS):
+        with pytest.raises(ValueError, match="labels must not be given"):
+            network.forward(random_parameters(network), *inputs(network)[:2], labels)
+    with pytest.raises(ValueError, match="labels must be given: the network has 3 classes"):
+        SMALL.forward(random_parameters(SMALL), *inputs(SMALL)[:2])
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"size": (6, 8), "channels": (8, 8, 8)}, "3 levels need an image size that 4 divides, got 6x8"),
+        ({"size": (8, 1), "channels": (8, 8)}, "2 levels need an image size"),
+        ({"channels": (8, 12)}, "groups must divide the channels"),
+        ({"groups": 0}, "groups must divide the channels"),
+        ({"head_width": 7}, "head_width must divide the 64 channels"),
+        ({"channels": ()}, "channels must be at least 2"),
+        ({"channels": (3, 8), "groups": 1}, "channels must be at least 2 on every level and even on the first"),
+        ({"layers": 0}, "layers and in_channels must be at least 1"),
+        ({"in_channels": 0}, "layers and in_channels must be at least 1"),
+    ],
+)
+def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
+    with pytest.raises(ValueError, match=message):
+        UNet(**config)
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"size": ()}, "size, width and depth must be at least 1"),
+        ({"size": (0,)}, "size, width and depth must be at least 1"),
+        ({"width": 0}, "size, width and depth must be at least 1"),
+        ({"depth": 0}, "size, width and depth must be at least 1"),
+        ({"embedding": 3}, "embedding must be an even number"),
+    ],
+)
+def test_mlp_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
+    with pytest.raises(ValueError, match=message):
+        MLP(**config)
