@@ -115,7 +115,11 @@ def _scaled(array, what):
         raise ValueError(f"{what} holds values that are not finite")
     if low == high:
         raise ValueError(f"{what} holds {array.size} values that are all alike: there is nothing to learn")
-    return (array.astype(np.float64) - low) * (2 / (high - low)) - 1, 2 / (high - low) if array.dtype.kind in "ui" else 0.0
+    scaled = array.astype(np.float32 if array.dtype.itemsize == 1 else np.float64)
+    scaled -= low
+    scaled *= 2 / (high - low)
+    scaled -= 1
+    return scaled, 2 / (high - low) if array.dtype.kind in "ui" else 0.0
 
 
 def _labels(y, count, what):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,7 @@ def build_config(system, data, options):
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
     network = build_network(data, options)
-    schedule = {"name": chosen["schedule"]} | {name: chosen[name] for name in ("T", "beta") if name in chosen}
-    schedule["T"] = build_schedule(schedule).T
+    schedule = complete_schedule({"name": chosen["schedule"]} | {name: chosen[name] for name in ("T", "beta") if name in chosen})
     settings = Settings(**{name: chosen[name] for name in ("batch", "lr", "ema", "seed") if name in chosen})
     config = {
         "system": system,
@@ -104,21 +104,22 @@ def build_config(system, data, options):
     return json.loads(json.dumps(config))
 
 
-def build_schedule(config):
-    """``config``: name and arguments of a function of schedules.py."""
-    fields = dict(config)
-    name = fields.pop("name")
+def complete_schedule(config):
+    """Name and arguments of a function of schedules.py, with its defaults for those that are not given."""
+    name = config["name"]
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    if "beta" in fields and name != "constant":
+    if "beta" in config and name != "constant":
         raise ValueError(f"beta belongs to the schedule constant, not to {name}")
-    return SCHEDULES[name](**fields)
+    return {parameter.name: parameter.default for parameter in signature(SCHEDULES[name]).parameters.values()} | config
 
 
 def build_denoiser(config):
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in config["net"].items()}
     network = NETWORKS[str(fields.pop("kind"))](**fields)
-    return Denoiser(network, build_schedule(config["schedule"]), config["prediction"], config["data_variance"])
+    arguments = complete_schedule(config["schedule"])
+    schedule = SCHEDULES[arguments.pop("name")](**arguments)
+    return Denoiser(network, schedule, config["prediction"], config["data_variance"])
 
 
 def holds_run(folder):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def _settings_of(path):
 
         with Image.open(path) as image:
             return json.loads(image.info["Description"])
-    except Exception:  # whatever it is, it is not a file of ours
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not a file of ours
         return None
 
 
