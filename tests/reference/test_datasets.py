@@ -44,7 +44,7 @@ def test_digits_lie_on_the_lattice_of_their_bin_width():
 def test_train_and_held_out_are_the_whole_set_without_overlap():
     data = datasets.load("mixture2d")
     both = np.concatenate((data.train, data.held_out))
-    assert len(np.unique(both, axis=0)) == datasets.POINTS
+    assert len(both) == len(np.unique(both, axis=0)) == datasets.POINTS
 
 
 def test_mixture_points_do_not_share_noise_with_the_prior_of_a_sampler():

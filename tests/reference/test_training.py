@@ -8,7 +8,7 @@ from reference.denoiser import Denoiser
 from reference.mixtures import ring
 from reference.networks import MLP
 from reference.schedules import linear
-from tests.oracle_tolerances import accumulated, assert_close
+from tests.oracle_tolerances import EXACT32, accumulated, assert_close
 
 DATA = ring().sample(5, np.arange(200))[0].astype(np.float32)
 LABELS = np.zeros(200, np.int64)
@@ -69,6 +69,36 @@ def test_the_first_average_is_the_first_parameters():
     _, state = run(training.Settings(batch=8), 1)
     for name, p in state.params.items():
         np.testing.assert_array_equal(state.ema[name], p)
+
+
+def test_the_average_lags_behind_the_parameters_that_it_averages():
+    """After n steps the average is a mix of the n parameters so far, the last of them with weight 1 - decay."""
+    settings, average = training.Settings(batch=8), None
+    state = training.begin(DENOISER.network, 0)
+    for s in training.train(DENOISER, DATA, LABELS, settings, state, 5):
+        p, decay = s.params["layers.0.w"].astype(np.float64), training.ema_decay(settings.ema, s.step)
+        average = p if average is None else decay * average + (1 - decay) * p
+        assert_close(s.ema["layers.0.w"], average, EXACT32, np.abs(p).max())
+
+
+def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_that_warms_up():
+    from reference import ops
+
+    settings, state = training.Settings(batch=8, lr=1e-2, warmup=4), training.begin(DENOISER.network, 0)
+    p, m, v = (state.params["layers.1.w"].copy() for _ in range(3))
+    m[:], v[:] = 0, 0
+    for step in range(1, 7):
+        indices, t, noise = training.batch(DATA, settings, step, DENOISER.schedule)
+        _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
+        ops.adam_step_(p, gradients["layers.1.w"], m, v, step, 1e-2 * min(1, step / 4))
+        next(training.train(DENOISER, DATA, LABELS, settings, state, step))
+        np.testing.assert_array_equal(state.params["layers.1.w"], p)
+
+
+def test_every_step_draws_anew():
+    one, two = (training.batch(DATA, training.Settings(batch=32), step, DENOISER.schedule) for step in (1, 2))
+    for first, second in zip(one, two):
+        assert (first != second).mean() > 0.8  # of 32 times out of 50, more than 6 agree with probability 1e-6
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
