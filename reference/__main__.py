@@ -48,6 +48,8 @@ def main(ops=reference_ops, program="python -m reference", arguments=None):
         return _refuse(program, error, 2)
     except OSError as error:
         return _refuse(program, f"{error.filename or 'a file'} can't be read or written: {error.strerror or error}", 2)
+    except (MemoryError, OverflowError) as error:
+        return _refuse(program, f"that needs more memory or larger numbers than there are: {error}", 2)
     except FloatingPointError as error:
         return _refuse(program, f"{error}; what was saved before is kept", 1)
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """A run on disk: config.json, checkpoint.safetensors and log.jsonl in one folder.
 
-The checkpoint is one file, replaced as a whole: weights/, ema/, adam.m/ and adam.v/ by parameter name, and beside them, as text, the
+The checkpoint is one file, replaced as a whole: weights/, ema/, adam/m/ and adam/v/ by parameter name, and beside them, as text, the
 config, the step, the seed, and what the bits depend on: versions, threads and processor.
 """
 
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from reference.files import write_atomically
+from reference.ops.checks import is_whole
 from reference.training import State
 
 FORMAT = 1
-PARTS = {"weights": "params", "ema": "ema", "adam.m": "m", "adam.v": "v"}  # in the file: in the state
+PARTS = {"weights": "params", "ema": "ema", "adam/m": "m", "adam/v": "v"}  # in the file: in the state
 
 
 def environment():
@@ -50,25 +51,28 @@ def save(folder, state, config):
         for name, array in getattr(state, field).items()
     }
     facts = {
-        **{"format": FORMAT, "step": state.step, "seed": config["training"]["seed"], "config": config},
-        **{"loss": state.loss, "gradient_norm": state.gradient_norm, "environment": environment()},
+        "format": FORMAT,
+        "step": state.step,
+        "seed": config["training"]["seed"],
+        "loss": state.loss,
+        "gradient_norm": state.gradient_norm,
+        "config": config,
+        "environment": environment(),
     }
     # one entry: safetensors writes several in a different order every time
     write_atomically(Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)}))
 
 
 def load(folder, shapes):
-    """(state, environment) of the folder's checkpoint, whose arrays must be those of ``shapes`` (name -> shape)."""
+    """(state, environment) of the folder's checkpoint, whose arrays must be those of ``shapes`` (name -> shape), float32 and finite."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(folder) / "checkpoint.safetensors"
     try:
         with safe_open(path, "numpy") as file:
-            facts = json.loads((file.metadata() or {}).get("run", "{}"))
-            if facts.get("format") != FORMAT:
-                raise ValueError(f"{path} has format {facts.get('format', 'unknown')}, this version reads {FORMAT}")
+            facts = _facts(json.loads((file.metadata() or {}).get("run", "{}")))
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     parts: dict = {field: {} for field in PARTS.values()}
     for part, field in PARTS.items():
@@ -77,10 +81,22 @@ def load(folder, shapes):
             if array is None or array.shape != tuple(shape):
                 got = "nothing" if array is None else f"shape {array.shape}"
                 raise ValueError(f"{path} is of another architecture: {part}/{name} must have shape {tuple(shape)}, got {got}")
+            if array.dtype != np.float32 or not np.isfinite(array).all():
+                raise ValueError(f"{path} is damaged: {part}/{name} must hold finite float32 numbers")
             parts[field][name] = array
     if arrays:
         raise ValueError(f"{path} is of another architecture: it also holds {next(iter(arrays))}")
     return State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"]), facts["environment"]
+
+
+def _facts(facts):
+    """The metadata that ``save`` wrote, after a look at it."""
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ValueError(f"it has format {facts.get('format') if isinstance(facts, dict) else None}, this version reads {FORMAT}")
+    numbers = all(isinstance(facts.get(name), float) for name in ("loss", "gradient_norm"))
+    if not (is_whole(facts.get("step")) and facts["step"] >= 1 and numbers and isinstance(facts.get("environment"), dict)):
+        raise ValueError("its step, loss or environment is not what a checkpoint holds")
+    return facts
 
 
 class Log:
@@ -105,12 +121,15 @@ class Log:
 
 
 def read_log(folder):
-    """The entries of log.jsonl; a last line that a kill cut short is left out."""
+    """The entries of log.jsonl up to the first line that is none, such as one that a kill cut short."""
     path = Path(folder) / "log.jsonl"
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(entry, dict) or not is_whole(entry.get("step")):
+            break
+        entries.append(entry)
     return entries

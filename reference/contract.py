@@ -11,6 +11,7 @@ every argument read once and every result written once.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from types import SimpleNamespace
 
 from reference.ops.checks import match, parse
 
@@ -46,9 +47,9 @@ class Op:
         return found
 
     def flops(self, *shapes):
-        """Operations, for the shapes of all arrays in the signature."""
+        """Operations, for the shapes of all arrays in the signature.  ``s.n`` is the size of axis n, ``s.rest`` that of the dots."""
         sizes = {"rest" if axis == "..." else axis: _count(size) for axis, size in self.sizes(*shapes).items()}
-        return self.operations(Sizes(sizes))
+        return self.operations(SimpleNamespace(**sizes))
 
     def bytes(self, *shapes, itemsize=4):
         """Bytes to and from memory at least: integers have 8 bytes, all else ``itemsize``."""
@@ -58,13 +59,6 @@ class Op:
 
 def _count(size):
     return prod(size) if isinstance(size, tuple) else size
-
-
-class Sizes:
-    """``s.n`` for the size of axis n; ``s.rest`` for the product of the axes under the dots."""
-
-    def __init__(self, sizes):
-        self.__dict__.update(sizes)
 
 
 def _entries(s):

@@ -65,21 +65,21 @@ def log_alpha_bar_of_log_snr(log_snr):
     return -np.logaddexp(0, -np.asarray(log_snr, np.float64))
 
 
-def sigma_of_alpha_bar(alpha_bar):
-    """The noise scale of x / sqrt(alpha_bar): sqrt((1 - alpha_bar) / alpha_bar), the variance-exploding view of the same sample."""
-    return np.sqrt((1 - alpha_bar) / alpha_bar)
+def sigma_of_log_alpha_bar(log_alpha_bar):
+    """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar): the variance-exploding view of the same sample."""
+    return np.sqrt(np.expm1(-np.asarray(log_alpha_bar, np.float64)))
 
 
-def alpha_bar_of_sigma(sigma):
-    """1 / (1 + sigma^2), the inverse of ``sigma_of_alpha_bar``."""
-    return 1 / (1 + np.square(sigma))
+def log_alpha_bar_of_sigma(sigma):
+    """-log(1 + sigma^2), the inverse of ``sigma_of_log_alpha_bar``."""
+    return -np.log1p(np.square(sigma))
 
 
-def betas_of_alpha_bar(alpha_bar):
-    """alpha_bar [T+1] with alpha_bar[0] = 1 -> beta [T]."""
-    return 1 - alpha_bar[1:] / alpha_bar[:-1]
+def betas_of_log_alpha_bar(log_alpha_bar):
+    """log_alpha_bar [T+1] from 0 -> beta [T], 1 - alpha_bar_t / alpha_bar_(t-1)."""
+    return -np.expm1(np.diff(log_alpha_bar))
 
 
-def alpha_bar_of_betas(betas):
-    """beta [T] -> alpha_bar [T+1] with alpha_bar[0] = 1."""
-    return np.concatenate(([1.0], np.cumprod(1 - betas)))
+def log_alpha_bar_of_betas(betas):
+    """beta [T] -> log_alpha_bar [T+1] from 0: alpha_bar_t = prod (1 - beta_i)."""
+    return np.concatenate(([0.0], np.cumsum(np.log1p(-np.asarray(betas, np.float64)))))

@@ -5,11 +5,13 @@ Files are never trusted: no pickle, and sizes are checked against the file befor
 """
 
 import gzip
+import lzma
 import math
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -131,28 +133,31 @@ def _labels(y, count, what):
 def from_npz(path):
     """Array ``x``, or the only array: points [n,d] or images [n,h,w] or [n,h,w,c]; labels in ``y`` or ``labels``, if there."""
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                _check_member(path, archive, member)
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = list(arrays.files)
-            chosen = "x" if "x" in names else names[0] if len(names) == 1 else None
-            if chosen is None:
-                raise ValueError(f"{path} must hold one array, or one called x, got {', '.join(names) or 'none'}")
-            x = arrays[chosen]
-            y = next((arrays[name] for name in ("y", "labels") if name in names), None)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path} can't be read as .npz: {error}") from None
+        arrays = _read_npz(path)
+    except (OSError, ValueError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, TokenError) as error:
+        raise ValueError(f"{path} can't be read: {error}") from None
+    if "x" not in arrays and len(arrays) != 1:
+        raise ValueError(f"{path} must hold one array, or one called x, got {', '.join(arrays) or 'none'}")
+    x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim not in (2, 4) or 0 in x.shape:
         raise ValueError(f"{path} must hold points [n,d] or images [n,h,w] or [n,h,w,c], got shape {x.shape}")
+    y = next((arrays[name] for name in ("y", "labels") if name in arrays), None)
     y = np.zeros(len(x), np.int64) if y is None else _labels(y, len(x), f"the labels of {path}")
     scaled, bin_width = _scaled(x, str(path))
     return scaled, y, bin_width
 
 
-def _check_member(path, archive, member):
+def _read_npz(path):
+    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            _check_member(archive, member)
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _check_member(archive, member):
     """An array's header must promise what its member holds: a lying one could ask for any amount of memory."""
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
@@ -160,9 +165,9 @@ def _check_member(path, archive, member):
         shape, _, dtype = read(stream)
         promised, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if dtype.hasobject:
-        raise ValueError(f"{path} must hold numbers, {member.filename} holds objects")
+        raise ValueError(f"{member.filename} must hold numbers, not objects")
     if promised != held or member.file_size > MOST_ZIPPED * member.compress_size:
-        raise ValueError(f"{path} is truncated or wrong: {member.filename} promises {promised} bytes and holds {held}")
+        raise ValueError(f"{member.filename} promises {promised} bytes and holds {held}")
 
 
 def from_idx(path, labels_path=None):

@@ -19,7 +19,7 @@ TRAINABLE = ("noise", "x0", "v")
 
 @dataclass(frozen=True)
 class Denoiser:
-    """``network``: see reference/networks.  ``data_variance``: mean variance of an entry of the data, around 0."""
+    """``network``: see reference/networks.  ``data_variance``: mean square of an entry of the data."""
 
     network: Any
     schedule: Schedule
@@ -29,13 +29,15 @@ class Denoiser:
     def __post_init__(self):
         if self.prediction not in TRAINABLE:
             raise ValueError(f"prediction must be one of {', '.join(TRAINABLE)}, got {self.prediction!r}")
+        if not 0 < self.data_variance < float("inf"):
+            raise ValueError(f"data_variance must be a positive number, got {self.data_variance}")
 
     def predict(self, params, x, t, labels=None, ops=reference_ops):
         """x[b,...] at times t[b] -> the network's own prediction, saved."""
         power = self.schedule.alpha_bar(t) * self.data_variance + self.schedule.noise_power(t)
         scale = (power**-0.5).astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         c = (1000 * t / self.schedule.T).astype(x.dtype)
-        return self.network.forward(params, x * scale, c, labels, ops)
+        return self.network.forward(params, x * scale, c, ops, labels)
 
     def noise_of(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""

@@ -92,31 +92,31 @@ class Mixture:
 
     def posterior_mean(self, x, alpha, sigma):
         """E[x0 | x] [n,d], the best denoiser in the mean square (Tweedie)."""
-        kernel = self._kernel(x, alpha, sigma, 1.0, 0.0)
+        kernel = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)
         return np.einsum("nk,nki->ni", kernel[0], kernel[1])
 
     def posterior_covariance(self, x, alpha, sigma):
         """Cov[x0 | x] [n,d,d]."""
-        r, means, covariances = self._kernel(x, alpha, sigma, 1.0, 0.0)
+        r, means, covariances = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)
         centred = means - np.einsum("nk,nki->ni", r, means)[:, None]
         return np.einsum("nk,kij->nij", r, covariances) + np.einsum("nk,nki,nkj->nij", r, centred, centred)
 
-    def _kernel(self, x, alpha, sigma, alpha_prev, sigma_prev):
-        """The law of x_prev = alpha_prev x0 + sigma_prev eps' given x, where x = (alpha / alpha_prev) x_prev + fresh noise:
+    def _kernel(self, x, alpha, sigma, alpha_prev, sigma_prev, fresh):
+        """The law of x_prev = alpha_prev x0 + sigma_prev eps' given x = a x_prev + noise of variance ``fresh``, a = alpha / alpha_prev:
 
-        weights r[n,k], means [n,k,d], covariances [k,d,d].  With a = alpha / alpha_prev, V = a^2 V_prev + f I, where f is the variance
-        of the fresh noise.  Gain G = a V_prev V^-1; covariance V_prev - a G V_prev = G (V - a^2 V_prev) / a = G f / a, which does not
-        cancel.
+        weights r[n,k], means [n,k,d], covariances [k,d,d].  Gain G = a V_prev V^-1.  As V = a^2 V_prev + fresh I, the covariance
+        V_prev - a G V_prev = G (V - a^2 V_prev) / a is G fresh / a, which does not cancel.
         """
         a = alpha / alpha_prev
         V, V_prev = self.noised(alpha, sigma).full, alpha_prev**2 * self.full + sigma_prev**2 * np.eye(self.dimension)
         G = a * np.linalg.solve(V, V_prev).swapaxes(1, 2)
         means = alpha_prev * self.means + np.einsum("kij,nkj->nki", G, x[:, None] - alpha * self.means)
-        return self.noised(alpha, sigma).responsibilities(x), means, G * (sigma**2 - (a * sigma_prev) ** 2) / a
+        return self.noised(alpha, sigma).responsibilities(x), means, G * fresh / a
 
     def reverse_kernel(self, x, schedule, t, t_prev):
         """q(x_{t_prev} | x_t) exactly, as (weights [n,k], means [n,k,d], covariances [k,d,d])."""
-        return self._kernel(x, schedule.signal(t), schedule.noise_scale(t), schedule.signal(t_prev), schedule.noise_scale(t_prev))
+        alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
+        return self._kernel(x, alpha, sigma, schedule.signal(t_prev), schedule.noise_scale(t_prev), schedule.beta(t, t_prev))
 
     def sample(self, seed, sample, step=0):
         """Independent draws [n,d], one for each index in the integer array ``sample``, and their components [n]."""

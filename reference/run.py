@@ -13,6 +13,7 @@ from reference import checkpoint, datasets
 from reference.denoiser import Denoiser
 from reference.files import write_atomically
 from reference.networks import MLP, NETWORKS, UNet
+from reference.ops.checks import is_whole
 from reference.schedules import SCHEDULES
 from reference.training import Settings, State, begin
 
@@ -57,6 +58,9 @@ def fingerprint(data):
     return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
 
 
+NETWORK_OPTIONS = {"unet": ("channels", "groups", "layers"), "mlp": ("width", "depth")}
+
+
 def build_network(data, options):
     """A network for samples of the data's shape.  ``options``: net and fields of the network, None or absent where not given."""
     kind = options.get("net") or ("unet" if data.is_image else "mlp")
@@ -64,15 +68,13 @@ def build_network(data, options):
         raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
     if kind == "unet" and not data.is_image:
         raise ValueError(f"a unet needs images, and {data.name} holds points of {data.shape[0]} coordinates: take --net mlp")
-    fields = ("channels", "groups", "layers") if kind == "unet" else ("width", "depth")
-    foreign = ("width", "depth") if kind == "unet" else ("channels", "groups", "layers")
-    for name in foreign:
-        if options.get(name) is not None:
+    given = {name: options[name] for names in NETWORK_OPTIONS.values() for name in names if options.get(name) is not None}
+    for name in given:
+        if name not in NETWORK_OPTIONS[kind]:
             raise ValueError(f"--{name} is not an option of --net {kind}")
-    given = {name: options[name] for name in fields if options.get(name) is not None}
     if kind == "mlp":
         return MLP(size=data.shape, **given)
-    if "channels" not in given and data.shape[0] > 16:
+    if "channels" not in given and max(data.shape[:2]) > 16:
         given["channels"] = (32, 64, 64)
     return UNet(size=data.shape[:2], in_channels=data.shape[2], **given)
 
@@ -127,31 +129,43 @@ def holds_run(folder):
 
 
 def read_config(folder):
+    """(config, denoiser) of the run in ``folder``.  Somebody may have edited the file: it is taken apart before it is believed."""
     path = Path(folder) / "config.json"
     if not Path(folder).is_dir():
         raise ValueError(f"the run {folder} does not exist")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        build_denoiser(config)
-        return config
+        denoiser = build_denoiser(config)
+        Settings(**config["training"])
+        texts = (config["data"], config["data_sha256"], "" if config["labels"] is None else config["labels"])
+        if config["system"] not in SYSTEMS or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, and data and labels must be names")
+        if not is_whole(config["steps"]) or config["steps"] < 1:
+            raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
+        return config, denoiser
     except FileNotFoundError:
         raise ValueError(f"{folder} holds no run: it has no config.json") from None
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} can't be read as the config of a run: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"{path} can't be read as the config of a run: it has no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
 
 
 def write_config(folder, config):
     write_atomically(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 
+def new_run(folder, config):
+    """The run that ``config`` begins in ``folder``, at step 0; nothing is written yet."""
+    denoiser = build_denoiser(config)
+    return Run(Path(folder), config, denoiser, begin(denoiser.network, config["training"]["seed"]), None)
+
+
 def open_run(folder, need_checkpoint=True):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless ``need_checkpoint``."""
-    config = read_config(folder)
-    denoiser, environment = build_denoiser(config), None
+    config, denoiser = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
-        state, environment = checkpoint.load(folder, denoiser.network.shapes())
-    elif need_checkpoint:
+        return Run(Path(folder), config, denoiser, *checkpoint.load(folder, denoiser.network.shapes()))
+    if need_checkpoint:
         raise ValueError(f"{folder} has no checkpoint yet: its training was stopped before the first one; go on with --resume")
-    else:
-        state = begin(denoiser.network, config["training"]["seed"])
-    return Run(Path(folder), config, denoiser, state, environment)
+    return new_run(folder, config)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reference.conversions import log_snr
+from reference.conversions import log_alpha_bar_of_betas, log_snr
 from reference.ops.checks import is_whole
 
 
@@ -87,7 +87,7 @@ def from_betas(betas, name="custom"):
     betas = np.asarray(betas, np.float64)
     if not ((betas > 0) & (betas < 1)).all():
         raise ValueError(f"beta must lie between 0 and 1, got {betas[~((betas > 0) & (betas < 1))][0]}")
-    return Schedule(np.concatenate(([0.0], np.cumsum(np.log1p(-betas)))), name)
+    return Schedule(log_alpha_bar_of_betas(betas), name)
 
 
 def constant(T=150, beta=0.03):
@@ -109,14 +109,14 @@ def _resampled(betas, T, name):
 
 
 def linear(T=1000, first=1e-4, last=0.02):
-    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equal steps; another T takes other points of the same curve."""
+    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equally spaced values; another T takes other points of the same curve."""
     _check_T(T)
     _check_ends(first, last)
     return _resampled(np.linspace(first, last, 1000), T, "linear")
 
 
 def scaled_linear(T=1000, first=0.00085, last=0.012):
-    """Rombach et al. 2022: sqrt(beta) from sqrt(first) to sqrt(last) in 1,000 equal steps, as ``linear``."""
+    """Rombach et al. 2022: sqrt(beta) from sqrt(first) to sqrt(last), as ``linear``."""
     _check_T(T)
     _check_ends(first, last)
     return _resampled(np.linspace(first**0.5, last**0.5, 1000) ** 2, T, "scaled-linear")
@@ -125,7 +125,7 @@ def scaled_linear(T=1000, first=0.00085, last=0.012):
 def cosine(T=1000, offset=0.008, largest_beta=0.999):
     """Nichol and Dhariwal 2021: alpha_bar_t = cos^2(u_t) / cos^2(u_0), u_t = (t/T + offset) / (1 + offset) pi/2.
 
-    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last steps alone.
+    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last step alone.
     """
     _check_T(T)
     u = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2

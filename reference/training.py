@@ -61,13 +61,13 @@ def ema_decay(decay, step):
     return min(decay, (step - 1) / (step + 9))
 
 
-def batch(data, settings, step, schedule, dtype=np.float32):
+def batch(data, settings, step, schedule, ops=reference_ops):
     """What step ``step`` trains on: indices [b] into the data, times t [b] and noise [b,...], each uniform or normal, independent."""
     sample = np.arange(settings.batch)
-    draw = lambda purpose: reference_ops.uniform(settings.seed, sample, step, purpose, (), np.float64)
+    draw = lambda purpose: ops.uniform(settings.seed, sample, step, purpose, (), np.float64)
     indices = np.floor(draw(Purpose.DATA_ORDER) * len(data)).astype(np.int64)
     t = 1 + np.floor(draw(Purpose.TIME) * schedule.T).astype(np.int64)
-    noise = reference_ops.normal(settings.seed, sample, step, Purpose.TRAINING_NOISE, data.shape[1:], dtype)
+    noise = ops.normal(settings.seed, sample, step, Purpose.TRAINING_NOISE, data.shape[1:], data.dtype)
     return indices, t, noise
 
 
@@ -78,7 +78,7 @@ def train(denoiser, data, labels, settings, state, steps, ops=reference_ops):
     """
     while state.step < steps:
         step = state.step + 1
-        indices, t, noise = batch(data, settings, step, denoiser.schedule, data.dtype)
+        indices, t, noise = batch(data, settings, step, denoiser.schedule, ops)
         chosen = labels[indices] if denoiser.network.classes else None
         with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
             loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)

@@ -29,6 +29,11 @@ def execute(arguments, ops):
     begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
     options = dict.fromkeys((*train.OPTIONS, "steps")) | {"seed": arguments.seed, "steps": size["steps"]}
     run, data = train.start(arguments.out, "ddpm", options, arguments.resume)
+    written = run.folder / "report.json"
+    if run.state.step == run.steps and written.exists():
+        print(f"{run.folder} is finished")
+        tell(json.loads(written.read_text(encoding="utf-8")), run.folder)
+        return 0
     first, before = run.state.step, time.perf_counter()
     status = train.continue_training(run, data, 100, ops)
     if status:
@@ -36,15 +41,18 @@ def execute(arguments, ops):
     rate = (run.state.step - first) / (time.perf_counter() - before)
     report = {"steps": run.state.step, "steps_per_second": rate} | evaluate_and_draw(run, data, ops, size, arguments.seed)
     report["seconds"] = time.perf_counter() - begin
-    write_atomically(run.folder / "report.json", (json.dumps(report, indent=2) + "\n").encode())
-    tell(report, run.folder, size)
+    write_atomically(written, (json.dumps(report, indent=2) + "\n").encode())
+    tell(report, run.folder)
     return 0
 
 
 def evaluate_and_draw(run, data, ops, size, seed):
     """Write the figures; the numbers of report.json."""
     losses = evaluate.losses(run, data, ops)
-    samples = {"DDPM": draw(run, ops, "ddpm", size["ddpm"], size["n"], seed), "DDIM": draw(run, ops, "ddim", DDIM_STEPS, size["n"], seed)}
+    samples = {
+        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], seed=seed),
+        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, seed=seed),
+    }
     panels = {
         "real digits": data.held_out[:64],
         f"DDPM, {size['ddpm']} steps": samples["DDPM"][:64],
@@ -68,12 +76,12 @@ def _stages(run, ops, steps, seed, rows=6, columns=11):
     """(t, x) of the first samples at about ``columns`` times from T to 0."""
     schedule, sample = run.denoiser.schedule, np.arange(rows)
     shown = {round(k) for k in np.linspace(0, steps, columns)}
-    trajectory_steps = progress(trajectory(run, ops, "ddpm", steps, sample, seed), steps, "reverse process, step")
+    trajectory_steps = progress(trajectory(run, ops, sample, "ddpm", steps, seed), steps, "reverse process, step")
     stages = [(t, x) for k, (t, x, _) in enumerate(trajectory_steps, 1) if k in shown]
     return [(schedule.T, prior(seed, sample, run.denoiser.network.sample_shape, ops=ops)), *stages]
 
 
-def tell(report, folder, size):
+def tell(report, folder):
     print(f"""
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
 loss on held-out digits   {report["loss"]:.4f}   (predicting zero scores {report["loss_of_zero"]:.4f})

@@ -13,22 +13,20 @@ LIMIT = 512  # held-out samples that are looked at
 
 
 def add_options(parser):
-    add_sampling_options(parser)
-    parser.set_defaults(sampler="ddim", n=LIMIT)
+    add_sampling_options(parser, sampler="ddim", n=LIMIT)
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
     data = run.load_data()
-    sampler, steps = choose(run, arguments.sampler, arguments.steps)
+    how = choose(run, arguments)
     if arguments.n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {arguments.n}")
     rows = {"training steps": run.state.step} | losses(run, data, ops)
-    rows |= likelihood(run, data, ops, steps)
-    x = draw(run, ops, sampler, steps, arguments.n, arguments.seed, arguments.eta, arguments.variance)
-    rows |= quality(x, data)
+    rows |= likelihood(run, data, ops, how["steps"])
+    rows |= quality(draw(run, ops, arguments.n, **how), data)
     width = max(map(len, rows))
-    print(f"{run.folder}: {run.config['system']} on {data.name}, samples by {sampler} in {steps} steps")
+    print(f"{run.folder}: {run.config['system']} on {data.name}, samples by {how['sampler']} in {how['steps']} steps")
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
     return 0
@@ -43,8 +41,8 @@ def losses(run, data, ops, draws=4, seed=1):
     sums = {"loss": 0.0, "loss of predicting zero": 0.0} | ({"loss of the exact prediction": 0.0} if data.mixture else {})
     for number in range(draws):
         sample = np.arange(len(x0))
-        t = 1 + np.floor(uniform(seed, sample, number, Purpose.PROBE, ()) * denoiser.schedule.T).astype(np.int64)
-        noise = normal(seed, sample, number, Purpose.TRAINING_NOISE, data.shape, x0.dtype)
+        t = 1 + np.floor(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()) * denoiser.schedule.T).astype(np.int64)
+        noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
         x, target = forward(denoiser.schedule, x0, t, noise, ops), denoiser.target(x0, t, noise, ops)
         prediction, _ = denoiser.predict(run.state.ema, x, t, ops=ops)
         sums["loss"] += _mean_square(prediction - target) / draws
@@ -88,7 +86,7 @@ def likelihood(run, data, ops, steps, count=128):
 
 def _error(noise_of, schedule, x0, t, ops):
     """Mean squared error per entry of the prediction of x0 at time t."""
-    noise = normal(3, np.arange(len(x0)), t, Purpose.PROBE, x0.shape[1:], x0.dtype)
+    noise = normal(3, np.arange(len(x0)), t, Purpose.EVALUATION, x0.shape[1:], x0.dtype)
     x = forward(schedule, x0, t, noise, ops)
     return _mean_square(noise_of(x, t) - noise) * schedule.noise_power(t) / schedule.alpha_bar(t)
 

@@ -1,5 +1,6 @@
 """``sample RUN``: draw from a trained run into a picture or an array file."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -24,64 +25,74 @@ def add_options(parser):
     parser.add_argument("--out", required=True, metavar="FILE", help="FILE.png or FILE.npz")
 
 
-def add_sampling_options(parser):
+def add_sampling_options(parser, sampler="ddpm", n=16):
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--sampler", help="ddpm (default) or ddim")
+    parser.add_argument("--sampler", default=sampler, help=f"{' or '.join(SAMPLERS)} (default {sampler})")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of the sampler (default: ddpm all T, ddim 50)")
-    parser.add_argument("--eta", type=float, default=0.0, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
-    parser.add_argument("--variance", default="posterior", help="of ddpm's steps: posterior (default) or beta")
-    parser.add_argument("--n", type=int, default=16, metavar="N", help="how many samples (default 16)")
+    parser.add_argument("--eta", type=float, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
+    parser.add_argument("--variance", help="of ddpm's steps: posterior (default) or beta")
+    parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {n})")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
-    sampler, steps = choose(run, arguments.sampler, arguments.steps)
+    how = choose(run, arguments)
     if arguments.n < 1:
         raise ValueError(f"n must be at least 1, got {arguments.n}")
-    settings = {
-        **{"run": str(arguments.run), "step": run.state.step, "sampler": sampler, "steps": steps},
-        **{name: getattr(arguments, name) for name in ("eta", "variance", "n", "seed")},
-    }
+    settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
     path = _path(arguments.out, settings)
-    x = draw(run, ops, sampler, steps, arguments.n, arguments.seed, arguments.eta, arguments.variance)
+    x = draw(run, ops, arguments.n, **how)
     write_atomically(path, _npz(x, settings) if path.suffix == ".npz" else _picture(x, settings))
-    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {sampler}, {steps} steps, seed {arguments.seed}")
+    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {how['sampler']}, {how['steps']} steps, seed {how['seed']}")
     return 0
 
 
-def choose(run, sampler=None, steps=None):
-    """The sampler and its number of steps, checked, with their defaults."""
-    sampler = sampler or "ddpm"
+def choose(run, arguments):
+    """Sampler, steps, seed and the sampler's own option, checked, with their defaults: the arguments of ``trajectory``."""
+    sampler, steps, T = arguments.sampler, arguments.steps, run.denoiser.schedule.T
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
-    T = run.denoiser.schedule.T
-    steps = steps if steps is not None else T if sampler == "ddpm" else min(50, T)
+    if not 0 <= arguments.seed < 2**64:
+        raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {arguments.seed}")
+    own, other = ("variance", "eta") if sampler == "ddpm" else ("eta", "variance")
+    if getattr(arguments, other) is not None:
+        raise ValueError(f"--{other} is not an option of --sampler {sampler}")
+    value = getattr(arguments, own)
+    if sampler == "ddpm":
+        steps, value = T if steps is None else steps, "posterior" if value is None else value
+        if value not in VARIANCES[:2]:
+            raise ValueError(f"variance must be {' or '.join(VARIANCES[:2])} where the best denoiser is not known, got {value!r}")
+    else:
+        steps, value = min(50, T) if steps is None else steps, 0.0 if value is None else value
+        if not 0 <= value <= 1:
+            raise ValueError(f"eta must lie between 0 and 1, got {value}")
     run.denoiser.schedule.grid(steps)
-    return sampler, steps
+    return {"sampler": sampler, "steps": steps, "seed": arguments.seed, own: value}
 
 
-def draw(run, ops, sampler, steps, n, seed, eta=0.0, variance="posterior"):
-    """n samples [n,...] of the run's averaged weights, in batches.  Images are known to lie in [-1, 1], and x0 is held there."""
-    if variance not in VARIANCES[:2]:
-        raise ValueError(f"variance must be {' or '.join(VARIANCES[:2])} where the best denoiser is not known, got {variance!r}")
-    batches = [np.arange(first, min(first + BATCH, n)) for first in range(0, n, BATCH)]
-    total, parts = steps * len(batches), []
-    for number, sample in enumerate(batches):
-        steps_of_batch = trajectory(run, ops, sampler, steps, sample, seed, eta, variance)
-        parts.append(last(progress(steps_of_batch, total, f"{sampler} step", first=number * steps)))
+def digest(weights):
+    """Tells apart the weights that two samples were drawn with."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()
+
+
+def draw(run, ops, n, **how):
+    """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``."""
+    total, parts = how["steps"] * -(-n // BATCH), []
+    for first in range(0, n, BATCH):
+        states = trajectory(run, ops, np.arange(first, min(first + BATCH, n)), **how)
+        parts.append(last(progress(states, total, f"{how['sampler']} step", first=first // BATCH * how["steps"])))
     return np.concatenate(parts)
 
 
-def trajectory(run, ops, sampler, steps, sample, seed, eta=0.0, variance="posterior"):
-    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b]."""
+def trajectory(run, ops, sample, sampler, steps, seed, **own):
+    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].  Images lie in [-1, 1]: x0 is held there."""
     denoiser = run.denoiser
     schedule, shape = denoiser.schedule, denoiser.network.sample_shape
-    common = {"seed": seed, "sample": sample, "clip": 1.0 if len(shape) == 3 else None, "ops": ops}
-    x, noise_of, grid = prior(seed, sample, shape, ops=ops), run.noise_of(ops), schedule.grid(steps)
-    if sampler == "ddim":
-        return ddim(noise_of, schedule, grid, x, eta=eta, **common)
-    return ancestral(noise_of, schedule, grid, x, variance=variance, **common)
+    steps_of = ancestral if sampler == "ddpm" else ddim
+    clip = 1.0 if len(shape) == 3 else None
+    x = prior(seed, sample, shape, ops=ops)
+    return steps_of(run.noise_of(ops), schedule, schedule.grid(steps), x, seed, sample, clip=clip, ops=ops, **own)
 
 
 def _path(name, settings):

@@ -6,7 +6,7 @@ from reference import datasets, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
 from reference.files import output_folder
-from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, open_run, write_config
+from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, new_run, open_run, write_config
 
 # where config.json keeps what an option says
 OPTIONS = {
@@ -60,9 +60,9 @@ def start(folder, system, options, resume):
         if holds_run(folder):
             raise ValueError(f"{folder} holds a checkpoint or a log but no config.json: it can't be resumed")
         data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0, options["labels"])
-        config = build_config(system, data, options)
-        write_config(output_folder(folder), config)
-        return open_run(folder, need_checkpoint=False), data
+        run = new_run(folder, build_config(system, data, options))
+        write_config(output_folder(folder), run.config)
+        return run, data
     run = open_run(folder, need_checkpoint=False)
     _check_options(run, system, options)
     data = run.load_data()
@@ -72,9 +72,10 @@ def start(folder, system, options, resume):
     if steps > run.steps:
         run.config["steps"] = steps
         write_config(output_folder(folder), run.config)
-    for name, value in (run.environment or {}).items():
-        if environment()[name] != value:
-            print(f"note: {name} was {value} and is {environment()[name]}: the bits of the result may differ")
+    now = environment()
+    changed = [f"{name} was {value} and is {now.get(name)}" for name, value in (run.environment or now).items() if now.get(name) != value]
+    if changed:
+        print(f"note: {', '.join(changed)}: the bits of the result may differ")
     return run, data
 
 

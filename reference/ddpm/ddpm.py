@@ -113,7 +113,7 @@ def reconstruction_term(x0, x0_prediction, variance, bin_width=None):
     high = np.where(flat >= 1 - half, np.inf, (difference + half) / variance**0.5)
     low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)  # by symmetry, into the lower tail
     # log(Phi(high) - Phi(low)), where both may be tiny
-    return -(log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
+    return -(log_ndtr(high) + np.log(-np.expm1(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
 
 
 def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", decoder_variance=None, mmse=None, bin_width=None):

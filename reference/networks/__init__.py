@@ -1,7 +1,7 @@
 """Networks are frozen dataclasses: the fields are the architecture, and the parameters a dictionary of arrays beside it.
 
     params = network.init(seed)
-    y, saved = network.forward(params, x, c, labels, ops)
+    y, saved = network.forward(params, x, c, ops, labels)
     dx, gradients = network.backward(params, dy, saved, ops)
 
 x is [b,...], c a real number in [0, 1000] for each sample, the time that its noise level stands for.  ``ops`` is a port.

@@ -60,7 +60,7 @@ class MLP:
         """The parameters that training begins with."""
         return initial(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
-    def forward(self, params, x, c, labels=None, ops=reference_ops):
+    def forward(self, params, x, c, ops=reference_ops, labels=None):
         """x[b,*size], c[b] in [0, 1000] -> y of x's shape, saved."""
         check("x[b,...] c[b]", x, c)
         if x.shape[1:] != self.size:
@@ -92,11 +92,12 @@ class MLP:
 
     def jvp(self, params, v, saved, ops=reference_ops):
         """v of x's shape, ``saved`` from ``forward`` -> the derivative of y along v, saved_jvp."""
+        _, _, _, pre = saved
         dots, pre_dots = [v.reshape(len(v), self.entries)], []
         weights = params["layers.0.w"][: self.entries]  # the embedding does not move with x
         for layer in range(self.depth):
             pre_dots.append(ops.linear(dots[-1], weights))
-            dots.append(ops.silu_backward(pre_dots[-1], saved[3][layer]))
+            dots.append(ops.silu_backward(pre_dots[-1], pre[layer]))
             weights = params[f"layers.{layer + 1}.w"]
         return ops.linear(dots[-1], weights).reshape(v.shape), (dots, pre_dots)
 

@@ -108,7 +108,7 @@ class UNet:
         """The parameters that training begins with."""
         return initial(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
-    def forward(self, params, x, c, labels=None, ops=reference_ops):
+    def forward(self, params, x, c, ops=reference_ops, labels=None):
         """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y of x's shape, saved."""
         self._check(x, c, labels)
         saved = {}

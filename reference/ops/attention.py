@@ -6,7 +6,7 @@ One sample, one head of width e = c / heads, q[n,e], k[m,e], v[m,e].  With f = 1
 
 Backward.  y = p v gives dv = p' dy and dp = dy v'.  p is the softmax of s along its rows, hence (see activation.py)
 
-    ds_ij = p_ij (dp_ij - D_i),   D_i = sum_j dp_ij p_ij = sum_j sum_e dy_ie v_je p_ij = sum_e dy_ie y_ie:
+    ds_ij = p_ij (dp_ij - D_i),   D_i = sum_j dp_ij p_ij = sum_j sum_a dy_ia v_ja p_ij = sum_a dy_ia y_ia:
 
 D needs y and dy alone, and p comes back from s and l, so that no n x m matrix has to be kept.  At last s = f q k' gives
 

@@ -4,12 +4,12 @@ Adam's bias correction.  The first moment starts at m_0 = 0 and follows m_n = be
 
     m_n = (1 - beta1) sum_{i=1}^n beta1^(n-i) g_i.
 
-For gradients of mean E[g], E[m_n] = (1 - beta1) (1 + beta1 + ... + beta1^(n-1)) E[g] = (1 - beta1^n) E[g]: too small by 1 - beta1^n,
-which is 0.1 at the first step.  The same holds of v with g^2.  Hence
+For gradients of mean E[g], E[m_n] = (1 - beta1) (1 + beta1 + ... + beta1^(n-1)) E[g] = (1 - beta1^n) E[g]: too small by the factor
+1 - beta1^n, which is 0.1 at the first step.  The same holds of v with g^2.  Hence
 
     m^ = m_n / (1 - beta1^n),   v^ = v_n / (1 - beta2^n),   p_n = p_(n-1) - lr m^ / (sqrt(v^) + eps).
 
-At n = 1 that is a step of lr in the direction of g's sign.
+At n = 1 that is a step of length lr against the sign of g.
 """
 
 import numpy as np
@@ -33,6 +33,8 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
     beta1, beta2, eps = float(beta1), float(beta2), float(eps)  # a float64 scalar would have float32 arrays computed in float64
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
+        raise ValueError(f"beta1 and beta2 must lie in [0, 1) and eps must not be negative, got {beta1}, {beta2}, {eps}")
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     mhat = m / p.dtype.type(1 - beta1 ** int(step))

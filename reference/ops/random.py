@@ -41,6 +41,8 @@ class Purpose(IntEnum):
     SPLIT = 9
     DATA = 10
     COMPONENT = 11
+    STEP_COMPONENT = 12
+    EVALUATION = 13
 
 
 class Key(NamedTuple):

@@ -9,7 +9,10 @@ from reference.samplers.ancestral import reverse
 
 
 def ddim(noise_of, schedule, grid, x, seed, sample, eta=0.0, clip=None, ops=reference_ops):
-    """eta = 0 draws no noise and is Euler's method for the probability-flow ODE; eta = 1 is DDPM with the posterior variance."""
+    """eta = 0 draws no noise, eta = 1 is DDPM with the posterior variance.
+
+    With eta = 0 each step is Euler's for dy/dsigma = eps in y = x / signal, sigma = noise_scale / signal (not in x and t).
+    """
 
     def kernel(t, t_prev):
         deviation = ddim_deviation(schedule, t, t_prev, eta)

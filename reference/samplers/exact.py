@@ -12,7 +12,7 @@ def exact_kernel(mixture, schedule, grid, x, seed, sample):
     """From x[n,d] ~ p at time grid[0] to exact samples at grid[-1], in any number of steps; yields (t_prev, x, None)."""
     for step, (t, t_prev) in enumerate(pairwise(grid)):
         weights, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
-        u = uniform(seed, sample, step, Purpose.COMPONENT, (1,))
+        u = uniform(seed, sample, step, Purpose.STEP_COMPONENT, (1,))
         z = normal(seed, sample, step, Purpose.STEP_NOISE, x.shape[1:])
         component = (np.cumsum(weights, axis=1)[:, :-1] < u).sum(axis=1)
         factors = np.linalg.cholesky(covariances)

@@ -80,7 +80,7 @@ CONVERSIONS = (
 MIXTURES = (
     ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
     ("x[:, None] - alpha * self.means)", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
-    ("(sigma**2 - (a * sigma_prev) ** 2)", "(sigma**2 - sigma_prev**2)", "reverse_kernel_of_full_covariances_adds_precisions"),
+    ("G * fresh / a", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
     ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
 )
 
@@ -164,6 +164,12 @@ SAMPLERS = (
         "(np.cumsum(weights, axis=1)[:, :-1] < u)",
         "(mixture.weights.cumsum()[:-1] < u)",
         "the_exact_kernel_has_the_right_law_at_every_time_of_a_coarse_grid",
+    ),
+    (
+        "exact",
+        "Purpose.STEP_COMPONENT",
+        "Purpose.COMPONENT",
+        "the_exact_kernel_shares_no_randomness_with_data_of_the_same_seed",
     ),
 )
 

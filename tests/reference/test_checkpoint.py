@@ -32,6 +32,48 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
+def test_the_file_names_what_it_holds(tmp_path):
+    from safetensors.numpy import load_file
+
+    saved = state()
+    for number, part in enumerate((saved.params, saved.ema, saved.m, saved.v)):
+        part["layers.1.b"] = np.full(2, number, np.float32)
+    checkpoint.save(tmp_path, saved, CONFIG)
+    arrays = load_file(tmp_path / "checkpoint.safetensors")
+    names = [f"{part}/layers.1.b" for part in ("weights", "ema", "adam/m", "adam/v")]
+    assert [arrays[name][0] for name in names] == [0, 1, 2, 3]
+
+
+def _with_metadata(facts):
+    from safetensors.numpy import save
+
+    return save({"x": np.zeros(1, np.float32)}, {"run": facts})
+
+
+@pytest.mark.parametrize(
+    "facts", ["{", "[1]", "{}", '{"format": 1}', '{"format": 1, "step": -3, "loss": 0.1, "gradient_norm": 0.1, "environment": {}}']
+)
+def test_a_checkpoint_whose_metadata_are_wrong_is_refused(tmp_path, facts):
+    (tmp_path / "checkpoint.safetensors").write_bytes(_with_metadata(facts))
+    with pytest.raises(ValueError, match="can't be read"):
+        checkpoint.load(tmp_path, NETWORK.shapes())
+
+
+@pytest.mark.parametrize("value", [np.full(2, np.nan, np.float32), np.zeros(2), np.zeros(2, np.int32)])
+def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value):
+    saved = state()
+    saved.ema["layers.1.b"] = value
+    checkpoint.save(tmp_path, saved, CONFIG)
+    with pytest.raises(ValueError, match=r"ema/layers.1.b must hold finite float32"):
+        checkpoint.load(tmp_path, NETWORK.shapes())
+
+
+@pytest.mark.parametrize("line", ["3", '{"a": 1}', "x"])
+def test_a_log_ends_where_it_is_no_longer_one(tmp_path, line):
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 3, "loss": 0.5}\n')
+    assert [entry["step"] for entry in checkpoint.read_log(tmp_path)] == [1]
+
+
 def test_a_checkpoint_of_another_architecture_is_refused_with_the_array_that_differs(tmp_path):
     checkpoint.save(tmp_path, state(), CONFIG)
     with pytest.raises(ValueError, match=r"another architecture: weights/layers.0.w must have shape \(4, 5\)"):

@@ -82,6 +82,39 @@ def test_a_sample_depends_on_its_index_and_the_seed_alone(points, tmp_path):
         assert_close(nine["x"][:4], four["x"], FIVE_STEPS32, np.abs(four["x"]).max())
 
 
+def test_samples_come_from_the_averaged_weights_and_images_are_clipped(images, tmp_path):
+    from reference.samplers import last
+    from reference.samplers.ancestral import ancestral, prior
+
+    run("sample", images, "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
+    trained, sample = open_run(images), np.arange(2)
+    schedule, x = trained.denoiser.schedule, prior(0, np.arange(2), (8, 8, 1))
+    expected = last(ancestral(trained.denoiser.noise_of(trained.state.ema), schedule, schedule.grid(3), x, 0, sample, clip=1.0))
+    with np.load(tmp_path / "s.npz") as archive:
+        np.testing.assert_array_equal(archive["x"], expected)
+        assert np.abs(archive["x"]).max() <= 1
+
+
+def test_a_sample_of_other_weights_is_not_overwritten_though_the_command_is_the_same(points, tmp_path, capsys):
+    shutil.copytree(points, tmp_path / "run")
+    command = ("sample", tmp_path / "run", "--steps", 5, "--out", tmp_path / "s.npz")
+    assert run(*command) == 0
+    before = (tmp_path / "s.npz").read_bytes()
+    shutil.rmtree(tmp_path / "run")
+    assert run("train", "ddpm", "--data", "mixture1d", "--seed", 5, "--steps", 6, *TINY, "--out", tmp_path / "run") == 0
+    assert run(*command) == 2
+    assert (tmp_path / "s.npz").read_bytes() == before and "exists already" in capsys.readouterr().err
+
+
+def test_images_that_are_not_square_are_trained_on_and_sampled(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).integers(0, 255, (20, 4, 6), dtype=np.uint8))
+    folder = tmp_path / "run"
+    assert run("train", "ddpm", "--data", tmp_path / "d.npz", "--channels", 8, 8, "--batch", 2, "--steps", 2, "--out", folder) == 0
+    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npz") == 0
+    with np.load(tmp_path / "s.npz") as archive:
+        assert archive["x"].shape == (3, 4, 6, 1)
+
+
 def test_resuming_grows_a_run_and_gives_the_bits_of_one_that_never_stopped(points, tmp_path, capsys):
     shutil.copytree(points, tmp_path / "grown")
     assert run("train", "ddpm", "--steps", 11, "--out", tmp_path / "grown", "--resume") == 0
@@ -140,6 +173,9 @@ WRONG = {
     "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
     "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
     "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1, got -1"),
+    "an option of another sampler": ("sample RUN --eta 0.5 --out OUT.png", "--eta is not an option of --sampler ddpm"),
+    "seed of a sample": ("sample RUN --seed -1 --out OUT/s.png", "seed must lie in"),
+    "more memory than there is": ("train ddpm --data mixture1d --T 100000000000000 --out OUT", "needs more memory"),
     "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),
     "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
@@ -168,14 +204,22 @@ def test_whatever_is_wrong_is_said_in_one_line_with_exit_code_2_and_nothing_chan
         ("config.json", "{", "can't be read as the config"),
         ("config.json", "{}", "can't be read as the config"),
         ("config.json", "[1]", "can't be read as the config"),
+        ("config.json", {"steps": "many"}, "steps must be a whole number from 1 on, got 'many'"),
+        ("config.json", {"training": {"lr": -1}}, "lr must be a positive number"),
+        ("config.json", {"data_variance": -5}, "data_variance must be a positive number"),
+        ("config.json", {"data": 3}, "data and labels must be names"),
+        ("config.json", {"system": "gan"}, "system must be one of"),
         ("checkpoint.safetensors", "short", "can't be read"),
     ],
 )
 def test_a_damaged_run_is_refused(points, tmp_path, capsys, name, content, message):
     shutil.copytree(points, tmp_path / "run")
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((points / name).read_text()) | content)
     (tmp_path / "run" / name).write_text(content)
     assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(points, tmp_path, capsys):

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from reference.conversions import (
     PREDICTIONS,
-    alpha_bar_of_betas,
-    alpha_bar_of_sigma,
-    betas_of_alpha_bar,
+    betas_of_log_alpha_bar,
     conversion,
     convert,
+    log_alpha_bar_of_betas,
     log_alpha_bar_of_log_snr,
+    log_alpha_bar_of_sigma,
     log_snr,
     row,
-    sigma_of_alpha_bar,
+    sigma_of_log_alpha_bar,
 )
 from reference.mixtures import Mixture
 from reference.schedules import SCHEDULES
@@ -111,32 +111,26 @@ def test_log_snr_is_the_log_of_signal_to_noise_power():
     assert log_snr(0.0) == np.inf
 
 
-@given(st.floats(1e-6, 1e6))
-def test_sigma_survives_the_way_through_alpha_bar(sigma):
-    assert_close(alpha_bar_of_sigma(sigma), 1 / (1 + sigma * sigma), EXACT)
-    assert_close(
-        sigma_of_alpha_bar(alpha_bar_of_sigma(sigma)), sigma, EXACT * (1 + 1 / sigma**2)
-    )  # 1 - alpha_bar = sigma^2 for small sigma
+@given(st.floats(1e-9, 1e6))
+def test_sigma_survives_the_way_through_alpha_bar_with_all_its_digits(sigma):
+    assert_close(np.exp(log_alpha_bar_of_sigma(sigma)), 1 / (1 + sigma * sigma), EXACT)
+    # exp of log_alpha_bar grows as 2 log sigma: so do its roundings
+    assert_close(sigma_of_log_alpha_bar(log_alpha_bar_of_sigma(sigma)), sigma, EXACT * (1 + abs(np.log(sigma))))
 
 
-@given(st.floats(1e-12, 1 - 1e-12))
-def test_alpha_bar_survives_the_way_through_sigma(alpha_bar):
-    assert_close(alpha_bar_of_sigma(sigma_of_alpha_bar(alpha_bar)), alpha_bar, EXACT)
-
-
-@given(st.lists(st.floats(1e-6, 0.9), min_size=1, max_size=50))
+@given(st.lists(st.floats(1e-12, 0.9), min_size=1, max_size=50))
 def test_betas_survive_the_way_through_alpha_bar(betas):
-    alpha_bar = alpha_bar_of_betas(np.array(betas))
-    assert alpha_bar[0] == 1 and len(alpha_bar) == len(betas) + 1
-    assert_close(betas_of_alpha_bar(alpha_bar), np.array(betas), EXACT, 1.0)
-    assert_close(alpha_bar[-1], np.exp(np.log1p(-np.array(betas)).sum()), accumulated(len(betas), 3.0 * len(betas)))
+    log_alpha_bar = log_alpha_bar_of_betas(np.array(betas))
+    assert log_alpha_bar[0] == 0 and len(log_alpha_bar) == len(betas) + 1
+    assert_close(np.exp(log_alpha_bar[-1]), np.prod(1 - np.array(betas)), accumulated(len(betas), 3.0 * len(betas)))
+    assert_close(betas_of_log_alpha_bar(log_alpha_bar), np.array(betas), EXACT, np.abs(log_alpha_bar[1:]) + betas)
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_schedules_agree_with_the_conversions(name):
     schedule, t = SCHEDULES[name](50), np.arange(1, 51)
-    alpha_bar = schedule.alpha_bar(np.arange(51))
-    assert_close(betas_of_alpha_bar(alpha_bar), schedule.beta(t, t - 1), EXACT, 1.0)
+    assert_close(betas_of_log_alpha_bar(schedule.log_alpha_bar), schedule.beta(t, t - 1), EXACT, 1.0)
+    assert_close(sigma_of_log_alpha_bar(schedule.log_alpha_bar[1:]), schedule.noise_scale(t) / schedule.signal(t), EXACT)
     assert_close(schedule.log_snr(t), log_snr(schedule.log_alpha_bar[1:]), EXACT, np.abs(schedule.log_alpha_bar[1:]) + 1)
     assert_close(log_alpha_bar_of_log_snr(schedule.log_snr(t)), schedule.log_alpha_bar[1:], EXACT, np.abs(schedule.log_alpha_bar[1:]) * 20)
 

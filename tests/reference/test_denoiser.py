@@ -17,6 +17,7 @@ from reference.networks.mlp import MLP
 from reference.schedules import SCHEDULES, vp
 from tests.oracle_tolerances import (
     EXACT,
+    EXACT32,
     MIXTURE,
     assert_close,
     assert_mean,
@@ -63,7 +64,7 @@ class Oracle:
     prediction: str
     seen: list = field(default_factory=list)
 
-    def forward(self, params, x, c, labels=None, ops=None):
+    def forward(self, params, x, c, ops=None, labels=None):
         t = np.round(c * self.schedule.T / 1000).astype(int)
         assert (t == t[0]).all()
         t = int(t[0])
@@ -118,3 +119,25 @@ def test_denoisers_of_other_predictions_are_refused(prediction):
 def test_elbo_terms_refuse_a_number_of_steps_that_does_not_fit(steps):
     with pytest.raises(ValueError, match=f"steps must be a whole number from 1 to T = 20, got {steps}"):
         elbo_terms(lambda x, t: 0 * x, vp(20), np.zeros((1, 1)), 0, steps)
+
+
+class Recorder:
+    """Stands for a network, and keeps what it was given."""
+
+    def forward(self, params, x, c, ops=None, labels=None):
+        self.given = x, c, labels
+        return np.zeros_like(x), None
+
+
+def test_the_network_is_given_unit_variance_the_time_out_of_a_thousand_and_the_labels():
+    network, schedule, labels = Recorder(), vp(40), np.array([3, 1])
+    denoiser = Denoiser(network, schedule, "noise", data_variance=0.3)
+    x = np.ones((2, 4, 4, 1), np.float32)
+    denoiser.predict({}, x, np.array([1, 40]), labels)
+    scaled, c, given = network.given
+    assert c.dtype == scaled.dtype == np.float32 and given is labels
+    assert_close(c, np.array([25.0, 1000.0], np.float32), EXACT32)
+    power = np.array([schedule.alpha_bar(t) * 0.3 + schedule.noise_power(t) for t in (1, 40)])
+    assert_close(scaled[:, 0, 0, 0], power**-0.5, EXACT32)
+    denoiser.noise_of({}, labels)(x, 7)
+    assert network.given[2] is labels and network.given[1].tolist() == [175.0, 175.0]

@@ -5,6 +5,7 @@ import pytest
 
 from reference import ops
 from reference.networks import MLP, NETWORKS, UNet
+from tests.oracle_tolerances import EXACT, U32, assert_close
 from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
 
 C = np.array([3.0, 700.0])
@@ -67,10 +68,10 @@ def loss(network):
     """<dy, forward> as a function of the parameters and x under one roof, these arrays, its gradients, and its magnitude."""
     x, c, labels = inputs(network)
     params = random_parameters(network)
-    y, saved = network.forward(params, x, c, labels)
+    y, saved = network.forward(params, x, c, labels=labels)
     dy = numbers(4, *y.shape)
     dx, gradients = network.backward(params, dy, saved)
-    value = lambda arrays: float(np.vdot(dy, network.forward(arrays, arrays["x"], c, labels)[0]))
+    value = lambda arrays: float(np.vdot(dy, network.forward(arrays, arrays["x"], c, labels=labels)[0]))
     return value, params | {"x": x}, gradients | {"x": dx}, np.abs(dy * y).sum()
 
 
@@ -247,7 +248,7 @@ def run(network, port, wrap=lambda value: value):
     """Everything that a network computes, in one dictionary."""
     x, c, labels = map(wrap, inputs(network))
     params, dy, v = wrap(random_parameters(network)), wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
-    y, saved = network.forward(params, x, c, labels, port)
+    y, saved = network.forward(params, x, c, port, labels)
     dx, gradients = network.backward(params, dy, saved, port)
     results = {"y": y, "dx": dx} | gradients
     if isinstance(network, MLP):
@@ -284,7 +285,7 @@ def test_init_depends_on_the_seed_alone_and_honours_the_dtype(network, dtype):
 @pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
 def test_network_begins_by_predicting_exactly_zero(network):
     x, c, labels = inputs(network)
-    assert not network.forward(network.init(0, np.float64), x, c, labels)[0].any()
+    assert not network.forward(network.init(0, np.float64), x, c, labels=labels)[0].any()
 
 
 def test_activations_of_an_mlp_begin_with_about_unit_size():
@@ -310,7 +311,7 @@ def test_activations_of_a_unet_begin_with_about_unit_size():
 def test_empty_batch_has_an_empty_result_and_no_gradient(network):
     x, c, labels = inputs(network, 0)
     params = random_parameters(network)
-    y, saved = network.forward(params, x, c, labels)
+    y, saved = network.forward(params, x, c, labels=labels)
     dx, gradients = network.backward(params, y, saved)
     assert y.shape == dx.shape == x.shape
     assert all(gradients[name].shape == params[name].shape and not gradients[name].any() for name in params)
@@ -319,7 +320,7 @@ def test_empty_batch_has_an_empty_result_and_no_gradient(network):
 @pytest.mark.parametrize("network", [POINTS, IMAGES, SMALL, ONE_LEVEL], ids=LABELS.get)
 def test_a_sample_does_not_depend_on_its_batch(network):
     params = random_parameters(network)
-    both, alone = (network.forward(params, *inputs(network, batch))[0] for batch in (2, 1))
+    both, alone = (network.forward(params, x, c, labels=labels)[0] for x, c, labels in (inputs(network, batch) for batch in (2, 1)))
     close(both[:1], alone)
 
 
@@ -328,7 +329,7 @@ def test_a_sample_does_not_depend_on_its_batch(network):
 def test_dtype_of_x_is_kept_throughout(network, dtype):
     x, c, labels = inputs(network)
     params = {name: array.astype(dtype) for name, array in random_parameters(network).items()}
-    y, saved = network.forward(params, x.astype(dtype), c.astype(dtype), labels)
+    y, saved = network.forward(params, x.astype(dtype), c.astype(dtype), labels=labels)
     dx, gradients = network.backward(params, y, saved)
     assert {array.dtype for array in (y, dx, *gradients.values())} == {np.dtype(dtype)}
 
@@ -336,7 +337,7 @@ def test_dtype_of_x_is_kept_throughout(network, dtype):
 def test_a_class_changes_the_prediction_of_its_own_sample_alone():
     x, c, labels = inputs(SMALL)
     params = random_parameters(SMALL)
-    before, after = (SMALL.forward(params, x, c, l)[0] for l in (labels, np.array([labels[0], 2])))
+    before, after = (SMALL.forward(params, x, c, labels=l)[0] for l in (labels, np.array([labels[0], 2])))
     assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1], after[1])
 
 
@@ -355,7 +356,7 @@ def test_missing_or_superfluous_labels_are_a_value_error():
     labels = np.array([0, 1])
     for network in (PLAIN, POINTS):
         with pytest.raises(ValueError, match="labels must not be given"):
-            network.forward(random_parameters(network), *inputs(network)[:2], labels)
+            network.forward(random_parameters(network), *inputs(network)[:2], labels=labels)
     with pytest.raises(ValueError, match="labels must be given: the network has 3 classes"):
         SMALL.forward(random_parameters(SMALL), *inputs(SMALL)[:2])
 
@@ -392,3 +393,30 @@ def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(confi
 def test_mlp_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
     with pytest.raises(ValueError, match=message):
         MLP(**config)
+
+
+def test_the_unet_computes_what_unet2dmodel_computes_with_the_same_weights():
+    """Six outputs of diffusers's UNet2DModel (layers_per_block 1, 4 groups, heads of 4, attention below), in float64, to its precision.
+
+    It takes sines and cosines of the time in float32: 3 units of 2^-24, through a network of gain one.
+    """
+    network = UNet(size=(4, 8), in_channels=2, channels=(8, 16), groups=4, head_width=4)
+    params = {
+        name: ops.normal(11, np.array([i]), 0, 0, shape)[0] * (0.3 if len(shape) > 1 else 0.5)
+        for i, (name, shape) in enumerate(network.shapes().items())
+    }
+    y, _ = network.forward(params, ops.normal(12, np.arange(2), 0, 0, (4, 8, 2)), np.array([0.75, 3.0]))
+    theirs = [2.6494309564725835, 1.4548554847600768, 1.4637103721867704, 1.8612912573313394, 1.5887204900482752, 0.29121075799867535]
+    assert_close(y[1, 2, 3:6].ravel(), np.array(theirs), 3 * U32, 1.0)
+
+
+def test_the_mlp_is_its_formula():
+    network = MLP(size=(2, 1), width=3, depth=2, embedding=4)
+    params, x, c = random_parameters(network), numbers(1, 5, 2, 1), C[0] * np.arange(5) / 5
+    frequencies = np.array([1.0, 0.01])
+    h = np.concatenate((x[:, :, 0], np.cos(np.outer(c, frequencies)), np.sin(np.outer(c, frequencies))), axis=1)
+    for layer in range(2):
+        a = h @ params[f"layers.{layer}.w"] + params[f"layers.{layer}.b"]
+        h = a / (1 + np.exp(-a))
+    expected = h @ params["layers.2.w"] + params["layers.2.b"]
+    assert_close(network.forward(params, x, c)[0][:, :, 0], expected, EXACT, 16.0)

@@ -497,3 +497,12 @@ def test_a_long_run_keeps_its_digits():
     runs = (ancestral(gaussian(schedule), schedule, grid, wide.astype(dtype), 3, sample) for dtype in (np.float32, np.float64))
     for (_, one, _), (_, other, _) in zip(*runs):
         assert_close(one.astype(np.float64), other, 4 * 200 * U32, 4.0)
+
+
+def test_the_exact_kernel_shares_no_randomness_with_data_of_the_same_seed():
+    """Started from exact draws of p_t made with the very seed that it then uses."""
+    mixture, schedule, n = example_2_1(), linear(1000), 20_000
+    x, _ = mixture.noised(schedule.signal(400), schedule.noise_scale(400)).sample(1, np.arange(n))
+    x = last(exact_kernel(mixture, schedule, [400, 0], x, 1, np.arange(n)))
+    empirical = (np.arange(n) + 0.5) / n
+    assert np.abs(mixture.cdf(np.sort(x[:, 0])) - empirical).max() < ks_distance(n) + 0.5 / n

@@ -8,7 +8,7 @@ from reference.denoiser import Denoiser
 from reference.mixtures import ring
 from reference.networks import MLP
 from reference.schedules import linear
-from tests.oracle_tolerances import EXACT32, accumulated, assert_close
+from tests.oracle_tolerances import EXACT32, accumulated, assert_close, z_score
 
 DATA = ring().sample(5, np.arange(200))[0].astype(np.float32)
 LABELS = np.zeros(200, np.int64)
@@ -99,6 +99,27 @@ def test_every_step_draws_anew():
     one, two = (training.batch(DATA, training.Settings(batch=32), step, DENOISER.schedule) for step in (1, 2))
     for first, second in zip(one, two):
         assert (first != second).mean() > 0.8  # of 32 times out of 50, more than 6 agree with probability 1e-6
+
+
+def test_indices_and_times_of_a_batch_are_independent():
+    draws = [training.batch(DATA, training.Settings(batch=64), step, DENOISER.schedule)[:2] for step in range(1, 101)]
+    indices, times = (np.concatenate(column).astype(float) for column in zip(*draws))
+    assert abs(np.corrcoef(indices, times)[0, 1]) < z_score() / len(times) ** 0.5
+
+
+def test_the_state_reports_the_norm_of_the_gradient():
+    settings, state = training.Settings(batch=8), training.begin(DENOISER.network, 0)
+    indices, t, noise = training.batch(DATA, settings, 1, DENOISER.schedule)
+    _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
+    next(training.train(DENOISER, DATA, LABELS, settings, state, 1))
+    assert_close(state.gradient_norm, sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()) ** 0.5, EXACT32)
+
+
+def test_a_gradient_that_is_not_finite_stops_training_too():
+    state = training.begin(DENOISER.network, 0)
+    state.params["layers.2.w"][:] = 1e30  # the output, and its square, overflow on the way back
+    with pytest.raises(FloatingPointError, match="step 1"):
+        next(training.train(DENOISER, DATA, LABELS, training.Settings(batch=8), state, 5))
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
