@@ -115,7 +115,7 @@ ELBO = (
         "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
-    ("return float(snr_prev - snr) / 2", "return float(snr_prev - snr)", "printed_gap_of_the_elbo_with_the_posterior_variance"),
+    ("return float(snr_prev - snr) / 2", "return float(snr_prev - snr)", "printed_limit_of_that_gap_where_beta_begins_at_zero"),
     (
         "r, n = posterior_variance / variance,",
         "r, n = variance / posterior_variance,",

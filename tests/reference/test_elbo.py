@@ -20,7 +20,7 @@ from reference.ddpm.ddpm import (
     reverse_variance,
 )
 from reference.mixtures import example_2_1
-from reference.schedules import SCHEDULES, constant, vp
+from reference.schedules import SCHEDULES, Schedule, constant, vp
 from tests.oracle_tolerances import (
     EXACT,
     EXACT32,
@@ -218,9 +218,20 @@ def test_elbo_with_another_variance_stays_above_the_entropy(choice, steps):
     assert prior + consistency.sum() + reconstruction > entropy_and_prior_gap(schedule, 0.7, 0.25) * (1 + QUADRATURE)
 
 
-def test_printed_gap_of_the_elbo_with_the_posterior_variance():
-    T, c = 10**5, 0.25
-    schedule, t = vp(T), np.arange(1, T + 1)
+@pytest.mark.parametrize("T, gap", [(10**5, ".2924338"), (10**6, ".2891046"), (10**7, ".2886689")])
+def test_printed_gap_of_the_elbo_with_the_posterior_variance_tends_to_half_of_eulers_constant(T, gap):
+    assert_printed(gap_of_the_elbo(vp(T)), gap)
+
+
+def test_printed_limit_of_that_gap_where_beta_begins_at_zero():
+    """SNR ~ 1/t^2 at 0: gamma + pi^2 / 12 = 1.3997, which T = 10^6 reaches to its digits."""
+    assert_printed(gap_of_the_elbo(Schedule(-10 * (np.arange(10**6 + 1) / 10**6) ** 2)), "1.3997")
+
+
+def gap_of_the_elbo(schedule, c=0.25):
+    """-ELBO of N(0, c) with the exact denoiser and the posterior variance, less the entropy and the prior's divergence."""
+    T = schedule.T
+    t = np.arange(1, T + 1)
     snr, mmse = np.exp(schedule.log_snr(t)), c * schedule.noise_power(t) / (schedule.alpha_bar(t) * c + schedule.noise_power(t))
     weights = (snr[:-1] - snr[1:]) / 2
     for i in (0, 1, 10, 1000, T - 2):
@@ -228,7 +239,7 @@ def test_printed_gap_of_the_elbo_with_the_posterior_variance():
     A = schedule.alpha_bar(T)
     prior = (A * c - A - np.log(1 - A)) / 2
     nelbo = prior + (weights * mmse[1:]).sum() + np.log(2 * np.pi * np.e * mmse[0]) / 2
-    assert_printed(nelbo - entropy_and_prior_gap(schedule, 0.0, c), ".2924338")
+    return nelbo - entropy_and_prior_gap(schedule, 0.0, c)
 
 
 def test_consistency_tends_to_the_integral_of_the_denoisers_error_with_first_order():

@@ -335,6 +335,13 @@ def test_example_2_1_has_one_mode_from_step_35_on():
     assert counts == [2] * 35 + [1] * 26
 
 
+def test_example_4_6_has_one_mode_from_step_43_on():
+    """Two unit Gaussians at 3 and -3, all beta 0.05: one mode as soon as 9 alpha_bar <= 1."""
+    mixture, schedule = Mixture(np.full(2, 0.5), np.array([[3.0], [-3.0]]), np.ones(2)), constant(50, 0.05)
+    counts = [modes(mixture.noised(schedule.signal(t), schedule.noise_scale(t))) for t in range(51)]
+    assert counts == [2] * 43 + [1] * 8
+
+
 def test_printed_entropy_of_example_2_1():
     x, h = nodes(example_2_1())
     log_p = example_2_1().log_density(x)
