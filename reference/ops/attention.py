@@ -15,12 +15,12 @@ D needs y and dy alone, and p comes back from s and l, so that no n x m matrix h
 
 import numpy as np
 
-from reference.ops.checks import check, is_whole, takes_out
+from reference.ops.checks import check, takes_out, whole
 
 
 def _check(q, k, v, heads):
     check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
-    if not is_whole(heads) or heads < 1 or q.shape[2] % heads or q.shape[2] == 0:
+    if whole("heads", heads) < 1 or q.shape[2] % heads or q.shape[2] == 0:
         raise ValueError(f"heads must be a whole number that divides the {q.shape[2]} channels, got {heads}")
     if k.shape[1] == 0:
         raise ValueError(f"k must have at least one row, got shape {k.shape}")

@@ -62,6 +62,13 @@ def is_whole(n):
     return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
 
 
+def whole(name, value):
+    """``value`` as an int.  TypeError if it is not a whole number."""
+    if not is_whole(value):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
 def per_sample(name, value, x):
     """A coefficient in ``x``'s dtype: a scalar as it is, an array ``[b]`` of one entry a sample shaped to broadcast against ``x``."""
     if not isinstance(value, np.ndarray):

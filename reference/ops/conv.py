@@ -18,14 +18,14 @@ For a fixed tap (u,v) the pairs (m,n) -> (h,w) are one to one: (2) is k k shifte
 
 import numpy as np
 
-from reference.ops.checks import check, is_whole, takes_out
+from reference.ops.checks import check, takes_out, whole
 
 
 def _check(x, w, stride, add):
     sizes = check("x[b,h,w,i] w[k,k,i,o]", x, w)
     if sizes["k"] not in (1, 3):
         raise ValueError(f"w must be 1x1 or 3x3, got {sizes['k']}x{sizes['k']}")
-    if not is_whole(stride) or stride not in (1, 2):
+    if whole("stride", stride) not in (1, 2):
         raise ValueError(f"stride must be 1 or 2, got {stride}")
     if min(x.shape[1:3]) < 1:
         raise ValueError(f"x must have at least one pixel, got shape {x.shape}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reference.ops.checks import check, is_whole, takes_out
+from reference.ops.checks import check, takes_out, whole
 
 
 @takes_out
@@ -12,7 +12,7 @@ def timestep_embedding(c, width):
     Vaswani et al. 2017 with the cosines first.  ``width`` is even and at least 2.
     """
     check("c[b]", c)
-    if not is_whole(width) or width < 2 or width % 2:
+    if whole("width", width) < 2 or width % 2:
         raise ValueError(f"width must be an even number from 2 on, got {width}")
     half = width // 2
     frequencies = (10000.0 ** (-np.arange(half) / half)).astype(c.dtype)

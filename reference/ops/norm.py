@@ -19,12 +19,12 @@ scale and shift are shared by all samples and pixels: dscale = sum dy x^, dshift
 import numpy as np
 
 from reference.ops.activation import silu, silu_backward
-from reference.ops.checks import check, is_whole, takes_out
+from reference.ops.checks import check, takes_out, whole
 
 
 def _grouped(x, groups):
     """x[b,...,c] -> [b, pixels, groups, c/groups], a view where the layout allows."""
-    if not is_whole(groups) or groups < 1 or x.shape[-1] % groups:
+    if whole("groups", groups) < 1 or x.shape[-1] % groups:
         raise ValueError(f"groups must be a whole number that divides the {x.shape[-1]} channels, got {groups}")
     pixels = int(np.prod(x.shape[1:-1]))
     if pixels * x.shape[-1] == 0:
@@ -48,6 +48,8 @@ def group_norm(x, scale, shift, groups, eps=1e-5):
     """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g consecutive channels of one sample."""
     check("x[b,...,c] scale[c] shift[c]", x, scale, shift)
     entries = _grouped(x, groups)
+    if not eps >= 0:
+        raise ValueError(f"eps must not be negative, got {eps}")
     mean = entries.mean(axis=(1, 3))
     rstd = 1 / np.sqrt(entries.var(axis=(1, 3)) + x.dtype.type(eps))
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift

@@ -14,7 +14,7 @@ At n = 1 that is a step of length lr against the sign of g.
 
 import numpy as np
 
-from reference.ops.checks import check, is_whole, per_sample, takes_out
+from reference.ops.checks import check, per_sample, takes_out, whole
 
 
 def _scalar(name, value, x):
@@ -28,8 +28,7 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
     check("p[...] g[...] m[...] v[...]", p, g, m, v)
     lr = _scalar("lr", lr, p)
-    if not is_whole(step):
-        raise TypeError(f"step must be a whole number, got {type(step).__name__}")
+    step = whole("step", step)
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
     beta1, beta2, eps = float(beta1), float(beta2), float(eps)  # a float64 scalar would have float32 arrays computed in float64
@@ -37,8 +36,8 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
         raise ValueError(f"beta1 and beta2 must lie in [0, 1) and eps must not be negative, got {beta1}, {beta2}, {eps}")
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
-    mhat = m / p.dtype.type(1 - beta1 ** int(step))
-    vhat = v / p.dtype.type(1 - beta2 ** int(step))
+    mhat = m / p.dtype.type(1 - beta1**step)
+    vhat = v / p.dtype.type(1 - beta2**step)
     p[...] -= lr * mhat / (np.sqrt(vhat) + eps)
 
 

@@ -14,12 +14,13 @@ One round multiplies two of the four words by constants, into 64 bits, and mixes
 then (k0, k1) <- (k0 + W0, k1 + W1) mod 2^32; ten rounds in all.
 """
 
+import math
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.ops.checks import FLOATS, check, is_whole, takes_out
+from reference.ops.checks import FLOATS, check, takes_out, whole
 
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as Weyl increments of the key
@@ -55,9 +56,7 @@ class Key(NamedTuple):
 
 
 def _index(name, value, bits=32):
-    if not is_whole(value):
-        raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
-    if not 0 <= value < 2**bits:
+    if not 0 <= whole(name, value) < 2**bits:
         raise ValueError(f"{name} must lie in 0 .. 2^{bits} - 1, got {value}")
     return int(value)
 
@@ -90,7 +89,9 @@ def philox_bits(seed, sample, step, purpose, count):
 def _entries(shape, dtype):
     if np.dtype(dtype) not in FLOATS:
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-    return int(np.prod(shape, dtype=np.int64))
+    if not isinstance(shape, tuple) or any(whole("shape", n) < 0 for n in shape):
+        raise ValueError(f"shape must be a tuple of sizes, got {shape}")
+    return math.prod(shape)
 
 
 def _open_interval(bits):

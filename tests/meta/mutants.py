@@ -124,8 +124,8 @@ MUTANTS = (
     ),
     (OPS + "loss.py", "d * (np.expm1(log_var) / 2)", "d * (np.exp(log_var) / 2)", COORDINATES + "[gaussian_kl]"),
     # optimizer
-    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1 ** int(step))", "mhat = m", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2 ** int(step))", "vhat = v", VALUES + "adam_is_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1**step)", "mhat = m", VALUES + "adam_is_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2**step)", "vhat = v", VALUES + "adam_is_the_textbook_algorithm"),
     (OPS + "optimizer.py", "beta1 * m + (1 - beta1) * g", "beta2 * m + (1 - beta2) * g", VALUES + "adam_is_the_textbook_algorithm"),
     (OPS + "optimizer.py", "(np.sqrt(vhat) + eps)", "np.sqrt(vhat + eps)", VALUES + "adam_is_the_textbook_algorithm"),
     (OPS + "optimizer.py", "decay * average + (1 - decay) * p", "(1 - decay) * average + decay * p", VALUES + "ema_is_the_geometric_sum"),
