@@ -5,6 +5,7 @@ A command is a module of ``reference.commands`` with ``add_options(parser)`` and
 
 import argparse
 import importlib
+import os
 import sys
 
 import reference
@@ -30,22 +31,31 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(program):
-    parser = Parser(prog=program, description="Diffusion models in NumPy, every backward pass derived by hand.")
+    parser = Parser(prog=program, allow_abbrev=False, description="Diffusion models in NumPy, every backward pass derived by hand.")
     parser.add_argument("--version", action="version", version=reference.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in COMMANDS.items():
-        command = commands.add_parser(name, help=help_text, description=help_text)
+        command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         importlib.import_module(f"reference.commands.{name}").add_options(command)
     return parser
 
 
 def main(ops=reference_ops, program="python -m reference", arguments=None):
-    """Run one command on a port; the exit code: 0, 2 for what the caller got wrong, 1 for training that diverged, 130 for a stop."""
+    """Run one command on a port; the exit code: 0, 2 for what can't be done, 1 for training that diverged, 130 for a stop."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that can't show a letter gets a question mark
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     parsed = build_parser(program).parse_args(arguments)
     try:
+        for name in ("out", "run", "data", "labels"):
+            if getattr(parsed, name, None) == "":
+                raise ValueError(f"{name} must not be empty")
         return importlib.import_module(f"reference.commands.{parsed.command}").execute(parsed, ops)
     except (ValueError, TypeError) as error:
         return _refuse(program, error, 2)
+    except BrokenPipeError:  # whoever read the output has gone: nothing is left to be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         return _refuse(program, f"{error.filename or 'a file'} can't be read or written: {error.strerror or error}", 2)
     except (MemoryError, OverflowError) as error:

@@ -64,7 +64,7 @@ def save(folder, state, config):
 
 
 def load(folder, shapes):
-    """(state, environment) of the folder's checkpoint, whose arrays must be those of ``shapes`` (name -> shape), float32 and finite."""
+    """(state, environment, config) of the folder's checkpoint, whose arrays must be float32, finite and those of ``shapes``."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(folder) / "checkpoint.safetensors"
@@ -86,7 +86,8 @@ def load(folder, shapes):
             parts[field][name] = array
     if arrays:
         raise ValueError(f"{path} is of another architecture: it also holds {next(iter(arrays))}")
-    return State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"]), facts["environment"]
+    state = State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"])
+    return state, facts["environment"], facts["config"]
 
 
 def _facts(facts):
@@ -94,7 +95,12 @@ def _facts(facts):
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ValueError(f"it has format {facts.get('format') if isinstance(facts, dict) else None}, this version reads {FORMAT}")
     numbers = all(isinstance(facts.get(name), float) for name in ("loss", "gradient_norm"))
-    if not (is_whole(facts.get("step")) and facts["step"] >= 1 and numbers and isinstance(facts.get("environment"), dict)):
+    if not (
+        is_whole(facts.get("step"))
+        and facts["step"] >= 1
+        and numbers
+        and all(isinstance(facts.get(name), dict) for name in ("environment", "config"))
+    ):
         raise ValueError("its step, loss or environment is not what a checkpoint holds")
     return facts
 
@@ -121,15 +127,14 @@ class Log:
 
 
 def read_log(folder):
-    """The entries of log.jsonl up to the first line that is none, such as one that a kill cut short."""
+    """The entries of log.jsonl; a line that is none, such as one that a kill cut short, is left out."""
     path = Path(folder) / "log.jsonl"
     entries = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
-            break
-        if not isinstance(entry, dict) or not is_whole(entry.get("step")):
-            break
-        entries.append(entry)
+            continue
+        if isinstance(entry, dict) and is_whole(entry.get("step")):
+            entries.append(entry)
     return entries

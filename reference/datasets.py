@@ -113,9 +113,9 @@ def _scaled(array, what):
         low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     else:
         raise ValueError(f"{what} must hold numbers, got {array.dtype}")
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"{what} holds values that are not finite")
-    if low == high:
+    if not math.isfinite(high - low):
+        raise ValueError(f"{what} holds values that are not finite, or too far apart")
+    if array.min() == array.max():
         raise ValueError(f"{what} holds {array.size} values that are all alike: there is nothing to learn")
     scaled = array.astype(np.float32 if array.dtype.itemsize == 1 else np.float64)
     scaled -= low

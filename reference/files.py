@@ -1,5 +1,6 @@
 """Writing files so that a kill, a full disk or a mistyped name loses nothing."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,9 +18,9 @@ def write_atomically(path, data):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
     if hasattr(os, "O_DIRECTORY"):  # elsewhere than on POSIX a folder can't be flushed
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
@@ -28,12 +29,30 @@ def write_atomically(path, data):
             os.close(folder)
 
 
+@contextlib.contextmanager
+def exclusive(folder):
+    """Within, no other process is: a ValueError there.  The lock is the system's, on the folder itself, and ends with the process."""
+    try:
+        import fcntl
+    except ImportError:  # elsewhere than on POSIX there is no such lock
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"another process is training in {folder}") from None
+    finally:
+        os.close(descriptor)
+
+
 def output_path(name, suffixes):
     """``name`` as a path that can be written: of one of the suffixes, its folder made, and not there yet.  ValueError otherwise."""
     path = Path(name)
     if path.suffix not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, got {name}")
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise ValueError(f"{name} exists already: name another --out, or remove it first")
     output_folder(path.parent)
     return path

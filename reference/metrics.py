@@ -39,8 +39,11 @@ def neighbour_distance(x, real, k=3):
     fx, fy = _flat(x), _flat(real)
     if not 1 <= k <= len(fy):
         raise ValueError(f"k must lie in 1 .. {len(fy)}, got {k}")
-    squares = (fx**2).sum(axis=1)[:, None] + (fy**2).sum(axis=1) - 2 * fx @ fy.T
-    return np.sqrt(np.partition(squares, k - 1, axis=1)[:, k - 1].clip(0))
+    nearest = []
+    for block in np.split(fx, range(256, len(fx), 256)):  # the table of all distances would not fit into memory
+        squares = (block**2).sum(axis=1)[:, None] + (fy**2).sum(axis=1) - 2 * block @ fy.T
+        nearest.append(np.partition(squares, k - 1, axis=1)[:, k - 1])
+    return np.sqrt(np.concatenate(nearest).clip(0))
 
 
 def accepted(x, real, held_out, k=3, share=0.95):

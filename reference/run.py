@@ -165,7 +165,11 @@ def open_run(folder, need_checkpoint=True):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless ``need_checkpoint``."""
     config, denoiser = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
-        return Run(Path(folder), config, denoiser, *checkpoint.load(folder, denoiser.network.shapes()))
+        state, environment, begun = checkpoint.load(folder, denoiser.network.shapes())
+        for key, value in config.items():
+            if key != "steps" and begun.get(key) != value:
+                raise ValueError(f"{folder}: config.json is not that of the checkpoint, {key} was {begun.get(key)} and is {value}")
+        return Run(Path(folder), config, denoiser, state, environment)
     if need_checkpoint:
         raise ValueError(f"{folder} has no checkpoint yet: its training was stopped before the first one; go on with --resume")
     return new_run(folder, config)

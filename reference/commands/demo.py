@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from reference.samplers.ancestral import prior
 FULL = {"steps": 1500, "ddpm": 250, "n": 256}
 QUICK = {"steps": 100, "ddpm": 50, "n": 64}
 DDIM_STEPS = 20
+FILES = ("samples.png", "loss.png", "strip.png", "report.json")
 
 
 def add_options(parser):
@@ -27,7 +29,10 @@ def add_options(parser):
 
 def execute(arguments, ops):
     begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
-    options = dict.fromkeys((*train.OPTIONS, "steps")) | {"seed": arguments.seed, "steps": size["steps"]}
+    taken = [name for name in FILES if (Path(arguments.out) / name).exists()]
+    if taken and not arguments.resume:
+        raise ValueError(f"{arguments.out} holds {taken[0]} already: name another --out")
+    options = dict.fromkeys((*train.OPTIONS, "steps")) | {"data": "digits", "net": "unet", "seed": arguments.seed, "steps": size["steps"]}
     run, data = train.start(arguments.out, "ddpm", options, arguments.resume)
     written = run.folder / "report.json"
     if run.state.step == run.steps and written.exists():

@@ -99,7 +99,7 @@ def quality(x, data):
         return {
             "frechet": metrics.frechet_distance(x[: len(real)], data.train, features),
             "frechet_of_real": metrics.frechet_distance(real, data.train, features),
-            "accepted": metrics.accepted(x, data.train, data.held_out),
+            "accepted": metrics.accepted(x, data.train, data.held_out[:LIMIT]),
         }
     return {
         "sliced wasserstein": metrics.sliced_wasserstein(x[: len(real)], data.train),

@@ -38,8 +38,8 @@ def add_sampling_options(parser, sampler="ddpm", n=16):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     how = choose(run, arguments)
-    if arguments.n < 1:
-        raise ValueError(f"n must be at least 1, got {arguments.n}")
+    if not 1 <= arguments.n <= 2**32:
+        raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
     settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
     path = _path(arguments.out, settings)
     x = draw(run, ops, arguments.n, **how)

@@ -1,11 +1,12 @@
 """``train SYSTEM``: begin a run, or go on with one."""
 
+import contextlib
 from pathlib import Path
 
 from reference import datasets, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
-from reference.files import output_folder
+from reference.files import exclusive, output_folder
 from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, new_run, open_run, write_config
 
 # where config.json keeps what an option says
@@ -56,7 +57,12 @@ def start(folder, system, options, resume):
     folder = Path(folder)
     if holds_run(folder) and not resume:
         raise ValueError(f"{folder} holds a run already: add --resume to go on with it, or name another --out")
+    for name in ("data", "labels"):  # the run must find its files from any working directory
+        if options[name] is not None and options[name] not in datasets.NAMES and Path(options[name]).exists():
+            options = options | {name: str(Path(options[name]).absolute())}
     if not (folder / "config.json").exists():
+        if resume and not folder.exists():
+            print(f"there is no run in {folder}: beginning one")
         if holds_run(folder):
             raise ValueError(f"{folder} holds a checkpoint or a log but no config.json: it can't be resumed")
         data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0, options["labels"])
@@ -95,19 +101,16 @@ def continue_training(run, data, save_every, ops):
     if run.state.step >= run.steps:
         print(f"{run.folder} is finished: all of its {run.steps} steps are taken")
         return 0
-    first, log = run.state.step, Log(run.folder, run.state.step)
-    states = training.train(run.denoiser, data.train, data.train_labels, run.settings, run.state, run.steps, ops)
-    try:
-        with stop_on_signal() as stop:
-            for state in progress(states, run.steps, "training step", lambda state: f"loss {state.loss:.4f}", first):
-                log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
-                if stop.asked or state.step % save_every == 0 or state.step == run.steps:
-                    log.flush()
-                    run.save()
-                if stop.asked and state.step < run.steps:
-                    print(f"stopped after step {state.step} of {run.steps}, which is saved: go on with --resume")
-                    return 130
-    finally:
-        log.close()
+    with exclusive(run.folder), contextlib.closing(Log(run.folder, run.state.step)) as log, stop_on_signal() as stop:
+        first = run.state.step
+        states = training.train(run.denoiser, data.train, data.train_labels, run.settings, run.state, run.steps, ops)
+        for state in progress(states, run.steps, "training step", lambda state: f"loss {state.loss:.4f}", first):
+            log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
+            if stop.asked or state.step % save_every == 0 or state.step == run.steps:
+                log.flush()
+                run.save()
+            if stop.asked and state.step < run.steps:
+                print(f"stopped after step {state.step} of {run.steps}, which is saved: go on with --resume")
+                return 130
     print(f"wrote {run.folder}: config.json, checkpoint.safetensors, log.jsonl")
     return 0

@@ -23,12 +23,12 @@ def state():
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     saved = state()
     checkpoint.save(tmp_path, saved, CONFIG)
-    loaded, environment = checkpoint.load(tmp_path, NETWORK.shapes())
+    loaded, environment, config = checkpoint.load(tmp_path, NETWORK.shapes())
     for part in ("params", "ema", "m", "v"):
         for name, array in getattr(saved, part).items():
             np.testing.assert_array_equal(getattr(loaded, part)[name], array)
     assert (loaded.step, loaded.loss) == (12, 0.1) and np.isnan(loaded.gradient_norm)
-    assert environment == checkpoint.environment()
+    assert environment == checkpoint.environment() and config == CONFIG
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
@@ -69,9 +69,9 @@ def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value)
 
 
 @pytest.mark.parametrize("line", ["3", '{"a": 1}', "x"])
-def test_a_log_ends_where_it_is_no_longer_one(tmp_path, line):
+def test_a_line_of_a_log_that_is_none_is_left_out(tmp_path, line):
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 3, "loss": 0.5}\n')
-    assert [entry["step"] for entry in checkpoint.read_log(tmp_path)] == [1]
+    assert [entry["step"] for entry in checkpoint.read_log(tmp_path)] == [1, 3]
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_the_array_that_differs(tmp_path):

@@ -172,7 +172,7 @@ WRONG = {
     "unknown variance": ("sample RUN --variance x --out OUT.png", "variance must be posterior or beta"),
     "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
     "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
-    "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1, got -1"),
+    "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1 and at most 2^32, got -1"),
     "an option of another sampler": ("sample RUN --eta 0.5 --out OUT.png", "--eta is not an option of --sampler ddpm"),
     "seed of a sample": ("sample RUN --seed -1 --out OUT/s.png", "seed must lie in"),
     "more memory than there is": ("train ddpm --data mixture1d --T 100000000000000 --out OUT", "needs more memory"),
@@ -220,6 +220,44 @@ def test_a_damaged_run_is_refused(points, tmp_path, capsys, name, content, messa
     assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
+
+
+def test_a_config_that_is_not_that_of_the_checkpoint_is_refused(points, tmp_path, capsys):
+    shutil.copytree(points, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["prediction"] = "v"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    assert "prediction was noise and is v" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(points, tmp_path, capsys):
+    from reference.files import exclusive
+
+    shutil.copytree(points, tmp_path / "run")
+    before = files(tmp_path / "run")[tmp_path / "run" / "checkpoint.safetensors"]
+    with exclusive(tmp_path / "run"):
+        assert run("train", "ddpm", "--steps", 9, "--out", tmp_path / "run", "--resume") == 2
+    assert "another process is training in" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+    assert run("train", "ddpm", "--steps", 9, "--out", tmp_path / "run", "--resume") == 0
+
+
+def test_a_demo_overwrites_no_picture_and_goes_on_with_no_other_run(points, tmp_path, capsys):
+    (tmp_path / "samples.png").write_bytes(b"mine")
+    assert run("demo", "--quick", "--out", tmp_path) == 2
+    assert "holds samples.png already" in capsys.readouterr().err
+    shutil.copytree(points, tmp_path / "run")
+    assert run("demo", "--quick", "--resume", "--out", tmp_path / "run") == 2
+    assert "was begun with data mixture1d, got digits" in capsys.readouterr().err
+
+
+def test_a_run_on_a_file_is_found_from_another_folder(tmp_path, monkeypatch):
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).standard_normal((50, 2)))
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "ddpm", "--data", "d.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
+    monkeypatch.chdir("/")
+    assert run("train", "ddpm", "--data", tmp_path / "d.npz", "--steps", 3, "--out", tmp_path / "run", "--resume") == 0
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(points, tmp_path, capsys):

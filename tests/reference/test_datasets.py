@@ -92,6 +92,7 @@ def _broken():
     yield "labels alone", idx(LABELS), "must hold images"
     yield "one value everywhere", idx(np.zeros((10, 2, 2), ">f4"), 0x0D), "all alike"
     yield "not a number", idx(np.full((10, 2, 2), np.nan, ">f4"), 0x0D), "not finite"
+    yield "one pixel value everywhere", idx(np.zeros((10, 2, 2), np.uint8)), "all alike"
     yield "too few samples", idx(IMAGES[:4]), "at least 5"
 
 
