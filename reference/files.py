@@ -39,10 +39,11 @@ def exclusive(folder):
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is training in {folder}") from None
         yield
-    except BlockingIOError:
-        raise ValueError(f"another process is training in {folder}") from None
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference import checkpoint, training
-from reference.files import write_atomically
+from reference.files import exclusive, write_atomically
 from reference.networks import MLP
 
 NETWORK = MLP(size=(2,), width=4, depth=1, embedding=2)
@@ -110,6 +110,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_lock_on_a_folder_does_not_take_the_blame_for_what_happens_within(tmp_path):
+    with pytest.raises(BlockingIOError), exclusive(tmp_path):
+        raise BlockingIOError
+    with exclusive(tmp_path):  # and it ended with the block
+        pass
 
 
 def test_a_log_is_cut_to_the_step_of_the_checkpoint_and_a_torn_line_is_dropped(tmp_path):
