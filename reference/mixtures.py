@@ -121,10 +121,13 @@ class Mixture:
     def sample(self, seed, sample, step=0):
         """Independent draws [n,d], one for each index in the integer array ``sample``, and their components [n]."""
         u = uniform(seed, sample, step, Purpose.COMPONENT, (1,))[:, 0]
-        z = normal(seed, sample, step, Purpose.DATA, (self.dimension,))
         component = np.searchsorted(np.cumsum(self.weights)[:-1], u)
-        factors = np.linalg.cholesky(self.full)
-        return self.means[component] + np.einsum("nij,nj->ni", factors[component], z), component
+        return self.sample_from(component, seed, sample, step), component
+
+    def sample_from(self, component, seed, sample, step=0):
+        """A draw [n,d] from N(mu_k, C_k) for each k of the integer array ``component`` [n]."""
+        z = normal(seed, sample, step, Purpose.DATA, (self.dimension,))
+        return self.means[component] + np.einsum("nij,nj->ni", np.linalg.cholesky(self.full)[component], z)
 
     def cdf(self, x):
         """One dimension: x[...] -> P(X <= x)."""

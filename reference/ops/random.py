@@ -44,6 +44,8 @@ class Purpose(IntEnum):
     COMPONENT = 11
     STEP_COMPONENT = 12
     EVALUATION = 13
+    ACCEPTANCE = 14
+    LATENT = 15
 
 
 class Key(NamedTuple):

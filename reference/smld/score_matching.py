@@ -1,0 +1,83 @@
+"""Four losses whose minimum is the score of the data (tutorial, Sec. 3.3), each with its gradient through the network.
+
+    explicit    1/2 |s(x) - grad log p(x)|^2             with p known, or a kernel density estimate in its place (Thm 3.2)
+    implicit    tr(ds/dx) + 1/2 |s(x)|^2                 explicit, but for 1/2 E|grad log p|^2, where p vanishes at the boundary (3.9)
+    sliced      v'(ds/dx) v + 1/2 |s(x)|^2               implicit in the mean over v with E vv' = I; the trace by one probe (Hutchinson)
+    denoising   1/2 |s(x + sigma z) + z / sigma|^2       explicit for the noised density, but for a constant (Thm 3.4)
+
+The implicit loss comes from the explicit one by parts: E s.grad log p = int s.grad p = -E tr(ds/dx).  The constant of the denoising loss is
+its floor, 1/2 (d/sigma^2 - E|grad log p_sigma|^2); that of the others is 0 and -1/2 E|grad log p|^2.
+
+Each function returns (mean, per_sample[b], gradients of the mean by parameter name), per example: sums over entries, not means.
+``network`` is as in reference/networks, y = network(x, c).  Where y is the score itself, the losses are those above.  A network that is
+trained at many noise levels predicts y = -sigma s of an input x / k; then sigma^2 times a loss is the same loss of y with -sigma/k for
+the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx.
+"""
+
+import numpy as np
+
+from reference import ops as reference_ops
+
+
+def explicit(network, params, x, c, target, ops=reference_ops):
+    """1/2 |y - target|^2 for the network's y at x[b,...], target[b,...]."""
+    y, saved = network.forward(params, x, c, ops)
+    entries = x[0].size
+    _, squares = ops.mse(y, target)
+    _, gradients = network.backward(params, ops.mse_backward(np.full(len(x), entries / (2 * len(x)), x.dtype), y, target), saved, ops)
+    per_sample = squares * (entries / 2)
+    return per_sample.mean(), per_sample, gradients
+
+
+def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
+    """1/2 |s(x0 + sigma noise) + noise / sigma|^2.  The network is to say -noise / sigma; the tutorial's text loses the sign (E10b)."""
+    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise * (-1 / sigma), ops)
+
+
+def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
+    """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for networks with ``jvp``."""
+    basis = np.eye(x[0].size, dtype=x.dtype).reshape(-1, 1, *x.shape[1:])
+    return _with_divergence(network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops)
+
+
+def sliced(network, params, x, c, probe, divergence_weight=1.0, ops=reference_ops):
+    """v'(dy/dx)v + 1/2 |y|^2 for the probe v[b,...], whose entries are independent of mean 0 and variance 1 (Song et al. 2019).
+
+    Signs (``signs``) have the smallest variance, 2 sum_{i != j} J_ij^2 for a symmetric J = dy/dx: none where J is diagonal.
+    """
+    return _with_divergence(network, params, x, c, probe[None], divergence_weight, ops)
+
+
+def signs(uniform):
+    """+1 and -1 with equal probability, from uniform numbers on (0, 1): Rademacher probes."""
+    return np.where(uniform < 0.5, -1, 1).astype(uniform.dtype)
+
+
+def _with_divergence(network, params, x, c, probes, weight, ops):
+    """The sum over probes[m,b,...] of weight v'(dy/dx)v, plus 1/2 |y|^2.
+
+    The gradient of v'(dy/dx)v = <v, jvp(v)> is that of the jvp with v upstream; that of 1/2 |y|^2 is the network's with y upstream.
+    """
+    if not hasattr(network, "jvp"):
+        raise ValueError(f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not")
+    count = x.dtype.type(len(x))
+    weight = np.broadcast_to(np.asarray(weight, x.dtype), len(x)).reshape(-1, *[1] * (x.ndim - 1))
+    y, saved = network.forward(params, x, c, ops)
+    per_sample = (y * y).reshape(len(x), -1).sum(axis=1) / 2
+    _, gradients = network.backward(params, y / count, saved, ops)
+    for v in probes:
+        y_dot, saved_jvp = network.jvp(params, v, saved, ops)
+        per_sample = per_sample + (weight * v * y_dot).reshape(len(x), -1).sum(axis=1)
+        _, _, along = network.jvp_backward(params, weight * v / count, saved, saved_jvp, ops)
+        gradients = {name: g + along[name] if name in along else g for name, g in gradients.items()}
+    return per_sample.mean(), per_sample, gradients
+
+
+def exponential_family(gradients, laplacians):
+    """theta [p] minimising the implicit loss of s = sum_j theta_j grad phi_j(x): -(E G G')^-1 E L (Hyvarinen 2005).
+
+    ``gradients`` [n,p,d] and ``laplacians`` [n,p] of the p statistics phi_j at n data points.  For phi = (x, -x^2/2) that is
+    (mean, 1) / variance of the data.
+    """
+    moments = np.einsum("npd,nqd->pq", gradients, gradients) / len(gradients)
+    return -np.linalg.solve(moments, laplacians.mean(axis=0))
