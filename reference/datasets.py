@@ -60,14 +60,13 @@ def load(name, seed=0, labels=None):
 
     A share of 1/5 is held out: that of the samples with the smallest random numbers of (seed, index).
     """
-    mixture, bin_width, path = None, 0.0, Path(name)
+    mixture, bin_width, path = law(name), 0.0, Path(name)
     if labels is not None and (name in NAMES or path.suffix == ".npz"):
         raise ValueError(f"labels go with a file of images in IDX format, not with {name}")
     if name == "digits":
         x, y = digits()
         bin_width = 2 / 16
-    elif name in ("mixture1d", "mixture2d"):
-        mixture = example_2_1() if name == "mixture1d" else ring()
+    elif mixture:
         x, y = mixture.sample(seed, np.arange(POINTS))
     elif name == "swiss-roll":
         x, y = swiss_roll(seed, np.arange(POINTS))
@@ -78,6 +77,11 @@ def load(name, seed=0, labels=None):
     else:
         x, y, bin_width = from_idx(path, None if labels is None else Path(labels))
     return _split(name, np.ascontiguousarray(x, np.float32), y, seed, mixture, bin_width)
+
+
+def law(name):
+    """The mixture that the data set called ``name`` is drawn from, None for all others."""
+    return {"mixture1d": example_2_1, "mixture2d": ring}.get(name, lambda: None)()
 
 
 def _split(name, x, y, seed, mixture, bin_width):

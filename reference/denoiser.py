@@ -1,7 +1,10 @@
 """A network with all that turns it into a prediction about x_t: the schedule, what it predicts, and how its input is scaled.
 
-The network sees x_t scaled to unit variance, x_t / sqrt(alpha_bar v + 1 - alpha_bar) for data of variance v per entry, and the real
-condition c = 1000 t / T.
+The network sees x_t scaled to unit variance, x_t / sqrt(alpha^2 v + sigma^2) for data of variance v per entry, and the schedule's real
+``condition`` in [0, 1000].
+
+A model, this one or another (vae/vae.py, ddpm/indi.py), is what ``training.train`` trains: it has ``network``, ``draw`` for the
+random numbers of a step, and ``loss``, which is a function of these.
 """
 
 from dataclasses import dataclass
@@ -11,10 +14,25 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.conversions import convert, row
-from reference.ddpm.ddpm import forward, simple_loss
+from reference.ddpm.ddpm import column, forward, simple_loss
+from reference.ops.random import Purpose
 from reference.schedules import Schedule
 
 TRAINABLE = ("noise", "x0", "v")
+
+
+def best_noise(law, schedule, x, t):
+    """E[eps | x_t] by the exact law of the data, a ``Mixture``: no network is better.  x[b,d], each sample at a time t[b] of its own."""
+    noise = np.empty(x.shape)
+    for time in np.unique(t):
+        chosen = t == time
+        noise[chosen] = law.noise(x[chosen].astype(np.float64), schedule.signal(int(time)), schedule.noise_scale(int(time)))
+    return noise
+
+
+def check_data_variance(data_variance):
+    if not 0 < data_variance < float("inf"):
+        raise ValueError(f"data_variance must be a positive number, got {data_variance}")
 
 
 @dataclass(frozen=True)
@@ -29,15 +47,17 @@ class Denoiser:
     def __post_init__(self):
         if self.prediction not in TRAINABLE:
             raise ValueError(f"prediction must be one of {', '.join(TRAINABLE)}, got {self.prediction!r}")
-        if not 0 < self.data_variance < float("inf"):
-            raise ValueError(f"data_variance must be a positive number, got {self.data_variance}")
+        check_data_variance(self.data_variance)
+
+    def input_scale(self, signal_power, noise_power):
+        """1 / sqrt(alpha^2 v + sigma^2), which brings x to unit variance."""
+        return (signal_power * self.data_variance + noise_power) ** -0.5
 
     def predict(self, params, x, t, labels=None, ops=reference_ops):
-        """x[b,...] at times t[b] -> the network's own prediction, saved."""
-        power = self.schedule.alpha_bar(t) * self.data_variance + self.schedule.noise_power(t)
-        scale = (power**-0.5).astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-        c = (1000 * t / self.schedule.T).astype(x.dtype)
-        return self.network.forward(params, x * scale, c, ops, labels)
+        """x[b,...] at times t[b] -> what the network says, saved."""
+        scale = self.input_scale(self.schedule.alpha_bar(t), self.schedule.noise_power(t))
+        c = self.schedule.condition(t).astype(x.dtype)
+        return self.network.forward(params, x * column(scale.astype(x.dtype), x), c, ops, labels)
 
     def noise_of(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
@@ -49,10 +69,34 @@ class Denoiser:
 
         return noise_of
 
+    def score(self, params, labels=None, ops=reference_ops):
+        """The function (x[b,...], alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, alpha and sigma numbers.
+
+        The network is asked at the time of the same log-SNR about the multiple of x that belongs there; ValueError beyond what was trained.
+        """
+
+        def score(x, alpha, sigma):
+            own_alpha, own_sigma = self.schedule.scales(alpha, sigma)
+            own = x * (own_alpha / alpha)
+            c = np.full(len(x), self.schedule.condition(self.schedule.time_of(alpha, sigma)), x.dtype)
+            said, _ = self.network.forward(params, own * self.input_scale(own_alpha**2, own_sigma**2), c, ops, labels)
+            return convert(self.prediction_in(said), own, self.prediction, "noise", own_alpha, own_sigma) * (-1 / sigma)
+
+        return score
+
+    def prediction_in(self, said):
+        """The prediction in what the network says: all of it."""
+        return said
+
     def target(self, x0, t, noise, ops=reference_ops):
-        """What the network should say, r0 x0 + r1 noise at times t[b] (see conversions.py)."""
+        """What the network should predict, r0 x0 + r1 noise at times t[b] (see conversions.py)."""
         r0, r1 = row(self.prediction, self.schedule.signal(t), self.schedule.noise_scale(t))
         return ops.add_noise(x0, *(np.broadcast_to(r, t.shape).astype(x0.dtype) for r in (r0, r1)), noise)
+
+    def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
+        """The times t[b], uniform on 1 .. T, and the noise [b,*shape] of a training step."""
+        t = 1 + np.floor(ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64) * self.schedule.T).astype(np.int64)
+        return t, ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         """The simple loss at times t[b] with the given noise: mean, per_sample[b], the gradients of the mean by name."""

@@ -37,12 +37,12 @@ def _show(axes, sheet, title):
     axes.set_axis_off()
 
 
-def image_panels(groups, columns=8):
+def image_panels(groups, columns=8, description=""):
     """``groups``: title -> images [n,h,w,c]; one grid of images a group, side by side."""
     figure = _figure(4.2 * len(groups), 4.5)
     for axes, (title, images) in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups.items()):
         _show(axes, mosaic(images, columns), title)
-    return _png(figure)
+    return _png(figure, description)
 
 
 def samples(x, title, description=""):

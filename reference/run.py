@@ -1,8 +1,9 @@
-"""A run is a folder; its config.json says all that is needed to build the denoiser again and to go on training it."""
+"""A run is a folder; its config.json says all that is needed to build the model again and to go on training it."""
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,31 @@ from typing import Any
 import numpy as np
 
 from reference import checkpoint, datasets
+from reference.ddpm.indi import Degradation, InDI
+from reference.ddpm.learned import OBJECTIVES, LearnedVariance
 from reference.denoiser import Denoiser
 from reference.files import write_atomically
-from reference.networks import MLP, NETWORKS, UNet
+from reference.networks import MLP, NETWORKS, Autoencoder, UNet
 from reference.ops.checks import is_whole
-from reference.schedules import SCHEDULES
+from reference.schedules import SCHEDULES, geometric
+from reference.smld.kernel_density import kernel_density, silverman
+from reference.smld.smld import ScoreModel
 from reference.training import Settings, State, begin
+from reference.vae.vae import VAE
 
-SYSTEMS = ("ddpm",)
-DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000, "schedule": "linear", "prediction": "noise"}
+SYSTEM_OPTIONS = {  # beside those of the network and of training
+    "vae": (),
+    "ddpm": ("schedule", "T", "beta", "prediction", "objective"),
+    "smld": ("levels", "sigma_min", "sigma_max", "matching", "bandwidth"),
+    "indi": ("noise", "blur", "epsilon"),
+}
+SYSTEMS = tuple(SYSTEM_OPTIONS)
+NETWORK_OPTIONS = {
+    "unet": ("channels", "groups", "layers"),
+    "mlp": ("width", "depth"),
+    "autoencoder": ("latent", "width", "depth"),
+}
+DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000}
 
 
 @dataclass
@@ -27,7 +44,7 @@ class Run:
 
     folder: Path
     config: dict
-    denoiser: Denoiser
+    model: Any
     state: State
     environment: dict | None
 
@@ -39,12 +56,17 @@ class Run:
     def settings(self):
         return Settings(**self.config["training"])
 
+    @property
+    def system(self):
+        return self.config["system"]
+
     def noise_of(self, ops):
         """The prediction of the averaged weights, as samplers take it."""
-        return self.denoiser.noise_of(self.state.ema, ops=ops)
+        return self.model.noise_of(self.state.ema, ops=ops)
 
-    def load_data(self):
-        """The run's data set.  ValueError if it is not the data that the run was begun with."""
+    @cached_property
+    def data(self):
+        """The run's data set, loaded when first asked for.  ValueError if it is not the data that the run was begun with."""
         data = datasets.load(self.config["data"], self.settings.seed, self.config["labels"])
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with")
@@ -54,40 +76,68 @@ class Run:
         checkpoint.save(self.folder, self.state, self.config)
 
 
+def as_score(run, ops):
+    """The averaged weights of any run, as score(x[b,...], alpha, sigma) = grad log p(x) for x = alpha x_0 + sigma eps.
+
+    ValueError for a run without one (a VAE, InDI that deblurs), and in the call for a log-SNR beyond what was trained.
+    """
+    if not hasattr(run.model, "score"):
+        raise ValueError(f"{run.folder} is a run of {run.system}, which knows no score")
+    return run.model.score(run.state.ema, ops=ops)
+
+
+def training_model(run, data):
+    """The run's model as it is trained: explicit score matching has the law of the data beside it, or a kernel density in its place."""
+    if run.config.get("matching") != "explicit":
+        return run.model
+    if data.is_image:
+        raise ValueError(f"explicit score matching needs points, and {data.name} holds images: take another --matching")
+    bandwidth, points = run.config["bandwidth"], data.train.astype(np.float64)
+    if data.mixture and bandwidth is None:
+        return replace(run.model, law=data.mixture)
+    return replace(run.model, law=kernel_density(points, silverman(points) if bandwidth is None else bandwidth))
+
+
 def fingerprint(data):
     return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
 
 
-NETWORK_OPTIONS = {"unet": ("channels", "groups", "layers"), "mlp": ("width", "depth")}
-
-
-def build_network(data, options):
+def build_network(system, data, options):
     """A network for samples of the data's shape.  ``options``: net and fields of the network, None or absent where not given."""
-    kind = options.get("net") or ("unet" if data.is_image else "mlp")
+    kind = options.get("net") or ("autoencoder" if system == "vae" else "unet" if data.is_image else "mlp")
     if kind not in NETWORKS:
         raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
+    if (kind == "autoencoder") != (system == "vae"):
+        raise ValueError(f"{system} trains {'an autoencoder' if system == 'vae' else 'a unet or an mlp'}, got --net {kind}")
     if kind == "unet" and not data.is_image:
         raise ValueError(f"a unet needs images, and {data.name} holds points of {data.shape[0]} coordinates: take --net mlp")
     given = {name: options[name] for names in NETWORK_OPTIONS.values() for name in names if options.get(name) is not None}
     for name in given:
         if name not in NETWORK_OPTIONS[kind]:
             raise ValueError(f"--{name} is not an option of --net {kind}")
+    if kind == "autoencoder":
+        return Autoencoder(size=data.shape, **({"latent": 8 if data.is_image else 2} | given))
+    outputs = 2 if options.get("objective") in OBJECTIVES else 1
     if kind == "mlp":
-        return MLP(size=data.shape, **given)
+        return MLP(size=data.shape, outputs=outputs, **given)
     if "channels" not in given and max(data.shape[:2]) > 16:
         given["channels"] = (32, 64, 64)
-    return UNet(size=data.shape[:2], in_channels=data.shape[2], **given)
+    return UNet(size=data.shape[:2], in_channels=data.shape[2], outputs=outputs, **given)
 
 
 def build_config(system, data, options):
     """config.json for new training of ``system`` on ``data``; ``options`` are those of the command line, None where not given."""
     if system not in SYSTEMS:
         raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, got {system!r}")
-    chosen = DEFAULTS | {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in SYSTEM_OPTIONS[system] and any(name in names for names in SYSTEM_OPTIONS.values()):
+            raise ValueError(f"--{name.replace('_', '-')} is not an option of train {system}")
+    chosen = DEFAULTS | given
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
-    network = build_network(data, options)
-    schedule = complete_schedule({"name": chosen["schedule"]} | {name: chosen[name] for name in ("T", "beta") if name in chosen})
+    network = build_network(system, data, options)
+    kind = next(name for name, network_class in NETWORKS.items() if isinstance(network, network_class))
     settings = Settings(**{name: chosen[name] for name in ("batch", "lr", "ema", "seed") if name in chosen})
     config = {
         "system": system,
@@ -96,32 +146,64 @@ def build_config(system, data, options):
         "data_sha256": fingerprint(data),
         "data_variance": data.variance,
         "bin_width": data.bin_width,
-        "net": {"kind": "unet" if isinstance(network, UNet) else "mlp", **asdict(network)},
-        "schedule": schedule,
-        "prediction": chosen["prediction"],
+        "net": {"kind": kind, **asdict(network)},
+        **system_config(system, given),
         "training": asdict(settings),
         "steps": chosen["steps"],
     }
-    build_denoiser(config)
+    build_model(config)
     return json.loads(json.dumps(config))
+
+
+def system_config(system, given):
+    """What config.json holds for one system alone, from the options that were given."""
+    if system == "ddpm":
+        schedule = {"name": given.get("schedule", "linear")} | {name: given[name] for name in ("T", "beta") if name in given}
+        prediction, objective = given.get("prediction", "noise"), given.get("objective", "simple")
+        return {"schedule": complete_schedule(schedule), "prediction": prediction, "objective": objective}
+    if system == "smld":
+        names = {"levels": "T", "sigma_min": "sigma_min", "sigma_max": "sigma_max"}
+        schedule = {"name": "geometric"} | {field: given[name] for name, field in names.items() if name in given}
+        matching, bandwidth = given.get("matching", "denoising"), given.get("bandwidth")
+        if bandwidth is not None and matching != "explicit":
+            raise ValueError(f"--bandwidth is not an option of --matching {matching}")
+        return {"schedule": complete_schedule(schedule), "matching": matching, "bandwidth": bandwidth}
+    if system == "indi":
+        noise = given.get("noise", 0.05 if given.get("blur") else Degradation.noise)
+        degradation = Degradation(noise, given.get("blur", Degradation.blur))
+        return {"degradation": asdict(degradation), "epsilon": given.get("epsilon", 0.0)}
+    return {}
 
 
 def complete_schedule(config):
     """Name and arguments of a function of schedules.py, with its defaults for those that are not given."""
-    name = config["name"]
-    if name not in SCHEDULES:
+    name, functions = config["name"], SCHEDULES | {"geometric": geometric}
+    if name not in functions:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
     if "beta" in config and name != "constant":
         raise ValueError(f"beta belongs to the schedule constant, not to {name}")
-    return {parameter.name: parameter.default for parameter in signature(SCHEDULES[name]).parameters.values()} | config
+    return {parameter.name: parameter.default for parameter in signature(functions[name]).parameters.values()} | config
 
 
-def build_denoiser(config):
+def build_schedule(config):
+    arguments = complete_schedule(config)
+    return (SCHEDULES | {"geometric": geometric})[arguments.pop("name")](**arguments)
+
+
+def build_model(config):
+    """The model that config.json describes."""
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in config["net"].items()}
-    network = NETWORKS[str(fields.pop("kind"))](**fields)
-    arguments = complete_schedule(config["schedule"])
-    schedule = SCHEDULES[arguments.pop("name")](**arguments)
-    return Denoiser(network, schedule, config["prediction"], config["data_variance"])
+    network, variance = NETWORKS[str(fields.pop("kind"))](**fields), config["data_variance"]
+    match config["system"]:
+        case "vae":
+            return VAE(network, variance)
+        case "indi":
+            return InDI(network, Degradation(**config["degradation"]), variance, config["epsilon"])
+        case "smld":
+            return ScoreModel(network, build_schedule(config["schedule"]), "noise", variance, config["matching"])
+    arguments = (network, build_schedule(config["schedule"]), config["prediction"], variance)
+    objective = config.get("objective", "simple")
+    return Denoiser(*arguments) if objective == "simple" else LearnedVariance(*arguments, objective)
 
 
 def holds_run(folder):
@@ -129,20 +211,22 @@ def holds_run(folder):
 
 
 def read_config(folder):
-    """(config, denoiser) of the run in ``folder``.  Somebody may have edited the file: it is taken apart before it is believed."""
+    """(config, model) of the run in ``folder``.  Somebody may have edited the file: it is taken apart before it is believed."""
     path = Path(folder) / "config.json"
     if not Path(folder).is_dir():
         raise ValueError(f"the run {folder} does not exist")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        denoiser = build_denoiser(config)
+        if config["system"] not in SYSTEMS:
+            raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, got {config['system']!r}")
+        model = build_model(config)
         Settings(**config["training"])
         texts = (config["data"], config["data_sha256"], "" if config["labels"] is None else config["labels"])
-        if config["system"] not in SYSTEMS or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, and data and labels must be names")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("data and labels must be names")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
-        return config, denoiser
+        return config, model
     except FileNotFoundError:
         raise ValueError(f"{folder} holds no run: it has no config.json") from None
     except KeyError as error:
@@ -157,19 +241,19 @@ def write_config(folder, config):
 
 def new_run(folder, config):
     """The run that ``config`` begins in ``folder``, at step 0; nothing is written yet."""
-    denoiser = build_denoiser(config)
-    return Run(Path(folder), config, denoiser, begin(denoiser.network, config["training"]["seed"]), None)
+    model = build_model(config)
+    return Run(Path(folder), config, model, begin(model.network, config["training"]["seed"]), None)
 
 
 def open_run(folder, need_checkpoint=True):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless ``need_checkpoint``."""
-    config, denoiser = read_config(folder)
+    config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
-        state, environment, begun = checkpoint.load(folder, denoiser.network.shapes())
+        state, environment, begun = checkpoint.load(folder, model.network.shapes())
         for key, value in config.items():
             if key != "steps" and begun.get(key) != value:
                 raise ValueError(f"{folder}: config.json is not that of the checkpoint, {key} was {begun.get(key)} and is {value}")
-        return Run(Path(folder), config, denoiser, state, environment)
+        return Run(Path(folder), config, model, state, environment)
     if need_checkpoint:
         raise ValueError(f"{folder} has no checkpoint yet: its training was stopped before the first one; go on with --resume")
     return new_run(folder, config)

@@ -1,15 +1,19 @@
 """Noise schedules: how much signal and how much noise x_t = signal x_0 + noise_scale eps holds, for t = 0, 1 .. T.
 
-signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2).  alpha_bar[0] = 1 is part of the table, so that every
-t has a predecessor.  The table holds log(alpha_bar) in float64, read-only; 1 - alpha_bar comes from it by expm1, which keeps all digits
-where alpha_bar is close to 1.  Values are handed out as Python floats (for a whole number t) or float64 arrays (for an array of them).
+``Schedule``: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2), the variance-preserving kind.
+``Exploding``: signal = 1, noise_scale = sigma (Thm 4.3), that of score matching.  They are two views of one table: x of the first divided
+by its signal is x of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).
+
+alpha_bar[0] = 1 is part of the table, so that every t has a predecessor.  The table holds log(alpha_bar) in float64, read-only;
+1 - alpha_bar comes from it by expm1, which keeps all digits where alpha_bar is close to 1.  Values are handed out as Python floats (for a
+whole number t) or float64 arrays (for an array of them).
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from reference.conversions import log_alpha_bar_of_betas, log_snr
+from reference.conversions import log_alpha_bar_of_betas, log_alpha_bar_of_sigma, log_snr, sigma_of_log_alpha_bar
 from reference.ops.checks import is_whole
 
 
@@ -66,11 +70,70 @@ class Schedule:
         """1 - alpha_bar_t / alpha_bar_prev, the variance that the steps from t_prev to t add."""
         return _plain(np.abs(np.expm1(self.log_ratio(t, t_prev))))
 
+    @property
+    def prior_scale(self):
+        """The deviation of the Gaussian that stands for x_T: 1."""
+        return 1.0
+
+    def condition(self, t):
+        """What a network is told for time t, which need not be whole: 1000 t/T, in [0, 1000]."""
+        return 1000 * t / self.T
+
+    def scales(self, alpha, sigma):
+        """(signal, noise_scale) of the x of this schedule that alpha x_0 + sigma eps is a multiple of."""
+        size = float(np.hypot(alpha, sigma))
+        return alpha / size, sigma / size
+
+    def time_of(self, alpha, sigma):
+        """The real time t at which this schedule has the log-SNR of alpha x_0 + sigma eps, between its entries by interpolation.
+
+        ValueError beyond the log-SNRs of t = 1 and t = T.
+        """
+        table, wanted = self.log_snr(np.arange(1, self.T + 1)), 2 * float(np.log(alpha / sigma))
+        slack = 1e-9 * (1 + abs(wanted))  # the way from log-SNR to alpha, sigma and back rounds
+        if not table[-1] - slack <= wanted <= table[0] + slack:
+            raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}")
+        return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))
+
     def grid(self, steps):
         """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""
         if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
         return [self.T * (steps - i) // steps for i in range(steps + 1)]
+
+
+class Exploding(Schedule):
+    """x_t = x_0 + sigma_t eps: the table's other view.  ``log_alpha_bar`` stays that of x_t / sqrt(1 + sigma_t^2)."""
+
+    def alpha_bar(self, t):
+        """1: the signal stays as it is."""
+        return _plain(np.ones_like(self._log(t)))
+
+    signal = alpha_bar
+
+    def noise_power(self, t):
+        """sigma_t^2."""
+        return _plain(np.expm1(-self._log(t)))
+
+    def noise_scale(self, t):
+        """sigma_t."""
+        return _plain(sigma_of_log_alpha_bar(self._log(t)))
+
+    def beta(self, t, t_prev):
+        """sigma_t^2 - sigma_prev^2, the variance that the steps from t_prev to t add (4.18)."""
+        return _plain(np.exp(-self._log(t_prev)) * np.expm1(-self.log_ratio(t, t_prev)))
+
+    @property
+    def prior_scale(self):
+        """sigma_T."""
+        return self.noise_scale(self.T)
+
+    def condition(self, t):
+        """1000 (t - 1) / (T - 1): for a geometric ladder 1000 log(sigma / sigma_min) / log(sigma_max / sigma_min)."""
+        return 1000 * (t - 1) / (self.T - 1)
+
+    def scales(self, alpha, sigma):
+        return 1.0, sigma / alpha
 
 
 def _plain(value):
@@ -157,6 +220,19 @@ def vp(T=1000, beta_min=0.1, beta_max=20.0):
     """``ContinuousVP`` at t = 0, 1/T .. 1."""
     _check_T(T)
     return Schedule(ContinuousVP(beta_min, beta_max).log_alpha_bar(np.arange(T + 1) / T), "vp")
+
+
+def geometric(T=10, sigma_min=0.05, sigma_max=10.0):
+    """T levels sigma_1 = sigma_min < .. < sigma_T = sigma_max, each the same factor above the last (Song and Ermon 2019).
+
+    The tutorial counts them downwards; here t grows with the noise, as everywhere.
+    """
+    _check_T(T)
+    if T < 2:
+        raise ValueError(f"T must be at least 2, for a smallest and a largest noise, got {T}")
+    if not 0 < sigma_min < sigma_max < float("inf"):
+        raise ValueError(f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}")
+    return Exploding(np.concatenate(([0.0], log_alpha_bar_of_sigma(np.geomspace(sigma_min, sigma_max, T)))), "geometric")
 
 
 SCHEDULES = {"constant": constant, "linear": linear, "scaled-linear": scaled_linear, "cosine": cosine, "vp": vp}

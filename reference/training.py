@@ -61,27 +61,25 @@ def ema_decay(decay, step):
     return min(decay, (step - 1) / (step + 9))
 
 
-def batch(data, settings, step, schedule, ops=reference_ops):
-    """What step ``step`` trains on: indices [b] into the data, times t [b] and noise [b,...], each uniform or normal, independent."""
+def batch(model, data, settings, step, ops=reference_ops):
+    """What step ``step`` trains on: indices [b] into the data, uniform, and what ``model.draw`` draws."""
     sample = np.arange(settings.batch)
-    draw = lambda purpose: ops.uniform(settings.seed, sample, step, purpose, (), np.float64)
-    indices = np.floor(draw(Purpose.DATA_ORDER) * len(data)).astype(np.int64)
-    t = 1 + np.floor(draw(Purpose.TIME) * schedule.T).astype(np.int64)
-    noise = ops.normal(settings.seed, sample, step, Purpose.TRAINING_NOISE, data.shape[1:], data.dtype)
-    return indices, t, noise
+    u = ops.uniform(settings.seed, sample, step, Purpose.DATA_ORDER, (), np.float64)
+    indices = np.floor(u * len(data)).astype(np.int64)
+    return indices, *model.draw(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
 
 
-def train(denoiser, data, labels, settings, state, steps, ops=reference_ops):
+def train(model, data, labels, settings, state, steps, ops=reference_ops):
     """Steps ``state.step + 1`` to ``steps`` on data [n,...], updating ``state`` in place and yielding it after each.
 
     FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
     """
     while state.step < steps:
         step = state.step + 1
-        indices, t, noise = batch(data, settings, step, denoiser.schedule, ops)
-        chosen = labels[indices] if denoiser.network.classes else None
+        indices, *draws = batch(model, data, settings, step, ops)
+        chosen = labels[indices] if model.network.classes else None
         with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-            loss, _, gradients = denoiser.loss(state.params, data[indices], t, noise, chosen, ops)
+            loss, _, gradients = model.loss(state.params, data[indices], *draws, labels=chosen, ops=ops)
             norm = ops.global_norm(list(gradients.values()))
         if not np.isfinite(loss + norm):
             raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")

@@ -10,7 +10,7 @@ from reference import figures
 from reference.checkpoint import read_log
 from reference.commands import evaluate, train
 from reference.commands.report import progress
-from reference.commands.sample import draw, trajectory
+from reference.commands.sampling import draw, trajectory
 from reference.files import write_atomically
 from reference.samplers.ancestral import prior
 
@@ -55,8 +55,8 @@ def evaluate_and_draw(run, data, ops, size, seed):
     """Write the figures; the numbers of report.json."""
     losses = evaluate.losses(run, data, ops)
     samples = {
-        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], seed=seed),
-        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, seed=seed),
+        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed),
+        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, eta=0.0, seed=seed),
     }
     panels = {
         "real digits": data.held_out[:64],
@@ -79,11 +79,11 @@ def evaluate_and_draw(run, data, ops, size, seed):
 
 def _stages(run, ops, steps, seed, rows=6, columns=11):
     """(t, x) of the first samples at about ``columns`` times from T to 0."""
-    schedule, sample = run.denoiser.schedule, np.arange(rows)
+    schedule, sample = run.model.schedule, np.arange(rows)
     shown = {round(k) for k in np.linspace(0, steps, columns)}
-    trajectory_steps = progress(trajectory(run, ops, sample, "ddpm", steps, seed), steps, "reverse process, step")
-    stages = [(t, x) for k, (t, x, _) in enumerate(trajectory_steps, 1) if k in shown]
-    return [(schedule.T, prior(seed, sample, run.denoiser.network.sample_shape, ops=ops)), *stages]
+    states = trajectory(run, ops, sample, "ddpm", seed, steps=steps, variance="posterior")
+    stages = [(t, x) for k, (t, x, _) in enumerate(progress(states, steps, "reverse process, step"), 1) if k in shown]
+    return [(schedule.T, prior(seed, sample, run.model.network.sample_shape, ops=ops)), *stages]
 
 
 def tell(report, folder):

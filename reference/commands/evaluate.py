@@ -3,52 +3,69 @@
 import numpy as np
 
 from reference import metrics
-from reference.commands.sample import add_sampling_options, choose, draw
+from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
 from reference.conversions import convert
 from reference.ddpm.ddpm import elbo_terms, forward
+from reference.ddpm.indi import path
+from reference.ddpm.learned import LearnedVariance
+from reference.denoiser import best_noise
 from reference.ops.random import Purpose, normal, uniform
 from reference.run import open_run
+from reference.smld.smld import floors
+from reference.vae.linear import probabilistic_pca
 
 LIMIT = 512  # held-out samples that are looked at
+DRAWS = 4  # times and noises for each of them
 
 
 def add_options(parser):
-    add_sampling_options(parser, sampler="ddim", n=LIMIT)
+    add_sampling_options(parser, LIMIT, "ddim for a run of ddpm, else the system's own")
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
-    data = run.load_data()
-    how = choose(run, arguments)
+    how = choose(run, arguments, "ddim" if run.system == "ddpm" else None)
     if arguments.n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {arguments.n}")
-    rows = {"training steps": run.state.step} | losses(run, data, ops)
-    rows |= likelihood(run, data, ops, how["steps"])
-    rows |= quality(draw(run, ops, arguments.n, **how), data)
+    rows = {"training steps": run.state.step}
+    if run.system == "vae":
+        rows |= bounds(run, ops)
+    elif run.system == "indi":
+        rows |= restoration(run, ops, arguments.n, how)
+    else:
+        rows |= losses(run, run.data, ops)
+        rows |= likelihood(run, run.data, ops, how["steps"] if how["sampler"] in ("ddpm", "ddim") else run.model.schedule.T)
+    rows |= quality(draw(run, ops, arguments.n, **how), run.data)
     width = max(map(len, rows))
-    print(f"{run.folder}: {run.config['system']} on {data.name}, samples by {how['sampler']} in {how['steps']} steps")
+    print(f"{run.folder}: {run.system} on {run.data.name}, samples by {describe(**how)}")
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
     return 0
 
 
-def losses(run, data, ops, draws=4, seed=1):
-    """The loss of the averaged weights on held-out data, at ``draws`` fixed times and noises a sample, against what predicting zero scores.
+def losses(run, data, ops, seed=1):
+    """The loss of the averaged weights on held-out data, at fixed times and noises, against what predicting zero scores.
 
-    For a mixture also the floor: the loss of the exact posterior mean on the very same draws.
+    For a mixture also the floor: the loss of the exact posterior mean on the very same draws; at the noise levels of score matching on
+    the line its expectation, too.
     """
-    denoiser, x0 = run.denoiser, data.held_out[:LIMIT]
+    model, x0 = run.model, data.held_out[:LIMIT]
     sums = {"loss": 0.0, "loss of predicting zero": 0.0} | ({"loss of the exact prediction": 0.0} if data.mixture else {})
-    for number in range(draws):
+    for number in range(DRAWS):
         sample = np.arange(len(x0))
-        t = 1 + np.floor(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()) * denoiser.schedule.T).astype(np.int64)
+        t = 1 + np.floor(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()) * model.schedule.T).astype(np.int64)
         noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
-        x, target = forward(denoiser.schedule, x0, t, noise, ops), denoiser.target(x0, t, noise, ops)
-        prediction, _ = denoiser.predict(run.state.ema, x, t, ops=ops)
-        sums["loss"] += _mean_square(prediction - target) / draws
-        sums["loss of predicting zero"] += _mean_square(target) / draws
+        x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
+        said, _ = model.predict(run.state.ema, x, t, ops=ops)
+        sums["loss"] += _mean_square(model.prediction_in(said) - target) / DRAWS
+        sums["loss of predicting zero"] += _mean_square(target) / DRAWS
         if data.mixture:
-            sums["loss of the exact prediction"] += _mean_square(_exact(denoiser, data.mixture, x, t) - target) / draws
+            alpha, sigma = model.schedule.signal(t), model.schedule.noise_scale(t)
+            best = convert(best_noise(data.mixture, model.schedule, x, t), x, "noise", model.prediction, alpha, sigma)
+            sums["loss of the exact prediction"] += _mean_square(best - target) / DRAWS
+    if run.system == "smld" and data.mixture and data.mixture.dimension == 1:
+        sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
+        sums["its expectation, by quadrature"] = float(2 * floors(data.mixture, sigmas).mean())
     return sums
 
 
@@ -56,32 +73,33 @@ def _mean_square(x):
     return float((x.astype(np.float64) ** 2).mean())
 
 
-def _exact(denoiser, mixture, x, t):
-    """The best prediction that there is, sample by sample: each has a time of its own."""
-    rows = []
-    for row, time in zip(x.astype(np.float64)[:, None], t):
-        alpha, sigma = denoiser.schedule.signal(time), denoiser.schedule.noise_scale(time)
-        rows.append(convert(mixture.noise(row, alpha, sigma), row, "noise", denoiser.prediction, alpha, sigma))
-    return np.concatenate(rows)
-
-
 def likelihood(run, data, ops, steps, count=128):
     """-ELBO of held-out data under the chain of ``steps`` steps, in nats an example; for images in bits per dimension too.
 
-    The variance of a step is the posterior one plus what the network's error on training data adds ("exact"); the last step's
-    decoder has that error as its variance.
+    The variance of a step is what the network says where it learned that; else the posterior one plus what the network's error on training
+    data adds ("exact"), and the last step's decoder has that error as its variance.
     """
-    schedule, noise_of = run.denoiser.schedule, run.noise_of(ops)
-    errors = {t: _error(noise_of, schedule, data.train[:count], t, ops) for t in schedule.grid(steps)[:-1]}
-    bin_width = data.bin_width or None
-    terms = elbo_terms(noise_of, schedule, data.held_out[:count], 2, steps, "exact", mmse=errors.get, bin_width=bin_width)
-    means = {name: float(values.reshape(len(values), -1).sum(axis=1).mean()) for name, values in terms.items()}
-    rows = {f"-ELBO, {name} term (nats)": mean for name, mean in means.items()} | {"-ELBO (nats)": sum(means.values())}
+    schedule, noise_of, bin_width = run.model.schedule, run.noise_of(ops), data.bin_width or None
+    if isinstance(run.model, LearnedVariance):
+        choice = {}
+    else:
+        errors = {t: _error(noise_of, schedule, data.train[:count], t, ops) for t in schedule.grid(steps)[:-1]}
+        choice = {"variance": "exact", "mmse": errors.get}
+    terms = elbo_terms(noise_of, schedule, data.held_out[:count], 2, steps, bin_width=bin_width, **choice)
+    rows = _bound({name: float(values.reshape(len(values), -1).sum(axis=1).mean()) for name, values in terms.items()})
     if bin_width:
-        rows[f"-ELBO (bits per dimension, bins of {bin_width:.4g})"] = sum(means.values()) / np.log(2) / data.held_out[0].size
-    if data.mixture:
-        rows["exact -log p (nats)"] = float(-data.mixture.log_density(data.held_out[:count].astype(np.float64)).mean())
-    return rows
+        rows[f"-ELBO (bits per dimension, bins of {bin_width:.4g})"] = rows["-ELBO (nats)"] / np.log(2) / data.held_out[0].size
+    return rows | _exact_likelihood(data, count)
+
+
+def _bound(means):
+    return {f"-ELBO, {name} term (nats)": mean for name, mean in means.items()} | {"-ELBO (nats)": sum(means.values())}
+
+
+def _exact_likelihood(data, count):
+    if not data.mixture:
+        return {}
+    return {"exact -log p (nats)": float(-data.mixture.log_density(data.held_out[:count].astype(np.float64)).mean())}
 
 
 def _error(noise_of, schedule, x0, t, ops):
@@ -89,6 +107,45 @@ def _error(noise_of, schedule, x0, t, ops):
     noise = normal(3, np.arange(len(x0)), t, Purpose.EVALUATION, x0.shape[1:], x0.dtype)
     x = forward(schedule, x0, t, noise, ops)
     return _mean_square(noise_of(x, t) - noise) * schedule.noise_power(t) / schedule.alpha_bar(t)
+
+
+def bounds(run, ops, seed=1, weights=64):
+    """-ELBO of held-out data under a VAE, the tighter bound by importance weights, and what bounds both from below."""
+    model, ema, data = run.model, run.state.ema, run.data
+    x = data.held_out[:LIMIT]
+    draws = [normal(seed, np.arange(len(x)), k, Purpose.EVALUATION, (model.network.latent,), x.dtype) for k in range(DRAWS)]
+    terms = [model.elbo_terms(ema, x, eps, ops) for eps in draws]
+    rows = _bound({name: float(np.mean([term[name] for term in terms])) for name in terms[0]})
+    rows[f"-log p, bound by {weights} importance weights (nats)"] = float(-model.importance_weighted(ema, x, weights, seed, ops).mean())
+    rows |= _exact_likelihood(data, LIMIT)
+    flat, latent = data.train.astype(np.float64).reshape(len(data.train), -1), model.network.latent
+    if latent < flat.shape[1]:
+        linear = probabilistic_pca(flat, latent)
+        rows["-log p of the best linear VAE (nats)"] = float(-linear.log_likelihood(x.astype(np.float64).reshape(len(x), -1)).mean())
+    return rows | {"deviation of the decoder": float(np.exp(ema["decoder.log_var"][0] / 2) * model.data_variance**0.5)}
+
+
+def restoration(run, ops, n, how, seed=1):
+    """Squared errors per entry of degraded data, of its restoration in one step and in many, and how natural the one step looks."""
+    model, data = run.model, run.data
+    x0 = data.held_out[:LIMIT]
+    total, exact = 0.0, 0.0
+    for number in range(DRAWS):
+        sample = np.arange(len(x0))
+        t, n_y, z = model.draw(seed, sample, number, data.shape, x0.dtype, ops)
+        total += float(model.loss(run.state.ema, x0, t, n_y, z, ops=ops)[0]) / DRAWS
+        if data.mixture and not model.epsilon:
+            x = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
+            best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x, t)]
+            exact += _mean_square(np.array(best) - x0) / DRAWS
+    rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
+    y, clean = degraded(run, ops, np.arange(n), how["seed"])
+    rows["error of the degraded"] = _mean_square(y - clean)
+    for steps in (1, how.get("steps", 1)):
+        restored = draw(run, ops, n, **how | {"steps": steps})
+        rows[f"error of {how['sampler']}, {steps} steps"] = _mean_square(restored - clean)
+        rows |= {f"{name}, {steps} steps": value for name, value in quality(restored, data).items() if "real" not in name}
+    return rows
 
 
 def quality(x, data):

@@ -8,31 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.commands.report import progress
-from reference.ddpm.ddpm import VARIANCES
+from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
 from reference.files import output_path, write_atomically
 from reference.run import open_run
-from reference.samplers import last
-from reference.samplers.ancestral import ancestral, prior
-from reference.samplers.ddim import ddim
-
-BATCH = 128  # samples that go through the network together: a limit on memory, which changes no noise
-SAMPLERS = ("ddpm", "ddim")
 
 
 def add_options(parser):
     add_sampling_options(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help="FILE.png or FILE.npz")
-
-
-def add_sampling_options(parser, sampler="ddpm", n=16):
-    parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--sampler", default=sampler, help=f"{' or '.join(SAMPLERS)} (default {sampler})")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of the sampler (default: ddpm all T, ddim 50)")
-    parser.add_argument("--eta", type=float, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
-    parser.add_argument("--variance", help="of ddpm's steps: posterior (default) or beta")
-    parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {n})")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
 def execute(arguments, ops):
@@ -42,57 +25,18 @@ def execute(arguments, ops):
         raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
     settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
     path = _path(arguments.out, settings)
-    x = draw(run, ops, arguments.n, **how)
-    write_atomically(path, _npz(x, settings) if path.suffix == ".npz" else _picture(x, settings))
-    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {how['sampler']}, {how['steps']} steps, seed {how['seed']}")
+    arrays = {"x": draw(run, ops, arguments.n, **how)}
+    if run.system == "indi":  # what the samples were made from belongs to them
+        sample, level = np.arange(arguments.n), (how.get("noise"), how.get("blur"))
+        arrays["degraded"], arrays["clean"] = degraded(run, ops, sample, how["seed"], *level)
+    write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(arrays, how, settings))
+    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how)}")
     return 0
-
-
-def choose(run, arguments):
-    """Sampler, steps, seed and the sampler's own option, checked, with their defaults: the arguments of ``trajectory``."""
-    sampler, steps, T = arguments.sampler, arguments.steps, run.denoiser.schedule.T
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
-    if not 0 <= arguments.seed < 2**64:
-        raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {arguments.seed}")
-    own, other = ("variance", "eta") if sampler == "ddpm" else ("eta", "variance")
-    if getattr(arguments, other) is not None:
-        raise ValueError(f"--{other} is not an option of --sampler {sampler}")
-    value = getattr(arguments, own)
-    if sampler == "ddpm":
-        steps, value = T if steps is None else steps, "posterior" if value is None else value
-        if value not in VARIANCES[:2]:
-            raise ValueError(f"variance must be {' or '.join(VARIANCES[:2])} where the best denoiser is not known, got {value!r}")
-    else:
-        steps, value = min(50, T) if steps is None else steps, 0.0 if value is None else value
-        if not 0 <= value <= 1:
-            raise ValueError(f"eta must lie between 0 and 1, got {value}")
-    run.denoiser.schedule.grid(steps)
-    return {"sampler": sampler, "steps": steps, "seed": arguments.seed, own: value}
 
 
 def digest(weights):
     """Tells apart the weights that two samples were drawn with."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()
-
-
-def draw(run, ops, n, **how):
-    """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``."""
-    total, parts = how["steps"] * -(-n // BATCH), []
-    for first in range(0, n, BATCH):
-        states = trajectory(run, ops, np.arange(first, min(first + BATCH, n)), **how)
-        parts.append(last(progress(states, total, f"{how['sampler']} step", first=first // BATCH * how["steps"])))
-    return np.concatenate(parts)
-
-
-def trajectory(run, ops, sample, sampler, steps, seed, **own):
-    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].  Images lie in [-1, 1]: x0 is held there."""
-    denoiser = run.denoiser
-    schedule, shape = denoiser.schedule, denoiser.network.sample_shape
-    steps_of = ancestral if sampler == "ddpm" else ddim
-    clip = 1.0 if len(shape) == 3 else None
-    x = prior(seed, sample, shape, ops=ops)
-    return steps_of(run.noise_of(ops), schedule, schedule.grid(steps), x, seed, sample, clip=clip, ops=ops, **own)
 
 
 def _path(name, settings):
@@ -116,14 +60,17 @@ def _settings_of(path):
         return None
 
 
-def _npz(x, settings):
+def _npz(arrays, settings):
     stream = io.BytesIO()
-    np.savez(stream, x=x, settings=np.array(json.dumps(settings)))
+    np.savez(stream, **arrays, settings=np.array(json.dumps(settings)))
     return stream.getvalue()
 
 
-def _picture(x, settings):
+def _picture(arrays, how, settings):
     from reference import figures
 
-    title = f"{len(x)} samples, {settings['sampler']}, {settings['steps']} steps, seed {settings['seed']}"
-    return figures.samples(x, title, json.dumps(settings))
+    x = arrays["x"]
+    if "degraded" in arrays and x.ndim == 4:
+        panels = {"degraded": arrays["degraded"], f"restored in {how['steps']} steps": x, "clean": arrays["clean"]}
+        return figures.image_panels(panels, columns=int(np.ceil(np.sqrt(len(x)))), description=json.dumps(settings))
+    return figures.samples(x, f"{len(x)} samples, {describe(**how)}", json.dumps(settings))

@@ -7,15 +7,17 @@ from reference import datasets, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
 from reference.files import exclusive, output_folder
-from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, new_run, open_run, write_config
+from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, new_run, open_run, training_model, write_config
 
 # where config.json keeps what an option says
 OPTIONS = {
-    **{name: (name,) for name in ("data", "labels", "prediction")},
+    **{name: (name,) for name in ("data", "labels", "prediction", "objective", "matching", "bandwidth", "epsilon")},
     "net": ("net", "kind"),
-    **{name: ("net", name) for name in ("channels", "groups", "layers", "width", "depth")},
+    **{name: ("net", name) for name in ("channels", "groups", "layers", "width", "depth", "latent")},
     "schedule": ("schedule", "name"),
-    **{name: ("schedule", name) for name in ("T", "beta")},
+    "levels": ("schedule", "T"),
+    **{name: ("schedule", name) for name in ("T", "beta", "sigma_min", "sigma_max")},
+    **{name: ("degradation", name) for name in ("noise", "blur")},
     **{name: ("training", name) for name in ("batch", "lr", "ema", "seed")},
 }
 
@@ -27,21 +29,40 @@ def add_options(parser):
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
     parser.add_argument("--data", metavar="DATA", help="digits (default), mixture1d, mixture2d, swiss-roll, or an IDX or .npz file")
     parser.add_argument("--labels", metavar="FILE", help="IDX file of labels for an IDX file of images, if it is not found beside it")
-    parser.add_argument("--net", help="unet (default for images) or mlp (default for points; takes images laid out flat)")
-    parser.add_argument("--channels", type=int, nargs="+", metavar="N", help="of the unet's levels (default 32 64; above 16x16 32 64 64)")
-    parser.add_argument("--groups", type=int, metavar="N", help="of the unet's group normalisation (default 8)")
-    parser.add_argument("--layers", type=int, metavar="N", help="residual blocks a level of the unet (default 1)")
-    parser.add_argument("--width", type=int, metavar="N", help="of the mlp's hidden layers (default 128)")
-    parser.add_argument("--depth", type=int, metavar="N", help="hidden layers of the mlp (default 3)")
-    parser.add_argument("--schedule", help="linear (default), scaled-linear, cosine, vp or constant")
-    parser.add_argument("--T", type=int, metavar="N", help="steps of the schedule (default 1000; constant: 150)")
-    parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
-    parser.add_argument("--prediction", help="what the network predicts: noise (default), x0 or v")
     parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
     parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
     parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
     parser.add_argument("--ema", type=float, metavar="X", help="decay of the averaged weights that samples come from (default 0.995)")
     parser.add_argument("--seed", type=int, metavar="N", help="(default 0)")
+    add_network_options(parser.add_argument_group("the network"))
+    add_system_options(parser)
+
+
+def add_network_options(parser):
+    parser.add_argument("--net", help="unet (default for images), mlp (default for points; takes images laid out flat); vae: autoencoder")
+    parser.add_argument("--channels", type=int, nargs="+", metavar="N", help="of the unet's levels (default 32 64; above 16x16 32 64 64)")
+    parser.add_argument("--groups", type=int, metavar="N", help="of the unet's group normalisation (default 8)")
+    parser.add_argument("--layers", type=int, metavar="N", help="residual blocks a level of the unet (default 1)")
+    parser.add_argument("--width", type=int, metavar="N", help="of the hidden layers of mlp (default 128) and autoencoder (256)")
+    parser.add_argument("--depth", type=int, metavar="N", help="hidden layers of the mlp (default 3), of each half of the autoencoder (2)")
+    parser.add_argument("--latent", type=int, metavar="N", help="latent variables of the autoencoder (default 8 for images, 2 for points)")
+
+
+def add_system_options(parser):
+    parser, smld, indi = (parser.add_argument_group(f"train {system}") for system in ("ddpm", "smld", "indi"))
+    parser.add_argument("--schedule", help="linear (default), scaled-linear, cosine, vp or constant")
+    parser.add_argument("--T", type=int, metavar="N", help="steps of the schedule (default 1000; constant: 150)")
+    parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
+    parser.add_argument("--prediction", help="what the network predicts: noise (default), x0 or v")
+    parser.add_argument("--objective", help="simple (default), or with learned variances variational or hybrid")
+    smld.add_argument("--levels", type=int, metavar="N", help="noise levels, each a factor above the last (default 10)")
+    smld.add_argument("--sigma-min", type=float, metavar="X", help="the smallest (default 0.05)")
+    smld.add_argument("--sigma-max", type=float, metavar="X", help="the largest (default 10)")
+    smld.add_argument("--matching", help="denoising (default), explicit (points), implicit or sliced (mlp)")
+    smld.add_argument("--bandwidth", type=float, metavar="X", help="of a kernel density for explicit (default: the exact law, if known)")
+    indi.add_argument("--noise", type=float, metavar="X", help="deviation of the noise to take out (default 0.5, with --blur 0.05)")
+    indi.add_argument("--blur", type=float, metavar="X", help="deviation of a Gaussian blur, in pixels, to take out (default 0)")
+    indi.add_argument("--epsilon", type=float, metavar="X", help="Brownian noise on the way from degraded to clean (default 0)")
 
 
 def execute(arguments, ops):
@@ -71,7 +92,7 @@ def start(folder, system, options, resume):
         return run, data
     run = open_run(folder, need_checkpoint=False)
     _check_options(run, system, options)
-    data = run.load_data()
+    data = run.data
     steps = run.steps if options["steps"] is None else options["steps"]
     if steps < run.steps:
         raise ValueError(f"steps can only grow: {folder} is a run of {run.steps}, got {steps}")
@@ -103,7 +124,7 @@ def continue_training(run, data, save_every, ops):
         return 0
     with exclusive(run.folder), contextlib.closing(Log(run.folder, run.state.step)) as log, stop_on_signal() as stop:
         first = run.state.step
-        states = training.train(run.denoiser, data.train, data.train_labels, run.settings, run.state, run.steps, ops)
+        states = training.train(training_model(run, data), data.train, data.train_labels, run.settings, run.state, run.steps, ops)
         for state in progress(states, run.steps, "training step", lambda state: f"loss {state.loss:.4f}", first):
             log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
             if stop.asked or state.step % save_every == 0 or state.step == run.steps:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from reference import ops as reference_ops
-from reference.conversions import convert
+from reference.conversions import conversion, convert
 from reference.ops.random import Key, Purpose
 
 VARIANCES = ("posterior", "beta", "exact")
@@ -42,37 +42,57 @@ def posterior(schedule, t, t_prev):
     return c_x, c_x0, beta * fresh
 
 
-def reverse_variance(schedule, t, t_prev, choice="posterior", mmse=None):
-    """Variance of the model's step p(x_prev | x_t), per entry.
+def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
+    """Log of the variance of the model's step p(x_prev | x_t), per entry; finite at every step.
 
-    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known.  "beta": 1 - a, right for data of unit variance.
-    "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry.
-    For Gaussian data of one variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step to t_prev = 0 it is
-    mmse(t) itself, which is what the decoder there should have (``elbo``); a sampler returns the mean.
+    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known; on the step to t_prev = 0, where that is 0, what it is on the step to
+    t_prev = 1.  "beta": 1 - a, right for data of unit variance.
+    "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry
+    (Bao et al. 2022).  For Gaussian data of one variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step
+    to t_prev = 0 it is mmse(t) itself, which is what the decoder there should have (``elbo_terms``); a sampler returns the mean.
     """
     if choice not in VARIANCES:
         raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
-    if choice == "beta":
-        return schedule.beta(t, t_prev)
-    _, c_x0, variance = posterior(schedule, t, t_prev)
-    if choice == "posterior":
-        return variance
-    if mmse is None:
-        raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
-    return variance + c_x0**2 * mmse(t)
+    if choice == "beta" or (choice == "posterior" and schedule.T == 1):  # one step in all: there is no other to look at
+        return np.log(schedule.beta(t, t_prev))
+    if choice == "exact":
+        if mmse is None:
+            raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
+        _, c_x0, variance = posterior(schedule, t, t_prev)
+        return np.log(variance + c_x0**2 * mmse(t))
+    first = np.equal(t_prev, 0)
+    _, _, variance = posterior(schedule, np.where(first, np.maximum(t, 2), t), np.where(first, 1, t_prev))
+    return np.log(variance)
+
+
+def interpolated_log_variance(schedule, t, t_prev, v):
+    """(1 + v)/2 log beta + (1 - v)/2 log sigma_q^2: a network's say in the log-variance, v = 1 and -1 its two ends (Nichol, Dhariwal 2021).
+
+    v[b,...]; t and t_prev numbers or [b].  The exact variance lies between the ends for data of at most unit variance.
+    """
+    low, high = log_variance_range(schedule, t, t_prev, v)
+    return (high + low) / 2 + v * ((high - low) / 2)
+
+
+def noise_and_say(said):
+    """(noise, v) from what a ``noise_of`` returned; v is None where the network has no say in the variance."""
+    return said if isinstance(said, tuple) else (said, None)
+
+
+def log_variance_range(schedule, t, t_prev, x):
+    """(log sigma_q^2, log beta), numbers, or for times [b] arrays that broadcast against x[b,...]."""
+    return tuple(column(reverse_log_variance(schedule, t, t_prev, choice), x) for choice in ("posterior", "beta"))
 
 
 def elbo_weight(schedule, t, t_prev, prediction="x0"):
-    """The weight of the squared error of a prediction in the ELBO, for the posterior variance and t_prev >= 1 (SNR form of 2.42).
+    """The weight of the squared error of a prediction in the ELBO, for the posterior variance and t_prev >= 1 (2.42) in its SNR form.
 
-    x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
+    x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Any other: that of x0 times (dx0/dprediction)^2, by
+    ``conversion``.  Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
     """
-    snr, snr_prev = np.exp(schedule.log_snr(t)), np.exp(schedule.log_snr(t_prev))
-    if prediction == "x0":
-        return float(snr_prev - snr) / 2
-    if prediction == "noise":
-        return float(np.expm1(schedule.log_snr(t_prev) - schedule.log_snr(t))) / 2
-    raise ValueError(f"prediction must be x0 or noise, got {prediction!r}")
+    log_snr = schedule.log_snr(t)
+    _, slope = conversion(prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
+    return float(np.exp(log_snr) * np.expm1(schedule.log_snr(t_prev) - log_snr)) / 2 * slope**2
 
 
 def simple_loss(prediction, target, ops=reference_ops):
@@ -83,58 +103,73 @@ def simple_loss(prediction, target, ops=reference_ops):
 
 
 def prior_term(schedule, x0):
-    """KL(q(x_T | x_0) to N(0, I)) [b] in nats: 1/2 sum (A x_0^2 + (1 - A) - 1 - log(1 - A))."""
-    A, power = schedule.alpha_bar(schedule.T), schedule.noise_power(schedule.T)
+    """KL(q(x_T | x_0) to N(0, s^2 I)) [b] in nats, s the schedule's ``prior_scale``.
+
+    For s = 1 that is 1/2 sum (A x_0^2 + (1 - A) - 1 - log(1 - A)).
+    """
+    scale = schedule.prior_scale**2
+    A, power = schedule.alpha_bar(schedule.T) / scale, schedule.noise_power(schedule.T) / scale
     return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(axis=1) / 2
 
 
-def consistency_term(schedule, t, t_prev, x0, x0_prediction, variance):
-    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, variance I)) [b] in nats, t_prev >= 1 (Thm 2.6 for any variance).
+def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
+    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^log_variance)) [b] in nats, t_prev >= 1 (Thm 2.6 for any variance).
 
-    1/2 [ n (r - 1 - log r) + c_x0^2 ||x_0 - prediction||^2 / variance ],   r = sigma_q^2 / variance, n entries.
+    1/2 sum [ r - 1 - log r + c_x0^2 (x_0 - prediction)^2 e^-log_variance ],   r = sigma_q^2 e^-log_variance.
+    Times are numbers or [b], log_variance a number or of x_0's shape.
     """
     _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
-    r, n = posterior_variance / variance, x0[0].size
-    squares = ((x0 - x0_prediction).astype(np.float64) ** 2).reshape(len(x0), -1).sum(axis=1)
-    return (n * (r - 1 - np.log(r)) + c_x0**2 * squares / variance) / 2
+    log_r = column(np.log(posterior_variance), x0) - log_variance
+    squares = column(c_x0, x0) ** 2 * (x0 - x0_prediction).astype(np.float64) ** 2 * np.exp(-log_variance)
+    return (np.expm1(log_r) - log_r + squares).reshape(len(x0), -1).sum(axis=1) / 2
 
 
-def reconstruction_term(x0, x0_prediction, variance, bin_width=None):
+def column(value, x):
+    """A number as it is, one entry a sample [b] shaped to broadcast against x[b,...]."""
+    return value if np.ndim(value) == 0 else np.reshape(value, (-1, *[1] * (x.ndim - 1)))
+
+
+def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
     """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with a variance of its own (E7).
 
     With ``bin_width``, data on a lattice of that spacing from -1 to 1: -log of the mass that the Gaussian gives to x_0's cell, the outer
     cells reaching to infinity, so that it is a probability and never negative.
     """
-    difference = (x0 - x0_prediction).astype(np.float64).reshape(len(x0), -1)
+    flat = x0.reshape(len(x0), -1)
+    difference = (x0 - x0_prediction).astype(np.float64).reshape(flat.shape)
+    log_variance = np.broadcast_to(log_variance, x0.shape).reshape(flat.shape)
     if bin_width is None:
-        return (difference**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1) / 2
-    flat, half = x0.reshape(len(x0), -1), bin_width / 2
-    low = np.where(flat <= -1 + half, -np.inf, (difference - half) / variance**0.5)
-    high = np.where(flat >= 1 - half, np.inf, (difference + half) / variance**0.5)
+        return (difference**2 * np.exp(-log_variance) + np.log(2 * np.pi) + log_variance).sum(axis=1) / 2
+    half, deviation = bin_width / 2, np.exp(log_variance / 2)
+    low = np.where(flat <= -1 + half, -np.inf, (difference - half) / deviation)
+    high = np.where(flat >= 1 - half, np.inf, (difference + half) / deviation)
     low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)  # by symmetry, into the lower tail
     # log(Phi(high) - Phi(low)), where both may be tiny
     return -(log_ndtr(high) + np.log(-np.expm1(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
 
 
-def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", decoder_variance=None, mmse=None, bin_width=None):
+def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", decoder_log_variance=None, mmse=None, bin_width=None):
     """-ELBO of x0[b,...] under the chain on ``schedule.grid(steps)``, term by term (Thm 2.4), in nats per example:
 
     a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
-    above; each expectation over x_t is one draw.  ``noise_of(x, t)`` predicts the noise.  ``decoder_variance``: that of the last
-    step; where None, mmse(t) if ``mmse`` is given, else beta.
+    above; each expectation over x_t is one draw.  ``noise_of(x, t)`` predicts the noise; if it returns (noise, v), v has its say in every
+    variance (``interpolated_log_variance``).  ``decoder_log_variance``: that of the last step; where None, log mmse(t) if ``mmse`` is
+    given, else log beta.
     """
     grid = schedule.grid(schedule.T if steps is None else steps)
     consistency = []
     for index, (t, t_prev) in enumerate(pairwise(grid)):
         x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))
-        prediction = convert(noise_of(x, t), x, "noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+        noise, v = noise_and_say(noise_of(x, t))
+        prediction = convert(noise, x, "noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+        learned = None if v is None else interpolated_log_variance(schedule, t, t_prev, v.astype(np.float64))
         if t_prev:
-            step_variance = reverse_variance(schedule, t, t_prev, variance, mmse)
-            consistency.append(consistency_term(schedule, t, t_prev, x0, prediction, step_variance))
-    if decoder_variance is None:
-        decoder_variance = mmse(t) if mmse else schedule.beta(t, 0)
+            log_variance = reverse_log_variance(schedule, t, t_prev, variance, mmse) if learned is None else learned
+            consistency.append(consistency_term(schedule, t, t_prev, x0, prediction, log_variance))
+    if decoder_log_variance is None:
+        decoder_log_variance = learned if learned is not None else np.log(mmse(t) if mmse else schedule.beta(t, 0))
     return {
         "prior": prior_term(schedule, x0),
         "consistency": np.stack(consistency, axis=1) if consistency else np.zeros((len(x0), 0)),
-        "reconstruction": reconstruction_term(x0, prediction, decoder_variance, bin_width),
+        "reconstruction": reconstruction_term(x0, prediction, decoder_log_variance, bin_width),
     }

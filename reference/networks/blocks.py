@@ -1,8 +1,10 @@
-"""The two blocks that a U-Net is made of, each forward beside its backward, and how parameters begin.
+"""What networks are made of, each forward beside its backward: a stack of layers, a U-Net's two blocks; and how parameters begin.
 
 A block takes its parameters from the dictionary by its name, returns what its backward needs, and leaves gradients in ``gradients``
 under the same names.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +19,7 @@ def initial(shapes, zero, seed, dtype):
     """
     params = {}
     for index, (name, shape) in enumerate(shapes.items()):
-        layer, kind = name.rsplit(".", 1)
+        layer, _, kind = name.rpartition(".")
         if kind == "w" and not layer.endswith(zero):
             draw = normal(seed, np.array([index]), 0, Purpose.INIT, shape, np.float64)[0]
             params[name] = (draw / np.sqrt(np.prod(shape[:-1]))).astype(dtype)
@@ -35,6 +37,39 @@ def layer_shapes(name, *shape):
 
 def norm_shapes(name, channels):
     return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
+
+
+def stack_shapes(name, widths):
+    """Layers ``name``.0, ``name``.1 .. from widths[0] to widths[1] .."""
+    shapes: dict = {}
+    for layer, (i, o) in enumerate(pairwise(widths)):
+        shapes |= layer_shapes(f"{name}.{layer}", i, o)
+    return shapes
+
+
+def stack(params, name, h, depth, ops):
+    """``depth`` linear layers with SiLU behind each, and a last linear one: h_l = silu(a_l), a_l = h_(l-1) W_l + b_l.
+
+    h[b,i] -> y[b,o], saved = ([h_0 .. h_depth], [a_1 .. a_depth]).
+    """
+    hs, pre = [], []
+    for layer in range(depth):
+        hs.append(h)
+        pre.append(ops.linear(h, params[f"{name}.{layer}.w"], params[f"{name}.{layer}.b"]))
+        h = ops.silu(pre[-1])
+    hs.append(h)
+    return ops.linear(h, params[f"{name}.{depth}.w"], params[f"{name}.{depth}.b"]), (hs, pre)
+
+
+def stack_backward(params, name, dy, saved, gradients, ops):
+    """dy[b,o] -> dh[b,i]."""
+    hs, pre = saved
+    d = dy
+    for layer in reversed(range(len(hs))):
+        dh, dw, db = ops.linear_backward(d, hs[layer], params[f"{name}.{layer}.w"])
+        gradients |= {f"{name}.{layer}.w": dw, f"{name}.{layer}.b": db}
+        d = ops.silu_backward(dh, pre[layer - 1]) if layer else dh
+    return d
 
 
 def residual_shapes(name, i, o, embedding):

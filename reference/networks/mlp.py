@@ -19,24 +19,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.networks.blocks import initial, layer_shapes
+from reference.networks.blocks import initial, stack, stack_backward, stack_shapes
 from reference.ops.checks import check
 
 
 @dataclass(frozen=True)
 class MLP:
-    """``size`` is the shape of one sample, (2,) for points of the plane."""
+    """``size`` is the shape of one sample, (2,) for points of the plane; y has ``outputs`` times as many channels, on its last axis."""
 
     size: tuple[int, ...] = (2,)
     width: int = 128
     depth: int = 3
     embedding: int = 64
+    outputs: int = 1
 
     classes = 0  # as UNet has: an MLP takes no labels
 
     def __post_init__(self):
-        if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1:
-            raise ValueError(f"size, width and depth must be at least 1, got {self.size}, {self.width} and {self.depth}")
+        if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1 or self.outputs < 1:
+            given = f"{self.size}, {self.width}, {self.depth} and {self.outputs}"
+            raise ValueError(f"size, width, depth and outputs must be at least 1, got {given}")
         if self.embedding < 2 or self.embedding % 2:
             raise ValueError(f"embedding must be an even number from 2 on, got {self.embedding}")
 
@@ -50,18 +52,15 @@ class MLP:
 
     def shapes(self):
         """Name -> shape of every parameter."""
-        widths = [self.entries + self.embedding, *[self.width] * self.depth, self.entries]
-        shapes: dict = {}
-        for layer in range(self.depth + 1):
-            shapes |= layer_shapes(f"layers.{layer}", widths[layer], widths[layer + 1])
-        return shapes
+        widths = [self.entries + self.embedding, *[self.width] * self.depth, self.entries * self.outputs]
+        return stack_shapes("layers", widths)
 
     def init(self, seed, dtype=np.float32):
         """The parameters that training begins with."""
         return initial(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None):
-        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, saved."""
+        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved."""
         check("x[b,...] c[b]", x, c)
         if x.shape[1:] != self.size:
             raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
@@ -69,26 +68,16 @@ class MLP:
             raise ValueError("labels must not be given: an MLP has no classes")
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
-        h, hs, pre = ops.concat(flat, embedded), [], []
-        for layer in range(self.depth):
-            hs.append(h)
-            pre.append(ops.linear(h, params[f"layers.{layer}.w"], params[f"layers.{layer}.b"]))
-            h = ops.silu(pre[-1])
-        hs.append(h)
-        y = ops.linear(h, params[f"layers.{self.depth}.w"], params[f"layers.{self.depth}.b"])
-        return y.reshape(x.shape), (flat, embedded, hs, pre)
+        y, (hs, pre) = stack(params, "layers", ops.concat(flat, embedded), self.depth, ops)
+        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (flat, embedded, hs, pre)
 
     def backward(self, params, dy, saved, ops=reference_ops):
         """dy of y's shape -> dx, gradients by parameter name."""
         flat, embedded, hs, pre = saved
         gradients: dict = {}
-        d = dy.reshape(len(dy), self.entries)
-        for layer in reversed(range(self.depth + 1)):
-            dh, dw, db = ops.linear_backward(d, hs[layer], params[f"layers.{layer}.w"])
-            gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
-            d = ops.silu_backward(dh, pre[layer - 1]) if layer else dh
+        d = stack_backward(params, "layers", dy.reshape(len(dy), self.entries * self.outputs), (hs, pre), gradients, ops)
         dx, _ = ops.concat_backward(d, flat, embedded)
-        return dx.reshape(dy.shape), gradients
+        return dx.reshape(len(dy), *self.size), gradients
 
     def jvp(self, params, v, saved, ops=reference_ops):
         """v of x's shape, ``saved`` from ``forward`` -> the derivative of y along v, saved_jvp."""
@@ -99,12 +88,13 @@ class MLP:
             pre_dots.append(ops.linear(dots[-1], weights))
             dots.append(ops.silu_backward(pre_dots[-1], pre[layer]))
             weights = params[f"layers.{layer + 1}.w"]
-        return ops.linear(dots[-1], weights).reshape(v.shape), (dots, pre_dots)
+        y_dot = ops.linear(dots[-1], weights)
+        return y_dot.reshape(len(v), *self.size[:-1], self.size[-1] * self.outputs), (dots, pre_dots)
 
     def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
         """The gradient dy_dot at the result of ``jvp`` -> dx, dv, gradients by parameter name (without the last bias: it has none)."""
         (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
-        d_dot = dy_dot.reshape(len(dy_dot), self.entries)
+        d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)
         dh_dot, dw, _ = ops.linear_backward(d_dot, dots[-1], params[f"layers.{self.depth}.w"])
         gradients, dh = {f"layers.{self.depth}.w": dw}, None
         for layer in reversed(range(self.depth)):
@@ -118,4 +108,4 @@ class MLP:
             dw[: len(dw_dot)] += dw_dot  # in layer 0 the rows of x alone: the embedding's have no derivative
             gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
         dx, _ = ops.concat_backward(dh, flat, embedded)
-        return dx.reshape(dy_dot.shape), dh_dot.reshape(dy_dot.shape), gradients
+        return dx.reshape(len(dx), *self.size), dh_dot.reshape(len(dx), *self.size), gradients

@@ -30,7 +30,10 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class UNet:
-    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of ``forward``."""
+    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of ``forward``.
+
+    y has ``outputs`` times as many channels as x.
+    """
 
     size: tuple[int, int] = (8, 8)
     in_channels: int = 1
@@ -39,6 +42,7 @@ class UNet:
     groups: int = 8
     head_width: int = 8
     classes: int = 0
+    outputs: int = 1
 
     def __post_init__(self):
         if min(self.channels, default=0) < 2 or self.channels[0] % 2:
@@ -47,10 +51,9 @@ class UNet:
             raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
         if self.head_width < 1 or self.channels[-1] % self.head_width:
             raise ValueError(f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}")
-        if self.layers < 1 or self.in_channels < 1 or self.classes < 0:
-            raise ValueError(
-                f"layers and in_channels must be at least 1 and classes at least 0, got {self.layers}, {self.in_channels}, {self.classes}"
-            )
+        if min(self.layers, self.in_channels, self.outputs) < 1 or self.classes < 0:
+            given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
+            raise ValueError(f"layers, in_channels and outputs must be at least 1 and classes at least 0, got {given}")
         factor = 2**self.lowest
         if min(self.size) < factor or any(n % factor for n in self.size):
             raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
@@ -102,14 +105,14 @@ class UNet:
             shapes |= attention_shapes(name.replace("resnets", "attentions"), c) if i == self.lowest else {}
             if i > 0 and name.endswith(f".{self.layers}"):
                 shapes |= layer_shapes(name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c)
-        return shapes | norm_shapes("conv_norm_out", first) | layer_shapes("conv_out", 3, 3, first, self.in_channels)
+        return shapes | norm_shapes("conv_norm_out", first) | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
 
     def init(self, seed, dtype=np.float32):
         """The parameters that training begins with."""
         return initial(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None):
-        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y of x's shape, saved."""
+        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels * outputs], saved."""
         self._check(x, c, labels)
         saved = {}
 

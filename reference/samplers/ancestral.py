@@ -15,33 +15,47 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.conversions import conversion
-from reference.ddpm.ddpm import posterior, reverse_variance
+from reference.ddpm.ddpm import interpolated_log_variance, noise_and_say, posterior, reverse_log_variance
 from reference.ops.random import Key, Purpose
 
 
-def prior(seed, sample, shape, dtype=np.float32, ops=reference_ops):
-    """x_T ~ N(0, I), [b,*shape]."""
-    return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype)
+def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
+    """x_T ~ N(0, scale^2 I), [b,*shape]; ``scale``: the schedule's ``prior_scale``."""
+    return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype) * np.dtype(dtype).type(scale)
 
 
 def reverse(noise_of, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops):
-    """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev) -> c_x, c_x0, deviation``; yields (t_prev, x, x0)."""
+    """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0, deviation``; yields (t_prev, x, x0).
+
+    v is None, or what ``noise_of`` returns beside the noise, a network's say in the variance; the deviation is a number, or [b,...].
+    """
     for step, (t, t_prev) in enumerate(pairwise(grid)):
         a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
-        x0 = ops.reverse_step(x, noise_of(x, t), a, b, 0, None)
+        noise, v = noise_and_say(noise_of(x, t))
+        x0 = ops.reverse_step(x, noise, a, b, 0, None)
         if clip is not None:
             x0 = x0.clip(-clip, clip)
-        c_x, c_x0, deviation = kernel(t, t_prev)
-        noise = Key(seed, sample, step, Purpose.STEP_NOISE) if deviation else None
-        x = ops.reverse_step(x, x0, c_x, c_x0, deviation, noise)
+        c_x, c_x0, deviation = kernel(t, t_prev, v)
+        key = Key(seed, sample, step, Purpose.STEP_NOISE)
+        if np.ndim(deviation):  # one for each entry
+            x = ops.reverse_step(x, x0, c_x, c_x0, 1.0, deviation * ops.normal(*key, x.shape[1:], x.dtype))
+        else:
+            x = ops.reverse_step(x, x0, c_x, c_x0, deviation, key if deviation else None)
         yield t_prev, x, x0
 
 
 def ancestral(noise_of, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops):
-    """DDPM with the variance of ``ddpm.reverse_variance``.  The step to t = 0 adds no noise and returns x0 itself."""
+    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which ``noise_of`` returns beside the noise.
 
-    def kernel(t, t_prev):
+    The step to t = 0 adds no noise and returns x0 itself.
+    """
+
+    def kernel(t, t_prev, v):
         c_x, c_x0, _ = posterior(schedule, t, t_prev)
-        return c_x, c_x0, reverse_variance(schedule, t, t_prev, variance, mmse) ** 0.5 if t_prev else 0.0
+        if not t_prev:
+            return c_x, c_x0, 0.0
+        if variance == "learned":
+            return c_x, c_x0, np.exp(interpolated_log_variance(schedule, t, t_prev, v) / 2)
+        return c_x, c_x0, float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2))
 
     return reverse(noise_of, schedule, grid, x, kernel, seed, sample, clip, ops)

@@ -198,7 +198,7 @@ MUTANTS = (
         "dw[: len(dw_dot)] += 0",
         END_TO_END + "gradient_of_jvp_in_every_parameter_in_x_and_in_v",
     ),
-    (NETWORKS + "mlp.py", "if layer else dh\n", "if layer > 1 else dh\n", END_TO_END + "gradient_of_every_parameter_and_of_x[deep]"),
+    (NETWORKS + "blocks.py", "if layer else dh\n", "if layer > 1 else dh\n", END_TO_END + "gradient_of_every_parameter_and_of_x[deep]"),
     # what holds of every op
     (
         OPS + "resample.py",

@@ -103,8 +103,8 @@ DDPM = (
         "posterior_variance_of_skipped_steps_is_not_that_of_one_step[linear]",
     ),
     (
-        "return variance + c_x0**2 * mmse(t)",
-        "return variance + c_x0 * mmse(t)",
+        "np.log(variance + c_x0**2 * mmse(t))",
+        "np.log(variance + c_x0 * mmse(t))",
         "ancestral_with_the_exact_variance_transports_gaussians_exactly[10-0.8-0.25]",
     ),
 )
@@ -115,18 +115,28 @@ ELBO = (
         "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
-    ("return float(snr_prev - snr) / 2", "return float(snr_prev - snr)", "printed_limit_of_that_gap_where_beta_begins_at_zero"),
     (
-        "r, n = posterior_variance / variance,",
-        "r, n = variance / posterior_variance,",
+        "np.expm1(schedule.log_snr(t_prev) - log_snr)) / 2",
+        "np.expm1(schedule.log_snr(t_prev) - log_snr))",
+        "printed_limit_of_that_gap_where_beta_begins_at_zero",
+    ),
+    (
+        "log_r = column(np.log(posterior_variance), x0) - log_variance",
+        "log_r = log_variance - column(np.log(posterior_variance), x0)",
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
-    ("+ c_x0**2 * squares / variance) / 2", "+ c_x0**2 * squares / variance)", "elbo_of_gaussian_data_in_closed_form[10-0.7-1.0]"),
+    (
+        "- log_r + squares).reshape(len(x0), -1).sum(axis=1) / 2",
+        "- log_r + squares).reshape(len(x0), -1).sum(axis=1)",
+        "elbo_of_gaussian_data_in_closed_form[10-0.7-1.0]",
+    ),
     ("+ power - 1 - np.log(power))", "+ power - 1)", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
     ("flat >= 1 - half, np.inf", "flat >= 1 + half, np.inf", "discretised_decoder_integrates_the_density_over_the_cell"),
 )
 
-DENOISER = (("self.schedule.alpha_bar(t) * self.data_variance", "self.data_variance", "the_denoiser_hands_samplers_the_noise"),)
+DENOISER = (
+    ("(signal_power * self.data_variance + noise_power)", "(self.data_variance + noise_power)", "the_denoiser_hands_samplers_the_noise"),
+)
 
 KERNELS = (
     ("return eta * float(", "return float(", "ancestral_sampling_on_sub_grids_has_the_posterior_variance_of_its_steps[9-vp]"),
@@ -143,7 +153,12 @@ KERNELS = (
 )
 
 SAMPLERS = (
-    ("ancestral", "mmse) ** 0.5 if t_prev else 0.0", "mmse) ** 0.5", "the_last_step_returns_the_guess_itself[vp-5-ancestral beta]"),
+    (
+        "ancestral",
+        "        if not t_prev:\n            return c_x, c_x0, 0.0\n",
+        "",
+        "the_last_step_returns_the_guess_itself[vp-5-ancestral beta]",
+    ),
     ("ancestral", "Key(seed, sample, step, Purpose", "Key(seed, sample, 0, Purpose", "every_step_draws_its_noise_but_the_last"),
     (
         "ancestral",

@@ -6,7 +6,7 @@ def _mutant(name, old, new, test):
 
 
 MUTANTS = (
-    _mutant("training", "t = 1 + np.floor(", "t = np.floor(", "training.py::test_a_batch_draws_all_indices_and_times_and_none_beyond"),
+    _mutant("denoiser", "t = 1 + np.floor(", "t = np.floor(", "training.py::test_a_batch_draws_all_indices_and_times_and_none_beyond"),
     _mutant("training", "(step - 1) / (step + 9)", "step / (step + 10)", "training.py::test_the_first_average_is_the_first_parameters"),
     _mutant(
         "training",
@@ -21,10 +21,13 @@ MUTANTS = (
         "training.py::test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_that_warms_up",
     ),
     _mutant(
-        "training", "settings.seed, sample, step, purpose", "settings.seed, sample, 1, purpose", "training.py::test_every_step_draws_anew"
+        "training",
+        "settings.seed, sample, step, Purpose.DATA_ORDER",
+        "settings.seed, sample, 1, Purpose.DATA_ORDER",
+        "training.py::test_every_step_draws_anew",
     ),
     _mutant(
-        "training", "sample, step, Purpose.TRAINING_NOISE", "sample, 1, Purpose.TRAINING_NOISE", "training.py::test_every_step_draws_anew"
+        "denoiser", "sample, step, Purpose.TRAINING_NOISE", "sample, 1, Purpose.TRAINING_NOISE", "training.py::test_every_step_draws_anew"
     ),
     _mutant(
         "checkpoint", "np.ascontiguousarray(array)  # other", "array  # other", "checkpoint.py::test_a_checkpoint_comes_back_bit_for_bit"

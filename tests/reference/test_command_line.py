@@ -88,8 +88,8 @@ def test_samples_come_from_the_averaged_weights_and_images_are_clipped(images, t
 
     run("sample", images, "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
     trained, sample = open_run(images), np.arange(2)
-    schedule, x = trained.denoiser.schedule, prior(0, np.arange(2), (8, 8, 1))
-    expected = last(ancestral(trained.denoiser.noise_of(trained.state.ema), schedule, schedule.grid(3), x, 0, sample, clip=1.0))
+    schedule, x = trained.model.schedule, prior(0, np.arange(2), (8, 8, 1))
+    expected = last(ancestral(trained.model.noise_of(trained.state.ema), schedule, schedule.grid(3), x, 0, sample, clip=1.0))
     with np.load(tmp_path / "s.npz") as archive:
         np.testing.assert_array_equal(archive["x"], expected)
         assert np.abs(archive["x"]).max() <= 1
@@ -141,7 +141,7 @@ def test_resuming_under_other_versions_says_so(points, tmp_path, capsys, monkeyp
 
 WRONG = {
     "unknown data set": ("train ddpm --data nowhere --out OUT", "unknown data set 'nowhere'"),
-    "unknown system": ("train gan --out OUT", "system must be one of ddpm"),
+    "unknown system": ("train gan --out OUT", "system must be one of vae, ddpm"),
     "unknown network": ("train ddpm --net transformer --out OUT", "net must be one of"),
     "unknown schedule": ("train ddpm --schedule sine --out OUT", "schedule must be one of"),
     "unknown prediction": ("train ddpm --prediction y --out OUT", "prediction must be one of"),

@@ -15,7 +15,7 @@ from reference.ddpm.ddpm import (
     forward,
     forward_step,
     posterior,
-    reverse_variance,
+    reverse_log_variance,
 )
 from reference.mixtures import example_2_1
 from reference.samplers.ancestral import ancestral
@@ -167,10 +167,9 @@ def test_variances_are_finite_and_ordered_on_every_grid(case, data_variance):
     schedule, grid = case
     mmse = mmse_of(schedule, data_variance)
     for t, t_prev in pairwise(grid):
-        small, large, exact = (reverse_variance(schedule, t, t_prev, choice, mmse) for choice in VARIANCES)
+        small, large, exact = (reverse_log_variance(schedule, t, t_prev, choice, mmse) for choice in VARIANCES)
         assert np.isfinite([small, large, exact]).all()
-        assert 0 <= small <= min(exact, large) and large > 0
-        assert small > 0 or t_prev == 0
+        assert t_prev == 0 or small <= min(exact, large) + EXACT
 
 
 @every_schedule
@@ -178,8 +177,8 @@ def test_variances_are_finite_for_every_number_of_steps(name):
     schedule = SCHEDULES[name](40)
     for steps in range(1, 41):
         for t, t_prev in pairwise(schedule.grid(steps)):
-            small, large = (reverse_variance(schedule, t, t_prev, choice) for choice in ("posterior", "beta"))
-            assert 0 <= small <= large < 1
+            small, large = (reverse_log_variance(schedule, t, t_prev, choice) for choice in ("posterior", "beta"))
+            assert -np.inf < small <= large < 0
 
 
 @given(grids(2000), st.floats(1e-3, 1e3))
@@ -188,18 +187,19 @@ def test_exact_variance_of_gaussian_data_is_that_of_the_true_kernel(case, c):
     for t, t_prev in pairwise(grid):
         v, v_prev = (schedule.alpha_bar(s) * c + schedule.noise_power(s) for s in (t, t_prev))
         beta = schedule.beta(t, t_prev)
-        assert_close(reverse_variance(schedule, t, t_prev, "exact", mmse_of(schedule, c)), beta * v_prev / v, EXACT)
+        actual = reverse_log_variance(schedule, t, t_prev, "exact", mmse_of(schedule, c))
+        assert_close(actual, np.log(beta * v_prev / v), EXACT, 1.0)
 
 
 @pytest.mark.parametrize("choice", ["fixed", "", None, "Posterior"])
 def test_unknown_variances_are_refused(choice):
     with pytest.raises(ValueError, match=f"posterior, beta, exact, got {choice!r}"):
-        reverse_variance(constant(), 5, 4, choice)
+        reverse_log_variance(constant(), 5, 4, choice)
 
 
 def test_the_exact_variance_needs_the_denoisers_error():
     with pytest.raises(ValueError, match="mmse"):
-        reverse_variance(constant(), 5, 4, "exact")
+        reverse_log_variance(constant(), 5, 4, "exact")
 
 
 # Ancestral sampling of Gaussian data, exactly: the sampler is affine, and is applied to basis vectors
@@ -319,6 +319,7 @@ def test_final_variance_of_ddpm_is_printed_with_and_without_the_misprint_of_theo
     schedule = linear()
     final_variance = lambda: deviations(schedule, schedule.grid(1000), 0.0, 1.0, "posterior")[1][-1]
     assert_printed(final_variance(), ".991")
-    misprint = lambda s, t, t_prev, *rest: reverse_variance(s, t, t_prev, *rest) * (1 - s.signal(t_prev)) / s.noise_power(t_prev)
-    monkeypatch.setattr("reference.samplers.ancestral.reverse_variance", misprint)
+    ratio = lambda s, t_prev: np.log((1 - s.signal(t_prev)) / s.noise_power(t_prev))
+    misprint = lambda s, t, t_prev, *rest: reverse_log_variance(s, t, t_prev, *rest) + ratio(s, t_prev)
+    monkeypatch.setattr("reference.samplers.ancestral.reverse_log_variance", misprint)
     assert_printed(final_variance(), ".609")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from reference.conversions import convert
 from reference.ddpm.ddpm import (
     VARIANCES,
     consistency_term,
@@ -17,7 +18,7 @@ from reference.ddpm.ddpm import (
     posterior,
     prior_term,
     reconstruction_term,
-    reverse_variance,
+    reverse_log_variance,
 )
 from reference.mixtures import example_2_1
 from reference.schedules import SCHEDULES, Schedule, constant, vp
@@ -56,9 +57,23 @@ def test_elbo_weights_are_infinite_on_the_last_step():
     assert elbo_weight(constant(), 1, 0) == elbo_weight(constant(), 1, 0, "noise") == np.inf
 
 
-@pytest.mark.parametrize("prediction", ["v", "score", "", "Noise"])
+@given(grids(200, 3), st.floats(-2, 2), st.floats(-2, 2), st.floats(-2, 2))
+def test_weighted_square_of_an_error_is_the_same_whatever_is_predicted(case, x, x0, wrong):
+    schedule, grid = case
+    for t, t_prev in pairwise(grid[:-1]):
+        alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
+        restate = lambda prediction, guess, a=alpha, s=sigma: convert(np.array(guess), np.array(x), "x0", prediction, a, s)
+        expected = elbo_weight(schedule, t, t_prev) * (x0 - wrong) ** 2
+        for prediction in ("noise", "v", "score"):
+            true, said = restate(prediction, x0), restate(prediction, wrong)
+            weight = elbo_weight(schedule, t, t_prev, prediction)
+            size = weight * (abs(true) + abs(said)) * (abs(true - said) + EXACT)
+            assert_close(weight * (true - said) ** 2, expected, EXACT, size + expected)
+
+
+@pytest.mark.parametrize("prediction", ["", "Noise"])
 def test_elbo_weights_of_other_predictions_are_refused(prediction):
-    with pytest.raises(ValueError, match=f"x0 or noise, got {prediction!r}"):
+    with pytest.raises(ValueError, match=f"prediction must be one of noise, x0, v, score, got {prediction!r}"):
         elbo_weight(constant(), 5, 4, prediction)
 
 
@@ -90,7 +105,7 @@ def test_consistency_term_is_a_divergence_for_any_variance(case, factor, seed):
         guess = x0 + rng.uniform(-2, 2, (3, 2)) * deviation / c_x0
         mean, other = c_x * x + c_x0 * x0, c_x * x + c_x0 * guess
         expected = [sum(divergence(m, variance, o, deviation**2) for m, o in zip(*rows)) for rows in zip(mean, other)]
-        actual = consistency_term(schedule, t, t_prev, x0, guess, variance * factor)
+        actual = consistency_term(schedule, t, t_prev, x0, guess, np.log(variance * factor))
         # quadrature forms (mean + deviation z - mean) / deviation: its error grows with mean / deviation
         assert_close(actual, np.array(expected), QUADRATURE, 100 * (1 + np.abs(mean).max() / np.sqrt(variance)))
 
@@ -102,7 +117,7 @@ def test_consistency_term_with_the_posterior_variance_is_a_weighted_square(case,
     squares = ((x0 - guess) ** 2).sum(axis=1)
     for t, t_prev in pairwise(grid[:-1]):
         size = 1 + np.abs(schedule.log_snr(t)) + np.abs(schedule.log_snr(t_prev))
-        actual = consistency_term(schedule, t, t_prev, x0, guess, posterior(schedule, t, t_prev)[2])
+        actual = consistency_term(schedule, t, t_prev, x0, guess, np.log(posterior(schedule, t, t_prev)[2]))
         assert_close(actual, elbo_weight(schedule, t, t_prev) * squares, EXACT, size * np.exp(schedule.log_snr(t_prev)) * squares)
 
 
@@ -110,7 +125,7 @@ def test_consistency_term_with_the_posterior_variance_is_a_weighted_square(case,
 def test_reconstruction_term_is_a_gaussian_log_density(variance, seed):
     x0, guess = np.random.default_rng(seed).normal(size=(2, 4, 2, 2, 1))
     logs = stats.norm.logpdf(x0, guess, np.sqrt(variance)).reshape(4, -1)
-    assert_close(reconstruction_term(x0, guess, variance), -logs.sum(axis=1), EXACT, np.abs(logs).sum(axis=1) + 50)
+    assert_close(reconstruction_term(x0, guess, np.log(variance)), -logs.sum(axis=1), EXACT, np.abs(logs).sum(axis=1) + 50)
 
 
 LATTICES = [2.0, 2 / 3, 2 / 16, 2 / 255]
@@ -125,7 +140,7 @@ def lattice(bin_width):
 @pytest.mark.parametrize("variance", [1e-4, 0.01, 1.0, 100.0])
 def test_discretised_decoder_gives_probabilities_that_sum_to_one(bin_width, guess, variance):
     x0 = lattice(bin_width)
-    logs = reconstruction_term(x0, np.full_like(x0, guess), variance, bin_width)
+    logs = reconstruction_term(x0, np.full_like(x0, guess), np.log(variance), bin_width)
     assert (logs >= 0).all()
     # a cell's share is exp of logs up to 4e6 below which all underflow: those that count are below 40
     assert_close(np.exp(-logs).sum(), 1.0, accumulated(len(x0), 40.0))
@@ -137,7 +152,7 @@ def test_discretised_decoder_integrates_the_density_over_the_cell(bin_width, dev
     x0, guess = lattice(bin_width), 0.3
     edges = np.concatenate(([-np.inf], x0[:-1, 0] + bin_width / 2, [np.inf]))
     mass = np.diff(stats.norm.cdf(edges, guess, deviation))
-    logs = reconstruction_term(x0, np.full_like(x0, guess), deviation**2, bin_width)
+    logs = reconstruction_term(x0, np.full_like(x0, guess), 2 * np.log(deviation), bin_width)
     assert_close(np.exp(-logs), mass, EXACT, 1.0)
 
 
@@ -146,7 +161,7 @@ def test_discretised_decoder_is_finite_far_out_on_both_sides(dtype):
     x0, bin_width, deviation = lattice(2 / 16).astype(dtype), 2 / 16, 0.02
     for side in (-1, 1):
         guess = (x0 + side * 50 * deviation).astype(dtype)
-        logs = reconstruction_term(x0, guess, deviation**2, bin_width)
+        logs = reconstruction_term(x0, guess, 2 * np.log(deviation), bin_width)
         inner = logs[1:-1]
         nearest = 50 - bin_width / 2 / deviation  # the mass lies at the cell's nearest edge: between the bounds of Mills' ratio
         bound = -stats.norm.logsf(nearest)
@@ -157,8 +172,8 @@ def test_discretised_decoder_is_finite_far_out_on_both_sides(dtype):
 def test_discretised_decoder_sums_over_the_entries_of_a_sample():
     x0 = np.random.default_rng(0).integers(0, 17, (5, 2, 2, 1)) / 8 - 1
     guess = np.random.default_rng(1).uniform(-1, 1, x0.shape)
-    whole = reconstruction_term(x0, guess, 0.1, 2 / 16)
-    parts = reconstruction_term(x0.reshape(-1, 1), guess.reshape(-1, 1), 0.1, 2 / 16).reshape(5, 4)
+    whole = reconstruction_term(x0, guess, np.log(0.1), 2 / 16)
+    parts = reconstruction_term(x0.reshape(-1, 1), guess.reshape(-1, 1), np.log(0.1), 2 / 16).reshape(5, 4)
     assert_close(whole, parts.sum(axis=1), EXACT)
 
 
@@ -174,9 +189,9 @@ def expected_terms(schedule, grid, mean, variance, choice):
     for t, t_prev in pairwise(grid):
         guess = law.posterior_mean(forward(schedule, x0, t, eps), schedule.signal(t), schedule.noise_scale(t))
         if t_prev:
-            step = reverse_variance(schedule, t, t_prev, choice, mmse)
+            step = reverse_log_variance(schedule, t, t_prev, choice, mmse)
             consistency.append(weight[:, 0] @ consistency_term(schedule, t, t_prev, x0, guess, step))
-    return weight[:, 0] @ prior_term(schedule, x0), np.array(consistency), weight[:, 0] @ reconstruction_term(x0, guess, mmse(t))
+    return weight[:, 0] @ prior_term(schedule, x0), np.array(consistency), weight[:, 0] @ reconstruction_term(x0, guess, np.log(mmse(t)))
 
 
 def entropy_and_prior_gap(schedule, mean, variance):
@@ -297,7 +312,7 @@ def test_the_decoders_variance_is_the_given_one_or_the_error_or_the_first_beta()
     for actual, variance in (
         (last(), schedule.beta(5, 0)),
         (last(mmse=lambda t: 0.01 * t), 0.05),
-        (last(mmse=lambda t: 0.01 * t, decoder_variance=0.3), 0.3),
+        (last(mmse=lambda t: 0.01 * t, decoder_log_variance=np.log(0.3)), 0.3),
     ):
         assert_close(actual, np.full(2, np.log(2 * np.pi * variance) / 2), EXACT, 4.0)
 
@@ -320,7 +335,7 @@ def minus_elbo(schedule, x0):
     total, z = prior_term(schedule, np.array([[x0]]))[0], np.array([[1.0], [-1.0]])
     for t, t_prev, _, _, r, slope, offset in linear_chain(schedule, x0):
         guess = slope * forward(schedule, np.full((2, 1), x0), t, z) + offset
-        term = (schedule, t, t_prev, np.full((2, 1), x0), guess, r)
+        term = (schedule, t, t_prev, np.full((2, 1), x0), guess, np.log(r))
         total += (consistency_term(*term) if t_prev else reconstruction_term(*term[3:])).mean()
     return total
 

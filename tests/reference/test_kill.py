@@ -46,8 +46,8 @@ def test_a_run_killed_twenty_times_resumes_each_time_and_has_the_bits_of_an_unin
     assert process.wait(60) == 130
 
     run = open_run(tmp_path)
-    data, whole = run.load_data(), training.begin(run.denoiser.network, run.settings.seed)
-    losses = [s.loss for s in training.train(run.denoiser, data.train, data.train_labels, run.settings, whole, run.state.step)]
+    data, whole = run.data, training.begin(run.model.network, run.settings.seed)
+    losses = [s.loss for s in training.train(run.model, data.train, data.train_labels, run.settings, whole, run.state.step)]
     for part in ("params", "ema", "m", "v"):
         for name, array in getattr(whole, part).items():
             np.testing.assert_array_equal(getattr(run.state, part)[name], array)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.networks import MLP, NETWORKS, UNet
+from reference.networks import MLP, NETWORKS, Autoencoder, UNet
 from tests.oracle_tolerances import EXACT, U32, assert_close
 from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
 
@@ -103,7 +103,7 @@ def test_unet_has_as_many_parameters_as_diffusers(network, count):
 
 
 def test_networks_are_found_by_name():
-    assert NETWORKS == {"mlp": MLP, "unet": UNet}
+    assert NETWORKS == {"mlp": MLP, "unet": UNet, "autoencoder": Autoencoder}
 
 
 # the tangent of the MLP
@@ -371,8 +371,8 @@ def test_missing_or_superfluous_labels_are_a_value_error():
         ({"head_width": 7}, "head_width must divide the 64 channels"),
         ({"channels": ()}, "channels must be at least 2"),
         ({"channels": (3, 8), "groups": 1}, "channels must be at least 2 on every level and even on the first"),
-        ({"layers": 0}, "layers and in_channels must be at least 1"),
-        ({"in_channels": 0}, "layers and in_channels must be at least 1"),
+        ({"layers": 0}, "layers, in_channels and outputs must be at least 1"),
+        ({"in_channels": 0}, "layers, in_channels and outputs must be at least 1"),
     ],
 )
 def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
@@ -383,10 +383,10 @@ def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(confi
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({"size": ()}, "size, width and depth must be at least 1"),
-        ({"size": (0,)}, "size, width and depth must be at least 1"),
-        ({"width": 0}, "size, width and depth must be at least 1"),
-        ({"depth": 0}, "size, width and depth must be at least 1"),
+        ({"size": ()}, "size, width, depth and outputs must be at least 1"),
+        ({"size": (0,)}, "size, width, depth and outputs must be at least 1"),
+        ({"width": 0}, "size, width, depth and outputs must be at least 1"),
+        ({"depth": 0}, "size, width, depth and outputs must be at least 1"),
         ({"embedding": 3}, "embedding must be an even number"),
     ],
 )

@@ -46,7 +46,7 @@ def test_another_seed_trains_differently():
 def test_a_batch_draws_all_indices_and_times_and_none_beyond():
     seen_t, seen_i = set(), set()
     for step in range(1, 200):
-        indices, t, noise = training.batch(DATA, training.Settings(batch=32), step, DENOISER.schedule)
+        indices, t, noise = training.batch(DENOISER, DATA, training.Settings(batch=32), step)
         seen_t |= set(t.tolist())
         seen_i |= set(indices.tolist())
         assert noise.shape == (32, 2) and noise.dtype == np.float32
@@ -88,7 +88,7 @@ def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_tha
     p, m, v = (state.params["layers.1.w"].copy() for _ in range(3))
     m[:], v[:] = 0, 0
     for step in range(1, 7):
-        indices, t, noise = training.batch(DATA, settings, step, DENOISER.schedule)
+        indices, t, noise = training.batch(DENOISER, DATA, settings, step)
         _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
         ops.adam_step_(p, gradients["layers.1.w"], m, v, step, 1e-2 * min(1, step / 4))
         next(training.train(DENOISER, DATA, LABELS, settings, state, step))
@@ -96,20 +96,20 @@ def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_tha
 
 
 def test_every_step_draws_anew():
-    one, two = (training.batch(DATA, training.Settings(batch=32), step, DENOISER.schedule) for step in (1, 2))
+    one, two = (training.batch(DENOISER, DATA, training.Settings(batch=32), step) for step in (1, 2))
     for first, second in zip(one, two):
         assert (first != second).mean() > 0.8  # of 32 times out of 50, more than 6 agree with probability 1e-6
 
 
 def test_indices_and_times_of_a_batch_are_independent():
-    draws = [training.batch(DATA, training.Settings(batch=64), step, DENOISER.schedule)[:2] for step in range(1, 101)]
+    draws = [training.batch(DENOISER, DATA, training.Settings(batch=64), step)[:2] for step in range(1, 101)]
     indices, times = (np.concatenate(column).astype(float) for column in zip(*draws))
     assert abs(np.corrcoef(indices, times)[0, 1]) < z_score() / len(times) ** 0.5
 
 
 def test_the_state_reports_the_norm_of_the_gradient():
     settings, state = training.Settings(batch=8), training.begin(DENOISER.network, 0)
-    indices, t, noise = training.batch(DATA, settings, 1, DENOISER.schedule)
+    indices, t, noise = training.batch(DENOISER, DATA, settings, 1)
     _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
     next(training.train(DENOISER, DATA, LABELS, settings, state, 1))
     assert_close(state.gradient_norm, sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()) ** 0.5, EXACT32)

@@ -1,0 +1,148 @@
+"""InDI, inversion by direct iteration (Delbracio and Milanfar 2023; Sec. 2.9 of the tutorial's first version, which has "denoising": E18).
+
+A clean x_0 and its degraded y are joined by the path x_t = (1 - t) x_0 + t y, 0 <= t <= 1, and one network estimates x_0 from any point of
+it, denoise(x_t, t) ~ E[x_0 | x_t].  As y = (x_t - (1 - t) x_0) / t, for any joint law of x_0 and y
+
+    E[x_(t-tau) | x_t] = (1 - tau/t) x_t + (tau/t) E[x_0 | x_t],
+
+and small steps along these means (samplers/indi.py) lead to a likely x_0, where one step, E[x_0 | y], is the mean of all: regression to
+the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For y = x_0 + s n with n ~ N(0, I) the path has the law of variance-exploding
+diffusion with sigma = t s, and the limit is its probability-flow ODE.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from reference import ops as reference_ops
+from reference.conversions import log_alpha_bar_of_sigma
+from reference.ddpm.ddpm import column, simple_loss
+from reference.denoiser import check_data_variance
+from reference.ops.random import Purpose
+from reference.schedules import Exploding
+
+SMALLEST_T = 1e-3  # below, a network has seen nothing of use
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """y = blurred x_0 + ``noise`` n, n ~ N(0, I).
+
+    ``blur``: the deviation of a Gaussian kernel in pixels, 0 for none; images are mirrored at the border.
+    """
+
+    noise: float = 0.5
+    blur: float = 0.0
+
+    def __post_init__(self):
+        if not (0 <= self.noise < float("inf") and 0 <= self.blur < float("inf") and self.noise + self.blur > 0):
+            raise ValueError(f"noise and blur must not be negative and not both be 0, got {self.noise} and {self.blur}")
+
+    def __call__(self, x0, n):
+        """x0[b,...], n[b,...] -> y[b,...]."""
+        if self.blur and x0.ndim != 4:
+            raise ValueError(f"blur needs images, got points of {x0.shape[1]} coordinates")
+        blurred = gaussian_filter(x0, (0, self.blur, self.blur, 0)) if self.blur else x0
+        return blurred + x0.dtype.type(self.noise) * n
+
+    def start(self, noise, blur):
+        """The time t at which a measurement of that noise and blur lies on the path that this degradation was trained on: 1 for its own.
+
+        Without blur, noise of a deviation below ``self.noise`` is met on the way.  ValueError for any other level.
+        """
+        if blur != self.blur:
+            raise ValueError(f"blur must be {self.blur:g}, for which this run was trained, got {blur:g}")
+        if noise == self.noise:
+            return 1.0
+        if self.blur:
+            raise ValueError(f"noise must be {self.noise:g}, for which this run was trained, got {noise:g}")
+        if not SMALLEST_T * self.noise <= noise < self.noise:
+            raise ValueError(f"noise must be above 0 and at most {self.noise:g}, for which this run was trained, got {noise:g}")
+        return noise / self.noise
+
+
+def path(x0, y, t, ops=reference_ops):
+    """x_t = (1 - t) x_0 + t y for x0, y[b,...] and t a number or [b]."""
+    t = np.asarray(t, x0.dtype)
+    return ops.add_noise(x0, 1 - t, t, y)
+
+
+def brownian(epsilon):
+    """The deviation t eps_t of noise on the path, for eps_t = epsilon / sqrt(t): that of Brownian motion, epsilon sqrt(t)."""
+    return lambda t: epsilon * np.sqrt(t)
+
+
+@dataclass(frozen=True)
+class InDI:
+    """``network`` predicts x_0 from x_t scaled to unit variance and the condition 1000 t.
+
+    ``epsilon``: Brownian noise on the path (``brownian``), for samplers that add it on the way; 0 is the path above.
+    """
+
+    network: Any
+    degradation: Degradation
+    data_variance: float = 1.0
+    epsilon: float = 0.0
+
+    def __post_init__(self):
+        check_data_variance(self.data_variance)
+        if not 0 <= self.epsilon < float("inf"):
+            raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
+
+    def predict(self, params, x, t, ops=reference_ops):
+        """x[b,...] at times t[b] -> E[x_0 | x_t] as learned, saved."""
+        power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
+        scale = column((power**-0.5).astype(x.dtype), x)
+        return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops)
+
+    def denoise_of(self, params, ops=reference_ops):
+        """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
+        return lambda x, t: self.predict(params, x, np.full(len(x), t), ops)[0]
+
+    def score(self, params, ops=reference_ops):
+        """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.
+
+        ValueError where the degradation is more than noise, or sigma / alpha beyond what was trained.
+        """
+        noise = self.degradation.noise
+        if self.degradation.blur or self.epsilon:
+            raise ValueError("a model of InDI has a score only if its degradation is noise alone, with nothing added on the way")
+
+        def score(x, alpha, sigma):
+            t = sigma / alpha / noise
+            if not SMALLEST_T <= t <= 1 + 1e-9:
+                trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
+                raise ValueError(f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}")
+            x0 = self.denoise_of(params, ops)(x / alpha, min(t, 1.0))
+            return (alpha * x0 - x) / sigma**2
+
+        return score
+
+    @property
+    def schedule(self):
+        """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that work on a schedule."""
+        sigmas = self.degradation.noise * np.arange(1001) / 1000
+        return Exploding(log_alpha_bar_of_sigma(sigmas), "uniform")
+
+    def noise_of(self, params, ops=reference_ops):
+        """The function (x, t) -> predicted noise at time t of ``schedule``."""
+        score, schedule = self.score(params, ops), self.schedule
+        return lambda x, t: score(x, 1.0, schedule.noise_scale(t)) * -schedule.noise_scale(t)
+
+    def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
+        """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it has any."""
+        t = ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64)
+        n = ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
+        return t, n, ops.normal(seed, sample, step, Purpose.LATENT, shape, dtype) if self.epsilon else None
+
+    def loss(self, params, x0, t, n, z=None, labels=None, ops=reference_ops):
+        """|denoise(x_t, t) - x_0|^2 per entry at times t[b]: mean, per_sample[b], the gradients of the mean by name."""
+        x = path(x0, self.degradation(x0, n), t, ops)
+        if self.epsilon:
+            x = ops.add_noise(x, 1.0, brownian(self.epsilon)(t).astype(x.dtype), z)
+        prediction, saved = self.predict(params, x, t, ops)
+        mean, per_sample, d = simple_loss(prediction, x0, ops)
+        _, gradients = self.network.backward(params, d, saved, ops)
+        return mean, per_sample, gradients

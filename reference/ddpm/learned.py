@@ -1,0 +1,102 @@
+"""Learned variances (Nichol and Dhariwal 2021): a network that says, beside its prediction, where in their range the variances lie.
+
+The last axis of what the network says holds the prediction and, behind it, v; the log-variance of the step is interpolated between its
+two ends (``interpolated_log_variance``), so that only logs are kept and no variance can be negative or 0.  -ELBO of an example is, but
+for its prior term, T times the mean over t = 1 .. T of (Thm 2.4)
+
+    L_t = KL(q(x_(t-1) | x_t, x_0) to N(mean, e^l)) = 1/2 sum [ r - 1 - log r + c^2 (x_0 - x0^)^2 e^-l ],   r = sigma_q^2 e^-l,
+    L_1 = -log N(x_0; x0^, e^l)                     = 1/2 sum [ log(2 pi) + l   + c^2 (x_0 - x0^)^2 e^-l ],   r = 0, c = 1,
+
+c = c_x0 of ``posterior``, x0^ = a x_t + b prediction, l = (high + low)/2 + v (high - low)/2.  Hence
+
+    dL/dl = 1/2 [ 1 - r - c^2 (x_0 - x0^)^2 e^-l ],   dL/dv = dL/dl (high - low)/2,
+    dL/dprediction = c^2 (x0^ - x_0) e^-l b.
+
+``variational`` trains with T L_t.  ``hybrid`` trains the prediction with the simple loss and v alone with 0.001 T L_t: the gradient of
+L_t stops before the prediction, because it is far noisier than that of the simple loss.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.conversions import conversion, convert
+from reference.ddpm.ddpm import (
+    column,
+    consistency_term,
+    forward,
+    interpolated_log_variance,
+    log_variance_range,
+    posterior,
+    reconstruction_term,
+    simple_loss,
+)
+from reference.denoiser import Denoiser
+
+OBJECTIVES = ("variational", "hybrid")
+HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per entry
+
+
+@dataclass(frozen=True)
+class LearnedVariance(Denoiser):
+    """A ``Denoiser`` whose network has two outputs, the prediction and v."""
+
+    objective: str = "hybrid"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective must be {' or '.join(OBJECTIVES)}, got {self.objective!r}")
+        if self.network.outputs != 2 or self.schedule.T < 2:
+            raise ValueError(f"learned variances need 2 outputs and T at least 2, got {self.network.outputs} and {self.schedule.T}")
+
+    def prediction_in(self, said):
+        return said[..., : said.shape[-1] // 2]
+
+    def noise_of(self, params, labels=None, ops=reference_ops):
+        """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
+
+        def noise_of(x, t):
+            said, _ = self.predict(params, x, np.full(len(x), t), labels, ops)
+            prediction, v = np.split(said, 2, axis=-1)
+            return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
+
+        return noise_of
+
+    def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
+        x = forward(self.schedule, x0, t, noise, ops)
+        said, saved = self.predict(params, x, t, labels, ops)
+        prediction, v = np.split(said, 2, axis=-1)
+        nats, d_prediction, dv = self.variational(x0, x, t, prediction, v)
+        if self.objective == "variational":
+            per_sample = nats
+        else:
+            _, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)  # that of L_t stops here
+            per_sample, dv = squares + HYBRID_WEIGHT * nats, HYBRID_WEIGHT * dv
+        _, gradients = self.network.backward(params, np.concatenate((d_prediction, dv), axis=-1).astype(x.dtype), saved, ops)
+        return x.dtype.type(per_sample.mean()), per_sample.astype(x.dtype), gradients
+
+    def variational(self, x0, x, t, prediction, v):
+        """T L_t [b] in nats at times t[b], and the gradients of its mean at prediction and v; all in float64."""
+        schedule, T, first = self.schedule, self.schedule.T, t == 1
+        x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
+        a, b = conversion(self.prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
+        x0_prediction = column(a, x) * x + column(b, x) * prediction
+        log_variance = interpolated_log_variance(schedule, t, t - 1, v)
+        nats = np.empty(len(x))
+        for chosen, term in ((first, self._first), (~first, self._later)):
+            nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])
+        _, c, posterior_variance = (column(value, x) for value in posterior(schedule, t, t - 1))
+        precision = np.exp(-log_variance)
+        difference = x0_prediction - x0
+        dl = (1 - posterior_variance * precision - c**2 * difference**2 * precision) / 2  # sigma_q^2, hence r, is 0 at t = 1
+        low, high = log_variance_range(schedule, t, t - 1, x)
+        scale = T / len(x)
+        return T * nats, scale * c**2 * difference * precision * column(b, x), scale * dl * (high - low) / 2
+
+    def _first(self, t, x0, x0_prediction, log_variance):
+        return reconstruction_term(x0, x0_prediction, log_variance)
+
+    def _later(self, t, x0, x0_prediction, log_variance):
+        return consistency_term(self.schedule, t, t - 1, x0, x0_prediction, log_variance)

@@ -1,0 +1,35 @@
+"""The sampler of InDI: from a degraded image to a clean one in small steps (ddpm/indi.py).
+
+    x_(t-tau) = (1 - tau/t) x_t + (tau/t) denoise(x_t, t) + sqrt(w(t-tau)^2 - ((t-tau)/t)^2 w(t)^2) z,
+
+w(t) = t eps_t the deviation of the noise on the path.  For a constant eps_t the root is 0, for a Brownian one it is
+epsilon sqrt((t-tau) tau / t): the bridge from x_t to the estimate.  The last step returns denoise(x_t, t) itself, and one step in all is
+the estimate of least squared error.
+"""
+
+from itertools import pairwise
+
+from reference import ops as reference_ops
+from reference.ops.random import Key, Purpose
+
+
+def indi(denoise, grid, x, seed, sample, deviation=None, ops=reference_ops):
+    """From x[b,...] at grid[0] (y itself at 1, plus noise of deviation w(1)) down the times ``grid`` to 0; yields (t_prev, x, x0).
+
+    ``denoise(x, t)`` estimates x_0; ``deviation(t)`` is w(t), None for a path without noise.
+    """
+    for step, (t, t_prev) in enumerate(pairwise(grid)):
+        if not 0 <= t_prev < t:
+            raise ValueError(f"grid must decrease to a time not below 0, got {t_prev} after {t}")
+        kept, x0 = t_prev / t, denoise(x, t)
+        variance = deviation(t_prev) ** 2 - kept**2 * deviation(t) ** 2 if deviation and t_prev else 0.0
+        if variance < -1e-12:
+            raise ValueError(f"deviation(t) / t must not grow with t, but it does from {t_prev} to {t}")
+        noise = Key(seed, sample, step, Purpose.STEP_NOISE) if variance > 0 else None
+        x = ops.reverse_step(x, x0, kept, 1 - kept, max(variance, 0.0) ** 0.5, noise)
+        yield t_prev, x, x0
+
+
+def drift(denoise):
+    """The limit of small steps, dx/dt = (x - denoise(x, t)) / t, as a function of (t, x): to be solved from t = 1 down to 0."""
+    return lambda t, x: (x - denoise(x, t)) / t
