@@ -44,14 +44,13 @@ def conversion(source, target, alpha, sigma):
 
 def convert(prediction, x, source, target, alpha, sigma):
     """The prediction ``source`` at x = alpha x0 + sigma eps, restated as ``target``: one of noise, x0, v, score."""
-    a, b = (_per_sample(value, x) for value in conversion(source, target, alpha, sigma))
+    a, b = (column(np.asarray(value, x.dtype), x) for value in conversion(source, target, alpha, sigma))
     return a * x + b * prediction
 
 
-def _per_sample(value, x):
-    if np.ndim(value) == 0:
-        return float(value)
-    return np.asarray(value, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+def column(value, x):
+    """A number as it is; one entry a sample, [b], shaped to broadcast against x[b,...]."""
+    return value if np.ndim(value) == 0 else np.reshape(value, (-1, *[1] * (x.ndim - 1)))
 
 
 def log_snr(log_alpha_bar):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import convert, row
-from reference.ddpm.ddpm import column, forward, simple_loss
+from reference.conversions import column, convert, row
+from reference.ddpm.ddpm import forward, simple_loss
 from reference.ops.random import Purpose
 from reference.schedules import Schedule
 

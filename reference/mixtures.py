@@ -159,6 +159,11 @@ def example_2_1():
     return Mixture(np.array([0.3, 0.7]), np.array([[-2.0], [2.0]]), np.array([0.2**2, 1.0]))
 
 
+def example_3_2():
+    """The mixture of the tutorial's Ex 3.2, Ex 3.3 and Figs 3.2 to 3.5."""
+    return Mixture(np.array([0.6, 0.4]), np.array([[2.0], [-2.0]]), np.array([0.5**2, 0.2**2]))
+
+
 def ring(count=8, radius=1.0, deviation=0.1):
     """``count`` equal Gaussians on a circle in the plane."""
     angles = 2 * np.pi * np.arange(count) / count

@@ -147,7 +147,7 @@ def build_config(system, data, options):
         "data_variance": data.variance,
         "bin_width": data.bin_width,
         "net": {"kind": kind, **asdict(network)},
-        **system_config(system, given),
+        **system_config(system, data, given),
         "training": asdict(settings),
         "steps": chosen["steps"],
     }
@@ -155,7 +155,7 @@ def build_config(system, data, options):
     return json.loads(json.dumps(config))
 
 
-def system_config(system, given):
+def system_config(system, data, given):
     """What config.json holds for one system alone, from the options that were given."""
     if system == "ddpm":
         schedule = {"name": given.get("schedule", "linear")} | {name: given[name] for name in ("T", "beta") if name in given}
@@ -163,7 +163,9 @@ def system_config(system, given):
         return {"schedule": complete_schedule(schedule), "prediction": prediction, "objective": objective}
     if system == "smld":
         names = {"levels": "T", "sigma_min": "sigma_min", "sigma_max": "sigma_max"}
-        schedule = {"name": "geometric"} | {field: given[name] for name, field in names.items() if name in given}
+        schedule = {"name": "geometric", "T": 20 if data.is_image else 10} | {
+            field: given[name] for name, field in names.items() if name in given
+        }
         matching, bandwidth = given.get("matching", "denoising"), given.get("bandwidth")
         if bandwidth is not None and matching != "explicit":
             raise ValueError(f"--bandwidth is not an option of --matching {matching}")

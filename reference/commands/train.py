@@ -55,7 +55,7 @@ def add_system_options(parser):
     parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
     parser.add_argument("--prediction", help="what the network predicts: noise (default), x0 or v")
     parser.add_argument("--objective", help="simple (default), or with learned variances variational or hybrid")
-    smld.add_argument("--levels", type=int, metavar="N", help="noise levels, each a factor above the last (default 10)")
+    smld.add_argument("--levels", type=int, metavar="N", help="noise levels, each a factor above the last (default 10, for images 20)")
     smld.add_argument("--sigma-min", type=float, metavar="X", help="the smallest (default 0.05)")
     smld.add_argument("--sigma-max", type=float, metavar="X", help="the largest (default 10)")
     smld.add_argument("--matching", help="denoising (default), explicit (points), implicit or sliced (mlp)")

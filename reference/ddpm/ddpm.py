@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from reference import ops as reference_ops
-from reference.conversions import conversion, convert
+from reference.conversions import column, conversion, convert
 from reference.ops.random import Key, Purpose
 
 VARIANCES = ("posterior", "beta", "exact")
@@ -122,11 +122,6 @@ def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
     log_r = column(np.log(posterior_variance), x0) - log_variance
     squares = column(c_x0, x0) ** 2 * (x0 - x0_prediction).astype(np.float64) ** 2 * np.exp(-log_variance)
     return (np.expm1(log_r) - log_r + squares).reshape(len(x0), -1).sum(axis=1) / 2
-
-
-def column(value, x):
-    """A number as it is, one entry a sample [b] shaped to broadcast against x[b,...]."""
-    return value if np.ndim(value) == 0 else np.reshape(value, (-1, *[1] * (x.ndim - 1)))
 
 
 def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from reference import ops as reference_ops
-from reference.conversions import log_alpha_bar_of_sigma
-from reference.ddpm.ddpm import column, simple_loss
+from reference.conversions import column, log_alpha_bar_of_sigma
+from reference.ddpm.ddpm import simple_loss
 from reference.denoiser import check_data_variance
 from reference.ops.random import Purpose
 from reference.schedules import Exploding

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import conversion, convert
+from reference.conversions import column, conversion, convert
 from reference.ddpm.ddpm import (
-    column,
     consistency_term,
     forward,
     interpolated_log_variance,

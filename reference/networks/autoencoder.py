@@ -46,8 +46,12 @@ class Autoencoder:
         return shapes | {"decoder.log_var": (1,)}
 
     def init(self, seed, dtype=np.float32):
-        """The parameters that training begins with: the encoder says N(0, 1) for every x."""
-        return initial(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
+        """The parameters that training begins with: the encoder says N(0, 1) for every x, and the decoder claims some precision.
+
+        With a decoder as vague as the data at first, the KL would teach the encoder to say nothing before the decoder could use it.
+        """
+        params = initial(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
+        return params | {"decoder.log_var": np.full(1, -2.0, dtype)}
 
     def encode(self, params, x, ops=reference_ops):
         """x[b,*size] -> mean[b,latent], log_var[b,latent], saved."""

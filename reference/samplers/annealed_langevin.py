@@ -18,10 +18,15 @@ from reference.samplers.langevin import check_step
 
 def step_sizes(sigmas, epsilon):
     """a_i for the levels sigma_1 > .. > sigma_L: each as long, beside sigma_i^2, as the last one, epsilon."""
+    sigmas = _levels(sigmas)
+    return epsilon * (sigmas / sigmas[-1]) ** 2
+
+
+def _levels(sigmas):
     sigmas = np.asarray(sigmas, np.float64)
     if sigmas.ndim != 1 or not len(sigmas) or not ((np.diff(sigmas) < 0).all() and sigmas[-1] > 0):
         raise ValueError(f"sigmas must be positive and strictly decreasing, got {sigmas}")
-    return epsilon * (sigmas / sigmas[-1]) ** 2
+    return sigmas
 
 
 def annealed_langevin(score, sigmas, x, inner, seed, sample, epsilon=None, denoise=True, ops=reference_ops):
@@ -31,14 +36,14 @@ def annealed_langevin(score, sigmas, x, inner, seed, sample, epsilon=None, denoi
     level is unstable if the data has a direction without spread.  ``denoise`` ends, as (0, x, None), with the mean of x_0 given x at the
     last level, x + sigma_L^2 score (Jolicoeur-Martineau et al. 2021), which takes out the noise that is left there.
     """
-    last = float(sigmas[-1])
+    last = float(_levels(sigmas)[-1])
     epsilon = 0.2 * last**2 if epsilon is None else epsilon
     steps = step_sizes(sigmas, epsilon)
     check_step("epsilon", epsilon, 4 * last**2)
-    return _levels(score, sigmas, steps, x, inner, seed, sample, denoise, ops)
+    return _descend(score, sigmas, steps, x, inner, seed, sample, denoise, ops)
 
 
-def _levels(score, sigmas, steps, x, inner, seed, sample, denoise, ops):
+def _descend(score, sigmas, steps, x, inner, seed, sample, denoise, ops):
     n = 0
     for sigma, a in zip(map(float, sigmas), map(float, steps)):
         for _ in range(inner):

@@ -5,9 +5,10 @@
     x <- x + tau score(x) + sqrt(2 tau) z.
 
 Elsewhere the same is written x + (a/2) score + sqrt(a) z: drift k, noise variance 2 k, a = 2 tau (E16).  Each generator yields
-``(n, x, None)`` after step n = 1, 2 ..  Where the steepest curvature of -log p is 1/s^2 the mean of a Gaussian is multiplied by
-1 - tau/s^2 a step, so that the iteration is stable for tau < 2 s^2 alone, and its stationary variance s^2 / (1 - tau/(2 s^2)) is too
-large: ``mala`` removes that bias.
+``(n, x, None)`` after step n = 1, 2 .., ``mala`` what it accepted in place of None.
+
+Where the steepest curvature of -log p is 1/s^2 the mean of a Gaussian is multiplied by 1 - tau/s^2 a step, so that the iteration is stable
+for tau < 2 s^2 alone, and its stationary variance s^2 / (1 - tau/(2 s^2)) is too large: ``mala`` removes that bias.
 """
 
 import warnings
@@ -53,12 +54,15 @@ def sgld(gradient, x, step_size, steps, seed, sample, ops=reference_ops):
     """
     for n in range(steps):
         e = step_size(n)
+        check_step(f"step_size({n})", e, None)
         x = ops.reverse_step(x, gradient(x, n), 1.0, e / 2, e**0.5, Key(seed, sample, n, Purpose.STEP_NOISE))
         yield n + 1, x, None
 
 
 def decreasing(first, offset=1.0, power=0.55):
     """The step sizes first ((offset + n) / offset)^-power.  1/2 < power <= 1: their sum is infinite, that of their squares is not."""
+    check_step("first", first, None)
+    check_step("offset", offset, None)
     if not 0.5 < power <= 1:
         raise ValueError(f"power must lie in (1/2, 1], got {power}")
     return lambda n: first * (1 + n / offset) ** -power

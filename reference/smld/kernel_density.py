@@ -20,4 +20,6 @@ def kernel_density(points, bandwidth):
 def silverman(points):
     """The bandwidth s (4 / ((d + 2) m))^(1/(d+4)), best for normal data of deviation s in every direction (Silverman 1986)."""
     m, d = points.shape
+    if m < 2:
+        raise ValueError(f"points must be at least 2 to have a spread, got {m}")
     return float(np.sqrt(points.var(axis=0, ddof=1).mean()) * (4 / ((d + 2) * m)) ** (1 / (d + 4)))

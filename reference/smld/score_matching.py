@@ -17,6 +17,7 @@ the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.conversions import column
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
@@ -30,8 +31,11 @@ def explicit(network, params, x, c, target, ops=reference_ops):
 
 
 def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
-    """1/2 |s(x0 + sigma noise) + noise / sigma|^2.  The network is to say -noise / sigma; the tutorial's text loses the sign (E10b)."""
-    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise * (-1 / sigma), ops)
+    """1/2 |s(x0 + sigma noise) + noise / sigma|^2, sigma a number or [b].
+
+    The network is to say -noise / sigma; the tutorial's text loses the sign (E10b).
+    """
+    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise / -column(sigma, noise), ops)
 
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
@@ -61,7 +65,7 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
     if not hasattr(network, "jvp"):
         raise ValueError(f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not")
     count = x.dtype.type(len(x))
-    weight = np.broadcast_to(np.asarray(weight, x.dtype), len(x)).reshape(-1, *[1] * (x.ndim - 1))
+    weight = column(np.asarray(weight, x.dtype), x)
     y, saved = network.forward(params, x, c, ops)
     per_sample = (y * y).reshape(len(x), -1).sum(axis=1) / 2
     _, gradients = network.backward(params, y / count, saved, ops)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.ddpm.ddpm import column, forward
+from reference.conversions import column
+from reference.ddpm.ddpm import forward
 from reference.denoiser import Denoiser, best_noise
 from reference.ops.random import Purpose
 from reference.schedules import Exploding

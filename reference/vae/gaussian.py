@@ -19,7 +19,7 @@ def factor(covariance, method="cholesky"):
     if not asymmetry <= 64 * np.finfo(np.float64).eps * largest:
         raise ValueError(f"covariance must be symmetric, its transpose differs by up to {asymmetry:.4g}")
     values, vectors = np.linalg.eigh(covariance)
-    if not values[0] > 0:
+    if not values[0] > len(values) * np.finfo(np.float64).eps * values[-1]:  # what rounding makes of 0
         raise ValueError(f"covariance must be positive definite, its smallest eigenvalue is {values[0]:.4g}")
     return np.linalg.cholesky(covariance) if method == "cholesky" else vectors * np.sqrt(values)
 
@@ -40,7 +40,7 @@ def reparameterise_full(mean, A, eps):
 def kl(mean0, covariance0, mean1, covariance1):
     """KL(N(mean0, covariance0) to N(mean1, covariance1)) in nats, mean[d], covariance[d,d] (Thm 1.3, eq. 1.25):
 
-    1/2 ( tr(C1^-1 C0) - d + (m1 - m0)' C1^-1 (m1 - m0) + log det C1 - log det C0 ).  Never negative, 0 only for equal laws.
+    1/2 ( tr(C1^-1 C0) - d + (m1 - m0)' C1^-1 (m1 - m0) + log det C1 - log det C0 ).  Never negative but by rounding, 0 only for equal laws.
     With C = A A' the trace is |A1^-1 A0|^2, the square |A1^-1 (m1 - m0)|^2, and half of log det C the sum of log A_ii.
     """
     A0, A1 = factor(covariance0), factor(covariance1)
@@ -58,9 +58,9 @@ def kl_diagonal(mean0, variance0, mean1=0.0, variance1=1.0):
     A number for a variance is the isotropic case, and the default second Gaussian makes it (1.26):
     1/2 ( d s^2 - d + |m|^2 - 2 d log s ), where the tutorial's (1.34) forgets the d before log s (E2).
     """
-    r = np.divide(variance0, variance1, dtype=np.float64)
     if not (np.asarray(variance0) > 0).all() or not (np.asarray(variance1) > 0).all():
         raise ValueError(f"variances must be positive, got {variance0} and {variance1}")
+    r = np.divide(variance0, variance1, dtype=np.float64)
     squares = np.square(np.subtract(mean0, mean1, dtype=np.float64)) / variance1
     return (squares + (r - 1 - np.log(r))).sum(axis=-1) / 2
 

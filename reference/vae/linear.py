@@ -67,7 +67,8 @@ class LinearVAE:
     def posterior(self, x):
         """(means [n,k], covariance [k,k]) of p(z|x): M^-1 W'(x - mu) and s2 M^-1, M = W'W + s2 I."""
         M = self.W.T @ self.W + self.s2 * np.eye(len(self.b))
-        return np.linalg.solve(M, self.W.T @ (x - self.mu).T).T, self.s2 * np.linalg.inv(M)
+        inverse = np.linalg.inv(M)  # as symmetric as its rounding, which M's condition magnifies
+        return np.linalg.solve(M, self.W.T @ (x - self.mu).T).T, self.s2 * (inverse + inverse.T) / 2
 
     def with_posterior(self):
         """The same decoder with the encoder for which the ELBO is tight."""
@@ -100,9 +101,9 @@ def probabilistic_pca(x, k):
     values, vectors = np.linalg.eigh((x - mu).T @ (x - mu) / n)
     values, vectors = values[::-1], vectors[:, ::-1]
     s2 = float(values[k:].mean())
-    if not s2 > 0:
+    if not s2 > d * np.finfo(np.float64).eps * values[0]:  # what rounding makes of 0
         raise ValueError(f"x must vary in more than {k} directions")
-    W = vectors[:, :k] * np.sqrt(values[:k] - s2)
+    W = vectors[:, :k] * np.sqrt(np.maximum(values[:k] - s2, 0))
     return LinearVAE(W, mu, s2, np.zeros((k, d)), np.zeros(k), np.eye(k)).with_posterior()
 
 
