@@ -7,9 +7,11 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 
 import reference
 from reference import ops as reference_ops
+from reference.samplers.langevin import StabilityWarning
 
 COMMANDS = {
     "demo": "the main job, end to end, in minutes on two cores: train on digits, sample, look",
@@ -47,6 +49,13 @@ def main(ops=reference_ops, program="python -m reference", arguments=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     parsed = build_parser(program).parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=StabilityWarning)
+        warnings.showwarning = lambda message, *where: print(f"{program}: warning: {message}", file=sys.stderr)
+        return _execute(parsed, ops, program)
+
+
+def _execute(parsed, ops, program):
     try:
         for name in ("out", "run", "data", "labels"):
             if getattr(parsed, name, None) == "":

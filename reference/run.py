@@ -173,6 +173,8 @@ def system_config(system, data, given):
     if system == "indi":
         noise = given.get("noise", 0.05 if given.get("blur") else Degradation.noise)
         degradation = Degradation(noise, given.get("blur", Degradation.blur))
+        if degradation.blur and not data.is_image:
+            raise ValueError(f"blur needs images, and {data.name} holds points of {data.shape[0]} coordinates")
         return {"degradation": asdict(degradation), "epsilon": given.get("epsilon", 0.0)}
     return {}
 

@@ -42,33 +42,33 @@ class Schedule:
 
     def alpha_bar(self, t):
         """Power of the signal, prod_{i <= t} alpha_i."""
-        return _plain(np.exp(self._log(t)))
+        return plain(np.exp(self._log(t)))
 
     def noise_power(self, t):
         """1 - alpha_bar, without cancellation."""
-        return _plain(np.abs(np.expm1(self._log(t))))
+        return plain(np.abs(np.expm1(self._log(t))))
 
     def signal(self, t):
         """sqrt(alpha_bar)."""
-        return _plain(np.exp(self._log(t) / 2))
+        return plain(np.exp(self._log(t) / 2))
 
     def noise_scale(self, t):
         """sqrt(1 - alpha_bar)."""
-        return _plain(np.sqrt(np.abs(np.expm1(self._log(t)))))
+        return plain(np.sqrt(np.abs(np.expm1(self._log(t)))))
 
     def log_snr(self, t):
         """log(alpha_bar / (1 - alpha_bar)); infinite at t = 0."""
-        return _plain(log_snr(self._log(t)))
+        return plain(log_snr(self._log(t)))
 
     def log_ratio(self, t, t_prev):
         """log(alpha_bar_t / alpha_bar_prev): the log of the signal's power that is kept from t_prev to t.  t_prev < t."""
         if np.any(np.greater_equal(t_prev, t)):
             raise ValueError(f"t_prev must be smaller than t, got {t_prev} and {t}")
-        return _plain(self._log(t) - self._log(t_prev))
+        return plain(self._log(t) - self._log(t_prev))
 
     def beta(self, t, t_prev):
         """1 - alpha_bar_t / alpha_bar_prev, the variance that the steps from t_prev to t add."""
-        return _plain(np.abs(np.expm1(self.log_ratio(t, t_prev))))
+        return plain(np.abs(np.expm1(self.log_ratio(t, t_prev))))
 
     @property
     def prior_scale(self):
@@ -107,21 +107,21 @@ class Exploding(Schedule):
 
     def alpha_bar(self, t):
         """1: the signal stays as it is."""
-        return _plain(np.ones_like(self._log(t)))
+        return plain(np.ones_like(self._log(t)))
 
     signal = alpha_bar
 
     def noise_power(self, t):
         """sigma_t^2."""
-        return _plain(np.expm1(-self._log(t)))
+        return plain(np.expm1(-self._log(t)))
 
     def noise_scale(self, t):
         """sigma_t."""
-        return _plain(sigma_of_log_alpha_bar(self._log(t)))
+        return plain(sigma_of_log_alpha_bar(self._log(t)))
 
     def beta(self, t, t_prev):
         """sigma_t^2 - sigma_prev^2, the variance that the steps from t_prev to t add (4.18)."""
-        return _plain(np.exp(-self._log(t_prev)) * np.expm1(-self.log_ratio(t, t_prev)))
+        return plain(np.exp(-self._log(t_prev)) * np.expm1(-self.log_ratio(t, t_prev)))
 
     @property
     def prior_scale(self):
@@ -136,7 +136,8 @@ class Exploding(Schedule):
         return 1.0, sigma / alpha
 
 
-def _plain(value):
+def plain(value):
+    """A number as a Python float, which leaves the dtype of an array that it meets as it is; an array as it is."""
     return float(value) if np.ndim(value) == 0 else value
 
 

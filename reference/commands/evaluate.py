@@ -27,15 +27,15 @@ def execute(arguments, ops):
     how = choose(run, arguments, "ddim" if run.system == "ddpm" else None)
     if arguments.n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {arguments.n}")
-    rows = {"training steps": run.state.step}
+    rows, x = {"training steps": run.state.step}, draw(run, ops, arguments.n, **how)
     if run.system == "vae":
         rows |= bounds(run, ops)
     elif run.system == "indi":
-        rows |= restoration(run, ops, arguments.n, how)
+        rows |= restoration(run, ops, x, how)
     else:
         rows |= losses(run, run.data, ops)
         rows |= likelihood(run, run.data, ops, how["steps"] if how["sampler"] in ("ddpm", "ddim") else run.model.schedule.T)
-    rows |= quality(draw(run, ops, arguments.n, **how), run.data)
+    rows |= quality(x, run.data)
     width = max(map(len, rows))
     print(f"{run.folder}: {run.system} on {run.data.name}, samples by {describe(**how)}")
     for name, value in rows.items():
@@ -125,8 +125,8 @@ def bounds(run, ops, seed=1, weights=64):
     return rows | {"deviation of the decoder": float(np.exp(ema["decoder.log_var"][0] / 2) * model.data_variance**0.5)}
 
 
-def restoration(run, ops, n, how, seed=1):
-    """Squared errors per entry of degraded data, of its restoration in one step and in many, and how natural the one step looks."""
+def restoration(run, ops, x, how, seed=1):
+    """Squared errors per entry of degraded data, of its restoration in one step and of x, and how natural the one step looks."""
     model, data = run.model, run.data
     x0 = data.held_out[:LIMIT]
     total, exact = 0.0, 0.0
@@ -135,17 +135,15 @@ def restoration(run, ops, n, how, seed=1):
         t, n_y, z = model.draw(seed, sample, number, data.shape, x0.dtype, ops)
         total += float(model.loss(run.state.ema, x0, t, n_y, z, ops=ops)[0]) / DRAWS
         if data.mixture and not model.epsilon:
-            x = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
-            best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x, t)]
+            x_t = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
+            best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x_t, t)]
             exact += _mean_square(np.array(best) - x0) / DRAWS
     rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
-    y, clean = degraded(run, ops, np.arange(n), how["seed"])
-    rows["error of the degraded"] = _mean_square(y - clean)
-    for steps in (1, how.get("steps", 1)):
-        restored = draw(run, ops, n, **how | {"steps": steps})
-        rows[f"error of {how['sampler']}, {steps} steps"] = _mean_square(restored - clean)
-        rows |= {f"{name}, {steps} steps": value for name, value in quality(restored, data).items() if "real" not in name}
-    return rows
+    y, clean = degraded(run, ops, np.arange(len(x)), how["seed"], how.get("noise"), how.get("blur"))
+    one_step = model.denoise_of(run.state.ema, ops)(y, model.degradation.start(how.get("noise"), how.get("blur")))
+    rows |= {f"{name}, in one step": value for name, value in quality(one_step, data).items() if "real" not in name}
+    named = {"degraded": y, "restored in one step": one_step, f"restored by {how['sampler']}": x}
+    return rows | {f"error of the {name}": _mean_square(images - clean) for name, images in named.items()}
 
 
 def quality(x, data):

@@ -194,14 +194,17 @@ def evaluations(sampler, steps=1, levels=None, **own):
 
 
 def draw(run, ops, n, **how):
-    """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``."""
+    """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``.  ValueError if they are not finite."""
     each, parts = evaluations(**{name: value for name, value in how.items() if name != "seed"}), []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         for number, first in enumerate(range(0, n, BATCH)):
             states = trajectory(run, ops, np.arange(first, min(first + BATCH, n)), **how)
             parts.append(last(progress(states, each * -(-n // BATCH), f"{how['sampler']} step", first=number * each)))
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
-    return np.concatenate(parts)
+    x = np.concatenate(parts)
+    if not np.isfinite(x).all():
+        raise ValueError(f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help")
+    return x
 
 
 def describe(sampler, seed, steps=None, levels=None, **own):

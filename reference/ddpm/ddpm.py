@@ -12,6 +12,7 @@ from scipy.special import log_ndtr
 from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert
 from reference.ops.random import Key, Purpose
+from reference.schedules import plain
 
 VARIANCES = ("posterior", "beta", "exact")
 
@@ -54,15 +55,15 @@ def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
     if choice not in VARIANCES:
         raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
     if choice == "beta" or (choice == "posterior" and schedule.T == 1):  # one step in all: there is no other to look at
-        return np.log(schedule.beta(t, t_prev))
+        return plain(np.log(schedule.beta(t, t_prev)))
     if choice == "exact":
         if mmse is None:
             raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
         _, c_x0, variance = posterior(schedule, t, t_prev)
-        return np.log(variance + c_x0**2 * mmse(t))
+        return plain(np.log(variance + c_x0**2 * mmse(t)))
     first = np.equal(t_prev, 0)
     _, _, variance = posterior(schedule, np.where(first, np.maximum(t, 2), t), np.where(first, 1, t_prev))
-    return np.log(variance)
+    return plain(np.log(variance))
 
 
 def interpolated_log_variance(schedule, t, t_prev, v):

@@ -47,11 +47,12 @@ class Degradation:
         blurred = gaussian_filter(x0, (0, self.blur, self.blur, 0)) if self.blur else x0
         return blurred + x0.dtype.type(self.noise) * n
 
-    def start(self, noise, blur):
+    def start(self, noise=None, blur=None):
         """The time t at which a measurement of that noise and blur lies on the path that this degradation was trained on: 1 for its own.
 
-        Without blur, noise of a deviation below ``self.noise`` is met on the way.  ValueError for any other level.
+        None stands for its own level.  Without blur, noise below ``self.noise`` is met on the way; ValueError for any other level.
         """
+        noise, blur = self.noise if noise is None else noise, self.blur if blur is None else blur
         if blur != self.blur:
             raise ValueError(f"blur must be {self.blur:g}, for which this run was trained, got {blur:g}")
         if noise == self.noise:

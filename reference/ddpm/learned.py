@@ -85,7 +85,8 @@ class LearnedVariance(Denoiser):
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
         nats = np.empty(len(x))
         for chosen, term in ((first, self._first), (~first, self._later)):
-            nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])
+            if chosen.any():
+                nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])
         _, c, posterior_variance = (column(value, x) for value in posterior(schedule, t, t - 1))
         precision = np.exp(-log_variance)
         difference = x0_prediction - x0

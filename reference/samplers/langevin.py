@@ -19,6 +19,10 @@ from reference import ops as reference_ops
 from reference.ops.random import Key, Purpose
 
 
+class StabilityWarning(UserWarning):
+    """A step so long that the iteration diverges in the steepest direction."""
+
+
 def stability_limit(mixture):
     """2 s^2, s^2 the smallest eigenvalue of the mixture's covariances: -grad score is never steeper than 1/s^2."""
     return 2 * float(np.linalg.eigvalsh(mixture.full).min())
@@ -29,7 +33,8 @@ def check_step(name, value, limit):
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be a positive number, got {value}")
     if limit is not None and value >= limit:
-        warnings.warn(f"{name} = {value:.4g} is not below the stability limit {limit:.4g}: the samples may diverge", stacklevel=3)
+        message = f"{name} = {value:.4g} is not below the stability limit {limit:.4g}: the samples may diverge"
+        warnings.warn(message, StabilityWarning, stacklevel=3)
 
 
 def gradient_ascent(score, x, tau, steps, ops=reference_ops):

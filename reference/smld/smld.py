@@ -39,8 +39,6 @@ class ScoreModel(Denoiser):
             raise ValueError("score matching needs a schedule of growing noise, such as geometric, and predicts the noise")
         if self.matching in ("implicit", "sliced") and not hasattr(self.network, "jvp"):
             raise ValueError(f"{self.matching} score matching needs the derivative of the network along a direction: take --net mlp")
-        if self.matching == "explicit" and self.law is None:
-            raise ValueError("explicit score matching needs the density of the data: take mixture1d or mixture2d, or denoising")
 
     def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The levels t[b], uniform on 1 .. L, the noise and the probe [b,*shape] of a training step."""
@@ -57,6 +55,8 @@ class ScoreModel(Denoiser):
             return score_matching.implicit(self.network, params, inputs, c, weight, ops)
         if self.matching == "sliced":
             return score_matching.sliced(self.network, params, inputs, c, probe, weight, ops)
+        if self.matching == "explicit" and self.law is None:
+            raise ValueError("explicit score matching needs law, the density of the data or a kernel density in its place")
         target = noise if self.matching == "denoising" else best_noise(self.law, self.schedule, x, t).astype(x.dtype)
         return score_matching.explicit(self.network, params, inputs, c, target, ops)
 

@@ -103,8 +103,8 @@ DDPM = (
         "posterior_variance_of_skipped_steps_is_not_that_of_one_step[linear]",
     ),
     (
-        "np.log(variance + c_x0**2 * mmse(t))",
-        "np.log(variance + c_x0 * mmse(t))",
+        "np.log(variance + c_x0**2 * mmse(t)))",
+        "np.log(variance + c_x0 * mmse(t)))",
         "ancestral_with_the_exact_variance_transports_gaussians_exactly[10-0.8-0.25]",
     ),
 )
