@@ -21,7 +21,6 @@ The gradient of the mean ELBO over data x, for diagonal D (a bar is the mean ove
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from reference.ops import mixture_log_density, normal
 from reference.ops.random import Purpose
@@ -127,6 +126,8 @@ def fit(x, k, seed=0):
 
     It has no bad local maxima (Lucas et al. 2019): the mean ELBO reaches the log-likelihood of ``probabilistic_pca``.
     """
+    from scipy.optimize import minimize  # slow to import, and used here alone
+
     d = x.shape[1]
     W, Vt = normal(seed, np.arange(2), 0, Purpose.INIT, (d, k))
     start = (W, np.zeros(d), np.zeros(()), Vt.T / d, np.zeros(k), np.zeros(k))
