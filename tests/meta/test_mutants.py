@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import json
 import os
 import re
 import shutil
@@ -27,14 +28,20 @@ def copy_of_the_code(folder):
     return folder
 
 
-def python(folder, *arguments):
-    """Run Python inside a copy, so that the copy is what it imports."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+@functools.cache
+def forks():
+    """The process that runs tests, started when first needed; it ends with this one."""
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("forked.py"))]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
 
 def run(folder, *tests):
-    return python(folder, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *tests)
+    """(exit code, output) of pytest inside a copy, so that the copy is what the tests import."""
+    output = folder / "pytest.out"
+    arguments = ["-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *tests]
+    forks().stdin.write(json.dumps([str(folder), str(output), arguments]) + "\n")
+    return int(forks().stdout.readline()), output.read_text()
 
 
 def change(path, old, new):
@@ -45,9 +52,9 @@ def change(path, old, new):
         compiled.unlink()
 
 
-def failed_by_assertion(done):
+def failed_by_assertion(code, output):
     """Did a test run and come out with an AssertionError?  In a group of errors the lines begin with a bar."""
-    return done.returncode == pytest.ExitCode.TESTS_FAILED and bool(re.search(r"^[\s|]*AssertionError\b", done.stdout, re.MULTILINE))
+    return code == pytest.ExitCode.TESTS_FAILED and bool(re.search(r"^[\s|]*AssertionError\b", output, re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
@@ -57,14 +64,14 @@ def complaint(tmp_path_factory):
 
     @functools.cache
     def all_pass(file):
-        return run(folder, *sorted({test for *_, test in MUTANTS if test.startswith(f"{file}::")})).returncode == pytest.ExitCode.OK
+        return run(folder, *sorted({test for *_, test in MUTANTS if test.startswith(f"{file}::")}))[0] == pytest.ExitCode.OK
 
     @functools.cache
     def of(test):
         if all_pass(test.partition("::")[0]):
             return ""
-        done = run(folder, test)
-        return "" if done.returncode == pytest.ExitCode.OK else done.stdout + done.stderr
+        code, output = run(folder, test)
+        return "" if code == pytest.ExitCode.OK else output
 
     return of
 
@@ -80,8 +87,8 @@ def test_mistake_is_caught(mutant, complaint, tmp_path):
     file, old, new, test = mutant
     assert not complaint(test), f"{test} does not pass on the code as it is:\n{complaint(test)}"
     change(copy_of_the_code(tmp_path) / file, old, new)
-    done = run(tmp_path, test)
-    assert failed_by_assertion(done), f"{test} did not fail with an AssertionError:\n{done.stdout}{done.stderr}"
+    code, output = run(tmp_path, test)
+    assert failed_by_assertion(code, output), f"{test} did not fail with an AssertionError:\n{output}"
 
 
 @pytest.mark.mutants
@@ -91,8 +98,8 @@ def test_the_copy_is_what_a_test_imports(tmp_path):
     probe.write_text(
         f"import reference\n\ndef test_origin():\n    assert reference.__file__ == {str(tmp_path / 'reference' / '__init__.py')!r}\n"
     )
-    done = run(tmp_path, "tests/reference/test_probe.py")
-    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    code, output = run(tmp_path, "tests/reference/test_probe.py")
+    assert code == pytest.ExitCode.OK, output
 
 
 @pytest.mark.mutants
@@ -110,7 +117,7 @@ def test_the_copy_is_what_a_test_imports(tmp_path):
 )
 def test_only_an_assertion_counts_as_caught(body, caught, tmp_path):
     (tmp_path / "test_probe.py").write_text(f"def test_body():\n    {body}\n")
-    assert failed_by_assertion(run(tmp_path, "test_probe.py")) == caught
+    assert failed_by_assertion(*run(tmp_path, "test_probe.py")) == caught
 
 
 def test_every_mutant_names_a_file_and_a_test_of_this_repository():

@@ -1,0 +1,38 @@
+"""Runs pytest in forks of one process that has the slow imports behind it, so that a mutant costs its test and little else.
+
+Each line of input is JSON, [folder, output file, arguments]; the answer is a line with pytest's exit code, negative for a signal.
+"""
+
+import json
+import os
+import signal
+import sys
+
+import hypothesis.extra.numpy  # noqa: F401
+import numpy  # noqa: F401
+import pytest
+import scipy.ndimage
+import scipy.optimize
+import scipy.stats  # noqa: F401
+
+LIMIT = 120  # seconds: a mistake may well make a loop endless
+
+
+def run(folder, output, arguments):
+    signal.alarm(LIMIT)
+    os.chdir(folder)
+    sys.path[0] = os.environ["PYTHONPATH"] = folder  # in place of this file's folder, and for processes that a test starts
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    code = pytest.main(["-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments])  # Hypothesis is there already
+    sys.stdout.flush()
+    os._exit(int(code))
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            run(*json.loads(line))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
