@@ -52,6 +52,30 @@ def accepted(x, real, held_out, k=3, share=0.95):
     return float((neighbour_distance(x, real, k) <= limit).mean())
 
 
+def autocorrelation(chain):
+    """rho[k], k = 0 .. n-1, of a series [n], or the mean over several, [n,m]: 1 at lag 0.  By the Fourier transform, with the biased 1/n.
+
+    A Langevin chain with step tau on N(mu, s^2) has rho[k] = (1 - tau/s^2)^k.
+    """
+    x = np.asarray(chain, np.float64).reshape(len(chain), -1)
+    power = np.abs(np.fft.rfft(x - x.mean(axis=0), n=2 * len(x), axis=0)) ** 2
+    covariance = np.fft.irfft(power, axis=0)[: len(x)].mean(axis=1)
+    if not covariance[0] > 0:
+        raise ValueError("chain must vary to have an autocorrelation")
+    return covariance / covariance[0]
+
+
+def effective_sample_size(chain):
+    """How many independent draws tell as much about the mean as a stationary chain [n] or [n,m]: n m / (1 + 2 sum rho[k]).
+
+    The sum ends where rho[2j] + rho[2j+1], which are positive for a reversible chain, first are not (Geyer 1992).
+    """
+    rho = autocorrelation(chain)
+    pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(axis=1)
+    end = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
+    return float(np.size(chain) / max(2 * pairs[:end].sum() - 1, 1e-12))
+
+
 def wasserstein_1d(x, y, order=1):
     """(integral of |F_x^-1 - F_y^-1|^order)^(1/order) of two samples on the line, of any sizes: the quantiles are matched."""
     x, y = np.sort(_flat(x)[:, 0]), np.sort(_flat(y)[:, 0])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reference import checkpoint, datasets
+from reference import ops as reference_ops
 from reference.ddpm.indi import Degradation, InDI
 from reference.ddpm.learned import OBJECTIVES, LearnedVariance
 from reference.denoiser import Denoiser
@@ -76,7 +77,7 @@ class Run:
         checkpoint.save(self.folder, self.state, self.config)
 
 
-def as_score(run, ops):
+def as_score(run, ops=reference_ops):
     """The averaged weights of any run, as score(x[b,...], alpha, sigma) = grad log p(x) for x = alpha x_0 + sigma eps.
 
     ValueError for a run without one (a VAE, InDI that deblurs), and in the call for a log-SNR beyond what was trained.

@@ -16,10 +16,11 @@ from reference.vae.linear import probabilistic_pca
 
 LIMIT = 512  # held-out samples that are looked at; of points, which cost little, eight times as many
 DRAWS = 4  # times and noises for each of them
+SAMPLES = 256
 
 
 def add_options(parser):
-    add_sampling_options(parser, LIMIT, "ddim for a run of ddpm, else the system's own")
+    add_sampling_options(parser, SAMPLES, "ddim for a run of ddpm, else the system's own")
 
 
 def execute(arguments, ops):

@@ -40,7 +40,7 @@ def add_sampling_options(parser, n=16, sampler="the system's own"):
         "--steps",
         type=int,
         metavar="N",
-        help="steps of the sampler (default: ddpm all T, ddim 50, indi 20, langevin 1000, annealed-langevin 100 at each level)",
+        help="of the sampler (default: ddpm all T, ddim 50, indi 20, langevin 1000, annealed-langevin 100 at each level, of images 30)",
     )
     parser.add_argument("--eta", type=float, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
     parser.add_argument("--variance", help="of ddpm's steps: posterior or beta; learned where the run has learned it, its default there")
@@ -80,7 +80,7 @@ def _ddpm(run, steps, variance):
     if variance not in choices:
         known = "" if learned else " where the best denoiser is not known and none was learned"
         raise ValueError(f"variance must be {' or '.join(choices)}{known}, got {variance!r}")
-    as_score(run, None)
+    as_score(run)
     run.model.schedule.grid(steps)
     return {"steps": steps, "variance": variance}
 
@@ -89,7 +89,7 @@ def _ddim(run, steps, eta):
     steps, eta = min(50, run.model.schedule.T) if steps is None else steps, 0.0 if eta is None else eta
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
-    as_score(run, None)
+    as_score(run)
     run.model.schedule.grid(steps)
     return {"steps": steps, "eta": eta}
 
@@ -103,7 +103,7 @@ def _indi(run, steps, noise, blur):
 
 
 def _langevin(run, steps, tau):
-    as_score(run, None)
+    as_score(run)
     limit = _limit(run)
     tau = limit / 10 if tau is None else tau
     if not 0 < tau < float("inf"):
@@ -112,14 +112,15 @@ def _langevin(run, steps, tau):
 
 
 def _annealed_langevin(run, steps, levels, epsilon):
-    as_score(run, None)
+    as_score(run)
     levels = (run.model.schedule.T if run.system == "smld" else LEVELS) if levels is None else levels
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
     epsilon = 0.2 * _sigma(run, 1) ** 2 if epsilon is None else epsilon
     if not 0 < epsilon < float("inf"):
         raise ValueError(f"epsilon must be a positive number, got {epsilon}")
-    return {"steps": _at_least_one("steps", 100 if steps is None else steps), "levels": levels, "epsilon": epsilon}
+    usual = 100 if len(run.model.network.sample_shape) == 1 else 30
+    return {"steps": _at_least_one("steps", usual if steps is None else steps), "levels": levels, "epsilon": epsilon}
 
 
 def _at_least_one(name, value):
