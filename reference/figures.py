@@ -45,8 +45,11 @@ def image_panels(groups, columns=8, description=""):
     return _png(figure, description)
 
 
-def samples(x, title, description=""):
-    """Samples of any kind: images [n,h,w,c] as a grid, points [n,1] as a histogram, [n,2] as a cloud, [n,d] as pairs of coordinates."""
+def samples(x, title, description="", law=None):
+    """Samples of any kind: images [n,h,w,c] as a grid, points [n,1] as a histogram, [n,2] as a cloud, [n,d] as pairs of coordinates.
+
+    ``law``: the mixture that points on the line should come from, drawn over their histogram.
+    """
     if x.ndim == 4:
         columns = int(np.ceil(np.sqrt(len(x))))
         figure = _figure(6, 6 * -(-len(x) // columns) / columns * x.shape[1] / x.shape[2] + 0.4)
@@ -55,7 +58,11 @@ def samples(x, title, description=""):
     figure = _figure(6, 4 if x.shape[1] == 1 else 6)
     axes = figure.subplots()
     if x.shape[1] == 1:
-        axes.hist(x[:, 0], bins=max(10, min(200, int(2 * len(x) ** 0.5))), density=True, color="C0")
+        axes.hist(x[:, 0], bins=max(10, min(200, int(2 * len(x) ** 0.5))), density=True, color="C0", label="samples")
+        if law is not None:
+            line = np.linspace(*axes.get_xlim(), 1000)
+            axes.plot(line, np.exp(law.log_density(line[:, None])), color="C1", label="density of the data")
+            axes.legend()
         axes.set(xlabel="x", ylabel="density", title=title)
     else:
         axes.plot(x[:, 0], x[:, 1], ".", markersize=2, alpha=0.6)

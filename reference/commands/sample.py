@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reference import datasets
 from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
 from reference.files import output_path, write_atomically
 from reference.run import open_run
@@ -29,7 +30,7 @@ def execute(arguments, ops):
     if run.system == "indi":  # what the samples were made from belongs to them
         sample, level = np.arange(arguments.n), (how.get("noise"), how.get("blur"))
         arrays["degraded"], arrays["clean"] = degraded(run, ops, sample, how["seed"], *level)
-    write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(arrays, how, settings))
+    write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(run, arrays, how, settings))
     print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how)}")
     return 0
 
@@ -66,11 +67,11 @@ def _npz(arrays, settings):
     return stream.getvalue()
 
 
-def _picture(arrays, how, settings):
+def _picture(run, arrays, how, settings):
     from reference import figures
 
     x = arrays["x"]
     if "degraded" in arrays and x.ndim == 4:
         panels = {"degraded": arrays["degraded"], f"restored in {how['steps']} steps": x, "clean": arrays["clean"]}
         return figures.image_panels(panels, columns=int(np.ceil(np.sqrt(len(x)))), description=json.dumps(settings))
-    return figures.samples(x, f"{len(x)} samples, {describe(**how)}", json.dumps(settings))
+    return figures.samples(x, f"{len(x)} samples\n{describe(**how)}", json.dumps(settings), datasets.law(run.config["data"]))
