@@ -207,7 +207,9 @@ def build_model(config):
         case "smld":
             return ScoreModel(network, build_schedule(config["schedule"]), "noise", variance, config["matching"])
     arguments = (network, build_schedule(config["schedule"]), config["prediction"], variance)
-    objective = config.get("objective", "simple")
+    objective = config["objective"]
+    if objective not in ("simple", *OBJECTIVES):
+        raise ValueError(f"objective must be one of simple, {', '.join(OBJECTIVES)}, got {objective!r}")
     return Denoiser(*arguments) if objective == "simple" else LearnedVariance(*arguments, objective)
 
 

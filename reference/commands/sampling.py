@@ -210,5 +210,6 @@ def draw(run, ops, n, **how):
 
 def describe(sampler, seed, steps=None, levels=None, **own):
     """``ddim, 50 steps, seed 0``."""
-    parts = [sampler, f"{levels} levels" if levels else "", f"{steps} steps{' each' if levels else ''}" if steps else "", f"seed {seed}"]
+    count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
+    parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}"]
     return ", ".join(filter(None, parts))

@@ -88,6 +88,7 @@ def start(folder, system, options, resume):
             raise ValueError(f"{folder} holds a checkpoint or a log but no config.json: it can't be resumed")
         data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0, options["labels"])
         run = new_run(folder, build_config(system, data, options))
+        training_model(run, data)  # what can't be trained is refused before anything is written
         write_config(output_folder(folder), run.config)
         return run, data
     run = open_run(folder, need_checkpoint=False)
