@@ -61,7 +61,7 @@ class Schedule:
         return plain(log_snr(self._log(t)))
 
     def log_ratio(self, t, t_prev):
-        """log(alpha_bar_t / alpha_bar_prev): the log of the signal's power that is kept from t_prev to t.  t_prev < t."""
+        """log(alpha_bar_t / alpha_bar_prev) in the table: the log of the signal's power that is kept from t_prev to t.  t_prev < t."""
         if np.any(np.greater_equal(t_prev, t)):
             raise ValueError(f"t_prev must be smaller than t, got {t_prev} and {t}")
         return plain(self._log(t) - self._log(t_prev))

@@ -55,6 +55,11 @@ def central_difference(step, size, width):
     return 512 * U * size / step + 1e4 / 30 * (step / width) ** 4 / width
 
 
+def integrated(steps, rtol, atol, size=1.0):
+    """An adaptive solver that keeps the error of each of ``steps`` steps below rtol size + atol, of a flow that magnifies none of them."""
+    return steps * (rtol * size + atol)
+
+
 def z_score(tests=1, rate=FALSE_ALARM):
     """The two-sided normal quantile at which ``tests`` comparisons together raise a false alarm with probability ``rate``."""
     return stats.norm.isf(rate / tests / 2)

@@ -22,12 +22,18 @@ def indi(denoise, grid, x, seed, sample, deviation=None, ops=reference_ops):
         if not 0 <= t_prev < t:
             raise ValueError(f"grid must decrease to a time not below 0, got {t_prev} after {t}")
         kept, x0 = t_prev / t, denoise(x, t)
-        variance = deviation(t_prev) ** 2 - kept**2 * deviation(t) ** 2 if deviation and t_prev else 0.0
-        if variance < -1e-12:
-            raise ValueError(f"deviation(t) / t must not grow with t, but it does from {t_prev} to {t}")
-        noise = Key(seed, sample, step, Purpose.STEP_NOISE) if variance > 0 else None
-        x = ops.reverse_step(x, x0, kept, 1 - kept, max(variance, 0.0) ** 0.5, noise)
+        fresh = _fresh(deviation, t, t_prev) if deviation and t_prev else 0.0
+        noise = Key(seed, sample, step, Purpose.STEP_NOISE) if fresh else None
+        x = ops.reverse_step(x, x0, kept, 1 - kept, fresh, noise)
         yield t_prev, x, x0
+
+
+def _fresh(deviation, t, t_prev):
+    """The root in the formula above, 0 where all that is under it is rounding."""
+    wanted, carried = deviation(t_prev) ** 2, (t_prev / t * deviation(t)) ** 2
+    if wanted - carried < -1e-12 * carried:
+        raise ValueError(f"deviation(t) / t must not grow with t, but it does from {t_prev} to {t}")
+    return (wanted - carried) ** 0.5 if wanted - carried > 1e-12 * carried else 0.0
 
 
 def drift(denoise):

@@ -1,0 +1,173 @@
+"""The two views of a noise schedule, and scores that are asked for at any noise level."""
+
+import numpy as np
+import pytest
+
+from reference.conversions import convert
+from reference.ddpm.ddpm import posterior, prior_term
+from reference.denoiser import Denoiser, best_noise
+from reference.mixtures import example_2_1
+from reference.samplers import last
+from reference.samplers.ancestral import ancestral, prior
+from reference.samplers.ddim import ddim
+from reference.schedules import SCHEDULES, Exploding, Schedule, geometric
+from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MIXTURE, accumulated, assert_close
+
+LADDER = geometric(8, 0.05, 10.0)
+SIGMAS = 0.05 * 200 ** (np.arange(8) / 7)
+TWIN = Schedule(LADDER.log_alpha_bar)  # the same levels, preserving the variance
+LAW = example_2_1()
+X = np.linspace(-4, 5, 10)[:, None]
+
+
+def test_the_signal_stays_and_the_noise_grows_by_one_factor():
+    t = np.arange(1, 9)
+    assert (LADDER.signal(t) == 1).all() and (LADDER.alpha_bar(t) == 1).all() and LADDER.signal(3) == 1.0
+    assert_close(LADDER.noise_scale(t), SIGMAS, EXACT)
+    assert_close(LADDER.noise_power(t), SIGMAS**2, EXACT)
+    assert LADDER.noise_scale(0) == 0
+    assert_close(LADDER.prior_scale, 10.0, EXACT)
+
+
+def test_the_variance_between_close_levels_keeps_its_digits():
+    close = Exploding(-np.log1p(np.array([0.0, 1.0, 1.0 + 1e-9]) ** 2))
+    exact = -(np.expm1(close.log_alpha_bar[2] - close.log_alpha_bar[1])) * np.exp(-close.log_alpha_bar[2])
+    assert_close(close.beta(2, 1), exact, EXACT)
+    for t in range(1, 9):
+        assert_close(LADDER.beta(t, t - 1), SIGMAS[t - 1] ** 2 - (SIGMAS[t - 2] ** 2 if t > 1 else 0), EXACT)
+        assert LADDER.log_ratio(t, t - 1) < 0  # of the twin: the steps still have an order
+
+
+def test_both_views_have_one_log_snr():
+    t = np.arange(1, 9)
+    assert_close(LADDER.log_snr(t), -2 * np.log(SIGMAS), EXACT, 1 + np.abs(2 * np.log(SIGMAS)))
+    np.testing.assert_array_equal(LADDER.log_snr(t), TWIN.log_snr(t))
+    assert_close(TWIN.noise_scale(t) / TWIN.signal(t), LADDER.noise_scale(t), EXACT)
+
+
+def test_a_networks_time_is_the_share_of_the_log_of_sigma():
+    for t in (1, 2.5, 8):
+        sigma = 0.05 * 200 ** ((t - 1) / 7)
+        assert_close(LADDER.condition(t), 1000 * np.log(sigma / 0.05) / np.log(200), EXACT, 1000.0)
+    assert TWIN.condition(4) == 500.0
+
+
+@pytest.mark.parametrize("schedule", [LADDER, *(make(40) for make in SCHEDULES.values())], ids=lambda s: s.name)
+def test_the_time_of_a_noise_level_is_found_again(schedule):
+    for t in (1, 2, 5, schedule.T):
+        for factor in (1.0, 3.0):
+            assert_close(schedule.time_of(factor * schedule.signal(t), factor * schedule.noise_scale(t)), float(t), LINEAR_ALGEBRA)
+    alpha, sigma = schedule.scales(3.0 * schedule.signal(2), 3.0 * schedule.noise_scale(2))
+    assert_close([alpha, sigma], [schedule.signal(2), schedule.noise_scale(2)], EXACT)
+
+
+@pytest.mark.parametrize("sigma", [0.049, 10.1])
+def test_a_noise_level_that_was_not_trained_is_refused_with_both_ends(sigma):
+    with pytest.raises(ValueError, match=r"outside of what was trained, -4\.605 to 5\.991"):
+        LADDER.time_of(1.0, sigma)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((8, 1.0, 1.0), "0 < sigma_min < sigma_max, got 1.0 and 1.0"),
+        ((8, 2.0, 1.0), "0 < sigma_min < sigma_max"),
+        ((8, 0.0, 1.0), "0 < sigma_min < sigma_max"),
+        ((8, float("nan"), 1.0), "0 < sigma_min < sigma_max"),
+        ((8, 1.0, float("inf")), "0 < sigma_min < sigma_max"),
+        ((1, 0.1, 1.0), "T must be at least 2 levels"),
+    ],
+)
+def test_a_ladder_that_is_none_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        geometric(*arguments)
+
+
+# Samplers on either view
+
+
+def test_the_posterior_of_exploding_noise_is_that_of_its_ancestral_sampler():
+    """E11c: mean sigma'^2/sigma^2 x + (1 - sigma'^2/sigma^2) x0, variance sigma'^2 (sigma^2 - sigma'^2) / sigma^2."""
+    for t in range(2, 9):
+        power, before = SIGMAS[t - 1] ** 2, SIGMAS[t - 2] ** 2
+        expected = (before / power, 1 - before / power, before * (power - before) / power)
+        for actual, value in zip(posterior(LADDER, t, t - 1), expected):
+            assert_close(actual, value, EXACT)
+
+
+def noise_of(schedule):
+    return lambda x, t: LAW.noise(x, schedule.signal(t), schedule.noise_scale(t))
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_samplers_draw_the_same_in_either_view(sampler):
+    """E20: x / signal of the one is x of the other, step by step, with the same noise prediction and the same draws."""
+    sample, grid = np.arange(10), LADDER.grid(8)
+    x = 10.0 * X
+    ours = sampler(noise_of(LADDER), LADDER, grid, x, 3, sample)
+    theirs = sampler(noise_of(TWIN), TWIN, grid, x * TWIN.signal(8), 3, sample)
+    for (t, exploding, x0), (_, preserving, other) in zip(ours, theirs, strict=True):
+        assert_close(exploding, preserving / TWIN.signal(t), accumulated(8, 64), np.abs(x) + 10)
+        assert_close(x0, other, accumulated(8, 64), np.abs(x) + 10)
+
+
+def test_the_prior_has_the_deviation_of_the_last_level_and_its_divergence_is_small():
+    x = prior(0, np.arange(6), (3,), np.float64, LADDER.prior_scale)
+    assert_close(x, prior(0, np.arange(6), (3,), np.float64) * 10.0, EXACT)
+    x0 = np.array([[1.0], [-2.0]])
+    assert_close(prior_term(LADDER, x0), (x0[:, 0] / 10) ** 2 / 2, EXACT, 1.0)
+
+
+# Scores at any noise level
+
+
+class Oracle:
+    """A network that knows the law: it reads the noise level off the condition, and says what is best to say."""
+
+    def __init__(self, schedule, prediction, variance):
+        self.schedule, self.prediction, self.variance = schedule, prediction, variance
+
+    def forward(self, params, x, c, ops=None, labels=None):
+        times = np.arange(1, self.schedule.T + 1)
+        t = np.interp(c[0], self.schedule.condition(times), times)
+        log_snr = np.interp(t, times, self.schedule.log_snr(times))
+        alpha, sigma = self.schedule.scales(float(np.exp(log_snr / 2)), 1.0)
+        x = x * (alpha**2 * self.variance + sigma**2) ** 0.5
+        return convert(LAW.noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
+
+
+CASES = [(LADDER, "noise"), (SCHEDULES["vp"](50), "noise"), (SCHEDULES["linear"](50), "v"), (SCHEDULES["cosine"](50), "x0")]
+
+
+@pytest.mark.parametrize("schedule, prediction", CASES, ids=["geometric noise", "vp noise", "linear v", "cosine x0"])
+@pytest.mark.parametrize("alpha, sigma", [(1.0, 0.3), (1.0, 2.0), (0.5, 0.5), (0.1, 0.9)])
+def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, alpha, sigma):
+    model = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0)
+    expected = LAW.noised(alpha, sigma).score(X)
+    assert_close(model.score({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
+
+
+def test_a_multiple_of_x_has_the_score_of_its_own_law():
+    score = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0).score({})
+    assert_close(score(3 * X, 3.0, 3 * 0.7), score(X, 1.0, 0.7) / 3, MIXTURE, np.abs(X) / 0.7**2 + 1)
+
+
+def test_the_score_at_a_trained_level_is_the_predicted_noise_over_minus_sigma():
+    model = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0)
+    for t in (1, 4, 8):
+        sigma = LADDER.noise_scale(t)
+        assert_close(model.score({})(X, 1.0, sigma), model.noise_of({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
+
+
+def test_the_best_noise_is_found_for_each_sample_at_its_own_time():
+    t = np.array([1, 4, 8, 4, 1, 8, 2, 2, 3, 1])
+    for schedule in (LADDER, TWIN):
+        each = [LAW.noise(x[None], schedule.signal(int(time)), schedule.noise_scale(int(time)))[0] for x, time in zip(X, t)]
+        assert_close(best_noise(LAW, schedule, X, t), np.array(each), MIXTURE, 1.0)
+
+
+def test_ddim_on_the_ladder_ends_at_the_estimate():
+    (*_, (t, x, x0)) = ddim(noise_of(LADDER), LADDER, LADDER.grid(4), 10 * X, 0, np.arange(10))
+    assert t == 0
+    assert_close(x, x0, EXACT, np.abs(X) + 1)
+    assert_close(last(ddim(noise_of(LADDER), LADDER, LADDER.grid(4), 10 * X, 0, np.arange(10))), x, EXACT)
