@@ -101,3 +101,10 @@ def test_effective_sizes_of_independent_chains_add_up():
 def test_a_chain_that_stands_still_has_no_autocorrelation():
     with pytest.raises(ValueError, match="chain must vary"):
         metrics.autocorrelation(np.ones(10))
+
+
+def test_autocorrelation_of_a_short_series_is_its_sum_of_products():
+    x = np.array([3.0, -1.0, 2.0, 0.5])
+    centred = x - x.mean()
+    products = np.array([(centred[: 4 - k] * centred[k:]).sum() for k in range(4)])
+    assert_close(metrics.autocorrelation(x), products / products[0], EXACT, 1.0)

@@ -1,0 +1,183 @@
+"""Known mistakes in the models that are trained: (file, exact old text, new text, test that must fail)."""
+
+
+def _mutant(name, old, new, test):
+    return f"reference/{name}.py", old, new, f"tests/reference/test_{test}"
+
+
+def _schedule(old, new, test):
+    return _mutant("schedules", old, new, "exploding.py::test_" + test)
+
+
+def _denoiser(old, new, test):
+    return _mutant("denoiser", old, new, "exploding.py::test_" + test)
+
+
+def _learned(old, new, test):
+    return _mutant("ddpm/learned", old, new, "learned_variance.py::test_" + test)
+
+
+def _ddpm(old, new, test):
+    return _mutant("ddpm/ddpm", old, new, "learned_variance.py::test_" + test)
+
+
+def _vae(old, new, test):
+    return _mutant("vae/vae", old, new, "vae.py::test_" + test)
+
+
+def _indi(old, new, test):
+    return _mutant("ddpm/indi", old, new, "indi.py::test_" + test)
+
+
+def _step(old, new, test):
+    return _mutant("samplers/indi", old, new, "indi.py::test_" + test)
+
+
+def _smld(old, new, test):
+    return _mutant("smld/smld", old, new, "score_model.py::test_" + test)
+
+
+MUTANTS = (
+    _schedule("1000 * (t - 1) / (self.T - 1)", "1000 * t / self.T", "a_networks_time_is_the_share_of_the_log_of_sigma"),
+    _schedule(
+        "np.exp(-self._log(t_prev)) * np.expm1(-self.log_ratio(t, t_prev))",
+        "np.expm1(-self.log_ratio(t, t_prev))",
+        "the_variance_between_close_levels_keeps_its_digits",
+    ),
+    _schedule(
+        "return plain(np.expm1(-self._log(t)))",
+        "return plain(-np.expm1(self._log(t)))",
+        "the_signal_stays_and_the_noise_grows_by_one_factor",
+    ),
+    _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric noise]"),
+    _schedule(
+        "wanted = self.log_snr(np.arange(1, self.T + 1)), 2 * float(np.log(alpha / sigma))",
+        "wanted = self.log_snr(np.arange(1, self.T + 1)), float(np.log(alpha / sigma))",
+        "the_score_is_that_of_the_law_at_any_noise_level[1.0-0.3-geometric noise]",
+    ),
+    _schedule(
+        "return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))",
+        "return float(np.interp(-wanted, -table, np.arange(self.T)))",
+        "the_time_of_a_noise_level_is_found_again[geometric]",
+    ),
+    _denoiser("own = x * (own_alpha / alpha)", "own = x", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp noise]"),
+    _denoiser(
+        '"noise", own_alpha, own_sigma) * (-1 / sigma)',
+        '"noise", own_alpha, own_sigma) * (-1 / own_sigma)',
+        "a_multiple_of_x_has_the_score_of_its_own_law",
+    ),
+    _denoiser("chosen = t == time", "chosen = t <= time", "the_best_noise_is_found_for_each_sample_at_its_own_time"),
+    _ddpm(
+        "(high + low) / 2 + v * ((high - low) / 2)",
+        "(high + low) / 2 - v * ((high - low) / 2)",
+        "a_say_of_one_and_of_minus_one_are_the_ends_of_the_range",
+    ),
+    _ddpm(
+        "np.maximum(t, 2)",
+        "np.maximum(t, 3)",
+        "on_the_last_step_the_posteriors_zero_is_replaced_by_the_step_before",
+    ),
+    _ddpm(
+        "decoder_log_variance = learned if learned is not None else np",
+        "decoder_log_variance = np",
+        "the_mean_over_all_times_and_the_prior_are_the_whole_bound",
+    ),
+    _learned("(1 - posterior_variance * precision - c**2", "(1 - c**2", "gradient_of_the_variational_loss_in_every_parameter[noise]"),
+    _learned("* precision * column(b, x), scale", "* precision, scale", "gradient_of_the_variational_loss_in_every_parameter[noise]"),
+    _learned("scale * dl * (high - low) / 2", "scale * dl * (high - low)", "gradient_of_the_variational_loss_in_every_parameter[v]"),
+    _learned("return T * nats,", "return nats,", "one_term_is_the_divergence_of_two_gaussians_and_the_first_a_log_density"),
+    _learned(
+        "_, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)",
+        "_, squares, d_simple = simple_loss(prediction, self.target(x0, t, noise, ops), ops)\n"
+        "            d_prediction = d_simple + HYBRID_WEIGHT * d_prediction",
+        "the_hybrid_loss_teaches_v_alone_by_its_variational_part[noise]",
+    ),
+    _mutant(
+        "samplers/ancestral",
+        "(schedule, t, t_prev, v) / 2)",
+        "(schedule, t, t_prev, v))",
+        "learned_variance.py::test_samples_with_a_say_at_an_end_are_those_with_that_variance[float64-7.105427357601002e-15-1.0-beta]",
+    ),
+    _mutant(
+        "networks/autoencoder",
+        "ops.concat(dmean, dlog_var), saved",
+        "ops.concat(dlog_var, dmean), saved",
+        "autoencoder.py::test_gradient_of_the_encoder_in_every_parameter_and_in_x[points]",
+    ),
+    _mutant(
+        "networks/autoencoder",
+        "h[:, : self.latent], h[:, self.latent :]",
+        "h[:, self.latent :], h[:, : self.latent]",
+        "autoencoder.py::test_without_hidden_layers_both_halves_are_affine",
+    ),
+    _vae(
+        "dlog_var + dz * eps * np.exp(log_var / 2) / 2",
+        "dlog_var + dz * eps * np.exp(log_var / 2)",
+        "gradient_of_the_loss_in_every_parameter[points]",
+    ),
+    _vae("dz + dmean, dlog_var, encoded", "dz, dlog_var, encoded", "gradient_of_the_loss_in_every_parameter[points]"),
+    _vae("(each * (1 - squares * precision)", "(each * (squares * precision - 1)", "gradient_of_the_loss_in_every_parameter[points]"),
+    _vae(
+        "return reconstruction, ops.gaussian_kl(mean, log_var),",
+        "return reconstruction, ops.gaussian_kl(mean, log_var) / mean.shape[1],",
+        "the_loss_is_minus_log_p_of_x_given_z_plus_the_divergence_in_nats",
+    ),
+    _vae(
+        "constant = x.dtype.type(np.log(2 * np.pi * self.data_variance))",
+        "constant = x.dtype.type(np.log(2 * np.pi))",
+        "the_loss_is_minus_log_p_of_x_given_z_plus_the_divergence_in_nats",
+    ),
+    _vae(
+        "- log_density(z, mean, deviation) - reconstruction",
+        "+ log_density(z, mean, deviation) - reconstruction",
+        "the_mean_log_weight_is_the_elbo",
+    ),
+    _vae("axis=0) - np.log(count)", "axis=0)", "with_the_posterior_every_weight_is_the_evidence"),
+    _vae("return y * np.dtype(dtype).type(self.data_variance**0.5)", "return y", "samples_of_a_linear_decoder_have_its_covariance"),
+    _indi("ops.add_noise(x0, 1 - t, t, y)", "ops.add_noise(x0, t, 1 - t, y)", "the_path_runs_from_clean_to_degraded"),
+    _indi("t = sigma / alpha / noise\n", "t = sigma / noise\n", "the_score_is_tweedies_at_any_noise_level_that_was_trained"),
+    _indi("(alpha * x0 - x) / sigma**2", "(x0 - x) / sigma**2", "the_score_is_tweedies_at_any_noise_level_that_was_trained"),
+    _indi("epsilon * np.sqrt(t)", "epsilon * t", "constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge"),
+    _indi(
+        "(0, self.blur, self.blur, 0)",
+        "(0, self.blur, self.blur, self.blur)",
+        "a_blur_is_a_normalised_gaussian_convolution_with_mirrored_borders",
+    ),
+    _step(
+        "x, x0, kept, 1 - kept, fresh", "x, x0, 1 - kept, kept, fresh", "the_gain_on_gaussian_data_is_the_product_of_its_steps[1.0-1.0-5]"
+    ),
+    _step(
+        "(wanted - carried) ** 0.5 if",
+        "wanted**0.5 if",
+        "constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge",
+    ),
+    _step(
+        "return lambda t, x: (x - denoise(x, t)) / t",
+        "return lambda t, x: x - denoise(x, t)",
+        "the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data",
+    ),
+    _smld(
+        "(-self.schedule.noise_scale(t) * scale)",
+        "(self.schedule.noise_scale(t) * scale)",
+        "in_expectation_the_losses_differ_by_constants_that_no_network_changes[3]",
+    ),
+    _smld(
+        "(-self.schedule.noise_scale(t) * scale)",
+        "(-self.schedule.noise_scale(t))",
+        "in_expectation_the_losses_differ_by_constants_that_no_network_changes[3]",
+    ),
+    _smld(
+        "found.append((1 - sigma**2 * J) / 2)",
+        "found.append((1 / sigma**2 - J) / 2)",
+        "printed_weighted_floors_of_example_2_1_lie_between_nothing_and_a_half[0.3-.374321]",
+    ),
+    _mutant(
+        "metrics", "n=2 * len(x), axis=0", "n=len(x), axis=0", "metrics.py::test_autocorrelation_of_a_short_series_is_its_sum_of_products"
+    ),
+    _mutant(
+        "metrics",
+        "max(2 * pairs[:end].sum() - 1, 1e-12)",
+        "max(2 * pairs[:end].sum(), 1e-12)",
+        "metrics.py::test_autocorrelation_and_effective_size_of_a_chain_that_keeps_a_share_of_its_last_value[0.5]",
+    ),
+)

@@ -1,0 +1,151 @@
+"""The misprints of chapters 1 to 3: every row is there, and its two numbers are those of an independent calculation."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import reference
+from reference.__main__ import main
+from reference.errata import ERRATA, LEFT_OUT
+from tests.meta.mutants_errata import NOT_TYPED, TYPED
+from tests.meta.test_mutants import MUTANTS
+from tests.oracle_tolerances import LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, z_score
+
+CHAPTERS_1_TO_3 = "E1 E2 E2b E2c E2d E3 E4 E4b E4c E6 E6b E6c E7 E8 E9 E10 E10b E10c E10d E10e E10f E12 E12b E12c E16 E18 E19".split()
+LATER = "E5 E11 E11b E11c E13 E13b E13c E13d E14 E14b E14c E15 E15b E15c E15d E15e E15f E17 E20".split()
+NUMBERS = [row.number for row in ERRATA]
+log = np.log
+HALF_LOG = log(2 * np.pi) / 2
+
+
+def chain():
+    """-ELBO of x_0 = 1 under p(x_(t-1)|x_t) = N(x_t/2, 1/4), q of beta = 1/2, by the algebra of Gaussians: as printed, and right.
+
+    x_1 ~ N(sqrt(1/2), 1/2) and x_2 ~ N(1/2, 3/4) with covariance sqrt(1/2)/2; the printed expectation takes them for independent.
+    """
+    root = 0.5**0.5
+    square = lambda mean, variance: (mean**2 + variance) / 0.25 / 2 + log(2 * np.pi * 0.25) / 2
+    reconstruction = square(1 - root / 2, 0.5 / 4)
+    prior = (-1 - log(0.5) + (0.25 + 0.75)) / 2
+    entropy = -(1 + log(2 * np.pi * 0.5)) / 2
+    middle = lambda covariance: square(root - 0.25, 0.5 + 0.75 / 4 - covariance)
+    return tuple(reconstruction + prior + entropy + middle(covariance) for covariance in (0.0, root / 2))
+
+
+EXACT_VALUES = {  # by hand
+    "Ex 1.6": (-HALF_LOG - 1, -HALF_LOG - 1 / 2 - 5e-9),
+    "Thm 1.4, (1.35)": (
+        -2.5 - log(0.5) + (1.25 - 1 + 2 * log(2)) / 2 + 1.6 + log(1.25) / 2,
+        -2.5 - log(0.5) - (0.25 + 2 * log(2)) / 2 + 1.6 + log(1.25) / 2,
+    ),
+    "(1.34)": ((0.75 - 3 + 2 * log(2)) / 2, (0.75 - 3 + 6 * log(2)) / 2),
+    "Ex 1.3": (1 / 2, 1.0),
+    "Ex 1.5": (-0.06 - HALF_LOG + log(2), -0.06 - 3 * HALF_LOG + 3 * log(2)),
+    "(1.15), Ex 1.8": (0.0, 1.0),
+    "Thm 2.3, (2.14)": chain(),
+    "(2.28)": (np.e**0.5, np.e**-0.5),
+    "training algorithm, p. 36": (0.97**50, 0.97**25),
+    "noise loss (version 1)": (  # 1/2 (1-a)^2 A' / (1-A)^2 / sigma_q^2, and the rate of SNRs
+        0.03 * 0.97**49 / (1 - 0.97**50) / (1 - 0.97**49) / 2,
+        (0.97**49 / (1 - 0.97**49) / (0.97**50 / (1 - 0.97**50)) - 1) / 2,
+    ),
+    "Thm 2.7, (2.44)": (np.inf, (0.01 / 0.03 + log(2 * np.pi * 0.03)) / 2),
+    "Sec. 2.6": (0.97**0.5, 0.97**25),
+    "Thm 2.8": (1.0, 4.0 + 1e-12),
+    "(3.11)": (0.5, -0.5),
+    "Thm 3.4": (-1.0, -0.5),
+    "(3.5)": (0.5, 1.0),
+}
+PRINTED_VALUES = {  # of the literature on the tutorial, to their digits
+    "Thm 2.5, (2.26)": (".609", ".991"),
+    "p. 30, Fig 2.9": ("1", ".9878"),
+    "Sec. 3.3": ("1.67", "1.38"),  # 1.36 / (1 - a / (4 1.36)) for a = 0.2 0.36
+}
+
+
+@pytest.mark.parametrize("row", [row for row in ERRATA if row.where in EXACT_VALUES], ids=lambda row: row.number)
+def test_both_numbers_are_those_of_a_calculation_by_hand(row):
+    for actual, expected in zip(row.values(), EXACT_VALUES[row.where]):
+        if np.isinf(expected):
+            assert actual == expected
+        else:
+            assert_close(actual, expected, max(QUADRATURE, LINEAR_ALGEBRA), 10.0)
+
+
+@pytest.mark.parametrize("row", [row for row in ERRATA if row.where in PRINTED_VALUES], ids=lambda row: row.number)
+def test_both_numbers_are_the_known_ones(row):
+    for actual, printed in zip(row.values(), PRINTED_VALUES[row.where]):
+        assert_printed(actual, printed)
+
+
+def values(number):
+    (row,) = (row for row in ERRATA if row.number == number)
+    return row.values()
+
+
+def test_noise_of_unit_variance_in_sgld_inflates_it_tenfold():
+    """E8: 1 / (1 - .95^2), and .1 of that for 40,000 particles, whose variance is known to sqrt(2 / 40,000)."""
+    printed, corrected = values("E8")
+    assert_close(printed, 1 / (1 - 0.9025), QUADRATURE)
+    assert_close(corrected, 0.1 / (1 - 0.9025), z_score() * (2 / 40_000) ** 0.5)
+
+
+def test_a_hundred_steps_leave_more_than_the_target_in_the_wide_modes_basin():
+    """E9: .6318 by a transition operator on a grid (tests/reference/test_langevin.py), of 10,000 particles."""
+    printed, corrected = values("E9")
+    deviation = (0.6318 * 0.3682 / 10_000) ** 0.5
+    assert_printed(printed, ".600")
+    assert abs(corrected - 0.6318) < z_score() * deviation and corrected - printed > z_score() * deviation
+
+
+def test_ascent_climbs_and_descent_does_not():
+    """E19: from log p(0) = log 1.60596e-4, by a loop of its own."""
+    from scipy.stats import norm
+
+    density = lambda x: 0.6 * norm.pdf(x, 2, 0.5) + 0.4 * norm.pdf(x, -2, 0.2)
+    score = lambda x: (0.6 * norm.pdf(x, 2, 0.5) * (2 - x) / 0.25 + 0.4 * norm.pdf(x, -2, 0.2) * (-2 - x) / 0.04) / density(x)
+    for sign, actual in zip((-1, 1), values("E19")):
+        x = 0.0
+        for _ in range(10):
+            x += sign * 0.01 * score(x)
+        assert_close(actual, log(density(x)), QUADRATURE, 100.0)
+    printed, corrected = values("E19")
+    assert printed < log(1.60596271e-4) < corrected
+
+
+def test_every_row_is_held_against_numbers():
+    held = {*EXACT_VALUES, *PRINTED_VALUES} | {row.where for row in ERRATA if row.number in ("E8", "E9", "E19")}
+    assert {row.where for row in ERRATA} == held
+
+
+@pytest.mark.parametrize("row", ERRATA, ids=lambda row: row.number)
+def test_the_two_numbers_of_a_row_differ_by_more_than_a_twentieth_or_a_few_digits(row):
+    printed, corrected = row.values()
+    assert np.isfinite(corrected) and f"{printed:.2g}" != f"{corrected:.2g}" and row.printed != row.corrected
+
+
+def test_every_misprint_of_the_chapters_has_a_row_or_a_reason():
+    assert sorted({*NUMBERS, *LEFT_OUT}) == sorted(CHAPTERS_1_TO_3) and not {*NUMBERS} & {*LEFT_OUT}
+    assert all(LEFT_OUT.values())
+
+
+def test_every_number_that_the_code_cites_is_a_misprint():
+    for path in Path(reference.__file__).parent.rglob("*.py"):
+        assert {*re.findall(r"\b(E\d+[a-f]?)\b", path.read_text(encoding="utf-8"))} <= {*CHAPTERS_1_TO_3, *LATER}, path
+
+
+def test_every_printed_form_that_can_be_typed_is_a_mutant():
+    assert {*TYPED} | {*NOT_TYPED} == {*NUMBERS} and not {*TYPED} & {*NOT_TYPED}
+    mutants = {(file, new) for file, _, new, _ in MUTANTS}
+    for number, mutant in TYPED.items():
+        assert mutant in mutants, f"{number}: no mutant {mutant}"
+
+
+def test_the_command_prints_every_row_by_its_number(capsys):
+    assert main(arguments=["errata"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    begun = [line.split()[0] for line in lines if re.match(r"E\d", line)]
+    assert begun == [*NUMBERS, *LEFT_OUT]
+    assert sum("as printed" in line and "as corrected" in line for line in lines) == len(ERRATA)
