@@ -108,8 +108,7 @@ def build_network(system, data, options):
     kind = options.get("net") or ("autoencoder" if system == "vae" else "unet" if data.is_image else "mlp")
     if kind not in NETWORKS:
         raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
-    if (kind == "autoencoder") != (system == "vae"):
-        raise ValueError(f"{system} trains {'an autoencoder' if system == 'vae' else 'a unet or an mlp'}, got --net {kind}")
+    check_kind(system, kind)
     if kind == "unet" and not data.is_image:
         raise ValueError(f"a unet needs images, and {data.name} holds points of {data.shape[0]} coordinates: take --net mlp")
     given = {name: options[name] for names in NETWORK_OPTIONS.values() for name in names if options.get(name) is not None}
@@ -124,6 +123,11 @@ def build_network(system, data, options):
     if "channels" not in given and max(data.shape[:2]) > 16:
         given["channels"] = (32, 64, 64)
     return UNet(size=data.shape[:2], in_channels=data.shape[2], outputs=outputs, **given)
+
+
+def check_kind(system, kind):
+    if (kind == "autoencoder") != (system == "vae"):
+        raise ValueError(f"{system} trains {'an autoencoder' if system == 'vae' else 'a unet or an mlp'}, got --net {kind}")
 
 
 def build_config(system, data, options):
@@ -198,7 +202,9 @@ def build_schedule(config):
 def build_model(config):
     """The model that config.json describes."""
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in config["net"].items()}
-    network, variance = NETWORKS[str(fields.pop("kind"))](**fields), config["data_variance"]
+    kind, variance = str(fields.pop("kind")), config["data_variance"]
+    check_kind(config["system"], kind)
+    network = NETWORKS[kind](**fields)
     match config["system"]:
         case "vae":
             return VAE(network, variance)

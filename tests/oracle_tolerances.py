@@ -34,6 +34,9 @@ LINEAR_ALGEBRA = 8192 * U
 # at a gradient g of 1e-9, where g^2 / (2 curvature) is left, or at a gain of 1e-15 a step: either is far less, and 1e-9 is measured.
 FITTED = 1e-6
 
+# How far above its floor the loss of score matching on a one-dimensional mixture may end: the project's requirement, at most 5 %.
+FLOOR = 0.05
+
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16

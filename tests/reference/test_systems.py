@@ -1,0 +1,333 @@
+"""The command line on the four systems: what each trains, who samples whom, and one sentence for whatever does not fit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from reference import ops
+from reference.commands.sampling import OWN, SAMPLERS
+from reference.ddpm.ddpm import noise_and_say
+from reference.ddpm.indi import Degradation
+from reference.denoiser import Denoiser
+from reference.mixtures import example_2_1
+from reference.run import as_score, open_run, training_model
+from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, FLOOR, assert_close, z_score
+from tests.reference.test_command_line import files, run
+
+TINY = "--width 8 --depth 1 --batch 4 --save-every 2 --steps 4".split()
+POINTS = {
+    "vae": "vae --data mixture1d",
+    "ddpm": "ddpm --data mixture1d --objective hybrid --T 30",
+    "smld": "smld --data mixture1d --levels 4",
+    "indi": "indi --data mixture1d --noise 1",
+}
+IMAGES = {
+    "vae images": "vae --width 8 --depth 1",
+    "smld images": "smld --channels 8 8 --levels 3",
+    "deblur": "indi --channels 8 8 --blur 1",
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Name -> folder of a run of a few steps of a tiny network."""
+    folder = tmp_path_factory.mktemp("systems")
+    for name, words in POINTS.items():
+        assert run("train", *words.split(), *TINY, "--out", folder / name) == 0
+    for name, words in IMAGES.items():
+        assert run("train", *words.split(), "--batch", 2, "--steps", 2, "--out", folder / name) == 0
+    return {name: folder / name for name in (*POINTS, *IMAGES)}
+
+
+def sampled(path):
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files if name != "settings"}
+
+
+def test_each_system_has_its_network(runs):
+    kinds = {name: json.loads((folder / "config.json").read_text())["net"]["kind"] for name, folder in runs.items()}
+    assert kinds == {"vae": "autoencoder", "ddpm": "mlp", "smld": "mlp", "indi": "mlp"} | {
+        "vae images": "autoencoder",
+        "smld images": "unet",
+        "deblur": "unet",
+    }
+
+
+FEW = {
+    "ddpm": "--steps 3",
+    "ddim": "--steps 3",
+    "langevin": "--steps 5",
+    "annealed-langevin": "--steps 2",
+    "indi": "--steps 3",
+    "decoder": "",
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+def test_every_sampler_serves_every_system_that_has_what_it_needs_or_says_that_it_does_not(runs, tmp_path, capsys, name, sampler):
+    system, path = open_run(runs[name]).system, tmp_path / "s.npz"
+    code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", path)
+    message = capsys.readouterr().err
+    if sampler == OWN[system] or (sampler not in ("indi", "decoder") and system != "vae" and name != "deblur"):
+        assert code == 0, message
+        x = sampled(path)["x"]
+        assert x.shape[0] == 3 and x.shape[1:] == open_run(runs[name]).model.network.sample_shape and np.isfinite(x).all()
+    else:
+        assert code == 2 and not path.exists()
+        expected = (
+            "sampled by its decoder alone"
+            if system == "vae"
+            else "does not serve"
+            if sampler in ("indi", "decoder")
+            else "has a score only"
+        )
+        assert expected in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+@pytest.mark.parametrize("suffix", [".npz", ".png"])
+def test_each_systems_own_sampler_gives_the_same_bits_twice(runs, tmp_path, name, suffix):
+    few = FEW[OWN[open_run(runs[name]).system]].split()
+    command = ("sample", runs[name], *few, "--n", 4, "--out", tmp_path / f"s{suffix}")
+    assert run(*command) == 0
+    first = (tmp_path / f"s{suffix}").read_bytes()
+    assert run(*command) == 0 and (tmp_path / f"s{suffix}").read_bytes() == first
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_sample_depends_on_its_index_and_the_seed_alone(runs, tmp_path, name):
+    few = FEW[OWN[open_run(runs[name]).system]].split()
+    for n in (9, 4):
+        run("sample", runs[name], *few, "--n", n, "--out", tmp_path / f"{n}.npz")
+    run("sample", runs[name], *few, "--n", 4, "--seed", 1, "--out", tmp_path / "other.npz")
+    nine, four, other = (sampled(tmp_path / f"{file}.npz")["x"] for file in (9, 4, "other"))
+    assert_close(nine[:4], four, FIVE_STEPS32, np.abs(four).max())
+    assert (other != four).all()
+
+
+def test_a_restored_file_holds_what_it_was_made_from(runs, tmp_path):
+    for noise in ("1", "0.25"):
+        assert run("sample", runs["indi"], "--steps", 2, "--n", 5, "--noise", noise, "--out", tmp_path / f"{noise}.npz") == 0
+        arrays, held_out = sampled(tmp_path / f"{noise}.npz"), open_run(runs["indi"]).data.held_out
+        assert arrays.keys() == {"x", "degraded", "clean"}
+        np.testing.assert_array_equal(arrays["clean"], held_out[:5])
+        n = (arrays["degraded"] - arrays["clean"]) / np.float32(noise)
+        assert_close(Degradation(float(noise))(arrays["clean"], n), arrays["degraded"], EXACT32, 8.0)
+    one, quarter = (sampled(tmp_path / f"{noise}.npz") for noise in ("1", "0.25"))
+    assert_close((one["degraded"] - one["clean"]) / 4, quarter["degraded"] - quarter["clean"], EXACT32, 8.0)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("name", ["ddpm", "smld", "indi", "smld images"])
+def test_a_runs_score_is_its_predicted_noise_over_minus_sigma(runs, name):
+    opened = open_run(runs[name])
+    schedule, shape = opened.model.schedule, opened.model.network.sample_shape
+    x = np.random.default_rng(0).standard_normal((3, *shape)).astype(np.float32)
+    for t in (1, schedule.T // 2, schedule.T):
+        alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
+        noise, _ = noise_and_say(opened.noise_of(ops)(x, t))
+        score = as_score(opened)(x, alpha, sigma)
+        assert score.dtype == np.float32
+        assert_close(score, noise / -sigma, 64 * EXACT32, (np.abs(x).max() + 4) / sigma**2)
+
+
+@pytest.mark.parametrize(
+    "name, message", [("vae", "a run of vae, which knows no score"), ("deblur", "only if its degradation is noise alone")]
+)
+def test_a_run_without_a_score_says_so(runs, name, message):
+    with pytest.raises(ValueError, match=message):
+        as_score(open_run(runs[name]))
+
+
+def test_a_score_beyond_what_was_trained_is_refused_with_the_ends_of_the_range(runs):
+    score = as_score(open_run(runs["smld"]))
+    with pytest.raises(ValueError, match=r"outside of what was trained, -4\.605 to 5\.991"):
+        score(np.zeros((1, 1), np.float32), 1.0, 11.0)
+
+
+def test_explicit_matching_has_the_exact_law_or_a_kernel_density(tmp_path):
+    train = lambda *words: run("train", "smld", "--matching", "explicit", *words, *TINY, "--out", tmp_path / "-".join(words))
+    assert train("--data", "mixture1d") == 0
+    opened = open_run(tmp_path / "--data-mixture1d")
+    law = training_model(opened, opened.data).law
+    np.testing.assert_array_equal(law.means, example_2_1().means)
+    assert train("--data", "mixture1d", "--bandwidth", "0.25") == 0
+    opened = open_run(tmp_path / "--data-mixture1d---bandwidth-0.25")
+    law = training_model(opened, opened.data).law
+    np.testing.assert_array_equal(law.means, opened.data.train)
+    assert (law.covariances == 0.0625).all()
+
+
+# Training
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_run_that_grows_has_the_bits_of_one_that_never_stopped(runs, tmp_path, name):
+    shutil.copytree(runs[name], tmp_path / "grown")
+    assert run("train", name, "--steps", 7, "--out", tmp_path / "grown", "--resume") == 0
+    assert run("train", *POINTS[name].split(), *TINY, "--steps", 7, "--out", tmp_path / "whole") == 0
+    grown, whole = (files(tmp_path / folder) for folder in ("grown", "whole"))
+    assert {path.name: content for path, content in grown.items()} == {path.name: content for path, content in whole.items()}
+
+
+@pytest.mark.parametrize("matching", ["denoising", "implicit"])
+def test_score_matching_on_the_line_comes_near_its_floor_in_seconds(tmp_path, capsys, matching):
+    command = "train smld --data mixture1d --net mlp --steps 1500 --batch 128 --matching".split()
+    assert run(*command, matching, "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    assert run("evaluate", tmp_path / "run", "--steps", 2, "--n", 20) == 0
+    rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    loss, exact = float(rows["loss"]), float(rows["loss of the exact prediction"])
+    assert exact < loss < (1 + FLOOR) * exact
+    assert float(rows["loss of predicting zero"]) > 1.5 * exact
+
+
+def test_evaluate_shows_each_system_beside_what_bounds_it(runs, capsys):
+    rows = {
+        "vae": ["-ELBO, reconstruction term", "-ELBO, kl term", "importance weights", "exact -log p", "sliced wasserstein of real"],
+        "ddpm": ["loss of the exact prediction", "-ELBO, consistency term", "exact -log p"],
+        "smld": ["loss of the exact prediction", "its expectation, by quadrature", "-ELBO (nats)"],
+        "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
+        "vae images": ["-log p of the best linear VAE", "accepted"],
+        "deblur": ["frechet, in one step", "error of the restored by indi"],
+    }
+    for name, expected in rows.items():
+        few = FEW["ddim" if name == "ddpm" else OWN[open_run(runs[name]).system]].split()
+        assert run("evaluate", runs[name], *few, "--n", 20) == 0
+        out = capsys.readouterr().out
+        for row in expected:
+            assert row in out, f"{name}: {row}"
+
+
+# Steps too long
+
+
+def test_a_langevin_step_beyond_its_limit_is_warned_of_in_one_line(runs, tmp_path, capsys):
+    command = ("sample", runs["smld"], "--sampler", "langevin", "--steps", 2, "--n", 3)
+    assert run(*command, "--tau", 0.2, "--out", tmp_path / "a.npz") == 0
+    err = capsys.readouterr().err
+    assert "warning: tau = 0.2 is not below the stability limit 0.085: the samples may diverge" in err and err.count("\n") == 1
+    assert run(*command, "--tau", 0.08, "--out", tmp_path / "b.npz") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_samples_that_diverge_are_not_written(runs, tmp_path, capsys):
+    command = ("sample", runs["smld"], "--steps", 200, "--epsilon", 1e12, "--n", 3, "--out", tmp_path / "s.npz")
+    assert run(*command) == 2
+    err = capsys.readouterr().err
+    assert "the samples are not finite" in err and "nothing was written" in err and not (tmp_path / "s.npz").exists()
+
+
+def test_a_trained_network_may_be_any_model_of_the_library(runs):
+    assert isinstance(open_run(runs["ddpm"]).model, Denoiser) and open_run(runs["ddpm"]).model.objective == "hybrid"
+
+
+WRONG = {
+    "sigma-min above sigma-max": ("train smld --sigma-min 3 --sigma-max 2 --out OUT", "0 < sigma_min < sigma_max, got 3.0 and 2.0"),
+    "equal sigmas": ("train smld --sigma-min 2 --sigma-max 2 --out OUT", "0 < sigma_min < sigma_max"),
+    "one level": ("train smld --levels 1 --out OUT", "at least 2 levels"),
+    "unknown matching": ("train smld --matching fisher --out OUT", "matching must be one of denoising, explicit"),
+    "unknown objective": ("train ddpm --objective best --out OUT", "objective must be one of simple, variational, hybrid"),
+    "a schedule for smld": ("train smld --schedule linear --out OUT", "--schedule is not an option of train smld"),
+    "levels for ddpm": ("train ddpm --levels 4 --out OUT", "--levels is not an option of train ddpm"),
+    "sigma for indi": ("train indi --sigma-min 1 --out OUT", "--sigma-min is not an option of train indi"),
+    "blur for vae": ("train vae --blur 1 --out OUT", "--blur is not an option of train vae"),
+    "latent for ddpm": ("train ddpm --latent 3 --out OUT", "--latent is not an option of --net unet"),
+    "a unet for vae": ("train vae --net unet --out OUT", "vae trains an autoencoder, got --net unet"),
+    "an autoencoder for ddpm": ("train ddpm --net autoencoder --out OUT", "ddpm trains a unet or an mlp, got --net autoencoder"),
+    "no latent variable": ("train vae --latent 0 --out OUT", "size, latent and width must be at least 1"),
+    "sliced with a unet": ("train smld --matching sliced --out OUT", "take --net mlp"),
+    "explicit on images": ("train smld --matching explicit --out OUT", "explicit score matching needs points"),
+    "bandwidth of another matching": (
+        "train smld --data mixture1d --bandwidth 1 --out OUT",
+        "--bandwidth is not an option of --matching denoising",
+    ),
+    "bandwidth": ("train smld --data mixture1d --matching explicit --bandwidth -1 --out OUT", "bandwidth must be positive"),
+    "blurred points": ("train indi --data mixture1d --blur 1 --out OUT", "blur needs images, and mixture1d holds points"),
+    "negative noise": ("train indi --noise -1 --out OUT", "noise and blur must not be negative"),
+    "no degradation": ("train indi --noise 0 --out OUT", "not both be 0"),
+    "epsilon of training": ("train indi --epsilon -1 --out OUT", "epsilon must not be negative"),
+    "learned variances in one step": ("train ddpm --T 1 --objective hybrid --out OUT", "2 outputs and T at least 2"),
+    "no langevin step": ("sample @smld --sampler langevin --tau 0 --out OUT.png", "tau must be a positive number, got 0.0"),
+    "a langevin step that is no number": ("sample @smld --sampler langevin --tau nan --out OUT.png", "tau must be a positive number"),
+    "no langevin steps": ("sample @smld --sampler langevin --steps 0 --out OUT.png", "steps must be at least 1"),
+    "base step": ("sample @smld --epsilon -1 --out OUT.png", "epsilon must be a positive number"),
+    "levels of a sampler": ("sample @smld --levels 1 --out OUT.png", "levels must be at least 2"),
+    "eta of langevin": ("sample @smld --sampler langevin --eta 1 --out OUT.png", "--eta is not an option of --sampler langevin"),
+    "steps of a decoder": ("sample @vae --steps 3 --out OUT.png", "--steps is not an option of --sampler decoder"),
+    "learned variance that was not": ("sample @smld --sampler ddpm --variance learned --out OUT.png", "none was learned"),
+    "more steps than levels": ("sample @smld --sampler ddim --steps 5 --out OUT.png", "from 1 to T = 4, got 5"),
+    "more noise than trained": (
+        "sample @indi --noise 2 --out OUT.png",
+        "noise must be above 0 and at most 1, for which this run was trained, got 2",
+    ),
+    "blur that was not trained": ("sample @indi --blur 1 --out OUT.png", "blur must be 0, for which this run was trained"),
+    "another noise beside blur": ("sample @deblur --noise 0.5 --out OUT.png", "noise must be 0.05, for which this run was trained"),
+    "resuming another system": ("train vae --out @smld --resume", "is a run of smld, not of vae"),
+    "another option on resume": ("train smld --levels 9 --out @smld --resume", "was begun with levels 4, got 9"),
+}
+
+
+@pytest.mark.parametrize("words, message", WRONG.values(), ids=WRONG.keys())
+def test_whatever_does_not_fit_is_said_in_one_line_with_exit_code_2_and_nothing_changes(runs, tmp_path, capsys, words, message):
+    before = files(next(iter(runs.values())).parent)
+    arguments = [str(runs[word[1:]]) if word.startswith("@") else word for word in words.split()]
+    assert run(*(argument.replace("OUT", str(tmp_path / "out")) for argument in arguments)) == 2
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1 and "Traceback" not in err, err
+    assert out == "" and files(next(iter(runs.values())).parent) == before and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("smld", {"schedule": {"name": "geometric", "T": 4, "sigma_min": 3.0, "sigma_max": 2.0}}, "0 < sigma_min < sigma_max"),
+        ("smld", {"schedule": {"name": "linear", "T": 4}}, "needs a schedule of growing noise"),
+        ("smld", {"matching": "fisher"}, "matching must be one of"),
+        ("indi", {"degradation": {"noise": -1.0, "blur": 0.0}}, "noise and blur must not be negative"),
+        ("indi", {"degradation": {"dust": 1.0}}, "can't be read as the config"),
+        ("indi", {"epsilon": "much"}, "can't be read as the config"),
+        ("ddpm", {"objective": "best"}, "objective must be one of"),
+        ("vae", {"net": {"kind": "mlp", "size": [1]}}, "vae trains an autoencoder, got --net mlp"),
+    ],
+)
+def test_a_damaged_config_is_refused(runs, tmp_path, capsys, name, change, message):
+    shutil.copytree(runs[name], tmp_path / "run")
+    config = json.loads((runs[name] / "config.json").read_text()) | change
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
+def test_each_systems_own_sampler_is_the_one_that_it_is_named_for(runs, tmp_path, capsys):
+    for name, sampler in {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "indi": "indi"}.items():
+        assert run("sample", runs[name], *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{name}.npz") == 0
+        assert f"of {runs[name]}, {sampler}" in capsys.readouterr().out
+
+
+def test_progress_ends_where_the_sampler_does(runs, tmp_path, capsys):
+    for sampler, total in {"annealed-langevin": 4 * 2 + 1, "langevin": 5, "ddim": 3}.items():
+        assert run("sample", runs["smld"], "--sampler", sampler, *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{sampler}.npz") == 0
+        assert f"step {total} of {total}" in capsys.readouterr().out
+
+
+def test_less_noise_is_restored_from_where_it_lies_on_the_path(runs, tmp_path):
+    """In one step: the estimate at t = noise / trained noise."""
+    assert run("sample", runs["indi"], "--steps", 1, "--n", 5, "--noise", 0.25, "--out", tmp_path / "s.npz") == 0
+    opened, arrays = open_run(runs["indi"]), sampled(tmp_path / "s.npz")
+    expected = opened.model.denoise_of(opened.state.ema)(arrays["degraded"], 0.25)
+    assert_close(arrays["x"], expected, EXACT32, 8.0)
+
+
+def test_the_floor_by_quadrature_is_near_that_of_the_draws(runs, capsys):
+    """Of 16,384 draws of a loss below 1 with a deviation of about 1."""
+    assert run("evaluate", runs["smld"], "--steps", 2, "--n", 20) == 0
+    rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    difference = float(rows["its expectation, by quadrature"]) - float(rows["loss of the exact prediction"])
+    assert abs(difference) < z_score() / 16_384**0.5
