@@ -60,7 +60,8 @@ def samples(x, title, description="", law=None):
     if x.shape[1] == 1:
         axes.hist(x[:, 0], bins=max(10, min(200, int(2 * len(x) ** 0.5))), density=True, color="C0", label="samples")
         if law is not None:
-            line = np.linspace(*axes.get_xlim(), 1000)
+            low, high = axes.get_xlim()
+            line = np.linspace(low, high, 1000)
             axes.plot(line, np.exp(law.log_density(line[:, None])), color="C1", label="density of the data")
             axes.legend()
         axes.set(xlabel="x", ylabel="density", title=title)

@@ -16,19 +16,20 @@ from reference.vae.linear import probabilistic_pca
 
 LIMIT = 512  # held-out samples that are looked at; of points, which cost little, eight times as many
 DRAWS = 4  # times and noises for each of them
-SAMPLES = 256
+SAMPLES = {"images": 256, "points": 4000}
 
 
 def add_options(parser):
-    add_sampling_options(parser, SAMPLES, "ddim for a run of ddpm, else the system's own")
+    add_sampling_options(parser, None, "ddim for a run of ddpm, else the system's own")
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
     how = choose(run, arguments, "ddim" if run.system == "ddpm" else None)
-    if arguments.n < 2:
-        raise ValueError(f"n must be at least 2 to measure a distance, got {arguments.n}")
-    rows, x = {"training steps": run.state.step}, draw(run, ops, arguments.n, **how)
+    n = (SAMPLES["images"] if run.data.is_image else SAMPLES["points"]) if arguments.n is None else arguments.n
+    if n < 2:
+        raise ValueError(f"n must be at least 2 to measure a distance, got {n}")
+    rows, x = {"training steps": run.state.step}, draw(run, ops, n, **how)
     if run.system == "vae":
         rows |= bounds(run, ops)
     elif run.system == "indi":
@@ -140,8 +141,9 @@ def restoration(run, ops, x, how, seed=1):
             best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x_t, t)]
             exact += _mean_square(np.array(best) - x0) / DRAWS
     rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
-    y, clean = degraded(run, ops, np.arange(len(x)), how["seed"], how.get("noise"), how.get("blur"))
-    one_step = model.denoise_of(run.state.ema, ops)(y, model.degradation.start(how.get("noise"), how.get("blur")))
+    level = {name: how.get(name, getattr(model.degradation, name)) for name in ("noise", "blur")}
+    y, clean = degraded(run, ops, np.arange(len(x)), how["seed"], **level)
+    one_step = draw(run, ops, len(x), sampler="indi", seed=how["seed"], steps=1, **level)
     rows |= {f"{name}, in one step": value for name, value in quality(one_step, data).items() if "real" not in name}
     named = {"degraded": y, "restored in one step": one_step, f"restored by {how['sampler']}": x}
     return rows | {f"error of the {name}": _mean_square(images - clean) for name, images in named.items()}

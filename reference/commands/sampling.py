@@ -20,7 +20,7 @@ from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
 from reference.samplers.langevin import langevin, stability_limit
 
-BATCH = 128  # samples that go through the network together: a limit on memory, which changes no noise
+BATCH = {"images": 128, "points": 4096}  # that go through the network together: a limit on memory, which changes no noise
 OWN = {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "indi": "indi"}
 SAMPLERS = {  # and their own options
     "ddpm": ("steps", "variance"),
@@ -33,7 +33,7 @@ SAMPLERS = {  # and their own options
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
 
-def add_sampling_options(parser, n=16, sampler="the system's own"):
+def add_sampling_options(parser, n: int | None = 16, sampler="the system's own"):
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
     parser.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} (default {sampler})")
     parser.add_argument(
@@ -49,7 +49,8 @@ def add_sampling_options(parser, n=16, sampler="the system's own"):
     parser.add_argument("--levels", type=int, metavar="N", help=f"noise levels of annealed-langevin (default the run's own, else {LEVELS})")
     parser.add_argument("--noise", type=float, metavar="X", help="of the images that indi restores (default what the run was trained for)")
     parser.add_argument("--blur", type=float, metavar="X", help="likewise")
-    parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {n})")
+    how_many = "256 images or 4000 points" if n is None else str(n)
+    parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {how_many})")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
@@ -197,10 +198,11 @@ def evaluations(sampler, steps=1, levels=None, **own):
 def draw(run, ops, n, **how):
     """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``.  ValueError if they are not finite."""
     each, parts = evaluations(**{name: value for name, value in how.items() if name != "seed"}), []
+    batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-        for number, first in enumerate(range(0, n, BATCH)):
-            states = trajectory(run, ops, np.arange(first, min(first + BATCH, n)), **how)
-            parts.append(last(progress(states, each * -(-n // BATCH), f"{how['sampler']} step", first=number * each)))
+        for number, first in enumerate(range(0, n, batch)):
+            states = trajectory(run, ops, np.arange(first, min(first + batch, n)), **how)
+            parts.append(last(progress(states, each * -(-n // batch), f"{how['sampler']} step", first=number * each)))
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():
