@@ -63,6 +63,8 @@ def choose(run, arguments, default=None):
         raise ValueError(f"a run of vae is sampled by its decoder alone, got --sampler {sampler}")
     if sampler in ("indi", "decoder") and OWN[run.system] != sampler:
         raise ValueError(f"--sampler {sampler} does not serve a run of {run.system}")
+    if sampler not in ("indi", "decoder"):
+        as_score(run)  # refuses a run that knows no score
     if not 0 <= arguments.seed < 2**64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {arguments.seed}")
     given = {name: getattr(arguments, name, None) for name in sorted({name for names in SAMPLERS.values() for name in names})}
@@ -74,14 +76,13 @@ def choose(run, arguments, default=None):
 
 
 def _ddpm(run, steps, variance):
-    learned = isinstance(run.model, LearnedVariance)
+    learned, steps = isinstance(run.model, LearnedVariance), run.model.schedule.T if steps is None else steps
     choices = (*VARIANCES[:2], "learned") if learned else VARIANCES[:2]
-    steps, variance = run.model.schedule.T if steps is None else steps, choices[-1] if learned and variance is None else variance
-    variance = "posterior" if variance is None else variance
+    if variance is None:
+        variance = "learned" if learned else "posterior"
     if variance not in choices:
         known = "" if learned else " where the best denoiser is not known and none was learned"
         raise ValueError(f"variance must be {' or '.join(choices)}{known}, got {variance!r}")
-    as_score(run)
     run.model.schedule.grid(steps)
     return {"steps": steps, "variance": variance}
 
@@ -90,7 +91,6 @@ def _ddim(run, steps, eta):
     steps, eta = min(50, run.model.schedule.T) if steps is None else steps, 0.0 if eta is None else eta
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
-    as_score(run)
     run.model.schedule.grid(steps)
     return {"steps": steps, "eta": eta}
 
@@ -104,7 +104,6 @@ def _indi(run, steps, noise, blur):
 
 
 def _langevin(run, steps, tau):
-    as_score(run)
     limit = _limit(run)
     tau = limit / 10 if tau is None else tau
     if not 0 < tau < float("inf"):
@@ -113,7 +112,6 @@ def _langevin(run, steps, tau):
 
 
 def _annealed_langevin(run, steps, levels, epsilon):
-    as_score(run)
     levels = (run.model.schedule.T if run.system == "smld" else LEVELS) if levels is None else levels
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
