@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column, convert, row
+from reference.conversions import column, conversion, convert, row
 from reference.ddpm.ddpm import forward, simple_loss
 from reference.ops.random import Purpose
-from reference.schedules import Schedule
 
 TRAINABLE = ("noise", "x0", "v")
 
@@ -26,7 +25,7 @@ def best_noise(law, schedule, x, t):
     noise = np.empty(x.shape)
     for time in np.unique(t):
         chosen = t == time
-        noise[chosen] = law.noise(x[chosen].astype(np.float64), schedule.signal(int(time)), schedule.noise_scale(int(time)))
+        noise[chosen] = law.noise(x[chosen].astype(np.float64), schedule.signal(time), schedule.noise_scale(time))
     return noise
 
 
@@ -37,10 +36,13 @@ def check_data_variance(data_variance):
 
 @dataclass(frozen=True)
 class Denoiser:
-    """``network``: see reference/networks.  ``data_variance``: mean square of an entry of the data."""
+    """``network``: see reference/networks.  ``schedule``: a ``Schedule``, or an ``SDE``, whose times are real numbers.
+
+    ``data_variance``: mean square of an entry of the data.
+    """
 
     network: Any
-    schedule: Schedule
+    schedule: Any
     prediction: str = "noise"
     data_variance: float = 1.0
 
@@ -72,17 +74,45 @@ class Denoiser:
     def score(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, alpha and sigma numbers.
 
-        The network is asked at the time of the same log-SNR about the multiple of x that belongs there; ValueError beyond what was trained.
+        The network is asked where the schedule's ``points`` say, about the multiple of x that belongs there; ValueError beyond what was
+        trained.
+        """
+        at = self.score_and_pullback(params, labels, ops)
+        return lambda x, alpha, sigma: at(x, alpha, sigma)[0]
+
+    def score_and_pullback(self, params, labels=None, ops=reference_ops):
+        """As ``score``, but the function returns (score, pullback): pullback(v[b,...]) is J'v, J the derivative of the score at x.
+
+        The score is -1/sigma times the sum of the points' noises.
         """
 
-        def score(x, alpha, sigma):
-            own_alpha, own_sigma = self.schedule.scales(alpha, sigma)
-            own = x * (own_alpha / alpha)
-            c = np.full(len(x), self.schedule.condition(self.schedule.time_of(alpha, sigma)), x.dtype)
-            said, _ = self.network.forward(params, own * self.input_scale(own_alpha**2, own_sigma**2), c, ops, labels)
-            return convert(self.prediction_in(said), own, self.prediction, "noise", own_alpha, own_sigma) * (-1 / sigma)
+        def at(x, alpha, sigma):
+            points = self.schedule.points(alpha, sigma)
+            parts = [self._noise_and_pullback(params, x, alpha, point, labels, ops) for point in points]
+            noise, *more = (noise for noise, _ in parts)
+            pullback = lambda v: sum(back(v) for _, back in parts) * (-1 / sigma)
+            return sum(more, noise) * (-1 / sigma), pullback
 
-        return score
+        return at
+
+    def _noise_and_pullback(self, params, x, alpha, point, labels, ops):
+        """``weight`` times the predicted noise in k x, k = own_alpha / alpha, and the pullback of that.
+
+        The network sees h k x: noise = a k x + b net(h k x), whose pullback is k (a v + b h J_net'v), the last by the backward pass.
+        """
+        weight, condition, own_alpha, own_sigma = point
+        own, h = x * (own_alpha / alpha), self.input_scale(own_alpha**2, own_sigma**2)
+        said, saved = self.network.forward(params, own * h, np.full(len(x), condition, x.dtype), ops, labels)
+        noise = convert(self.prediction_in(said), own, self.prediction, "noise", own_alpha, own_sigma)
+
+        def pullback(v):
+            a, b = conversion(self.prediction, "noise", own_alpha, own_sigma)
+            d = np.zeros_like(said)
+            self.prediction_in(d)[...] = v
+            d_input, _ = self.network.backward(params, d, saved, ops)
+            return (weight * own_alpha / alpha) * (a * v + (b * h) * d_input)
+
+        return noise if weight == 1 else noise * weight, pullback
 
     def prediction_in(self, said):
         """The prediction in what the network says: all of it."""
@@ -94,8 +124,8 @@ class Denoiser:
         return ops.add_noise(x0, *(np.broadcast_to(r, t.shape).astype(x0.dtype) for r in (r0, r1)), noise)
 
     def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
-        """The times t[b], uniform on 1 .. T, and the noise [b,*shape] of a training step."""
-        t = 1 + np.floor(ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64) * self.schedule.T).astype(np.int64)
+        """The times t[b], uniform over the schedule's, and the noise [b,*shape] of a training step."""
+        t = self.schedule.times(ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64))
         return t, ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):

@@ -12,13 +12,15 @@ import numpy as np
 
 from reference import checkpoint, datasets
 from reference import ops as reference_ops
+from reference.conversions import sigma_of_log_alpha_bar
 from reference.ddpm.indi import Degradation, InDI
 from reference.ddpm.learned import OBJECTIVES, LearnedVariance
 from reference.denoiser import Denoiser
 from reference.files import write_atomically
 from reference.networks import MLP, NETWORKS, Autoencoder, UNet
 from reference.ops.checks import is_whole
-from reference.schedules import SCHEDULES, geometric
+from reference.schedules import SCHEDULES, Exploding, geometric
+from reference.sde.sde import SDE, SDES, VE, VP
 from reference.smld.kernel_density import kernel_density, silverman
 from reference.smld.smld import ScoreModel
 from reference.training import Settings, State, begin
@@ -28,6 +30,7 @@ SYSTEM_OPTIONS = {  # beside those of the network and of training
     "vae": (),
     "ddpm": ("schedule", "T", "beta", "prediction", "objective"),
     "smld": ("levels", "sigma_min", "sigma_max", "matching", "bandwidth"),
+    "sde": ("sde", "prediction", "sigma_min", "sigma_max"),
     "indi": ("noise", "blur", "epsilon"),
 }
 SYSTEMS = tuple(SYSTEM_OPTIONS)
@@ -36,6 +39,7 @@ NETWORK_OPTIONS = {
     "mlp": ("width", "depth"),
     "autoencoder": ("latent", "width", "depth"),
 }
+SCHEDULES_OF: dict[str, dict[str, Any]] = {"ddpm": SCHEDULES, "smld": {"geometric": geometric}, "sde": SDES}
 DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000}
 
 
@@ -85,6 +89,26 @@ def as_score(run, ops=reference_ops):
     if not hasattr(run.model, "score"):
         raise ValueError(f"{run.folder} is a run of {run.system}, which knows no score")
     return run.model.score(run.state.ema, ops=ops)
+
+
+def noise_range(run):
+    """(smallest, largest) sigma / alpha of x = alpha x_0 + sigma eps at which the run has a score."""
+    schedule = run.model.schedule
+    if isinstance(schedule, SDE):
+        return schedule.smallest, schedule.noise_scale(schedule.end) / schedule.signal(schedule.end)
+    return tuple(float(sigma_of_log_alpha_bar(schedule.log_alpha_bar[t])) for t in (1, schedule.T))
+
+
+def as_sde(run):
+    """The SDE whose reverse draws from the run, over the noise that it was trained on: its own, else VE for a ladder of noise, else VP."""
+    if isinstance(run.model.schedule, SDE):
+        return run.model.schedule
+    smallest, largest = noise_range(run)
+    if isinstance(run.model.schedule, Exploding):
+        return VE(sigma_min=smallest, sigma_max=largest, smallest=smallest)
+    lowest = -2 * float(np.log(largest))
+    whole = VP(smallest=smallest)
+    return whole if lowest <= whole.log_snr(whole.end) else VP(smallest=smallest, end=whole.time_of_log_snr(lowest))
 
 
 def training_model(run, data):
@@ -165,7 +189,10 @@ def system_config(system, data, given):
     if system == "ddpm":
         schedule = {"name": given.get("schedule", "linear")} | {name: given[name] for name in ("T", "beta") if name in given}
         prediction, objective = given.get("prediction", "noise"), given.get("objective", "simple")
-        return {"schedule": complete_schedule(schedule), "prediction": prediction, "objective": objective}
+        return {"schedule": complete_schedule(system, schedule), "prediction": prediction, "objective": objective}
+    if system == "sde":
+        schedule = {"name": given.get("sde", "vp")} | {name: given[name] for name in ("sigma_min", "sigma_max") if name in given}
+        return {"schedule": complete_schedule(system, schedule), "prediction": given.get("prediction", "noise")}
     if system == "smld":
         names = {"levels": "T", "sigma_min": "sigma_min", "sigma_max": "sigma_max"}
         schedule = {"name": "geometric", "T": 20 if data.is_image else 10} | {
@@ -174,7 +201,7 @@ def system_config(system, data, given):
         matching, bandwidth = given.get("matching", "denoising"), given.get("bandwidth")
         if bandwidth is not None and matching != "explicit":
             raise ValueError(f"--bandwidth is not an option of --matching {matching}")
-        return {"schedule": complete_schedule(schedule), "matching": matching, "bandwidth": bandwidth}
+        return {"schedule": complete_schedule(system, schedule), "matching": matching, "bandwidth": bandwidth}
     if system == "indi":
         noise = given.get("noise", 0.05 if given.get("blur") else Degradation.noise)
         degradation = Degradation(noise, given.get("blur", Degradation.blur))
@@ -184,19 +211,22 @@ def system_config(system, data, given):
     return {}
 
 
-def complete_schedule(config):
-    """Name and arguments of a function of schedules.py, with its defaults for those that are not given."""
-    name, functions = config["name"], SCHEDULES | {"geometric": geometric}
+def complete_schedule(system, config):
+    """Name and arguments of one of the system's schedules, with its defaults for those that are not given."""
+    name, functions = config["name"], SCHEDULES_OF[system]
     if name not in functions:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    if "beta" in config and name != "constant":
-        raise ValueError(f"beta belongs to the schedule constant, not to {name}")
-    return {parameter.name: parameter.default for parameter in signature(functions[name]).parameters.values()} | config
+        raise ValueError(f"{'sde' if system == 'sde' else 'schedule'} must be one of {', '.join(functions)}, got {name!r}")
+    complete = {parameter.name: parameter.default for parameter in signature(functions[name]).parameters.values()}
+    for argument in config:
+        if argument not in complete and argument != "name":
+            owner = next((other for other in functions if argument in signature(functions[other]).parameters), "none")
+            raise ValueError(f"{argument} belongs to {'--sde' if system == 'sde' else 'the schedule'} {owner}, not to {name}")
+    return complete | config
 
 
-def build_schedule(config):
-    arguments = complete_schedule(config)
-    return (SCHEDULES | {"geometric": geometric})[arguments.pop("name")](**arguments)
+def build_schedule(system, config):
+    arguments = complete_schedule(system, config)
+    return SCHEDULES_OF[system][arguments.pop("name")](**arguments)
 
 
 def build_model(config):
@@ -211,8 +241,10 @@ def build_model(config):
         case "indi":
             return InDI(network, Degradation(**config["degradation"]), variance, config["epsilon"])
         case "smld":
-            return ScoreModel(network, build_schedule(config["schedule"]), "noise", variance, config["matching"])
-    arguments = (network, build_schedule(config["schedule"]), config["prediction"], variance)
+            return ScoreModel(network, build_schedule("smld", config["schedule"]), "noise", variance, config["matching"])
+        case "sde":
+            return Denoiser(network, build_schedule("sde", config["schedule"]), config["prediction"], variance)
+    arguments = (network, build_schedule("ddpm", config["schedule"]), config["prediction"], variance)
     objective = config["objective"]
     if objective not in ("simple", *OBJECTIVES):
         raise ValueError(f"objective must be one of simple, {', '.join(OBJECTIVES)}, got {objective!r}")

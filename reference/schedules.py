@@ -79,6 +79,10 @@ class Schedule:
         """What a network is told for time t, which need not be whole: 1000 t/T, in [0, 1000]."""
         return 1000 * t / self.T
 
+    def times(self, u):
+        """Training times for u uniform on (0, 1): uniform on 1 .. T."""
+        return 1 + np.floor(u * self.T).astype(np.int64)
+
     def scales(self, alpha, sigma):
         """(signal, noise_scale) of the x of this schedule that alpha x_0 + sigma eps is a multiple of."""
         size = float(np.hypot(alpha, sigma))
@@ -94,6 +98,19 @@ class Schedule:
         if not table[-1] - slack <= wanted <= table[0] + slack:
             raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}")
         return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))
+
+    def points(self, alpha, sigma):
+        """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal, noise_scale)], weights that sum to 1.
+
+        Between two times whose conditions are more than 1 apart, the reach of its time embedding, a network knows nothing: it is asked at
+        both, and what it says of the noise is interpolated, linearly in log-SNR.
+        """
+        t = self.time_of(alpha, sigma)
+        low, share = divmod(t, 1)
+        if min(share, 1 - share) < 1e-6 or 1000 / self.T <= 1:
+            return [(1.0, self.condition(t), *self.scales(alpha, sigma))]
+        both = ((1 - share, int(low)), (share, int(low) + 1))
+        return [(weight, self.condition(s), self.signal(s), self.noise_scale(s)) for weight, s in both]
 
     def grid(self, steps):
         """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""

@@ -51,6 +51,11 @@ def accumulated(steps, size=1.0):
     return 4 * U * (steps + 8) * (1 + size)
 
 
+# Central differences with step 1e-5 of smooth functions of size and length 1: rounding 8 u / step = 1e-10, times the hundred operations of
+# a small network; truncation step^2 / 6 f^(3), which is the same size.
+CENTRAL = 1e-7
+
+
 def central_difference(step, size, width):
     """Fourth-order central differences of a function of magnitude ``size`` that varies over the length ``width``:
     rounding 8 u size / step (the function's own error included: a few hundred u), truncation step^4 f^(5) / 30 with f^(5) at most

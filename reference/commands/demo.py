@@ -55,8 +55,8 @@ def evaluate_and_draw(run, data, ops, size, seed):
     """Write the figures; the numbers of report.json."""
     losses = evaluate.losses(run, data, ops)
     samples = {
-        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed),
-        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, eta=0.0, seed=seed),
+        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed)[0],
+        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, eta=0.0, seed=seed)[0],
     }
     panels = {
         "real digits": data.held_out[:64],

@@ -9,8 +9,11 @@ from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ddpm.indi import path
 from reference.ddpm.learned import LearnedVariance
 from reference.denoiser import best_noise
-from reference.ops.random import Purpose, normal, uniform
+from reference.ops import add_noise
+from reference.ops.random import Key, Purpose, normal, uniform
 from reference.run import open_run
+from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
+from reference.smld.score_matching import signs
 from reference.smld.smld import floors
 from reference.vae.linear import probabilistic_pca
 
@@ -29,17 +32,17 @@ def execute(arguments, ops):
     n = (SAMPLES["images"] if run.data.is_image else SAMPLES["points"]) if arguments.n is None else arguments.n
     if n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {n}")
-    rows, x = {"training steps": run.state.step}, draw(run, ops, n, **how)
+    rows, (x, evaluations) = {"training steps": run.state.step}, draw(run, ops, n, **how)
     if run.system == "vae":
         rows |= bounds(run, ops)
     elif run.system == "indi":
         rows |= restoration(run, ops, x, how)
     else:
         rows |= losses(run, run.data, ops)
-        rows |= likelihood(run, run.data, ops, how["steps"] if how["sampler"] in ("ddpm", "ddim") else run.model.schedule.T)
+        rows |= flow_likelihood(run, ops) if run.system == "sde" else chain_likelihood(run, ops, how)
     rows |= quality(x, run.data)
     width = max(map(len, rows))
-    print(f"{run.folder}: {run.system} on {run.data.name}, samples by {describe(**how)}")
+    print(f"{run.folder}: {run.system} on {run.data.name}, samples by {describe(**how, evaluations=evaluations)}")
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
     return 0
@@ -55,7 +58,7 @@ def losses(run, data, ops, seed=1):
     sums = {"loss": 0.0, "loss of predicting zero": 0.0} | ({"loss of the exact prediction": 0.0} if data.mixture else {})
     for number in range(DRAWS):
         sample = np.arange(len(x0))
-        t = 1 + np.floor(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()) * model.schedule.T).astype(np.int64)
+        t = model.schedule.times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
         noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
         x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
         said, _ = model.predict(run.state.ema, x, t, ops=ops)
@@ -75,13 +78,15 @@ def _mean_square(x):
     return float((x.astype(np.float64) ** 2).mean())
 
 
-def likelihood(run, data, ops, steps, count=128):
-    """-ELBO of held-out data under the chain of ``steps`` steps, in nats an example; for images in bits per dimension too.
+def chain_likelihood(run, ops, how, count=128):
+    """-ELBO of held-out data under the chain of the sampler's steps, if it is a chain, else of all the schedule's, in nats an example; for
+    images in bits per dimension too.
 
     The variance of a step is what the network says where it learned that; else the posterior one plus what the network's error on training
     data adds ("exact"), and the last step's decoder has that error as its variance.
     """
-    schedule, noise_of, bin_width = run.model.schedule, run.noise_of(ops), data.bin_width or None
+    data, schedule, noise_of = run.data, run.model.schedule, run.noise_of(ops)
+    bin_width, steps = data.bin_width or None, min(how["steps"], schedule.T) if how["sampler"] in ("ddpm", "ddim") else schedule.T
     if isinstance(run.model, LearnedVariance):
         choice = {}
     else:
@@ -91,6 +96,28 @@ def likelihood(run, data, ops, steps, count=128):
     rows = _bound({name: float(values.reshape(len(values), -1).sum(axis=1).mean()) for name, values in terms.items()})
     if bin_width:
         rows[f"-ELBO (bits per dimension, bins of {bin_width:.4g})"] = rows["-ELBO (nats)"] / np.log(2) / data.held_out[0].size
+    return rows | _exact_likelihood(data, count)
+
+
+def flow_likelihood(run, ops, seed=2, count=64):
+    """-log p of held-out data by the probability-flow ODE, in nats an example; of images, spread over their bins, in bits per dimension.
+
+    The trace is exact for points and Hutchinson's for images.  What the network knows is the density with a little noise, ``sde.last``.
+    """
+    sde, data = run.model.schedule, run.data
+    at, x, bin_width, probe = run.model.score_and_pullback(run.state.ema, ops=ops), data.held_out[:count], data.bin_width, None
+    sample = np.arange(len(x))
+    if data.is_image:
+        probe = signs(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
+    if bin_width:
+        x = dequantise(x, bin_width, uniform(seed, sample, 0, Purpose.EVALUATION, data.shape))
+    alpha, sigma = sde.marginal(sde.last)
+    x = add_noise(x, alpha, sigma, Key(seed, sample, 1, Purpose.EVALUATION))
+    log_p = log_likelihood(sde, lambda x, t: at(x, *sde.marginal(t)), x, probe, first=sde.last, rtol=1e-3, atol=1e-3).mean()
+    rows = {f"-log p with noise {sde.smallest:g} (nats)": float(-log_p)}
+    if bin_width:
+        bits = bits_per_dimension(log_p, x[0].size, bin_width)
+        rows[f"-log p (bits per dimension, bins of {bin_width:.4g})"] = float(bits)
     return rows | _exact_likelihood(data, count)
 
 
@@ -143,7 +170,7 @@ def restoration(run, ops, x, how, seed=1):
     rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
     level = {name: how.get(name, getattr(model.degradation, name)) for name in ("noise", "blur")}
     y, clean = degraded(run, ops, np.arange(len(x)), how["seed"], **level)
-    one_step = draw(run, ops, len(x), sampler="indi", seed=how["seed"], steps=1, **level)
+    one_step, _ = draw(run, ops, len(x), sampler="indi", seed=how["seed"], steps=1, **level)
     rows |= {f"{name}, in one step": value for name, value in quality(one_step, data).items() if "real" not in name}
     named = {"degraded": y, "restored in one step": one_step, f"restored by {how['sampler']}": x}
     return rows | {f"error of the {name}": _mean_square(images - clean) for name, images in named.items()}

@@ -26,12 +26,13 @@ def execute(arguments, ops):
         raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
     settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
     path = _path(arguments.out, settings)
-    arrays = {"x": draw(run, ops, arguments.n, **how)}
+    x, evaluations = draw(run, ops, arguments.n, **how)
+    arrays = {"x": x}
     if run.system == "indi":  # what the samples were made from belongs to them
         sample, level = np.arange(arguments.n), (how.get("noise"), how.get("blur"))
         arrays["degraded"], arrays["clean"] = degraded(run, ops, sample, how["seed"], *level)
     write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(run, arrays, how, settings))
-    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how)}")
+    print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how, evaluations=evaluations)}")
     return 0
 
 

@@ -6,27 +6,29 @@ from dataclasses import replace
 import numpy as np
 
 from reference import datasets
+from reference.commands import solvers
 from reference.commands.report import progress
-from reference.conversions import sigma_of_log_alpha_bar
 from reference.ddpm.ddpm import VARIANCES
 from reference.ddpm.indi import brownian
 from reference.ddpm.learned import LearnedVariance
 from reference.ops.random import Purpose
-from reference.run import as_score
-from reference.samplers import last
+from reference.run import as_score, noise_range
+from reference.samplers import Counted, last
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
 from reference.samplers.langevin import langevin, stability_limit
+from reference.schedules import Schedule
 
 BATCH = {"images": 128, "points": 4096}  # that go through the network together: a limit on memory, which changes no noise
-OWN = {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "indi": "indi"}
+OWN = {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "sde": "predictor-corrector", "indi": "indi"}
 SAMPLERS = {  # and their own options
     "ddpm": ("steps", "variance"),
     "ddim": ("steps", "eta"),
     "langevin": ("steps", "tau"),
     "annealed-langevin": ("steps", "levels", "epsilon"),
+    **solvers.OPTIONS,
     "indi": ("steps", "noise", "blur"),
     "decoder": (),
 }
@@ -35,12 +37,14 @@ LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a 
 
 def add_sampling_options(parser, n: int | None = 16, sampler="the system's own"):
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--sampler", help=f"{', '.join(SAMPLERS)} (default {sampler})")
+    parser.add_argument("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default {sampler})")
     parser.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help="of the sampler (default: ddpm all T, ddim 50, indi 20, langevin 1000, annealed-langevin 100 at each level, of images 30)",
+        help="of the sampler (default: ddpm all T, ddim 50, indi 20, langevin 1000, annealed-langevin 100 at each level, of images 30; "
+        + ", ".join(f"{name} {steps}" for name, steps in solvers.STEPS.items() if steps)
+        + ")",
     )
     parser.add_argument("--eta", type=float, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
     parser.add_argument("--variance", help="of ddpm's steps: posterior or beta; learned where the run has learned it, its default there")
@@ -50,6 +54,7 @@ def add_sampling_options(parser, n: int | None = 16, sampler="the system's own")
     parser.add_argument("--noise", type=float, metavar="X", help="of the images that indi restores (default what the run was trained for)")
     parser.add_argument("--blur", type=float, metavar="X", help="likewise")
     how_many = "256 images or 4000 points" if n is None else str(n)
+    solvers.add_solver_options(parser)
     parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {how_many})")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
@@ -71,28 +76,43 @@ def choose(run, arguments, default=None):
     for name, value in given.items():
         if value is not None and name not in SAMPLERS[sampler]:
             raise ValueError(f"--{name} is not an option of --sampler {sampler}")
-    own = COMPLETE[sampler](run, **{name: given[name] for name in SAMPLERS[sampler]}) if SAMPLERS[sampler] else {}
+    options = {name: given[name] for name in SAMPLERS[sampler]}
+    if sampler in solvers.STEPS:
+        own = solvers.complete(sampler, **options)
+    else:
+        own = COMPLETE[sampler](run, **options) if options else {}
     return {"sampler": sampler, "seed": arguments.seed, **own}
 
 
 def _ddpm(run, steps, variance):
-    learned, steps = isinstance(run.model, LearnedVariance), run.model.schedule.T if steps is None else steps
+    learned, steps = isinstance(run.model, LearnedVariance), _usual_T(run) if steps is None else steps
     choices = (*VARIANCES[:2], "learned") if learned else VARIANCES[:2]
     if variance is None:
         variance = "learned" if learned else "posterior"
     if variance not in choices:
         known = "" if learned else " where the best denoiser is not known and none was learned"
         raise ValueError(f"variance must be {' or '.join(choices)}{known}, got {variance!r}")
-    run.model.schedule.grid(steps)
+    _check_steps(run, steps)
     return {"steps": steps, "variance": variance}
 
 
 def _ddim(run, steps, eta):
-    steps, eta = min(50, run.model.schedule.T) if steps is None else steps, 0.0 if eta is None else eta
+    steps, eta = min(50, _usual_T(run)) if steps is None else steps, 0.0 if eta is None else eta
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
-    run.model.schedule.grid(steps)
+    _check_steps(run, steps)
     return {"steps": steps, "eta": eta}
+
+
+def _usual_T(run):
+    return run.model.schedule.T if isinstance(run.model.schedule, Schedule) else 1000
+
+
+def _check_steps(run, steps):
+    """Other systems than ddpm have a score between the noise levels of their training too, and may take more steps."""
+    if run.system == "ddpm":
+        run.model.schedule.grid(steps)
+    _at_least_one("steps", steps)
 
 
 def _indi(run, steps, noise, blur):
@@ -115,7 +135,7 @@ def _annealed_langevin(run, steps, levels, epsilon):
     levels = (run.model.schedule.T if run.system == "smld" else LEVELS) if levels is None else levels
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
-    epsilon = 0.2 * _sigma(run, 1) ** 2 if epsilon is None else epsilon
+    epsilon = 0.2 * noise_range(run)[0] ** 2 if epsilon is None else epsilon
     if not 0 < epsilon < float("inf"):
         raise ValueError(f"epsilon must be a positive number, got {epsilon}")
     usual = 100 if len(run.model.network.sample_shape) == 1 else 30
@@ -131,26 +151,20 @@ def _at_least_one(name, value):
 COMPLETE: dict = {"ddpm": _ddpm, "ddim": _ddim, "indi": _indi, "langevin": _langevin, "annealed-langevin": _annealed_langevin}
 
 
-def _sigma(run, t):
-    """The noise scale at time t of the run's schedule where the signal is left at 1."""
-    return float(sigma_of_log_alpha_bar(run.model.schedule.log_alpha_bar[t]))
-
-
 def _limit(run):
     """The longest stable Langevin step at the run's smallest noise: 2 sigma^2 where the data may lie on a surface, more for a mixture."""
-    law, sigma = datasets.law(run.config["data"]), _sigma(run, 1)
+    law, sigma = datasets.law(run.config["data"]), noise_range(run)[0]
     return stability_limit(law.noised(1.0, sigma)) if law else 2 * sigma**2
 
 
-def begin(run, ops, sample, sampler, seed, **own):
-    """Where the sampler starts for the indices ``sample`` [b]: the prior, or for InDI degraded held-out data."""
+def begin(run, ops, sample, sampler, seed, scale=1.0, **own):
+    """Where the sampler starts for the indices ``sample`` [b]: the prior, or for InDI degraded held-out data.  ``scale``: see ``prior``."""
     shape = run.model.network.sample_shape
     if run.system == "indi":
         return degraded(run, ops, sample, seed, own.get("noise"), own.get("blur"))[0]
     if sampler == "langevin":
-        return prior(seed, sample, shape, scale=(run.model.data_variance + _sigma(run, 1) ** 2) ** 0.5, ops=ops)
-    scale = _sigma(run, run.model.schedule.T) if sampler == "annealed-langevin" else run.model.schedule.prior_scale
-    return prior(seed, sample, shape, scale=scale, ops=ops)
+        return prior(seed, sample, shape, scale=(run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5, ops=ops)
+    return prior(seed, sample, shape, scale=noise_range(run)[1] if sampler == "annealed-langevin" else scale, ops=ops)
 
 
 def degraded(run, ops, sample, seed, noise=None, blur=None):
@@ -167,12 +181,16 @@ def trajectory(run, ops, sample, sampler, seed, **own):
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # of points, the law; of images, the mean
         return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
-    x, steps = begin(run, ops, sample, sampler, seed, **own), own["steps"]
+    if sampler in solvers.STEPS:
+        return solvers.solve(run, ops, sample, sampler, seed, **own)
+    steps = own["steps"]
     if sampler in ("ddpm", "ddim"):
+        schedule, noise_of = schedule_of(run, ops, steps)
+        x = begin(run, ops, sample, sampler, seed, schedule.prior_scale)
         clip = 1.0 if x.ndim == 4 else None
         steps_of, option = (ancestral, "variance") if sampler == "ddpm" else (ddim, "eta")
-        grid = model.schedule.grid(steps)
-        return steps_of(run.noise_of(ops), model.schedule, grid, x, seed, sample, clip=clip, ops=ops, **{option: own[option]})
+        return steps_of(noise_of, schedule, schedule.grid(steps), x, seed, sample, clip=clip, ops=ops, **{option: own[option]})
+    x = begin(run, ops, sample, sampler, seed, **own)
     if sampler == "indi":
         start = model.degradation.start(own["noise"], own["blur"])
         deviation = brownian(model.epsilon) if model.epsilon else None
@@ -182,21 +200,44 @@ def trajectory(run, ops, sample, sampler, seed, **own):
         return indi(model.denoise_of(weights, ops), grid, x, seed, sample, deviation, ops)
     score = as_score(run, ops)
     if sampler == "langevin":
-        sigma = _sigma(run, 1)
+        sigma = noise_range(run)[0]
         return langevin(lambda x: score(x, 1.0, sigma), x, own["tau"], steps, seed, sample, _limit(run), ops)
-    sigmas = np.geomspace(_sigma(run, model.schedule.T), _sigma(run, 1), own["levels"])
+    smallest, largest = noise_range(run)
+    sigmas = np.geomspace(largest, smallest, own["levels"])
     return annealed_langevin(lambda x, sigma: score(x, 1.0, sigma), sigmas, x, steps, seed, sample, own["epsilon"], ops=ops)
 
 
-def evaluations(sampler, steps=1, levels=None, **own):
+def schedule_of(run, ops, steps):
+    """(schedule, noise_of) for ddpm and ddim: the run's own, or with more steps than that has, as many times of its SDE."""
+    schedule = run.model.schedule
+    if isinstance(schedule, Schedule) and steps <= schedule.T:
+        return schedule, run.noise_of(ops)
+    return solvers.as_schedule(run, ops, steps)
+
+
+def length(sampler, steps=1, levels=1, **own):
     """How many states ``trajectory`` yields."""
-    return levels * steps + 1 if sampler == "annealed-langevin" else steps
+    denoised = sampler == "annealed-langevin" or (sampler in solvers.STEPS and sampler != "edm")
+    return levels * steps + denoised
+
+
+class CountedNetwork:
+    """A network that counts its forward passes."""
+
+    def __init__(self, network):
+        self.network, self.forward = network, Counted(getattr(network, "forward", None))  # an autoencoder has halves
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
 
 
 def draw(run, ops, n, **how):
-    """n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``.  ValueError if they are not finite."""
-    each, parts = evaluations(**{name: value for name, value in how.items() if name != "seed"}), []
-    batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
+    """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``, and the network evaluations that
+    each of them took, None for a sampler that takes none.  ValueError if they are not finite."""
+    network = CountedNetwork(run.model.network)
+    run = replace(run, model=replace(run.model, network=network))
+    each, parts = length(**how), []
+    batch = BATCH["images" if len(network.sample_shape) == 3 else "points"]
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         for number, first in enumerate(range(0, n, batch)):
             states = trajectory(run, ops, np.arange(first, min(first + batch, n)), **how)
@@ -205,11 +246,12 @@ def draw(run, ops, n, **how):
     x = np.concatenate(parts)
     if not np.isfinite(x).all():
         raise ValueError(f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help")
-    return x
+    return x, network.forward.evaluations / len(parts) or None
 
 
-def describe(sampler, seed, steps=None, levels=None, **own):
-    """``ddim, 50 steps, seed 0``."""
+def describe(sampler, seed, steps=None, levels=None, evaluations=None, **own):
+    """``ddim, 50 steps, seed 0``, and where given ``, 50 network evaluations``."""
     count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
-    parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}"]
+    cost = f"{evaluations:.4g} network evaluation{'' if evaluations == 1 else 's'}" if evaluations else ""
+    parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}", cost]
     return ", ".join(filter(None, parts))

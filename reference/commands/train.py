@@ -15,6 +15,7 @@ OPTIONS = {
     "net": ("net", "kind"),
     **{name: ("net", name) for name in ("channels", "groups", "layers", "width", "depth", "latent")},
     "schedule": ("schedule", "name"),
+    "sde": ("schedule", "name"),
     "levels": ("schedule", "T"),
     **{name: ("schedule", name) for name in ("T", "beta", "sigma_min", "sigma_max")},
     **{name: ("degradation", name) for name in ("noise", "blur")},
@@ -49,17 +50,18 @@ def add_network_options(parser):
 
 
 def add_system_options(parser):
-    parser, smld, indi = (parser.add_argument_group(f"train {system}") for system in ("ddpm", "smld", "indi"))
+    parser, smld, sde, indi = (parser.add_argument_group(f"train {system}") for system in ("ddpm", "smld", "sde", "indi"))
     parser.add_argument("--schedule", help="linear (default), scaled-linear, cosine, vp or constant")
     parser.add_argument("--T", type=int, metavar="N", help="steps of the schedule (default 1000; constant: 150)")
     parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
-    parser.add_argument("--prediction", help="what the network predicts: noise (default), x0 or v")
+    parser.add_argument("--prediction", help="what the network predicts, here and in train sde: noise (default), x0 or v")
     parser.add_argument("--objective", help="simple (default), or with learned variances variational or hybrid")
     smld.add_argument("--levels", type=int, metavar="N", help="noise levels, each a factor above the last (default 10, for images 20)")
-    smld.add_argument("--sigma-min", type=float, metavar="X", help="the smallest (default 0.05)")
-    smld.add_argument("--sigma-max", type=float, metavar="X", help="the largest (default 10)")
+    smld.add_argument("--sigma-min", type=float, metavar="X", help="the smallest (default 0.05; --sde ve: 0.01)")
+    smld.add_argument("--sigma-max", type=float, metavar="X", help="the largest (default 10; --sde ve: 50)")
     smld.add_argument("--matching", help="denoising (default), explicit (points), implicit or sliced (mlp)")
     smld.add_argument("--bandwidth", type=float, metavar="X", help="of a kernel density for explicit (default: the exact law, if known)")
+    sde.add_argument("--sde", help="vp (variance preserving, default), ve (exploding; --sigma-min, --sigma-max) or subvp")
     indi.add_argument("--noise", type=float, metavar="X", help="deviation of the noise to take out (default 0.5, with --blur 0.05)")
     indi.add_argument("--blur", type=float, metavar="X", help="deviation of a Gaussian blur, in pixels, to take out (default 0)")
     indi.add_argument("--epsilon", type=float, metavar="X", help="Brownian noise on the way from degraded to clean (default 0)")

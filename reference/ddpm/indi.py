@@ -113,7 +113,7 @@ class InDI:
 
         def score(x, alpha, sigma):
             t = sigma / alpha / noise
-            if not SMALLEST_T <= t <= 1 + 1e-9:
+            if not SMALLEST_T * (1 - 1e-9) <= t <= 1 + 1e-9:
                 trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
                 raise ValueError(f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}")
             x0 = self.denoise_of(params, ops)(x / alpha, min(t, 1.0))

@@ -13,6 +13,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.ops.random import Key, Purpose
+from reference.samplers import denoised
 from reference.samplers.langevin import check_step
 
 
@@ -40,15 +41,14 @@ def annealed_langevin(score, sigmas, x, inner, seed, sample, epsilon=None, denoi
     epsilon = 0.2 * last**2 if epsilon is None else epsilon
     steps = step_sizes(sigmas, epsilon)
     check_step("epsilon", epsilon, 4 * last**2)
-    return _descend(score, sigmas, steps, x, inner, seed, sample, denoise, ops)
+    states = _descend(score, sigmas, steps, x, inner, seed, sample, ops)
+    return denoised(states, lambda x, sigma: ops.reverse_step(x, score(x, sigma), 1.0, sigma**2, 0, None)) if denoise else states
 
 
-def _descend(score, sigmas, steps, x, inner, seed, sample, denoise, ops):
+def _descend(score, sigmas, steps, x, inner, seed, sample, ops):
     n = 0
     for sigma, a in zip(map(float, sigmas), map(float, steps)):
         for _ in range(inner):
             x = ops.reverse_step(x, score(x, sigma), 1.0, a / 2, a**0.5, Key(seed, sample, n, Purpose.STEP_NOISE))
             n += 1
             yield sigma, x, None
-    if denoise:
-        yield 0.0, ops.reverse_step(x, score(x, sigma), 1.0, sigma**2, 0, None), None

@@ -34,7 +34,7 @@ MUTANTS = (
         "a_langevin_step_beyond_its_limit_is_warned_of_in_one_line",
     ),
     _mutant("commands/sampling", "    if not np.isfinite(x).all():", "    if False:", "samples_that_diverge_are_not_written"),
-    _mutant("commands/sampling", "return levels * steps + 1 if", "return levels * steps if", "progress_ends_where_the_sampler_does"),
+    _mutant("commands/sampling", "return levels * steps + denoised", "return levels * steps", "progress_ends_where_the_sampler_does"),
     _mutant("commands/sampling", "if value is not None and name not in SAMPLERS[sampler]:", "if False:", WRONG + "[eta of langevin]"),
     _mutant("run", "if data.mixture and bandwidth is None:", "if data.mixture:", "explicit_matching_has_the_exact_law_or_a_kernel_density"),
     _mutant("run", "        if name not in SYSTEM_OPTIONS[system] and any(", "        if False and any(", WRONG + "[blur for vae]"),

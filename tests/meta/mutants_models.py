@@ -49,23 +49,31 @@ MUTANTS = (
         "return plain(-np.expm1(self._log(t)))",
         "the_signal_stays_and_the_noise_grows_by_one_factor",
     ),
-    _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric noise]"),
+    _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric-noise]"),
     _schedule(
         "wanted = self.log_snr(np.arange(1, self.T + 1)), 2 * float(np.log(alpha / sigma))",
         "wanted = self.log_snr(np.arange(1, self.T + 1)), float(np.log(alpha / sigma))",
-        "the_score_is_that_of_the_law_at_any_noise_level[1.0-0.3-geometric noise]",
+        "the_score_is_that_of_the_law_at_any_noise_level[1.0-0.3-geometric-noise]",
     ),
     _schedule(
         "return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))",
         "return float(np.interp(-wanted, -table, np.arange(self.T)))",
         "the_time_of_a_noise_level_is_found_again[geometric]",
     ),
-    _denoiser("own = x * (own_alpha / alpha)", "own = x", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp noise]"),
+    _denoiser("own, h = x * (own_alpha / alpha),", "own, h = x,", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"),
+    _denoiser("noise) * (-1 / sigma), pullback", "noise) * (-alpha / sigma), pullback", "a_multiple_of_x_has_the_score_of_its_own_law"),
     _denoiser(
-        '"noise", own_alpha, own_sigma) * (-1 / sigma)',
-        '"noise", own_alpha, own_sigma) * (-1 / own_sigma)',
-        "a_multiple_of_x_has_the_score_of_its_own_law",
+        "for _, back in parts) * (-1 / sigma)", "for _, back in parts) / sigma", "the_pullback_is_the_derivative_of_the_score[vp-noise]"
     ),
+    _denoiser("(a * v + (b * h) * d_input)", "(a * v + b * d_input)", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("(weight * own_alpha / alpha) *", "(own_alpha / alpha) *", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("(weight * own_alpha / alpha) *", "weight *", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _schedule(
+        "((1 - share, int(low)), (share, int(low) + 1))",
+        "((share, int(low)), (1 - share, int(low) + 1))",
+        "between_levels_far_apart_the_noise_is_interpolated[exploding]",
+    ),
+    _schedule("or 1000 / self.T <= 1", "or 1000 / self.T <= 200", "between_levels_far_apart_the_noise_is_interpolated[preserving]"),
     _denoiser("chosen = t == time", "chosen = t <= time", "the_best_noise_is_found_for_each_sample_at_its_own_time"),
     _ddpm(
         "(high + low) / 2 + v * ((high - low) / 2)",

@@ -6,7 +6,9 @@ def _mutant(name, old, new, test):
 
 
 MUTANTS = (
-    _mutant("denoiser", "t = 1 + np.floor(", "t = np.floor(", "training.py::test_a_batch_draws_all_indices_and_times_and_none_beyond"),
+    _mutant(
+        "schedules", "return 1 + np.floor(", "return np.floor(", "training.py::test_a_batch_draws_all_indices_and_times_and_none_beyond"
+    ),
     _mutant("training", "(step - 1) / (step + 9)", "step / (step + 10)", "training.py::test_the_first_average_is_the_first_parameters"),
     _mutant(
         "training",

@@ -7,11 +7,13 @@ from reference.conversions import convert
 from reference.ddpm.ddpm import posterior, prior_term
 from reference.denoiser import Denoiser, best_noise
 from reference.mixtures import example_2_1
+from reference.networks import MLP
 from reference.samplers import last
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.ddim import ddim
 from reference.schedules import SCHEDULES, Exploding, Schedule, geometric
-from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MIXTURE, accumulated, assert_close
+from reference.sde.sde import SDE, VE, VP
+from tests.oracle_tolerances import CENTRAL, EXACT, LINEAR_ALGEBRA, MIXTURE, accumulated, assert_close
 
 LADDER = geometric(8, 0.05, 10.0)
 SIGMAS = 0.05 * 200 ** (np.arange(8) / 7)
@@ -128,23 +130,62 @@ class Oracle:
         self.schedule, self.prediction, self.variance = schedule, prediction, variance
 
     def forward(self, params, x, c, ops=None, labels=None):
-        times = np.arange(1, self.schedule.T + 1)
-        t = np.interp(c[0], self.schedule.condition(times), times)
-        log_snr = np.interp(t, times, self.schedule.log_snr(times))
-        alpha, sigma = self.schedule.scales(float(np.exp(log_snr / 2)), 1.0)
+        if isinstance(self.schedule, SDE):
+            alpha, sigma = self.schedule.marginal(c[0] / 1000)
+        else:
+            times = np.arange(1, self.schedule.T + 1)
+            t = np.interp(c[0], self.schedule.condition(times), times)
+            log_snr = np.interp(t, times, self.schedule.log_snr(times))
+            alpha, sigma = self.schedule.scales(float(np.exp(log_snr / 2)), 1.0)
         x = x * (alpha**2 * self.variance + sigma**2) ** 0.5
         return convert(LAW.noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
 
 
-CASES = [(LADDER, "noise"), (SCHEDULES["vp"](50), "noise"), (SCHEDULES["linear"](50), "v"), (SCHEDULES["cosine"](50), "x0")]
+NAME = lambda value: value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
+DENSE = geometric(1000, 0.05, 10.0)
+CASES = [
+    (DENSE, "noise"),
+    (SCHEDULES["vp"](), "noise"),
+    (SCHEDULES["linear"](), "v"),
+    (SCHEDULES["cosine"](), "x0"),
+    (VP(), "v"),
+    (VE(), "x0"),
+]
 
 
-@pytest.mark.parametrize("schedule, prediction", CASES, ids=["geometric noise", "vp noise", "linear v", "cosine x0"])
+@pytest.mark.parametrize("schedule, prediction", CASES, ids=NAME)
 @pytest.mark.parametrize("alpha, sigma", [(1.0, 0.3), (1.0, 2.0), (0.5, 0.5), (0.1, 0.9)])
 def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, alpha, sigma):
     model = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0)
     expected = LAW.noised(alpha, sigma).score(X)
     assert_close(model.score({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
+
+
+@pytest.mark.parametrize("schedule", [LADDER, TWIN], ids=["exploding", "preserving"])
+def test_between_levels_far_apart_the_noise_is_interpolated(schedule):
+    """Linearly in log-SNR, at the same x / alpha; at the levels themselves nothing is."""
+    score = Denoiser(Oracle(schedule, "noise", 4.0), schedule, "noise", 4.0).score({})
+    exact = lambda sigma: LAW.noise(X, 1.0, sigma)
+    for share in (0.0, 0.25, 0.5, 1.0):
+        sigma = SIGMAS[3] ** (1 - share) * SIGMAS[4] ** share
+        expected = (1 - share) * exact(SIGMAS[3]) + share * exact(SIGMAS[4])
+        assert_close(score(X, 1.0, float(sigma)), expected / -sigma, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2)
+
+
+@pytest.mark.parametrize("schedule, prediction", CASES[1:], ids=NAME)
+def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
+    """Of a network's, by central differences; also between levels, where two networks' pullbacks are added."""
+    network = MLP(size=(3,), width=8, depth=2)
+    rng = np.random.default_rng(1)
+    params = {name: 0.5 * rng.normal(size=value.shape) for name, value in network.init(0).items()}
+    x, v, direction = rng.normal(size=(3, 5, 3))
+    for model in (Denoiser(network, schedule, prediction, 2.0), Denoiser(network, TWIN, prediction, 2.0)):
+        at = model.score_and_pullback(params)
+        score, pullback = at(x, 0.8, 0.7)
+        assert_close(score, model.score(params)(x, 0.8, 0.7), EXACT)
+        up, down = (at(x + h * direction, 0.8, 0.7)[0] for h in (1e-5, -1e-5))
+        found = (v * (up - down)).sum() / 2e-5
+        assert_close((pullback(v) * direction).sum(), found, CENTRAL, np.abs(v * score).sum() + np.abs(found))
 
 
 def test_a_multiple_of_x_has_the_score_of_its_own_law():

@@ -8,6 +8,7 @@ import pytest
 
 from reference import ops
 from reference.commands.sampling import OWN, SAMPLERS
+from reference.commands.solvers import STEPS
 from reference.ddpm.ddpm import noise_and_say
 from reference.ddpm.indi import Degradation
 from reference.denoiser import Denoiser
@@ -21,11 +22,13 @@ POINTS = {
     "vae": "vae --data mixture1d",
     "ddpm": "ddpm --data mixture1d --objective hybrid --T 30",
     "smld": "smld --data mixture1d --levels 4",
+    "sde": "sde --data mixture1d",
     "indi": "indi --data mixture1d --noise 1",
 }
 IMAGES = {
     "vae images": "vae --width 8 --depth 1",
     "smld images": "smld --channels 8 8 --levels 3",
+    "sde images": "sde --channels 8 8 --sde ve --sigma-max 10",
     "deblur": "indi --channels 8 8 --blur 1",
 }
 
@@ -48,14 +51,17 @@ def sampled(path):
 
 def test_each_system_has_its_network(runs):
     kinds = {name: json.loads((folder / "config.json").read_text())["net"]["kind"] for name, folder in runs.items()}
-    assert kinds == {"vae": "autoencoder", "ddpm": "mlp", "smld": "mlp", "indi": "mlp"} | {
+    assert kinds == {"vae": "autoencoder", "ddpm": "mlp", "smld": "mlp", "sde": "mlp", "indi": "mlp"} | {
         "vae images": "autoencoder",
         "smld images": "unet",
+        "sde images": "unet",
         "deblur": "unet",
     }
 
 
 FEW = {
+    **{name: "--steps 3" for name in STEPS},
+    "ode-rk45": "--tolerance 1e-1",
     "ddpm": "--steps 3",
     "ddim": "--steps 3",
     "langevin": "--steps 5",
@@ -193,6 +199,8 @@ def test_evaluate_shows_each_system_beside_what_bounds_it(runs, capsys):
         "ddpm": ["loss of the exact prediction", "-ELBO, consistency term", "exact -log p"],
         "smld": ["loss of the exact prediction", "its expectation, by quadrature", "-ELBO (nats)"],
         "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
+        "sde": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p"],
+        "sde images": ["-log p (bits per dimension, bins of 0.125)", "frechet_of_real"],
         "vae images": ["-log p of the best linear VAE", "accepted"],
         "deblur": ["frechet, in one step", "error of the restored by indi"],
     }
@@ -261,7 +269,19 @@ WRONG = {
     "eta of langevin": ("sample @smld --sampler langevin --eta 1 --out OUT.png", "--eta is not an option of --sampler langevin"),
     "steps of a decoder": ("sample @vae --steps 3 --out OUT.png", "--steps is not an option of --sampler decoder"),
     "learned variance that was not": ("sample @smld --sampler ddpm --variance learned --out OUT.png", "none was learned"),
-    "more steps than levels": ("sample @smld --sampler ddim --steps 5 --out OUT.png", "from 1 to T = 4, got 5"),
+    "more steps than levels": ("sample @ddpm --sampler ddim --steps 31 --out OUT.png", "from 1 to T = 30, got 31"),
+    "no steps": ("sample @sde --steps 0 --out OUT.png", "steps must be at least 1, got 0"),
+    "one step of edm": ("sample @sde --sampler edm --steps 1 --out OUT.png", "steps must be at least 2, got 1"),
+    "unknown grid": ("sample @sde --grid even --out OUT.png", "grid must be one of t, log-snr, karras, got 'even'"),
+    "unknown predictor": ("sample @sde --predictor best --out OUT.png", "predictor must be one of euler-maruyama, reverse-diffusion"),
+    "negative corrections": ("sample @sde --corrections -1 --out OUT.png", "corrections must not be negative, got -1"),
+    "corrector's step": ("sample @sde --step 0 --out OUT.png", "step must be a positive number, got 0.0"),
+    "no tolerance": ("sample @sde --sampler ode-rk45 --tolerance nan --out OUT.png", "tolerance must be a positive number"),
+    "steps of rk45": ("sample @sde --sampler ode-rk45 --steps 5 --out OUT.png", "--steps is not an option of --sampler ode-rk45"),
+    "negative lam": ("sample @sde --sampler euler-maruyama --lam -1 --out OUT.png", "lam must not be negative"),
+    "unknown sde": ("train sde --sde vq --out OUT", "sde must be one of vp, ve, subvp, got 'vq'"),
+    "sigma of vp": ("train sde --sigma-max 10 --out OUT", "sigma_max belongs to --sde ve, not to vp"),
+    "beta of linear": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant, not to linear"),
     "more noise than trained": (
         "sample @indi --noise 2 --out OUT.png",
         "noise must be above 0 and at most 1, for which this run was trained, got 2",
@@ -287,7 +307,7 @@ def test_whatever_does_not_fit_is_said_in_one_line_with_exit_code_2_and_nothing_
     "name, change, message",
     [
         ("smld", {"schedule": {"name": "geometric", "T": 4, "sigma_min": 3.0, "sigma_max": 2.0}}, "0 < sigma_min < sigma_max"),
-        ("smld", {"schedule": {"name": "linear", "T": 4}}, "needs a schedule of growing noise"),
+        ("smld", {"schedule": {"name": "linear", "T": 4}}, "schedule must be one of geometric, got 'linear'"),
         ("smld", {"matching": "fisher"}, "matching must be one of"),
         ("indi", {"degradation": {"noise": -1.0, "blur": 0.0}}, "noise and blur must not be negative"),
         ("indi", {"degradation": {"dust": 1.0}}, "can't be read as the config"),
@@ -306,13 +326,20 @@ def test_a_damaged_config_is_refused(runs, tmp_path, capsys, name, change, messa
 
 
 def test_each_systems_own_sampler_is_the_one_that_it_is_named_for(runs, tmp_path, capsys):
-    for name, sampler in {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "indi": "indi"}.items():
+    for name, sampler in {
+        "vae": "decoder",
+        "ddpm": "ddpm",
+        "smld": "annealed-langevin",
+        "sde": "predictor-corrector",
+        "indi": "indi",
+    }.items():
         assert run("sample", runs[name], *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{name}.npz") == 0
         assert f"of {runs[name]}, {sampler}" in capsys.readouterr().out
 
 
 def test_progress_ends_where_the_sampler_does(runs, tmp_path, capsys):
-    for sampler, total in {"annealed-langevin": 4 * 2 + 1, "langevin": 5, "ddim": 3}.items():
+    totals = {"annealed-langevin": 4 * 2 + 1, "langevin": 5, "ddim": 3, "predictor-corrector": 4, "edm": 3, "ode-rk45": 2}
+    for sampler, total in totals.items():
         assert run("sample", runs["smld"], "--sampler", sampler, *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{sampler}.npz") == 0
         assert f"step {total} of {total}" in capsys.readouterr().out
 

@@ -1,0 +1,58 @@
+"""Solvers of dx/dt = f(x, t) on a grid of times, rising or falling (tutorial, Sec. 4.4).
+
+An explicit Runge-Kutta method with s stages takes, for the step h from t,
+
+    k_i = f(x + h sum_{j<i} a_ij k_j, t + c_i h),   x <- x + h sum_i b_i k_i,
+
+and is a table of a, b and c.  (The tutorial's first stage has its arguments in the other order: E13d.)  A step costs s evaluations.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from reference.samplers import check_grid
+
+TABLES = {  # the rows of a, then b; c_i is the sum of row i
+    "euler": (((),), (1.0,)),
+    "midpoint": (((), (1 / 2,)), (0.0, 1.0)),
+    "heun": (((), (1.0,)), (1 / 2, 1 / 2)),
+    "rk4": (((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
+}
+
+
+def runge_kutta(f, grid, x, method="heun"):
+    """From x[b,...] at grid[0] to grid[-1]; yields (t, x, None) after every step.  Orders: euler 1, midpoint and heun 2, rk4 4."""
+    if method not in TABLES:
+        raise ValueError(f"method must be one of {', '.join(TABLES)}, got {method!r}")
+    rows, b = TABLES[method]
+    for t, t_next in pairwise(check_grid(grid)):
+        h: float = t_next - t
+        stages: list = []
+        for row in rows:
+            stages.append(f(_ahead(x, h, row, stages), t + sum(row) * h))
+        x = _ahead(x, h, b, stages)
+        yield t_next, x, None
+
+
+def _ahead(x, h, weights, stages):
+    for weight, k in zip(weights, stages):
+        if weight:
+            x = x + (h * weight) * k
+    return x
+
+
+def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
+    """SciPy's Dormand-Prince 5(4), whose steps are as long as the tolerances allow; yields (t, x, None) at the times of the grid.
+
+    All of x[b,...] is one system, so that a sample depends on its batch, by no more than the tolerances.
+    """
+    from scipy.integrate import solve_ivp
+
+    times = check_grid(grid)
+    flat = lambda t, y: np.ravel(f(y.reshape(x.shape).astype(x.dtype), t)).astype(np.float64)
+    solved = solve_ivp(flat, (times[0], times[-1]), np.ravel(x).astype(np.float64), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
+    if not solved.success:
+        raise ValueError(f"rk45 failed on the way from t = {times[0]} to {times[-1]}: {solved.message}")
+    for t, y in zip(times[1:], solved.y.T):
+        yield t, y.reshape(x.shape).astype(x.dtype), None

@@ -1,0 +1,270 @@
+"""Diffusion as a stochastic differential equation (tutorial, Sec. 4.2 and 4.3; Song et al. 2021).
+
+All SDEs here are linear in x with noise that does not depend on it,
+
+    dx = rate(t) x dt + diffusion(t) dw,   w of unit intensity, in Ito's sense,
+
+so that x_t = signal(t) x_0 + noise_scale(t) eps with
+
+    d signal / dt = rate signal,   d noise_scale^2 / dt = 2 rate noise_scale^2 + diffusion^2.
+
+An SDE is therefore four things: drift (``rate``), ``diffusion``, marginal (``signal``, ``noise_scale``) and the prior
+N(0, ``prior_scale``^2 I) that stands for x at the end.  All else follows, for any number of dimensions: nothing here knows the shape of x.
+
+    the transition from s to t,      N(a x_s, (sigma_t^2 - a^2 sigma_s^2) I), a = signal_t / signal_s,
+    the reverse family (Anderson 1982; lam = 1 is (4.11), lam = 0 the probability flow),
+
+        dx = [ rate x - (1 + lam^2)/2 diffusion^2 grad log p_t(x) ] dt + lam diffusion dw backward in time,
+
+which has the marginals p_t whatever lam.  An SDE is a schedule in continuous time: it has the methods of ``schedules.Schedule`` that a
+``Denoiser`` and the samplers need, with times that are real.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference.schedules import ContinuousVP, plain
+
+SLACK = 1e-9  # relative: the way from a time to its log-SNR and back rounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDE:
+    """What follows from ``rate``, ``diffusion``, ``signal``, ``noise_scale`` and ``prior_scale``.  Times are numbers or arrays in [0, end].
+
+    ``smallest``: the noise scale, relative to the signal, below which data count as clean.  Networks are trained, and samplers go, down
+    to the time ``last`` at which it is reached, where the log-SNR, infinite at 0, is still a number.
+    """
+
+    end: float = 1.0
+    smallest: float = 0.01
+
+    def __post_init__(self):
+        if not 0 < self.end < float("inf"):
+            raise ValueError(f"end must be a positive number, got {self.end}")
+        if not 0 < self.smallest < self.noise_scale(self.end) / self.signal(self.end):
+            largest = self.noise_scale(self.end) / self.signal(self.end)
+            raise ValueError(f"smallest must be positive and below the noise at the end, {largest:.4g} of the signal, got {self.smallest}")
+
+    def rate(self, t):
+        """f(x, t) / x."""
+        raise NotImplementedError
+
+    def diffusion(self, t):
+        """g(t)."""
+        raise NotImplementedError
+
+    def signal(self, t):
+        """alpha of x_t = alpha x_0 + sigma eps."""
+        raise NotImplementedError
+
+    def noise_scale(self, t):
+        """sigma of x_t = alpha x_0 + sigma eps."""
+        raise NotImplementedError
+
+    @property
+    def prior_scale(self):
+        """The deviation of the Gaussian that stands for x at the end: that of x_end without its mean, noise_scale(end)."""
+        return self.noise_scale(self.end)
+
+    def marginal(self, t):
+        """(alpha, sigma) at time t.  ValueError for a time outside of [0, end]."""
+        if np.any(np.less(t, 0)) or np.any(np.greater(t, self.end * (1 + SLACK))):
+            raise ValueError(f"t must lie in [0, {self.end:g}], the time of the SDE, got {t}")
+        return self.signal(t), self.noise_scale(t)
+
+    def alpha_bar(self, t):
+        """Power of the signal."""
+        return self.signal(t) ** 2
+
+    def noise_power(self, t):
+        return self.noise_scale(t) ** 2
+
+    def transition(self, t, t_prev):
+        """(a, deviation) of x_t given x_prev, N(a x_prev, deviation^2 I), for t_prev <= t."""
+        (alpha, sigma), (alpha_prev, sigma_prev) = self.marginal(t), self.marginal(t_prev)
+        a = alpha / alpha_prev
+        return a, max(sigma**2 - (a * sigma_prev) ** 2, 0.0) ** 0.5
+
+    def log_snr(self, t):
+        """log(alpha^2 / sigma^2), falling from infinity at t = 0."""
+        alpha, sigma = self.marginal(t)
+        with np.errstate(divide="ignore"):
+            return plain(2 * (np.log(alpha) - np.log(sigma)))
+
+    def time_of_log_snr(self, log_snr):
+        """The time at which the log-SNR is that, by bisection to the last bit.  ValueError for less than that of the end."""
+        lowest = self.log_snr(self.end)
+        if not lowest - SLACK * (1 + abs(lowest)) <= log_snr < float("inf"):
+            raise ValueError(f"the log-SNR falls to {lowest:.4g} at t = {self.end:g}, and never to {log_snr:.4g}")
+        low, high = 0.0, float(self.end)
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
+        return high
+
+    @property
+    def last(self):
+        """The time at which noise / signal is ``smallest``."""
+        return self.time_of_log_snr(-2 * float(np.log(self.smallest)))
+
+    def time_of(self, alpha, sigma):
+        """The time at which this SDE has the log-SNR of alpha x_0 + sigma eps.  ValueError outside of [last, end]."""
+        wanted = 2 * float(np.log(alpha / sigma))
+        highest, lowest = -2 * float(np.log(self.smallest)), self.log_snr(self.end)
+        slack = SLACK * (1 + abs(wanted))
+        if not lowest - slack <= wanted <= highest + slack:
+            raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {lowest:.4g} to {highest:.4g}")
+        return self.time_of_log_snr(wanted)
+
+    def points(self, alpha, sigma):
+        """Where to ask a network about alpha x_0 + sigma eps, as ``Schedule.points``: the time of the same log-SNR."""
+        t = self.time_of(alpha, sigma)
+        return [(1.0, self.condition(t), *self.marginal(t))]
+
+    def condition(self, t):
+        """What a network is told for time t: 1000 t / end."""
+        return 1000 * t / self.end
+
+    def times(self, u):
+        """Training times for u uniform on (0, 1): uniform on [last, end]."""
+        return self.last + u * (self.end - self.last)
+
+    def reverse(self, score, lam=1.0):
+        """(drift(x, t), diffusion(x, t)) of the reverse family; ``score(x, t)`` is grad log p_t."""
+        if not lam >= 0:
+            raise ValueError(f"lam must not be negative, got {lam}")
+
+        def drift(x, t):
+            return self.rate(t) * x - ((1 + lam**2) / 2 * self.diffusion(t) ** 2) * score(x, t)
+
+        return drift, lambda x, t: lam * self.diffusion(t)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VP(ContinuousVP, SDE):
+    """Variance preserving, the limit of DDPM (4.13)-(4.15): dx = -beta/2 x dt + sqrt(beta) dw.
+
+    signal^2 = A = e^-int beta and noise_scale^2 = 1 - A.  The tutorial's beta_i of a chain of N steps is beta(i/N) / N, and its marginals
+    are those of the SDE up to O(1/N), not exactly (E13c).
+    """
+
+    def __post_init__(self):
+        ContinuousVP.__post_init__(self)
+        SDE.__post_init__(self)
+
+    @property
+    def prior_scale(self):
+        return 1.0
+
+    def rate(self, t):
+        return -self.beta(t) / 2
+
+    def diffusion(self, t):
+        return self.beta(t) ** 0.5
+
+    def signal(self, t):
+        return plain(np.exp(self.log_alpha_bar(t) / 2))
+
+    def noise_scale(self, t):
+        return plain(np.sqrt(-np.expm1(self.log_alpha_bar(t))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubVP(VP):
+    """sub-VP (Song et al. 2021), not in the tutorial: the drift of VP, but diffusion^2 = beta (1 - A^2) and so noise_scale = 1 - A."""
+
+    def diffusion(self, t):
+        return plain(np.sqrt(self.beta(t) * -np.expm1(2 * self.log_alpha_bar(t))))
+
+    def noise_scale(self, t):
+        return plain(-np.expm1(self.log_alpha_bar(t)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VE(SDE):
+    """Variance exploding, the limit of score matching's ladder (4.18)-(4.19): dx = sqrt(d s^2/dt) dw.
+
+    s = sigma_min (sigma_max / sigma_min)^t.  What is added by time t has the variance s(t)^2 - s(0)^2: there is no noise at time 0.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def __post_init__(self):
+        if not 0 < self.sigma_min < self.sigma_max < float("inf"):
+            raise ValueError(f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
+        super().__post_init__()
+
+    @property
+    def _growth(self):
+        return float(np.log(self.sigma_max / self.sigma_min))
+
+    def rate(self, t):
+        return 0.0
+
+    def diffusion(self, t):
+        return plain(self.sigma_min * np.exp(self._growth * t) * (2 * self._growth) ** 0.5)
+
+    def signal(self, t):
+        return plain(np.ones_like(t, np.float64))
+
+    def noise_scale(self, t):
+        return plain(self.sigma_min * np.sqrt(np.expm1(2 * self._growth * t)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrnsteinUhlenbeck(SDE):
+    """dx = -gamma x dt + sqrt(q) dw (Ex 4.4, Def 5.1), whose law tends to N(0, q / (2 gamma)) (Thm 5.3)."""
+
+    gamma: float = 1.0
+    q: float = 2.0
+    end: float = 5.0
+
+    def __post_init__(self):
+        if not (self.gamma > 0 and self.q > 0):
+            raise ValueError(f"gamma and q must be positive, got {self.gamma} and {self.q}")
+        super().__post_init__()
+
+    @property
+    def prior_scale(self):
+        return (self.q / (2 * self.gamma)) ** 0.5
+
+    def rate(self, t):
+        return -self.gamma
+
+    def diffusion(self, t):
+        return self.q**0.5
+
+    def signal(self, t):
+        return plain(np.exp(-self.gamma * np.asarray(t)))
+
+    def noise_scale(self, t):
+        return plain(self.prior_scale * np.sqrt(-np.expm1(-2 * self.gamma * np.asarray(t))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brownian(SDE):
+    """dx = a dw (Ex 4.3): x_t = x_0 + a sqrt(t) eps."""
+
+    a: float = 1.0
+
+    def __post_init__(self):
+        if not self.a > 0:
+            raise ValueError(f"a must be positive, got {self.a}")
+        super().__post_init__()
+
+    def rate(self, t):
+        return 0.0
+
+    def diffusion(self, t):
+        return self.a
+
+    def signal(self, t):
+        return plain(np.ones_like(t, np.float64))
+
+    def noise_scale(self, t):
+        return plain(self.a * np.sqrt(t))
+
+
+SDES: dict[str, type[SDE]] = {"vp": VP, "ve": VE, "subvp": SubVP}
