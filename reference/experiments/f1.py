@@ -1,0 +1,182 @@
+"""Samplers on a mixture in a few steps: how far from the data do they end, and is it what the theory of each chain says?
+
+The score is exact, so that all error is that of the steps.  Each chain is followed twice: by particles, and deterministically, its density
+on a grid being carried through one step after another.
+"""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+from scipy import stats
+
+from reference import ops as reference_ops
+from reference.experiments import Outcome
+from reference.figures import _figure as blank
+from reference.mixtures import example_2_1
+from reference.ops import normal
+from reference.ops.random import Purpose
+from reference.samplers import last
+from reference.samplers.ancestral import ancestral
+from reference.samplers.ddim import ddim
+from reference.samplers.exact import exact_kernel
+from reference.samplers.ode import runge_kutta
+from reference.samplers.sde import euler_maruyama
+from reference.schedules import constant, vp
+from reference.sde.sde import VP
+
+QUESTION = "F1: how many denoising steps does a mixture need?"
+LAW = example_2_1()
+LINE = np.linspace(-7.0, 7.0, 1001)  # two points or more to the narrowest step's deviation
+STEPS = (5, 10, 20, 50, 100)
+MONTE_CARLO = 4.0  # times the expected distance of n draws from their own law: exceeded less than once in 10^6 times
+
+
+def run(quick=False):
+    outcome, chains, n = Outcome(), {}, 20_000 if quick else 300_000
+    for title, samplers_of, count in (("VP", vp_samplers, n), ("alpha = .97, T = 150", constant_samplers, n // 10)):
+        rows = []
+        for sampler in samplers_of(1):
+            for N in STEPS:
+                walk, grid = samplers_of(N)[sampler]
+                *_, chain = propagate(walk, grid)
+                chains[title, sampler, N] = chain
+                rows.append((sampler, N, distance(chain), cdf(chain, 0.0), *compare(walk, grid, chain, count)))
+        header = ("sampler", "steps", "W1 to data", "mass below 0", "W1 of particles to chain", "expected")
+        outcome.tables[f"{title}: the chains, and {count} particles (of the data {float(LAW.cdf(0.0)):.4f} is below 0)"] = header, rows
+        worst = max(row[4] / row[5] for row in rows)
+        outcome.check(f"{title}: particles follow their chains within Monte Carlo error", f"{worst:.2f} of it", worst < MONTE_CARLO)
+    criteria(outcome, chains)
+    p_value = exact(min(n, 100_000))
+    outcome.check("the exact reverse kernel makes no error in 10 steps: Kolmogorov-Smirnov at 5 %", f"p = {p_value:.3f}", p_value > 0.05)
+    kept, forgotten = (distance(chains["alpha = .97, T = 150", sampler, 100]) for sampler in ("DDIM", "DDPM, variance beta"))
+    outcome.findings.append(
+        f"With alpha = .97 x_150 is not yet N(0, 1).  DDIM, which adds no noise, keeps that mismatch however many steps it takes: W1 {kept:.3f} "
+        f"in 100.  DDPM forgets it: {forgotten:.3f}."
+    )
+    outcome.figure = figure(chains)
+    return outcome
+
+
+def criteria(outcome, chains):
+    for sampler in vp_samplers(1):
+        errors = {N: distance(chains["VP", sampler, N]) for N in STEPS}
+        slope = float(np.log2(errors[100] / errors[50]))
+        outcome.check(f"{sampler}: W1 is of first order, 50 to 100 steps", f"slope {slope:.3f}", -1.15 <= slope <= -0.85)
+        for N, limit in ((50, 0.012), (100, 0.006)):
+            error = abs(cdf(chains["VP", sampler, N], 0.0) - float(LAW.cdf(0.0)))
+            outcome.check(f"{sampler}: the mass below 0 after {N} steps errs by less than {limit}", f"{error:.4f}", error < limit)
+
+
+def vp_samplers(N):
+    """Sampler -> (walk(grid, x, seed, sample, ops), its whole grid), for N even steps of the VP SDE."""
+    sde = VP()
+    drift, diffusion = sde.reverse(lambda x, t: LAW.noised(*sde.marginal(t)).score(x))
+
+    def walk(grid, x, seed, sample, ops):
+        *noisy, end = grid if grid[-1] == 0 else (*grid, None)
+        if len(noisy) > 1:
+            x = last(euler_maruyama(drift, diffusion, noisy, x, seed, sample, ops=ops))
+        return x if end is None else last(runge_kutta(drift, (noisy[-1], end), x, "euler"))  # no noise on the last step
+
+    return discrete_samplers(vp(N), N) | {"Euler-Maruyama": (walk, [i / N for i in range(N, -1, -1)])}
+
+
+def constant_samplers(N):
+    return discrete_samplers(constant(), N)
+
+
+def discrete_samplers(schedule, N):
+    best = lambda x, t: LAW.noise(x, schedule.signal(t), schedule.noise_scale(t))
+    walk = lambda sampler, **how: lambda grid, x, seed, sample, ops: last(sampler(best, schedule, grid, x, seed, sample, ops=ops, **how))
+    walks = {
+        "DDPM, posterior variance": walk(ancestral, variance="posterior"),
+        "DDPM, variance beta": walk(ancestral, variance="beta"),
+        "DDIM": walk(ddim),
+    }
+    return {name: (one, schedule.grid(N)) for name, one in walks.items()}
+
+
+def held(value):
+    """A port whose noise is ``value``: a step with 0 gives its mean, one with 1 its mean plus its deviation."""
+    return SimpleNamespace(
+        normal=lambda seed, sample, step, purpose, shape, dtype: np.full((len(sample), *shape), value, dtype),
+        reverse_step=lambda x, prediction, a, b, c, noise: a * x + b * prediction + (0.0 if noise is None else c * value),
+    )
+
+
+def propagate(walk, grid):
+    """From N(0, 1): the law after every step, as atoms [m], rising, and their masses [m].
+
+    A step with noise is x -> N(mean(x), deviation^2): sums of smooth densities over an even grid are exact to rounding.  One without moves
+    the atoms.
+    """
+    points, mass = LINE, np.exp(-(LINE**2) / 2)
+    for pair in pairwise(grid):
+        mean, moved = (walk(pair, points[:, None], 0, np.arange(len(points)), held(value))[:, 0] for value in (0.0, 1.0))
+        deviation = float(moved[0] - mean[0])
+        points = LINE if deviation else mean
+        if deviation:
+            mass = np.exp(-(((LINE[:, None] - mean) / deviation) ** 2) / 2) @ mass
+        order = np.argsort(points)
+        points, mass = points[order], mass[order] / mass.sum()
+        yield points, mass
+
+
+def cdf(chain, x):
+    """Of atoms whose masses are spread evenly between their neighbours."""
+    points, mass = chain
+    return np.interp(x, points, np.cumsum(mass) - mass / 2, 0.0, 1.0)
+
+
+def distance(chain):
+    """W1 to the data, the integral of the difference of the distribution functions."""
+    return float(np.trapezoid(np.abs(cdf(chain, LINE) - LAW.cdf(LINE)), LINE))
+
+
+def compare(walk, grid, chain, n, batch=50_000):
+    """(W1 of n particles to the chain, what n draws from the chain's own law are expected to score)."""
+    parts = []
+    for first in range(0, n, batch):
+        sample = np.arange(first, min(first + batch, n))
+        x = normal(1, sample, 0, Purpose.PRIOR, (1,))
+        parts.append(walk(grid, x, 1, sample, reference_ops)[:, 0])
+    x, F = np.sort(np.concatenate(parts)), cdf(chain, LINE)
+    found = np.trapezoid(np.abs(np.searchsorted(x, LINE) / n - F), LINE)
+    return float(found), float(np.trapezoid(np.sqrt(2 / np.pi * F * (1 - F) / n), LINE))
+
+
+def exact(n, N=10):
+    """p-value of the Kolmogorov-Smirnov test of the exact reverse kernel's samples, begun with the exact law of x_N."""
+    schedule, sample = vp(N), np.arange(n)
+    x, _ = LAW.noised(schedule.signal(N), schedule.noise_scale(N)).sample(2, sample)
+    return float(stats.kstest(last(exact_kernel(LAW, schedule, schedule.grid(N), x, 3, sample))[:, 0], LAW.cdf).pvalue)
+
+
+def figure(chains):
+    """How W1 falls with the number of steps, the law along one reverse chain, and what ten steps of each sampler end in."""
+    drawing = blank(15, 4.5)
+    falling, heat, ends = drawing.subplots(1, 3)
+    for colour, sampler in enumerate(vp_samplers(1)):
+        for title, line in (("VP", "o-"), ("alpha = .97, T = 150", "s:")):
+            errors = [distance(chains[title, sampler, N]) for N in STEPS if (title, sampler, N) in chains]
+            if errors:
+                falling.loglog(STEPS, errors, line, color=f"C{colour}", label=sampler if title == "VP" else None)
+        ends.plot(LINE, density(chains["VP", sampler, 10]), color=f"C{colour}", label=sampler)
+    falling.loglog(STEPS, [1 / N for N in STEPS], "k--", label="1 / steps")
+    falling.set(xlabel="steps", ylabel="W1 to the data", title="solid VP, dotted alpha = .97 from N(0, 1)")
+    falling.legend(fontsize=8)
+    walk, grid = vp_samplers(20)["DDPM, variance beta"]
+    laws = np.stack([density(chain) for chain in propagate(walk, grid)], axis=1)
+    heat.pcolormesh(np.arange(1, 21), LINE, laws, cmap="magma", vmax=np.quantile(laws, 0.99), shading="nearest", rasterized=True)
+    heat.set(xlabel="step of the reverse chain", ylabel="x", ylim=(-5, 5), xticks=range(0, 21, 5), title="density along DDPM (variance beta) in 20 steps")
+    ends.plot(LINE, np.exp(LAW.log_density(LINE[:, None])), "k--", label="data")
+    ends.set(xlabel="x", ylabel="density", xlim=(-4, 5.5), title="after 10 steps")
+    ends.legend(fontsize=8)
+    return drawing
+
+
+def density(chain):
+    """On LINE: differences of the distribution function, over the width of three cells."""
+    h = 1.5 * (LINE[1] - LINE[0])
+    return (cdf(chain, LINE + h) - cdf(chain, LINE - h)) / (2 * h)
