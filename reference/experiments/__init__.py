@@ -1,6 +1,6 @@
 """Experiments: a question, an answer that theory predicts, and a criterion in code that fails if the answer is another one.
 
-A module is one experiment: ``QUESTION``, and ``run(quick) -> Outcome``.  F1 to F3 and N1 to N3 are run by ``python -m reference experiment``.
+A module is one experiment, with ``QUESTION`` and ``run(quick) -> Outcome``; ``python -m reference experiment`` runs them.
 """
 
 from dataclasses import dataclass, field

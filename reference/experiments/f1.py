@@ -4,16 +4,13 @@ The score is exact, so that all error is that of the steps.  Each chain is follo
 on a grid being carried through one step after another.
 """
 
-from itertools import pairwise
-from types import SimpleNamespace
-
 import numpy as np
 from scipy import stats
 
 from reference import ops as reference_ops
 from reference.experiments import Outcome
+from reference.experiments.chains import LAW, LINE, cdf, density, distance, propagate
 from reference.figures import _figure as blank
-from reference.mixtures import example_2_1
 from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers import last
@@ -26,8 +23,6 @@ from reference.schedules import constant, vp
 from reference.sde.sde import VP
 
 QUESTION = "F1: how many denoising steps does a mixture need?"
-LAW = example_2_1()
-LINE = np.linspace(-7.0, 7.0, 1001)  # two points or more to the narrowest step's deviation
 STEPS = (5, 10, 20, 50, 100)
 MONTE_CARLO = 4.0  # times the expected distance of n draws from their own law: exceeded less than once in 10^6 times
 
@@ -43,7 +38,7 @@ def run(quick=False):
                 chains[title, sampler, N] = chain
                 rows.append((sampler, N, distance(chain), cdf(chain, 0.0), *compare(walk, grid, chain, count)))
         header = ("sampler", "steps", "W1 to data", "mass below 0", "W1 of particles to chain", "expected")
-        outcome.tables[f"{title}: the chains, and {count} particles (of the data {float(LAW.cdf(0.0)):.4f} is below 0)"] = header, rows
+        outcome.tables[f"{title}: chains, and {count} particles of each (of the data {float(LAW.cdf(0.0)):.4f} is below 0)"] = header, rows
         worst = max(row[4] / row[5] for row in rows)
         outcome.check(f"{title}: particles follow their chains within Monte Carlo error", f"{worst:.2f} of it", worst < MONTE_CARLO)
     criteria(outcome, chains)
@@ -51,8 +46,8 @@ def run(quick=False):
     outcome.check("the exact reverse kernel makes no error in 10 steps: Kolmogorov-Smirnov at 5 %", f"p = {p_value:.3f}", p_value > 0.05)
     kept, forgotten = (distance(chains["alpha = .97, T = 150", sampler, 100]) for sampler in ("DDIM", "DDPM, variance beta"))
     outcome.findings.append(
-        f"With alpha = .97 x_150 is not yet N(0, 1).  DDIM, which adds no noise, keeps that mismatch however many steps it takes: W1 {kept:.3f} "
-        f"in 100.  DDPM forgets it: {forgotten:.3f}."
+        "With alpha = .97 x_150 is not yet N(0, 1).  DDIM, which adds no noise, keeps that mismatch however many steps it takes: "
+        f"W1 {kept:.3f} in 100.  DDPM forgets it: {forgotten:.3f}."
     )
     outcome.figure = figure(chains)
     return outcome
@@ -97,43 +92,6 @@ def discrete_samplers(schedule, N):
     return {name: (one, schedule.grid(N)) for name, one in walks.items()}
 
 
-def held(value):
-    """A port whose noise is ``value``: a step with 0 gives its mean, one with 1 its mean plus its deviation."""
-    return SimpleNamespace(
-        normal=lambda seed, sample, step, purpose, shape, dtype: np.full((len(sample), *shape), value, dtype),
-        reverse_step=lambda x, prediction, a, b, c, noise: a * x + b * prediction + (0.0 if noise is None else c * value),
-    )
-
-
-def propagate(walk, grid):
-    """From N(0, 1): the law after every step, as atoms [m], rising, and their masses [m].
-
-    A step with noise is x -> N(mean(x), deviation^2): sums of smooth densities over an even grid are exact to rounding.  One without moves
-    the atoms.
-    """
-    points, mass = LINE, np.exp(-(LINE**2) / 2)
-    for pair in pairwise(grid):
-        mean, moved = (walk(pair, points[:, None], 0, np.arange(len(points)), held(value))[:, 0] for value in (0.0, 1.0))
-        deviation = float(moved[0] - mean[0])
-        points = LINE if deviation else mean
-        if deviation:
-            mass = np.exp(-(((LINE[:, None] - mean) / deviation) ** 2) / 2) @ mass
-        order = np.argsort(points)
-        points, mass = points[order], mass[order] / mass.sum()
-        yield points, mass
-
-
-def cdf(chain, x):
-    """Of atoms whose masses are spread evenly between their neighbours."""
-    points, mass = chain
-    return np.interp(x, points, np.cumsum(mass) - mass / 2, 0.0, 1.0)
-
-
-def distance(chain):
-    """W1 to the data, the integral of the difference of the distribution functions."""
-    return float(np.trapezoid(np.abs(cdf(chain, LINE) - LAW.cdf(LINE)), LINE))
-
-
 def compare(walk, grid, chain, n, batch=50_000):
     """(W1 of n particles to the chain, what n draws from the chain's own law are expected to score)."""
     parts = []
@@ -169,14 +127,14 @@ def figure(chains):
     walk, grid = vp_samplers(20)["DDPM, variance beta"]
     laws = np.stack([density(chain) for chain in propagate(walk, grid)], axis=1)
     heat.pcolormesh(np.arange(1, 21), LINE, laws, cmap="magma", vmax=np.quantile(laws, 0.99), shading="nearest", rasterized=True)
-    heat.set(xlabel="step of the reverse chain", ylabel="x", ylim=(-5, 5), xticks=range(0, 21, 5), title="density along DDPM (variance beta) in 20 steps")
+    heat.set(
+        xlabel="step of the reverse chain",
+        ylabel="x",
+        ylim=(-5, 5),
+        xticks=range(0, 21, 5),
+        title="density along DDPM (variance beta) in 20 steps",
+    )
     ends.plot(LINE, np.exp(LAW.log_density(LINE[:, None])), "k--", label="data")
     ends.set(xlabel="x", ylabel="density", xlim=(-4, 5.5), title="after 10 steps")
     ends.legend(fontsize=8)
     return drawing
-
-
-def density(chain):
-    """On LINE: differences of the distribution function, over the width of three cells."""
-    h = 1.5 * (LINE[1] - LINE[0])
-    return (cdf(chain, LINE + h) - cdf(chain, LINE - h)) / (2 * h)

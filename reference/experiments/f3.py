@@ -4,10 +4,13 @@ Everything a network is held against is known: the score at every level, the lea
 finite data, which is the score of a kernel density with h = sigma.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from reference.conversions import log_alpha_bar_of_sigma
 from reference.experiments import Outcome
+from reference.experiments.training import trained
 from reference.figures import _figure as blank
 from reference.mixtures import example_2_1
 from reference.networks import MLP
@@ -18,13 +21,16 @@ from reference.samplers.annealed_langevin import annealed_langevin
 from reference.schedules import Exploding
 from reference.smld.kernel_density import kernel_density
 from reference.smld.smld import ScoreModel, floors
-from reference.training import Settings, begin, train
 
 QUESTION = "F3: does a network learn the score, however it is matched?"
 LAW = example_2_1()
 SIGMAS = np.array([0.05, 0.1, 0.3, 1.0, 3.0, 10.0])
 LEVELS = Exploding(np.concatenate(([0.0], log_alpha_bar_of_sigma(SIGMAS))))
-TRAINING = {"denoising": (6000, 256), "explicit": (2000, 256), "implicit": (6000, 512)}  # steps and batch: the implicit loss is the noisiest
+TRAINING = {
+    "denoising": (6000, 256),
+    "explicit": (2000, 256),
+    "implicit": (6000, 512),
+}  # steps and batch: the implicit loss is the noisiest
 QUICK = {"denoising": (1500, 256), "explicit": (800, 256), "implicit": (1500, 256)}
 SAMPLES = (20, 100, 1000, 10_000)
 
@@ -33,15 +39,19 @@ def run(quick=False):
     outcome, found = Outcome(), {}
     least, slack = floors(LAW, SIGMAS), 3 if quick else 1
     for matching, (steps, batch) in (QUICK if quick else TRAINING).items():
-        model, weights = trained(matching, steps, batch)
-        found[matching] = found_at = [at_level(model.score(weights), float(sigma), 20_000 if quick else 100_000) for sigma in SIGMAS]
+        score = learned(matching, steps, batch)
+        found[matching] = found_at = [at_level(score, float(sigma), 20_000 if quick else 100_000) for sigma in SIGMAS]
         excess = max(min(loss - floor, (loss - floor) / floor * 0.2) for (loss, _, _), floor in zip(found_at, least))
-        outcome.check(f"{matching}: the weighted loss is within .01 or 5 % of its floor at every level", f"{excess:.4f} at most", excess < 0.01)
+        outcome.check(
+            f"{matching}: the weighted loss is within .01 or 5 % of its floor at every level", f"{excess:.4f} at most", excess < 0.01
+        )
         high, low = max(relative for _, relative, _ in found_at[2:]), found_at[0][1]
         limits = f"{0.1 * slack:g} for sigma from .3 on, and {0.25 * slack:g} at .05"
-        outcome.check(f"{matching}: the score's relative error is below {limits}", f"{high:.3f}, {low:.3f}", high < 0.1 * slack and low < 0.25 * slack)
+        outcome.check(
+            f"{matching}: the score's relative error is below {limits}", f"{high:.3f}, {low:.3f}", high < 0.1 * slack and low < 0.25 * slack
+        )
         if matching == "denoising":
-            mass = annealed(model.score(weights), 2000 if quick else 20_000)
+            mass = annealed(score, 2000 if quick else 20_000)
     rows = [
         (sigma, floor, *(found[m][i][0] for m in TRAINING), *(found[m][i][1] for m in TRAINING))
         for i, (sigma, floor) in enumerate(zip(SIGMAS, least))
@@ -49,7 +59,11 @@ def run(quick=False):
     header = ("sigma", "floor", *(f"loss, {m}" for m in TRAINING), *(f"error, {m}" for m in TRAINING))
     outcome.tables["sigma^2 times the denoising loss on fixed draws, and sqrt(E|s - score|^2 / E|score|^2)"] = header, rows
     right = float(LAW.cdf(0.0))
-    outcome.check(f"annealed Langevin with the learned score finds the mass below 0, {right:.4f}, within {0.02 * slack:g}", f"{mass:.4f}", abs(mass - right) < 0.02 * slack)
+    outcome.check(
+        f"annealed Langevin with the learned score finds the mass below 0, {right:.4f}, within {0.02 * slack:g}",
+        f"{mass:.4f}",
+        abs(mass - right) < 0.02 * slack,
+    )
     few = too_few(outcome)
     outcome.figure = figure(found, few)
     return outcome
@@ -76,7 +90,7 @@ def annealed(score, n):
 
 
 def too_few(outcome):
-    """What no training helps against: the error of what minimises the loss on M samples, the score of their kernel density, at each level."""
+    """What no training helps against: the error of what minimises the loss on M samples, the score of their kernel density."""
     rows = []
     for M in SAMPLES:
         points, row = LAW.sample(15, np.arange(M))[0], []
@@ -86,26 +100,25 @@ def too_few(outcome):
             exact = law.score(x)
             row.append(float(np.sqrt(((kernel_density(points, float(sigma)).score(x) - exact) ** 2).mean() / (exact**2).mean())))
         rows.append((M, *row))
-    outcome.tables["Error of the function that minimises the loss on M samples, the score of their kernel density with h = sigma"] = ("M", *(f"{s:g}" for s in SIGMAS)), rows
+    outcome.tables["Error of the function that minimises the loss on M samples, the score of their kernel density with h = sigma"] = (
+        ("M", *(f"{s:g}" for s in SIGMAS)),
+        rows,
+    )
     smallest = [row[1] for row in rows]
     outcome.findings.append(
         f"At sigma = .05 what minimises the loss on {SAMPLES[0]} samples has a relative error of {smallest[0]:.2f}, on {SAMPLES[-1]} of "
         f"{smallest[-1]:.2f}: a network that fits too few samples perfectly has learned them, and not their law."
     )
-    falls = all(b < a for a, b in zip(smallest, smallest[1:]))
+    falls = all(b < a for a, b in pairwise(smallest))
     outcome.check("the error at the smallest noise falls with the number of samples", ", ".join(f"{e:.2f}" for e in smallest), falls)
     return rows
 
 
-def trained(matching, steps, batch=256, seed=0):
-    """(model, averaged weights) after ``steps`` steps on 100,000 draws of the law, the last half of them a fifth as long."""
+def learned(matching, steps, batch):
+    """The function (x, alpha, sigma) -> score of a network trained on 100,000 draws of the law."""
     data = LAW.sample(7, np.arange(100_000))[0].astype(np.float32)
-    model = ScoreModel(MLP(size=(1,)), LEVELS, "noise", float((data**2).mean()), matching, LAW if matching == "explicit" else None)
-    state = begin(model.network, seed)
-    for last_step, lr in ((steps // 2, 2e-3), (steps, 4e-4)):
-        for state in train(model, data, None, Settings(batch, lr, 0.998, seed), state, last_step):
-            pass
-    return model, state.ema
+    model = ScoreModel(MLP((1,)), LEVELS, "noise", float((data**2).mean()), matching, LAW if matching == "explicit" else None)
+    return model.score(trained(model, data, steps, batch))
 
 
 def figure(found, few):

@@ -1,0 +1,48 @@
+"""``experiment NAME``: a question, the table that answers it, and whether the answer is what theory says."""
+
+import importlib
+import json
+import time
+
+from reference.experiments import NAMES
+from reference.files import output_folder, write_atomically
+
+
+def add_options(parser):
+    parser.add_argument("names", nargs="+", metavar="NAME", help=f"{', '.join(NAMES)} or all")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the tables and figures")
+    parser.add_argument("--quick", action="store_true", help="smaller, with criteria as wide as that asks for; all in three minutes")
+
+
+def execute(arguments, ops):
+    chosen = [name.lower() for name in arguments.names]
+    for name in chosen:
+        if name not in (*NAMES, "all"):
+            raise ValueError(f"an experiment must be one of {', '.join(NAMES)} or all, got {name!r}")
+    folder, failed = output_folder(arguments.out), []
+    names = NAMES if "all" in chosen else dict.fromkeys(chosen)
+    for name in names:
+        for file in (folder / f"{name}.png", folder / f"{name}.json"):
+            if file.exists():
+                raise ValueError(f"{file} exists already: name another --out")
+    for name in names:
+        if not run(name, folder, arguments.quick):
+            failed.append(name)
+    if failed:
+        print(f"not as theory says: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def run(name, folder, quick):
+    """Run one experiment, print and write what it found; whether all its criteria hold."""
+    from reference import figures
+
+    module, begin = importlib.import_module(f"reference.experiments.{name}"), time.perf_counter()
+    print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
+    outcome = module.run(quick)
+    print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
+    write_atomically(folder / f"{name}.png", figures.png(outcome.figure, module.QUESTION))
+    report = {"question": module.QUESTION, "quick": quick, "tables": outcome.tables, "checks": outcome.checks, "findings": outcome.findings}
+    write_atomically(folder / f"{name}.json", (json.dumps(report, indent=2) + "\n").encode())
+    print(f"wrote {folder / name}.png and .json", flush=True)
+    return outcome.passed
