@@ -119,6 +119,10 @@ CONTRACT = (
        lambda s: s.n * s.k * (2 * s.d**2 + 5 * s.d + 5)),
     Op("diffusion", "add_noise", "x0[b,...] signal noise_scale noise[b,...] -> x[b,...]", "", "general", lambda s: 3 * _entries(s)),
     Op("diffusion", "reverse_step", "x[b,...] prediction[b,...] a b c noise[b,...] -> y[b,...]", "", "general", lambda s: 5 * _entries(s)),
+    Op("fokker_planck", "fokker_planck_step", "p[n] drift[f] diffusion[f] dx dt periodic -> q[n]", "", "general", lambda s: 34 * s.n),
+    Op("fokker_planck", "fokker_planck_step_2d",
+       "p[n,m] drift_x[f,m] drift_y[n,g] diffusion_x[f,m] diffusion_y[n,g] dx dy dt periodic -> q[n,m]", "", "general",
+       lambda s: 102 * s.n * s.m),
 )
 # fmt: on
 OPS = {op.name: op for op in CONTRACT}

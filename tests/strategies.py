@@ -236,6 +236,24 @@ def reverse_step(draw, dtype, scales=SCALES, offsets=OFFSETS):
     return numbers(*shape), numbers.unit(*shape), draw(coefficient), draw(coefficient), c, noise
 
 
+CELLS = st.integers(3, 9)
+
+
+@st.composite
+def fokker_planck_step(draw, dtype, scales=SCALES, offsets=OFFSETS):
+    numbers, n = draw(_numbers(dtype, scales, offsets)), draw(CELLS)
+    lengths = draw(st.sampled_from(((0.1, 0.01), (0.5, 0.1), (1.0, 1.0))))
+    return numbers.between(0.1, 1, n), numbers.between(-5, 5, n + 1), numbers.between(0.5, 2, n + 1), *lengths, draw(st.booleans())
+
+
+@st.composite
+def fokker_planck_step_2d(draw, dtype, scales=SCALES, offsets=OFFSETS):
+    numbers, n, m = draw(_numbers(dtype, scales, offsets)), draw(CELLS), draw(CELLS)
+    drifts = numbers.between(-5, 5, n + 1, m), numbers.between(-5, 5, n, m + 1)
+    diffusions = numbers.between(0.5, 2, n + 1, m), numbers.between(0.5, 2, n, m + 1)
+    return numbers.between(0.1, 1, n, m), *drifts, *diffusions, 0.5, 0.25, draw(st.sampled_from((0.01, 0.5))), draw(st.booleans())
+
+
 def replace(arguments, change):
     """The arguments with ``change`` applied to every array of floats, also to those inside a list."""
     one = lambda a: change(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
@@ -302,7 +320,7 @@ def arguments(name, dtype, **data):
 
 def sample_axis(name):
     """The letter of the axis that counts samples, the first of an array; None where there are none."""
-    if OPS[name].family in ("optimizer", "random"):
+    if OPS[name].family in ("optimizer", "random", "fokker_planck"):
         return None
     return {"linear": "n", "mixture": "n", "activation": "..."}.get(OPS[name].family, "b")
 

@@ -79,8 +79,8 @@ def schedules(outcome, T):
     masses = [min(row[5], 1 - row[5]) for row in rows]
     outcome.check("no schedule loses a mode with the exact score", f"smaller mode's mass {min(masses):.3f} at least", min(masses) > 0.15)
     outcome.findings.append(
-        "It is said that a bad schedule makes modes collapse.  With the exact score none does: what too little noise at the end costs is the "
-        "mismatch of x_T and N(0, 1), and it costs accuracy, not modes."
+        "It is said that a bad schedule makes modes collapse.  With the exact score none does: too little noise at the end makes a mismatch of "
+        "x_T and N(0, 1), and that costs accuracy, not modes."
     )
 
 
@@ -125,7 +125,7 @@ def elbo_gap(outcome, c=0.25):
     worst = max(abs(row[2]) for row in rows)
     outcome.check("with the variance of the true kernel there is no gap, whatever T", f"{worst:.1e}", worst < 1e-9)
     outcome.findings.append(
-        "It is said that more steps close the gap of the ELBO.  With the posterior variance they do not; the right variance closes it at once."
+        "It is said that more steps close the ELBO's gap.  With the posterior variance they do not; the right variance closes it at once."
     )
 
 
@@ -229,7 +229,8 @@ def loss_of(schedule, network, ops, steps, n=100_000):
 def best_linear_loss(schedule):
     """Of y = w h_t x_t + g(t), one w for all times as a network without activation has it, h_t the scaling of its input.
 
-    Given g the loss at t is 1 - 2 w h_t sigma_t + w^2 h_t^2 v_t, v_t the variance of x_t; its mean over t is least at w = E h sigma / E h^2 v.
+    With the best g the loss at t is 1 - 2 w h_t sigma_t + w^2 h_t^2 v_t, v_t the variance of x_t, and its mean over t least at
+    w = E h sigma / E h^2 v.
     """
     t = np.arange(1, schedule.T + 1)
     power = float(LAW.mean[0] ** 2 + LAW.covariance[0, 0])

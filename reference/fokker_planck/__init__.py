@@ -1,0 +1,1 @@
+"""Chapter 5 of the tutorial: Langevin equations, and the master and Fokker-Planck equations of their laws."""
