@@ -30,6 +30,12 @@ GAUSS_LEGENDRE = QUADRATURE
 # sums of 1,000 terms and a few sweeps of rotations, relative to the largest trace or entry that is added or subtracted.
 LINEAR_ALGEBRA = 8192 * U
 
+# Mass of a density on a grid: a solve with a matrix whose columns sum to 1 errs by a few u times its condition number, below 1e3 here.
+MASS = 1e-12
+
+# Slopes of deterministic methods over at least four halvings: the project's requirement.
+DETERMINISTIC_ORDER = 0.1
+
 # The figure, in nats: a linear VAE trained by its gradient comes this close to the likelihood of probabilistic PCA.  L-BFGS stops
 # at a gradient g of 1e-9, where g^2 / (2 curvature) is left, or at a gain of 1e-15 a step: either is far less, and 1e-9 is measured.
 FITTED = 1e-6

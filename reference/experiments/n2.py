@@ -79,7 +79,7 @@ def schedules(outcome, T):
     masses = [min(row[5], 1 - row[5]) for row in rows]
     outcome.check("no schedule loses a mode with the exact score", f"smaller mode's mass {min(masses):.3f} at least", min(masses) > 0.15)
     outcome.findings.append(
-        "It is said that a bad schedule makes modes collapse.  With the exact score none does: too little noise at the end makes a mismatch of "
+        "It is said that a bad schedule makes modes collapse.  With the exact score none does: too little noise at the end is a mismatch of "
         "x_T and N(0, 1), and that costs accuracy, not modes."
     )
 

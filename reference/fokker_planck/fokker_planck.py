@@ -104,9 +104,10 @@ class FokkerPlanck:
         """
         to_left, to_right = (rates[1:-1] for rates in self.rates)
         log_p = np.concatenate(([0.0], np.cumsum(np.log(to_right / to_left))))
-        around = log_p[-1] + np.log(self.rates[1][0] / self.rates[0][0])  # over the face between the last cell and the first
-        if self.periodic and abs(around) > 1e-9 * (1 + np.abs(log_p).max()):
-            raise ValueError("the drift must have no mean over the period for a stationary law without current to exist")
+        if self.periodic:  # what is won on the way through all cells must be lost over the face between the last and the first
+            around = log_p[-1] + np.log(self.rates[1][0] / self.rates[0][0])
+            if abs(around) > 1e-9 * (1 + np.abs(log_p).max()):
+                raise ValueError("the drift must have no mean over the period for a stationary law without current to exist")
         p = np.exp(log_p - log_p.max())
         return p / (p.sum() * self.dx)
 

@@ -1,0 +1,229 @@
+"""The Fokker-Planck equation on a grid: closed forms, orders, currents, eigenvalues and entropy."""
+
+import numpy as np
+import pytest
+
+from reference.fokker_planck.fokker_planck import FokkerPlanck, heat, solve_2d
+from reference.mixtures import example_2_1, example_3_2
+from reference.ops import fokker_planck_step
+from reference.samplers import last
+from reference.samplers.langevin import langevin
+from reference.sde.sde import VP
+from tests.oracle_tolerances import DETERMINISTIC_ORDER, EXACT, LINEAR_ALGEBRA, MASS, assert_close, assert_printed, z_score
+
+ORNSTEIN_UHLENBECK = FokkerPlanck(-6.0, 6.0, 400, lambda x: -x, lambda x: 1.0)
+
+
+def gaussian(x, mean, variance):
+    return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+
+def final(equation, p, dt, steps):
+    *_, (_, p) = equation.solve(p, dt, steps)
+    return p
+
+
+def order(lengths, errors):
+    return np.polyfit(np.log(lengths), np.log(errors), 1)[0]
+
+
+def test_it_is_of_second_order_in_dx():
+    errors, sizes = [], (50, 100, 200, 400, 800)
+    a = np.exp(-0.5)
+    for n in sizes:
+        equation = FokkerPlanck(-6.0, 6.0, n, lambda x: -x, lambda x: 1.0)
+        p = final(equation, equation.density(lambda x: gaussian(x, 1.0, 0.25)), 1 / 1600, 800)
+        errors.append(np.abs(p - gaussian(equation.centres, a, 0.25 * a**2 + 1 - a**2)).max())
+    assert abs(order(1 / np.array(sizes), errors) - 2) < DETERMINISTIC_ORDER
+
+
+def test_it_is_of_second_order_in_dt():
+    """Against the exponential of its own operator, followed with steps a hundredth as long."""
+    p0 = ORNSTEIN_UHLENBECK.density(lambda x: gaussian(x, 1.0, 0.25))
+    exact, steps = final(ORNSTEIN_UHLENBECK, p0, 1 / 3200, 3200), (10, 20, 40, 80, 160)
+    errors = [np.abs(final(ORNSTEIN_UHLENBECK, p0, 1 / n, n) - exact).max() for n in steps]
+    assert abs(order(1 / np.array(steps), errors) - 2) < DETERMINISTIC_ORDER
+
+
+def test_the_noised_mixture_solves_the_equation_of_the_vp_sde():
+    """Ex 2.1 under VP: D1 = -beta x / 2, D2 = beta / 2 in a diffusion model's terms (E15), coefficients that depend on time and two modes.
+
+    The coefficients at the middle of each step keep the order: halving dx and dt takes the error to a quarter, to within a tenth.
+    """
+    law, sde, errors = example_2_1(), VP(), []
+    for n, steps in ((400, 200), (800, 400)):
+        faces, (t, end) = np.linspace(-7, 7, n + 1), (0.1, 0.5)
+        x, dt = (faces[1:] + faces[:-1]) / 2, (end - t) / steps
+        p = np.exp(law.noised(*sde.marginal(t)).log_density(x[:, None]))
+        for step in range(steps):
+            beta = sde.beta(t + (step + 0.5) * dt)
+            p = fokker_planck_step(p, -beta * faces / 2, np.full(n + 1, beta / 2), 14 / n, dt)
+        errors.append(np.abs(p - np.exp(law.noised(*sde.marginal(end)).log_density(x[:, None]))).max())
+    assert abs(np.log2(errors[0] / errors[1]) - 2) < DETERMINISTIC_ORDER and errors[1] < 1e-4
+
+
+def test_drifted_brownian_motion_spreads_by_q_t_and_moves_by_mu_t():
+    """d_t p = -mu d_x p + q/2 d_x^2 p: moments exactly those, as neither the scheme's mean nor its variance depend on the shape of p,
+    but for dx^2/12-like terms of the Chang-Cooper weights: w coth(w/2)/2 - 1 = w^2/12."""
+    mu, q, n = 0.5, 2.0, 600
+    equation = FokkerPlanck(-12.0, 12.0, n, lambda x: mu, lambda x: q / 2)
+    p0 = equation.density(lambda x: gaussian(x, 0.0, 0.25))
+    p, x, dx = final(equation, p0, 0.01, 100), equation.centres, equation.dx
+    mean, w = (p @ x) * dx, mu * dx / (q / 2)
+    assert_close(mean, mu, LINEAR_ALGEBRA, 12.0)
+    assert_close((p @ (x - mean) ** 2) * dx - (p0 @ x**2) * dx, q * (1 + w**2 / 12), 1e-6)
+
+
+def test_in_a_box_cosines_fall_at_their_own_rates():
+    """D1 = 0 on [0, 1] with walls: cos(k pi x) is an eigenfunction of the differences too, with rate 4 D2/dx^2 sin^2(k pi dx / 2)."""
+    equation, dt = FokkerPlanck(0.0, 1.0, 64, lambda x: 0.0, lambda x: 0.3), 1e-3
+    for k in (1, 3):
+        wave = np.cos(k * np.pi * equation.centres)
+        rate = 4 * 0.3 / equation.dx**2 * np.sin(k * np.pi * equation.dx / 2) ** 2
+        factor = (1 - dt / 2 * rate) / (1 + dt / 2 * rate)
+        assert_close(final(equation, 1 + wave / 2, dt, 100), 1 + factor**100 * wave / 2, LINEAR_ALGEBRA)
+        assert_close(rate, 0.3 * (k * np.pi) ** 2, 0.01)
+
+
+def test_on_a_circle_what_leaves_at_one_end_comes_in_at_the_other():
+    """Drift 1 for one turn: back where it was, up to the diffusion of one turn, which the Fourier solution has."""
+    n, k = 400, 0.01
+    equation = FokkerPlanck(0.0, 2.0, n, lambda x: 1.0, lambda x: k, periodic=True)
+    p0 = equation.density(lambda x: np.exp(np.cos(np.pi * (x - 0.3)) / 0.2))
+    p = final(equation, p0, 0.005, 400)
+    assert_close(p.sum(), p0.sum(), MASS)
+    assert_close(p, heat(p0, k, 2.0, equation.dx), 1e-2, p0.max())
+    assert np.argmax(p) == np.argmax(p0)
+
+
+def test_waves_of_the_heat_equation_fall_as_their_square():
+    x, dx = np.arange(64) / 64, 1 / 64
+    for k in (1, 5):
+        assert_close(
+            heat(np.sin(2 * np.pi * k * x), 0.01, 2.0, dx), np.exp(-0.02 * (2 * np.pi * k) ** 2) * np.sin(2 * np.pi * k * x), EXACT, 1.0
+        )
+    wide = np.linspace(-20, 20, 2001)[:-1]
+    assert_close(heat(gaussian(wide, 0, 0.5), 0.3, 2.0, 0.02), gaussian(wide, 0, 0.5 + 1.2), LINEAR_ALGEBRA, 1.0)
+
+
+def test_ex_5_6_comes_to_rest_at_the_gaussian_of_its_temperature():
+    """D1 = -gamma x, D2 = gamma kT/m: N(0, kT/m); p_right / p_left is exact where the exponent is quadratic."""
+    gamma, temperature = 2.0, 0.7
+    equation = FokkerPlanck(-6.0, 6.0, 600, lambda x: -gamma * x, lambda x: gamma * temperature)
+    p = equation.stationary()
+    assert_close(p, gaussian(equation.centres, 0.0, temperature), LINEAR_ALGEBRA, 1.0)
+    assert_close(p.sum() * equation.dx, 1.0, EXACT)
+    assert_close(final(equation, equation.density(lambda x: gaussian(x, 1.0, 0.5)), 0.01, 2000), p, LINEAR_ALGEBRA, 10.0)
+    assert_close(equation.current(p), np.zeros(601), LINEAR_ALGEBRA, 1.0)
+
+
+def test_the_stationary_law_of_a_diffusion_that_depends_on_x():
+    """p ~ 1/D2 exp int D1/D2 with D1 = -x, D2 = 1 + x^2/2: (1 + x^2/2)^-2, to the order of the grid."""
+    equation = FokkerPlanck(-8.0, 8.0, 1600, lambda x: -x, lambda x: 1 + x**2 / 2)
+    expected = equation.density(lambda x: (1 + x**2 / 2) ** -2)
+    assert_close(equation.stationary(), expected, equation.dx**2, 4.0)
+
+
+def test_the_current_is_what_moves_mass():
+    """d_t p = -d_x S (5.45) at the middle of a step, and S = D1 p - d_x(D2 p) (5.44) of a smooth p, with D2 inside the derivative."""
+    equation = FokkerPlanck(-6.0, 6.0, 1200, lambda x: np.sin(x), lambda x: 1 + 0.3 * np.cos(x))
+    p = equation.density(lambda x: gaussian(x, 0.5, 0.8))
+    (_, later), dt = next(equation.solve(p, 1e-3, 1)), 1e-3
+    assert_close((later - p) / dt, -np.diff(equation.current((p + later) / 2)) / equation.dx, LINEAR_ALGEBRA, 1e3)
+    x = equation.faces[1:-1]
+    density, slope = gaussian(x, 0.5, 0.8), -(x - 0.5) / 0.8 * gaussian(x, 0.5, 0.8)
+    expected = np.sin(x) * density - (-0.3 * np.sin(x) * density + (1 + 0.3 * np.cos(x)) * slope)
+    assert_close(equation.current(p)[1:-1], expected, equation.dx**2, 4.0)
+    assert equation.current(p)[0] == equation.current(p)[-1] == 0
+
+
+def test_rates_are_in_detailed_balance_with_the_stationary_law():
+    equation = FokkerPlanck(-3.0, 4.0, 200, lambda x: x - x**3 / 3, lambda x: 0.5 + 0.1 * x**2)
+    p, (to_left, to_right) = equation.stationary(), equation.rates
+    assert_close(to_right[1:-1] * p[:-1], to_left[1:-1] * p[1:], LINEAR_ALGEBRA)
+
+
+@pytest.mark.parametrize("s2", [1.0, 0.25])
+def test_on_a_gaussian_modes_relax_at_n_over_its_variance(s2):
+    reach = 8 * s2**0.5
+    equation = FokkerPlanck(-reach, reach, 1600, lambda x: -x / s2, lambda x: 1.0)
+    assert_close(equation.eigenvalues(5), np.arange(5) / s2, 1e-4, 4 / s2)  # (n^2 + n + 1)/12 dx^2/s^2 = 1.8e-4 at n = 4
+
+
+def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
+    law = example_3_2()
+    equation = FokkerPlanck(-5.0, 6.0, 4000, lambda x: law.score(x[:, None])[:, 0], lambda x: 1.0)
+    zero, gap, *others = equation.eigenvalues(4)
+    assert abs(zero) < 1e-9
+    assert_close(gap, 1.7876e-6, 1e-4)
+    assert_printed(others[0], "4.0000")
+    assert_printed(others[1], "8.0002")
+
+
+def test_relative_entropy_falls_at_the_rate_of_its_dissipation():
+    """And on a Gaussian at least as fast as e^(-2 t / s^2)."""
+    equation, dt = ORNSTEIN_UHLENBECK, 0.005
+    law = equation.stationary()
+    states = [
+        equation.density(lambda x: gaussian(x, 1.5, 0.04)),
+        *(p for _, p in equation.solve(equation.density(lambda x: gaussian(x, 1.5, 0.04)), dt, 200)),
+    ]
+    entropy = np.array([equation.relative_entropy(p, law) for p in states])
+    assert (np.diff(entropy) < 0).all()
+    assert (entropy <= np.exp(-2 * dt * np.arange(201)) * entropy[0] * (1 + 1e-9)).all()
+    middle = np.array([equation.dissipation(p, law) for p in states])
+    assert_close(
+        -np.diff(entropy)[100:] / dt, (middle[101:] + middle[100:-1]) / 2, 1e-3
+    )  # (dx^2 + dt^2) times derivatives of some hundreds
+
+
+def test_particles_of_langevin_dynamics_have_the_density_of_the_equation():
+    """10,000 from N(1, 0.25) for t = 0.4 in steps of 0.004, on the mixture of Ex 3.2; shares in eight bins.
+
+    The chain's own error after 100 steps of tau is below 1 % of a density of 1, less than what is allowed."""
+    law, n = example_3_2(), 10_000
+    equation = FokkerPlanck(-5.0, 6.0, 1100, lambda x: law.score(x[:, None])[:, 0], lambda x: 1.0)
+    p = final(equation, equation.density(lambda x: gaussian(x, 1.0, 0.25)), 0.004, 100)
+    x = 1 + 0.5 * np.random.default_rng(1).standard_normal((n, 1))
+    x = last(langevin(law.score, x, 0.004, 100, 1, np.arange(n)))[:, 0]
+    edges = np.array([-5, -1.5, 0.5, 1.2, 1.6, 2.0, 2.4, 3.0, 6.0])
+    counts, _ = np.histogram(x, edges)
+    shares = np.diff(np.interp(edges, equation.faces, np.concatenate(([0], np.cumsum(p))) * equation.dx))
+    allowed = z_score(len(shares)) * np.sqrt(shares * (1 - shares) / n) + 0.004
+    assert (np.abs(counts / n - shares) < allowed).all()
+
+
+def test_in_the_plane_two_ornstein_uhlenbeck_processes_stay_apart():
+    faces = np.linspace(-6, 6, 121)
+    x, dx = (faces[1:] + faces[:-1]) / 2, 0.1
+    p = np.outer(gaussian(x, 1.0, 0.25), gaussian(x, -0.5, 0.5))
+    p /= p.sum() * dx**2
+    *_, (t, p) = solve_2d(p, lambda x, y: (-x, -2 * y), lambda x, y: (1.0, 0.5), faces, faces, 0.02, 50)
+    assert_close(p.sum() * dx**2, 1.0, MASS)
+    a, b = np.exp(-t), np.exp(-2 * t)
+    expected = np.outer(gaussian(x, a, 0.25 * a**2 + 1 - a**2), gaussian(x, -0.5 * b, 0.5 * b**2 + 0.25 * (1 - b**2)))
+    assert_close(p, expected, dx**2, 0.1)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((1.0, 1.0, 9, lambda x: 0.0, lambda x: 1.0), "low must be below high and n at least 3, got 1.0, 1.0 and 9"),
+        ((0.0, 1.0, 2, lambda x: 0.0, lambda x: 1.0), "n at least 3"),
+        ((0.0, 1.0, 9, lambda x: 0.0, lambda x: 0.0), "diffusion must be positive on every face"),
+        ((-6.0, 6.0, 20, lambda x: -8 * x, lambda x: 1.0), "the cell Peclet number is 28.8, above 2; about 288 would do"),
+    ],
+)
+def test_what_is_no_equation_is_refused_in_one_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FokkerPlanck(*arguments)
+
+
+def test_what_a_periodic_grid_has_not_is_refused():
+    equation = FokkerPlanck(0.0, 1.0, 9, lambda x: 1.0, lambda x: 1.0, periodic=True)
+    with pytest.raises(ValueError, match="no mean over the period"):
+        equation.stationary()
+    with pytest.raises(ValueError, match="not periodic"):
+        equation.eigenvalues(2)
+    swings = FokkerPlanck(0.0, 2 * np.pi, 200, np.sin, lambda x: 1.0, periodic=True)
+    assert_close(swings.stationary(), swings.density(lambda x: np.exp(-np.cos(x))), swings.dx**2, 1.0)
