@@ -139,6 +139,7 @@ def density_map(axes, times, x, density, label="density", largest=None):
     options = {"origin": "lower", "aspect": "auto", "cmap": "Blues", "vmin": 0, "vmax": largest, "interpolation": "bilinear"}
     image = axes.imshow(density, extent=(left, right, low, high), **options)
     axes.grid(False)
+    axes.set_facecolor(image.cmap(0.0))
     axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither")
     return image
 
@@ -167,7 +168,7 @@ def gif(figure, updates, description="", milliseconds=80, hold=12):
         figure.canvas.draw()
         frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
         figure.set_layout_engine("none")  # laid out once: the axes stand still
-    palette = frames[-1].quantize(128)
+    palette = frames[-1].quantize(256, method=Image.Quantize.MAXCOVERAGE)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [milliseconds] * len(frames)
     durations[0] = durations[-1] = hold * milliseconds

@@ -76,7 +76,7 @@ def figure_2_7(quick=False):
     times = range(schedule.T + 1)
     title = r"Fig 2.7: the forward process.  $p_0 = 0.3\,N(-2, 0.2^2) + 0.7\,N(2, 1)$, $\alpha_t = 0.97$"
     figure, axes = figures.panels(1, 1, 9, 5, title, "Chosen: T = 150, six paths.")
-    map_with_paths(axes[0, 0], example_2_1(), schedule, quick, forward_paths(example_2_1(), schedule, times, 6, 27), times)
+    map_with_paths(axes[0, 0], example_2_1(), schedule, quick, forward_paths(example_2_1(), schedule, times, 6, 308), times)
     axes[0, 0].legend(loc="upper right")
     return figure
 
@@ -89,7 +89,7 @@ def figure_2_10(quick=False):
     schedule = constant(50, 0.1)
     t = np.arange(1, schedule.T + 1)
     c_x, c_x0, _ = posterior(schedule, t, t - 1)
-    note = "Chosen: T = 50.  The sum is below 1: the mean does not lie on the segment from $x_t$ to $x_0$, as the text says."
+    note = "Chosen: T = 50.  The sum is below 1: the mean does not lie on the segment from $x_t$ to $x_0$, where the text puts it."
     figure, axes = figures.panels(1, 1, 8, 4.8, r"Fig 2.10: what the mean of $q(x_{t-1}|x_t, x_0)$ is made of.  $\alpha_t = 0.9$", note)
     drawn = ((c_x, "coefficient of $x_t$", figures.BLUE, "o-"), (c_x0, "coefficient of $x_0$", figures.VERMILION, "s-"))
     for values, label, color, style in (*drawn, (c_x + c_x0, "their sum", figures.GREY, "-")):
@@ -129,6 +129,6 @@ def figure_2_11(quick=False):
     line.plot(t, variance**0.5, color=figures.VERMILION, label=r"$\sigma_q(t)$, exact")
     line.plot(t, spread, "o", color=figures.BLUE, markersize=4, label=f"deviation from the mean, {count} paths")
     line.set(xlabel="step t", ylabel=r"radius $\sigma_q(t)$", xlim=(schedule.T + 1, 0), ylim=(0, None))
-    for panel in axes[0]:
-        panel.legend(fontsize=9)
+    plane.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    line.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return figure
