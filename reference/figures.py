@@ -159,7 +159,10 @@ def band(axes, times, mean, deviation, color=GREY, label="mean ± 2 standard dev
 
 
 def gif(figure, updates, description="", milliseconds=80, hold=12):
-    """The bytes of an animation: a frame after every item of ``updates``, a generator that changes the figure; the ends last ``hold`` frames."""
+    """The bytes of an animation: a frame after every item of ``updates``, a generator that changes the figure.
+
+    A frame lasts ``milliseconds``, the first and the last ``hold`` times as long.
+    """
     from PIL import Image
 
     figure.set_dpi(100)
@@ -168,13 +171,24 @@ def gif(figure, updates, description="", milliseconds=80, hold=12):
         figure.canvas.draw()
         frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
         figure.set_layout_engine("none")  # laid out once: the axes stand still
-    palette = frames[-1].quantize(256, method=Image.Quantize.MAXCOVERAGE)
+    palette = _with_swatches(frames[-1], PATHS).quantize(256)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [milliseconds] * len(frames)
     durations[0] = durations[-1] = hold * milliseconds
     stream, options = io.BytesIO(), {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0, "optimize": False}
     frames[0].save(stream, "GIF", comment=description.encode(), **options)
     return stream.getvalue()
+
+
+def _with_swatches(image, colors, height=16):
+    """The image above a strip of each colour, so that a palette made for it holds the colours of thin lines too."""
+    from PIL import Image
+
+    sheet = Image.new("RGB", (image.width, image.height + height * len(colors)))
+    sheet.paste(image)
+    for i, color in enumerate(colors):
+        sheet.paste(color, (0, image.height + i * height, image.width, image.height + (i + 1) * height))
+    return sheet
 
 
 def description_of(path):

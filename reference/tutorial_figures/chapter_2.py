@@ -3,6 +3,8 @@
 Each function takes ``quick`` (fewer particles, coarser maps) and returns a matplotlib figure; ``reverse`` also what moves it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from reference import figures
@@ -30,7 +32,7 @@ def forward_paths(mixture, schedule, times, count, seed):
     """x[len(times), count]: ``count`` particles of the data carried from time to time by the chain (2.1)."""
     x, sample = mixture.sample(seed, np.arange(count))[0], np.arange(count)
     paths = [x]
-    for t_prev, t in zip(times, times[1:]):
+    for t_prev, t in pairwise(times):
         x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t, Purpose.STEP_NOISE))
         paths.append(x)
     return np.array(paths)[..., 0]
@@ -101,9 +103,9 @@ def figure_2_10(quick=False):
 
 
 def figure_2_11(quick=False):
-    """A path of q(x_{t-1} | x_t, x_0), x_0 known, with circles of radius sigma_q about its means; and sigma_q(t) (2.32) beside what many do.
+    """A path of q(x_{t-1} | x_t, x_0), x_0 known, circles of radius sigma_q about its means, and sigma_q(t) (2.32).
 
-    The tutorial states neither x_0 nor T; the schedule is that of Fig 2.10.
+    Beside sigma_q stands the deviation of many paths.  The tutorial states neither x_0 nor T; the schedule is that of Fig 2.10.
     """
     schedule, count = constant(30, 0.1), 500 if quick else 5000
     sample, x0 = np.arange(count), np.tile([2.0, 1.0], (count, 1))

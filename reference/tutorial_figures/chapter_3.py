@@ -47,7 +47,7 @@ def figure_3_3(quick=False):
     """Long Langevin chains, tau = 0.001, coloured by the mode that is likelier to have made the point.
 
     The tutorial does not state T, and has one chain.  One chain shows one mode: the relaxation rate is 1.8e-6, so that a crossing takes
-    1e9 steps on average.  So there are two, on either side of the density's minimum, at -0.82, and beside them the law each of them has by then.
+    1e9 steps on average.  So there are two, from either side of the density's minimum at -0.82, and beside them the mode alone.
     """
     mixture, tau, T = example_3_2(), 0.001, 4000 if quick else 20_000
     start = np.array([[0.0], [-1.0]])
@@ -63,7 +63,9 @@ def figure_3_3(quick=False):
     x = np.linspace(-3, 4, 701)
     for k, label in enumerate(("mode at 2", "mode at -2")):
         line.plot([], [], "o", color=colors[k], label=label)
-        figures.histogram(side, paths[500:, k], np.linspace(-3, 4, 141), f"chain from {start[k, 0]:g}", colors[k], horizontal=True, fill=False)
+        figures.histogram(
+            side, paths[500:, k], np.linspace(-3, 4, 141), f"chain from {start[k, 0]:g}", colors[k], horizontal=True, fill=False
+        )
         own = Mixture([1.0], mixture.means[k : k + 1], mixture.covariances[k : k + 1])
         side.plot(density(own, x), x, color=figures.BLACK, linestyle="--", linewidth=1, label=None if k else "mode alone, exact")
     line.set(xlabel="step t", ylabel="$x_t$")
@@ -184,7 +186,13 @@ def figure_3_7(quick=False):
     draws, x = example_2_1().sample(37, np.arange(count))[0], np.linspace(-4, 6, 801)
     figures.histogram(real, draws[:, 0], np.linspace(-4, 6, 61), f"histogram of {count} draws")
     real.plot(x, density(kernel_density(draws, h), x), color=figures.VERMILION, label="kernel density $q_h(x)$ of them")
-    real.plot(x, density(example_2_1().noised(1.0, h), x), color=figures.GREEN, linestyle="--", label="its mean: p convolved with the kernel, exact")
+    real.plot(
+        x,
+        density(example_2_1().noised(1.0, h), x),
+        color=figures.GREEN,
+        linestyle="--",
+        label="its mean: p convolved with the kernel, exact",
+    )
     real.plot(x, density(example_2_1(), x), color=figures.BLACK, linestyle=":", label="p(x)")
     cartoon.set_title("a cartoon", fontsize=11)
     real.set_title("data", fontsize=11)

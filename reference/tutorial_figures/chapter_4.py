@@ -67,7 +67,10 @@ def figure_4_2(quick=False):
     """Paths of dx = a dw, a = 0.05 (Ex 4.3) with increments a sqrt(dt) z; the tutorial's a z let dt be 1 (E13).  dt and length chosen."""
     sde, grid, count = Brownian(a=0.05, end=100.0), np.linspace(0, 100, 201 if quick else 1001), 500 if quick else 5000
     paths = paths_of(*forward_sde(sde), grid, 0.0, count, 42)
-    note = f"Chosen: Δt = {grid[1]:g}, 100 units of time.  Increments are $a\\sqrt{{\\Delta t}}\\,z$; the text's $a\\,z$ is right for Δt = 1 only."
+    note = (
+        f"Chosen: Δt = {grid[1]:g}, 100 units of time.  "
+        "Increments are $a\\sqrt{\\Delta t}\\,z$; the text's $a\\,z$ is right for Δt = 1 only."
+    )
     figure, axes = figures.panels(1, 2, 12, 4.8, "Fig 4.2: $dx = a\\,dw$, a = 0.05, x(0) = 0", note, width_ratios=(2, 1))
     line, side = axes[0]
     figures.band(line, grid, np.zeros(len(grid)), sde.noise_scale(grid), label=r"$\pm 2 a\sqrt{t}$, exact")
@@ -75,7 +78,7 @@ def figure_4_2(quick=False):
     x = np.linspace(-2.2, 2.2, 401)
     figures.histogram(side, paths[-1], np.linspace(-2.2, 2.2, 45), f"{count} paths")
     side.plot(x, gaussian(x, 0.0, sde.noise_scale(100.0)), color=figures.VERMILION, label=r"$N(0, a^2 t)$, exact")
-    side.set(xlabel="x(100)", ylabel="density", ylim=(0, 1.25))
+    side.set(xlabel="x(100)", ylabel="density", ylim=(0, 1.05))
     side.set_title("t = 100", fontsize=11)
     line.legend(loc="upper left", fontsize=9)
     side.legend(fontsize=9)
@@ -120,7 +123,10 @@ def figure_4_4(quick=False):
     bare = paths_of(lambda x, t: 0.0 * x, lambda x, t: sde.a, grid, 0.0, count, 45)
     start = sde.prior_scale * normal(46, np.arange(count), 0, Purpose.PRIOR, (1,))
     full = paths_of(*sde.reverse(lambda x, t: -x / sde.noise_power(t)), grid, start, count, 46)
-    note = f"Chosen: T = 100, Δt = {grid[0] - grid[1]:g}, x(T).  As Ex 4.5 has it, paths spread whichever way time runs; only with the score are they undone."
+    note = (
+        f"Chosen: T = 100, Δt = {grid[0] - grid[1]:g}, x(T).  "
+        "As Ex 4.5 has it, paths spread whichever way time runs; only the score takes them back."
+    )
     figure, axes = figures.panels(1, 2, 12, 4.8, r"Fig 4.4: $dx = a\,d\bar{w}$ backward in time, a = 0.05", note, sharey=True)
     drawn = (
         (bare, (grid[0] - grid) ** 0.5, r"as in Ex 4.5: $dx = a\,d\bar{w}$ from x(T) = 0", r"$\pm 2 a\sqrt{T - t}$, exact"),
@@ -140,7 +146,7 @@ def figure_4_5(quick=False):
     times = range(schedule.T + 1)
     note = "Chosen: N = 100, six paths.  $p_t$ has one mode from step 43 on."
     figure, axes = figures.panels(1, 1, 9, 5, f"Fig 4.5: the forward process.  {PAIR_TITLE}", note)
-    map_with_paths(axes[0, 0], PAIR, schedule, quick, forward_paths(PAIR, schedule, times, 6, 47), times)
+    map_with_paths(axes[0, 0], PAIR, schedule, quick, forward_paths(PAIR, schedule, times, 6, 477), times)
     axes[0, 0].legend(loc="upper right")
     return figure
 
@@ -157,11 +163,14 @@ def figure_4_6(quick=False):
     start = prior(48, sample, (1,), np.float64)
     *_, printed = (x for _, x, _ in ancestral(lambda x, t: noise_of(x, t) / 2, schedule, grid, start, 48, sample, "beta"))
     paths = np.array([start, *(x for _, x, _ in ancestral(noise_of, schedule, grid, start, 48, sample, "beta"))])[..., 0]
-    note = "Chosen: N = 100, six paths.  (4.17) is drawn as corrected, with $\\beta_i$ times the score; as printed, with $\\beta_i/2$, it ends with twice the variance."
+    note = (
+        "Chosen: N = 100, six paths.  The paths are those of (4.17) corrected, with $\\beta_i$ times the score; "
+        "as printed, with $\\beta_i/2$, it ends with twice the variance."
+    )
     figure, axes = figures.panels(1, 2, 12.5, 5, f"Fig 4.6: the reverse process.  {PAIR_TITLE}", note, width_ratios=(2, 1))
     plane, side = axes[0]
     map_with_paths(plane, PAIR, schedule, quick, paths[:, :6], grid)
-    plane.set(xlim=(102, -2), ylim=(-7, 7))
+    plane.set(xlim=(100.5, -0.5))
     x, edges = np.linspace(-12, 12, 601), np.linspace(-12, 12, 97)
     figures.histogram(side, paths[-1], edges, f"corrected, variance {paths[-1].var():.2f}")
     figures.histogram(side, printed[:, 0], edges, rf"with $\beta_i/2$, variance {printed.var():.2f}", figures.PURPLE, fill=False)

@@ -36,7 +36,7 @@ def _stage(mixture, sde, grid, states, shown, quick):
     figures.density_map(plane, t, x, np.stack([density(noised(mixture, sde, k), x) for k in t], axis=1), "density $p_t(x)$")
     tails = [plane.plot([], [], color=color, linewidth=0.9)[0] for color in figures.PATHS]
     (cloud,) = plane.plot([], [], ".", color=figures.BLACK, markersize=3, alpha=0.25)
-    plane.set(xlim=(153, -3), ylim=(-5, 5), xlabel="time t", ylabel="$x_t$")
+    plane.set(xlim=(150.5, -0.5), ylim=(-5, 5), xlabel="time t", ylabel="$x_t$")
     (curve,) = side.plot([], [], color=figures.VERMILION, label="$p_t$, exact")
     side.set(xlim=(0, 0.65), xlabel="density")
 
