@@ -62,5 +62,6 @@ def _drawn(name, quick):
 
     description = json.dumps(_settings(name, quick))
     if name in ANIMATIONS:
-        return figures.gif(*ANIMATIONS[name](quick), description)
+        figure, updates = ANIMATIONS[name](quick)
+        return figures.gif(figure, updates, description)
     return figures.png(FIGURES[name](quick), description)

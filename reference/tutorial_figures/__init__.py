@@ -1,9 +1,10 @@
 """The tutorial's computed figures, drawn anew: whatever is simulated comes from the library, and the closed form is drawn over it.
 
-Each takes ``quick``: fewer particles, coarser maps.
+Each function takes ``quick``: fewer particles, coarser maps.  Its docstring says which equation it draws, and what was chosen because the
+tutorial does not state it; so does the figure.
 """
 
-from reference.tutorial_figures import chapter_2, chapter_3, chapter_4, chapter_5, motion
+from reference.tutorial_figures import chapter_2, chapter_3, chapter_3_scores, chapter_4, chapter_4_chains, chapter_5, motion
 
 FIGURES = {  # name -> a function that returns a matplotlib figure
     "2.5": chapter_2.figure_2_5,
@@ -13,15 +14,15 @@ FIGURES = {  # name -> a function that returns a matplotlib figure
     "3.2": chapter_3.figure_3_2,
     "3.3": chapter_3.figure_3_3,
     "3.4": chapter_3.figure_3_4,
-    "3.5": chapter_3.figure_3_5,
-    "3.6": chapter_3.figure_3_6,
-    "3.7": chapter_3.figure_3_7,
+    "3.5": chapter_3_scores.figure_3_5,
+    "3.6": chapter_3_scores.figure_3_6,
+    "3.7": chapter_3_scores.figure_3_7,
     "4.1": chapter_4.figure_4_1,
     "4.2": chapter_4.figure_4_2,
     "4.3": chapter_4.figure_4_3,
     "4.4": chapter_4.figure_4_4,
-    "4.5": chapter_4.figure_4_5,
-    "4.6": chapter_4.figure_4_6,
+    "4.5": chapter_4_chains.figure_4_5,
+    "4.6": chapter_4_chains.figure_4_6,
     "5.1": chapter_5.figure_5_1,
     "5.2": chapter_5.figure_5_2,
 }

@@ -1,41 +1,17 @@
-"""Denoising diffusion: Figs 2.5, 2.7, 2.10, 2.11, and the reverse process of a mixture in motion.
-
-Each function takes ``quick`` (fewer particles, coarser maps) and returns a matplotlib figure; ``reverse`` also what moves it.
-"""
-
-from itertools import pairwise
+"""Denoising diffusion: Figs 2.5, 2.7, 2.10 and 2.11."""
 
 import numpy as np
 
 from reference import figures
-from reference.ddpm.ddpm import forward, forward_step, posterior
-from reference.mixtures import Mixture, example_2_1
+from reference.ddpm.ddpm import forward, posterior
+from reference.mixtures import example_2_1
 from reference.ops import normal
-from reference.ops.random import Key, Purpose
+from reference.ops.random import Purpose
 from reference.samplers.ancestral import ancestral
 from reference.schedules import constant
+from reference.tutorial_figures.common import chain, density, forward_paths, gaussian, map_with_paths, noised
 
 SHOWN = (0, 5, 10, 20, 35, 50, 100, 200)
-
-
-def noised(mixture, schedule, t):
-    """p_t (2.13)."""
-    return mixture.noised(schedule.signal(t), schedule.noise_scale(t))
-
-
-def density(mixture, x):
-    """p(x[n]) on the line."""
-    return np.exp(mixture.log_density(x[:, None]))
-
-
-def forward_paths(mixture, schedule, times, count, seed):
-    """x[len(times), count]: ``count`` particles of the data carried from time to time by the chain (2.1)."""
-    x, sample = mixture.sample(seed, np.arange(count))[0], np.arange(count)
-    paths = [x]
-    for t_prev, t in pairwise(times):
-        x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t, Purpose.STEP_NOISE))
-        paths.append(x)
-    return np.array(paths)[..., 0]
 
 
 def figure_2_5(quick=False):
@@ -52,7 +28,7 @@ def figure_2_5(quick=False):
     for panel, t, draws in zip(axes.flat, SHOWN, particles):
         figures.histogram(panel, draws, edges, f"{count} particles")
         panel.plot(x, density(noised(example_2_1(), schedule, t), x), color=figures.VERMILION, label="$p_t(x)$, exact")
-        panel.plot(x, density(Mixture([1.0], [[0.0]], [1.0]), x), color=figures.BLACK, linestyle=":", label="$N(0, 1)$")
+        panel.plot(x, gaussian(x, 0.0, 1.0), color=figures.BLACK, linestyle=":", label="$N(0, 1)$")
         panel.set_title(f"t = {t}", fontsize=11)
     for panel in axes[:, 0]:
         panel.set_ylabel("density")
@@ -60,16 +36,6 @@ def figure_2_5(quick=False):
         panel.set_xlabel("$x_t$")
     axes[0, 0].legend(fontsize=9, loc="upper right")
     return figure
-
-
-def map_with_paths(axes, mixture, schedule, quick, paths, times):
-    """p_t(x) as shades over (t, x), and paths[len(times), n] over it."""
-    t, x = np.arange(schedule.T + 1), np.linspace(-6, 6, 181 if quick else 481)
-    p = np.stack([density(noised(mixture, schedule, k), x) for k in t], axis=1)
-    figures.density_map(axes, t, x, p, "density $p_t(x)$")
-    for i, (path, color) in enumerate(zip(paths.T, figures.PATHS)):
-        axes.plot(times, path, color=color, linewidth=1, label=f"{min(paths.shape[1], len(figures.PATHS))} paths" if not i else None)
-    axes.set(xlabel="step t", ylabel="$x_t$", ylim=(-6, 6))
 
 
 def figure_2_7(quick=False):
@@ -112,7 +78,7 @@ def figure_2_11(quick=False):
     x = forward(schedule, x0, schedule.T, normal(211, sample, 0, Purpose.PRIOR, (2,)))
     noise_of = lambda x, t: (x - schedule.signal(t) * x0) / schedule.noise_scale(t)  # x_0 is known, and so is the noise
     grid = schedule.grid(schedule.T)
-    states = np.array([x, *(x for _, x, _ in ancestral(noise_of, schedule, grid, x, 211, sample))])
+    states = chain(ancestral(noise_of, schedule, grid, x, 211, sample), x)
     t = np.array(grid[:-1])
     c_x, c_x0, variance = posterior(schedule, t, t - 1)
     means = c_x[:, None, None] * states[:-1] + c_x0[:, None, None] * x0

@@ -1,42 +1,13 @@
-"""Differential equations: Figs 4.1 to 4.6.  Each function takes ``quick`` and returns a matplotlib figure, as in chapter 2."""
+"""Differential equations: Figs 4.1 to 4.4."""
 
 import numpy as np
 
 from reference import figures
-from reference.mixtures import Mixture
 from reference.ops import normal
 from reference.ops.random import Purpose
-from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.ode import runge_kutta
-from reference.samplers.sde import euler_maruyama
-from reference.schedules import constant
 from reference.sde.sde import Brownian, OrnsteinUhlenbeck
-from reference.tutorial_figures.chapter_2 import density, forward_paths, map_with_paths
-
-PAIR = Mixture([0.5, 0.5], [[3.0], [-3.0]], [1.0, 1.0])  # Ex 4.6
-PAIR_TITLE = r"$p_0 = \frac{1}{2} N(3, 1) + \frac{1}{2} N(-3, 1)$, $\beta_i$ = 0.05"
-
-
-def paths_of(drift, diffusion, grid, x0, count, seed):
-    """Euler-Maruyama from x0 (a number or [count]) for ``count`` paths: [len(grid), count]."""
-    x = np.zeros((count, 1)) + np.reshape(x0, (-1, 1))
-    return np.array([x, *(x for _, x, _ in euler_maruyama(drift, diffusion, grid, x, seed, np.arange(count)))])[..., 0]
-
-
-def forward_sde(sde):
-    return lambda x, t: sde.rate(t) * x, lambda x, t: sde.diffusion(t)
-
-
-def gaussian(x, mean, deviation):
-    return density(Mixture([1.0], [[mean]], [deviation**2]), x)
-
-
-def draw_paths(axes, times, paths, title, drawn=6):
-    """The first few of paths[len(times), n]."""
-    for i, (path, color) in enumerate(zip(paths.T[:drawn], figures.PATHS)):
-        axes.plot(times, path, color=color, linewidth=0.9, label=None if i else f"{drawn} of {paths.shape[1]} paths")
-    axes.set(xlabel="time t", ylabel="x(t)")
-    axes.set_title(title, fontsize=11)
+from reference.tutorial_figures.common import draw_paths, forward_sde, gaussian, paths_of
 
 
 def figure_4_1(quick=False):
@@ -66,7 +37,7 @@ def figure_4_1(quick=False):
 def figure_4_2(quick=False):
     """Paths of dx = a dw, a = 0.05 (Ex 4.3) with increments a sqrt(dt) z; the tutorial's a z let dt be 1 (E13).  dt and length chosen."""
     sde, grid, count = Brownian(a=0.05, end=100.0), np.linspace(0, 100, 201 if quick else 1001), 500 if quick else 5000
-    paths = paths_of(*forward_sde(sde), grid, 0.0, count, 42)
+    paths = paths_of(forward_sde(sde), grid, 0.0, count, 42)
     note = (
         f"Chosen: Δt = {grid[1]:g}, 100 units of time.  "
         "Increments are $a\\sqrt{\\Delta t}\\,z$; the text's $a\\,z$ is right for Δt = 1 only."
@@ -93,8 +64,8 @@ def figure_4_3(quick=False):
     """
     sde, dt, count = OrnsteinUhlenbeck(gamma=0.5, q=0.01, end=20.0), 0.05 if quick else 0.02, 1000 if quick else 10_000
     grid = np.linspace(0, 20, round(20 / dt) + 1)
-    paths = paths_of(*forward_sde(sde), grid, 0.5, count, 43)
-    printed = paths_of(*forward_sde(sde), np.arange(21.0), 0.5, count, 44)
+    paths = paths_of(forward_sde(sde), grid, 0.5, count, 43)
+    printed = paths_of(forward_sde(sde), np.arange(21.0), 0.5, count, 44)
     title = r"Fig 4.3: $dx = -\frac{\alpha}{2} x\,dt + \beta\,dw$, $\alpha$ = 1, $\beta$ = 0.1"
     note = f"Chosen: x(0) = 0.5, Δt = {dt:g}.  The text's chain has Δt = 1 without saying so: its variance tends to 0.0133, not to 0.01."
     figure, axes = figures.panels(1, 2, 12, 4.8, title, note, width_ratios=(2, 1))
@@ -120,9 +91,9 @@ def figure_4_4(quick=False):
     Without it paths spread out again, by a sqrt(T - t).  With it, drift -a^2 s = x / t, they return to x(0) = 0 as they came.
     """
     sde, grid, count = Brownian(a=0.05, end=100.0), np.linspace(100, 0, 201 if quick else 1001), 500 if quick else 5000
-    bare = paths_of(lambda x, t: 0.0 * x, lambda x, t: sde.a, grid, 0.0, count, 45)
+    bare = paths_of(forward_sde(sde), grid, 0.0, count, 45)
     start = sde.prior_scale * normal(46, np.arange(count), 0, Purpose.PRIOR, (1,))
-    full = paths_of(*sde.reverse(lambda x, t: -x / sde.noise_power(t)), grid, start, count, 46)
+    full = paths_of(sde.reverse(lambda x, t: -x / sde.noise_power(t)), grid, start, count, 46)
     note = (
         f"Chosen: T = 100, Δt = {grid[0] - grid[1]:g}, x(T).  "
         "As Ex 4.5 has it, paths spread whichever way time runs; only the score takes them back."
@@ -137,46 +108,4 @@ def figure_4_4(quick=False):
         draw_paths(panel, grid, paths, subject)
         panel.set(xlim=(102, -2), ylim=(-1.6, 1.6))
         panel.legend(fontsize=9, loc="lower left" if paths is bare else "lower right")
-    return figure
-
-
-def figure_4_5(quick=False):
-    """The map of p_t and paths of the chain with beta_i = 0.05 from the mixture of Ex 4.6.  The number of steps is chosen."""
-    schedule = constant(100, 0.05)
-    times = range(schedule.T + 1)
-    note = "Chosen: N = 100, six paths.  $p_t$ has one mode from step 43 on."
-    figure, axes = figures.panels(1, 1, 9, 5, f"Fig 4.5: the forward process.  {PAIR_TITLE}", note)
-    map_with_paths(axes[0, 0], PAIR, schedule, quick, forward_paths(PAIR, schedule, times, 6, 477), times)
-    axes[0, 0].legend(loc="upper right")
-    return figure
-
-
-def figure_4_6(quick=False):
-    """The reverse chain x_{i-1} = (x_i + beta_i s) / sqrt(1 - beta_i) + sqrt(beta_i) z from N(0, 1) for the mixture of Ex 4.6.
-
-    (4.17) has beta_i / 2 for beta_i (E5), half the predicted noise: its variance is about 20, that of the data 10.  Both end without noise,
-    as DDPM does.
-    """
-    schedule, count = constant(100, 0.05), 2000 if quick else 20_000
-    sample, grid = np.arange(count), schedule.grid(schedule.T)
-    noise_of = lambda x, t: PAIR.noise(x, schedule.signal(t), schedule.noise_scale(t))
-    start = prior(48, sample, (1,), np.float64)
-    *_, printed = (x for _, x, _ in ancestral(lambda x, t: noise_of(x, t) / 2, schedule, grid, start, 48, sample, "beta"))
-    paths = np.array([start, *(x for _, x, _ in ancestral(noise_of, schedule, grid, start, 48, sample, "beta"))])[..., 0]
-    note = (
-        "Chosen: N = 100, six paths.  The paths are those of (4.17) corrected, with $\\beta_i$ times the score; "
-        "as printed, with $\\beta_i/2$, it ends with twice the variance."
-    )
-    figure, axes = figures.panels(1, 2, 12.5, 5, f"Fig 4.6: the reverse process.  {PAIR_TITLE}", note, width_ratios=(2, 1))
-    plane, side = axes[0]
-    map_with_paths(plane, PAIR, schedule, quick, paths[:, :6], grid)
-    plane.set(xlim=(100.5, -0.5))
-    x, edges = np.linspace(-12, 12, 601), np.linspace(-12, 12, 97)
-    figures.histogram(side, paths[-1], edges, f"corrected, variance {paths[-1].var():.2f}")
-    figures.histogram(side, printed[:, 0], edges, rf"with $\beta_i/2$, variance {printed.var():.2f}", figures.PURPLE, fill=False)
-    side.plot(x, density(PAIR, x), color=figures.VERMILION, label="data, exact, variance 10")
-    side.set(xlabel="$x_0$", ylabel="density", ylim=(0, 0.3))
-    side.set_title(f"{count} particles at step 0", fontsize=11)
-    plane.legend(loc="upper right")
-    side.legend(fontsize=8.5)
     return figure

@@ -1,4 +1,4 @@
-"""White noise and Brownian motion: Figs 5.1 and 5.2.  Each function takes ``quick`` and returns a matplotlib figure, as in chapter 2."""
+"""White noise and Brownian motion: Figs 5.1 and 5.2."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from reference.metrics import autocorrelation
 from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.sde.sde import Brownian
-from reference.tutorial_figures.chapter_4 import draw_paths, forward_sde, gaussian, paths_of
+from reference.tutorial_figures.common import draw_paths, forward_sde, gaussian, paths_of
 
 
 def both_sides(chain):
@@ -39,7 +39,7 @@ def figure_5_1(quick=False):
         panel.plot(lags, ensemble, color=figures.BLACK, linewidth=1, label=f"mean of {M} samples")
         panel.plot(lags, 2 * deviation, color=figures.GREEN, linestyle="--", linewidth=1.4, label=r"$\pm 2\sqrt{N - |k|}/N$")
         panel.plot(lags, -2 * deviation, color=figures.GREEN, linestyle="--", linewidth=1.4)
-        panel.set(xlabel="lag k", ylabel="autocorrelation", xlim=(-N, N))
+        panel.set(xlabel="lag k", ylabel="autocorrelation", xlim=(-1.08 * N, 1.08 * N))
     enlarged.set(ylim=(-0.15, 0.2))
     enlarged.set_title("the same, enlarged", fontsize=11)
     for panel in axes.flat:
@@ -51,7 +51,7 @@ def figure_5_2(quick=False):
     """Paths of Brownian motion and their law N(0, q t) (Thm 5.4), as a map and at three times.  q and the horizon are chosen."""
     q, count, steps = 1.0, 1000 if quick else 10_000, 100 if quick else 500
     sde, grid = Brownian(a=q**0.5), np.linspace(0, 1, steps + 1)
-    paths = paths_of(*forward_sde(sde), grid, 0.0, count, 52)
+    paths = paths_of(forward_sde(sde), grid, 0.0, count, 52)
     note = f"Chosen: q = 1, Δt = {1 / steps:g}, one unit of time.  At t = 0 the density is a point mass: shades end at 1.5."
     figure, axes = figures.panels(
         1, 2, 12.5, 5, r"Fig 5.2: Brownian motion, $\dot\xi = \Gamma$ with intensity q, $\xi_0$ = 0", note, width_ratios=(2, 1)

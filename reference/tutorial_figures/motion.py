@@ -8,7 +8,7 @@ from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers.sde import euler_maruyama
 from reference.sde.sde import VP
-from reference.tutorial_figures.chapter_2 import density, noised
+from reference.tutorial_figures.common import chain, density, noised
 
 RATE = float(-np.log(0.97))  # of a VP SDE that has the marginals of alpha_t = 0.97 at every whole t
 
@@ -23,7 +23,7 @@ def reverse(quick=False):
     drift, diffusion = sde.reverse(lambda x, t: noised(mixture, sde, t).score(x))
     x = normal(21, np.arange(count), 0, Purpose.PRIOR, (1,))
     grid = np.linspace(150, 0, 150 * substeps + 1)
-    states = np.array([x, *(x for _, x, _ in euler_maruyama(drift, diffusion, grid, x, 21, np.arange(count)))])[:, :, 0]
+    states = chain(euler_maruyama(drift, diffusion, grid, x, 21, np.arange(count)), x)[..., 0]
     return _stage(mixture, sde, grid, states, range(0, len(grid), every * substeps), quick)
 
 
