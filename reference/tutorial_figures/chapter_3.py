@@ -7,7 +7,7 @@ from reference.mixtures import example_3_2
 from reference.ops import uniform
 from reference.ops.random import Purpose
 from reference.samplers.langevin import gradient_ascent, langevin
-from reference.samplers.law import propagate
+from reference.samplers.law import transition
 from reference.tutorial_figures.common import chain, density, gaussian
 
 LAW = r"$p = 0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$"
@@ -76,12 +76,12 @@ def figure_3_3(quick=False):
 
 def langevin_laws(mixture, x, tau, shown):
     """The densities of the chain from U[-3, 3] at the steps ``shown``, on the points x; what the tutorial's particles tend to."""
-    mean, laws = x + tau * mixture.score(x[:, None])[:, 0], {}
-    p = np.where(np.abs(x) < 3, 1 / 6, 0.0)
-    for step in range(max(shown) + 1):
-        if step in shown:
-            laws[step] = p
-        p = propagate(p, x, mean, (2 * tau) ** 0.5)
+    step = transition(x, x + tau * mixture.score(x[:, None])[:, 0], (2 * tau) ** 0.5)
+    p, laws = np.where(np.abs(x) < 3, 1 / 6, 0.0), {}
+    for n in range(max(shown) + 1):
+        if n in shown:
+            laws[n] = p
+        p = step @ p
     return laws
 
 
@@ -95,10 +95,11 @@ def figure_3_4(quick=False):
     sample = np.arange(count)
     start = 6 * uniform(34, sample, 0, Purpose.PRIOR, (1,)) - 3
     states = chain(langevin(mixture.score, start, tau, max(SHOWN), 34, sample), start)[..., 0]
-    x = np.arange(-6, 6, 0.02) + 0.01  # -3 and 3, where the density jumps, are midway between points
+    h = 0.005
+    x = np.arange(-5, 5.5, h) + h / 2  # -3 and 3, where the density jumps, are midway between points
     laws = langevin_laws(mixture, x, tau, SHOWN)
     title = rf"Fig 3.4: {count} particles from U[-3, 3] by Langevin, and where they really are.  {LAW}"
-    left = {name: p[x < -0.82].sum() * 0.02 for name, p in (("target", density(mixture, x)), ("chain", laws[100]))}
+    left = {name: p[x < -0.82].sum() * h for name, p in (("target", density(mixture, x)), ("chain", laws[100]))}
     note = (
         f"Chosen: $\\tau$ = 0.05, as in Ex 3.2, and the steps shown.  After 100 steps the left mode holds {left['chain']:.3f} instead of "
         f"{left['target']:.3f} of the mass, nearly what began on that side,\nand is too wide (variance 0.107 instead of 0.04): "

@@ -19,7 +19,7 @@ def reverse(quick=False):
     The map behind them is p_t (2.13).  Euler-Maruyama, five steps to a unit of time.  The generator moves the figure on, frame by frame.
     """
     mixture, sde = example_2_1(), VP(beta_min=RATE, beta_max=RATE, end=150.0)
-    count, substeps, every = (300, 5, 15) if quick else (2000, 5, 2)
+    count, substeps, every = (300, 5, 15) if quick else (5000, 5, 2)
     drift, diffusion = sde.reverse(lambda x, t: noised(mixture, sde, t).score(x))
     x = normal(21, np.arange(count), 0, Purpose.PRIOR, (1,))
     grid = np.linspace(150, 0, 150 * substeps + 1)
@@ -28,7 +28,7 @@ def reverse(quick=False):
 
 
 def _stage(mixture, sde, grid, states, shown, quick):
-    title = "The reverse process of Ex 2.1's mixture, exact score"
+    title = r"The reverse process of Ex 2.1's mixture, $\alpha_t = 0.97$, exact score"
     note = "Reverse SDE (4.16), Euler-Maruyama, started from N(0, 1) at T = 150.  Behind the particles, the exact density $p_t$."
     figure, axes = figures.panels(1, 2, 8.4, 4.4, title, note, sharey=True, width_ratios=(3, 1))
     plane, side = axes[0]
