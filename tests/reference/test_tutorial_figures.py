@@ -5,6 +5,7 @@ What a test compares is read from the axes; what it is compared with is written 
 
 import functools
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def assert_standard_normal(z):
 
 
 def assert_map(axes, law_at, largest=np.inf):
-    """Every column of the picture is the density at its time, up to the one bit that colours round to float32."""
+    """Every seventh column of the picture is the density at its time."""
     (image,) = axes.images
     left, right, low, high = image.get_extent()
     p = image.get_array()
@@ -114,7 +115,7 @@ def test_a_figure_is_a_picture_with_title_labels_and_legend_and_nothing_is_cut_o
     named = [{text.get_text() for text in legend.get_texts()} for legend in figure.findobj(Legend)]
     for axes in plain_axes(name):
         assert axes.get_xlabel() or not axes.xaxis.get_tick_params().get("labelbottom", True)
-        assert axes.get_ylabel() or not axes.yaxis.get_tick_params().get("labelleft", True) or axes.get_shared_y_axes().get_siblings(axes)
+        assert axes.get_ylabel() or not axes.yaxis.get_tick_params().get("labelleft", True)
         _, labels = axes.get_legend_handles_labels()
         assert len(labels) < 2 or set(labels) in named, labels
     for scale in set(figure.axes) - set(plain_axes(name)):
@@ -159,7 +160,8 @@ def test_2_11_has_the_printed_radii_and_paths_keep_to_them_and_end_on_x0():
         assert_printed(dict(sigma.T)[t] ** 2, printed)
     low, high = stats.chi2.interval(1 - FALSE_ALARM / 30, 1000)  # 500 paths in the plane
     ratio = 1000 * (spread[1, :-1] / sigma[1, :-1]) ** 2
-    assert (low <= ratio).all() and (ratio <= high).all() and spread[1, -1] == 0
+    assert (low <= ratio).all() and (ratio <= high).all()
+    assert_close(spread[1, -1], 0.0, EXACT, 1.0)
     (path,) = curves(plane, "$x_T$ to")
     assert_close(path[:, -1], [2.0, 1.0], EXACT)
     circles = [curve for curve in curves(plane) if curve.shape == (2, 100)]
@@ -186,8 +188,7 @@ def test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode():
         assert len(x) == 4001 and x[0] == start
         assert_standard_normal((x[1:] - x[:-1] - 0.001 * score(EX_3_2, x[:-1])) / 0.002**0.5)
         assert {tuple(rgba) for rgba in chain.get_facecolors()} == {tuple(matplotlib_color(color))}
-    modes = [curve for curve in curves(side)]
-    for (p, x), (_, mean, deviation) in zip(modes, EX_3_2):
+    for (p, x), (_, mean, deviation) in zip(curves(side), EX_3_2):
         assert_close(p, stats.norm.pdf(x, mean, deviation), MIXTURE, 1.0)
 
 
@@ -209,8 +210,11 @@ def test_3_4_shows_the_target_and_the_law_that_the_chain_has_instead():
     mass = law[left].sum() * h
     assert 0.357 < mass < 0.371  # E9: .630 to .641 on the right
     mean = x[left] @ law[left] * h / mass
-    assert_printed((x[left] - mean) ** 2 @ law[left] * h / mass, ".107")
-    assert "0.359 instead of 0.400" in drawn("3.4")._supxlabel.get_text()
+    variance = (x[left] - mean) ** 2 @ law[left] * h / mass
+    s = (0.04 / (1 - 0.05 / 0.08)) ** 0.5  # of the chain in that mode alone, cut off where its basin ends; 1e-4 for the other's tail
+    assert_close(variance, stats.truncnorm(-np.inf, 1.18 / s, scale=s).var(), 1e-4, 1.0)
+    note = drawn("3.4")._supxlabel.get_text()
+    assert f"{mass:.3f} instead of 0.400" in note and f"variance {variance:.3f} instead of 0.04" in note
 
 
 def test_3_4_after_one_step_is_the_integral_over_starts():
@@ -305,10 +309,10 @@ def test_4_3_has_the_exact_band_and_both_chains_have_their_own_law():
     t, x = paths[0, 0], paths[:, 1]
     h = t[1]
     assert_standard_normal((x[:, 1:] - (1 - h / 2) * x[:, :-1]) / (0.1 * h**0.5))
-    for histogram, h in zip(bars(side), (h, 1.0)):
-        n = round(20 / h)
-        variance = 0.01 / (1 - h / 4) * (1 - (1 - h / 2) ** (2 * n))
-        assert_histogram(histogram, stats.norm(0.5 * (1 - h / 2) ** n, variance**0.5).cdf, 1000)
+    for histogram, dt in zip(bars(side), (h, 1.0)):
+        n = round(20 / dt)
+        variance = 0.01 / (1 - dt / 4) * (1 - (1 - dt / 2) ** (2 * n))
+        assert_histogram(histogram, stats.norm(0.5 * (1 - dt / 2) ** n, variance**0.5).cdf, 1000)
     for label, variance in (("stationary", 0.01), ("that of", 0.04 / 3)):
         ((x, p),) = curves(side, label)
         assert_close(p, stats.norm.pdf(x, 0, variance**0.5), MIXTURE, 5.0)
@@ -431,4 +435,4 @@ def test_an_animation_has_a_frame_an_update_holds_its_ends_and_carries_its_setti
             durations.append(image.info["duration"])
             pictures.append(np.asarray(image.convert("L"), np.float64))
     assert durations == [150, 50, 50, 150] and pictures[0].shape == (200, 300)
-    assert all(np.abs(a - b).max() > 50 for a, b in zip(pictures, pictures[1:]))
+    assert all(np.abs(a - b).max() > 50 for a, b in itertools.pairwise(pictures))
