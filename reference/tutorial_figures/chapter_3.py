@@ -42,7 +42,7 @@ def figure_3_3(quick=False):
     The tutorial does not state T, and has one chain.  One chain shows one mode: the relaxation rate is 1.8e-6, so that a crossing takes
     1e9 steps on average.  So there are two, from either side of the density's minimum at -0.82, and beside them the mode alone.
     """
-    mixture, tau, T = example_3_2(), 0.001, 4000 if quick else 20_000
+    mixture, tau, T = example_3_2(), 0.001, 2000 if quick else 20_000
     start = np.array([[0.0], [-1.0]])
     paths = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2)), start)[..., 0]
     title = rf"Fig 3.3: Langevin chains stay in their mode.  {LAW}, $\tau$ = 0.001"

@@ -62,7 +62,7 @@ def figure_4_3(quick=False):
     The tutorial lets dt be 1 (E13): such a chain's stationary variance is beta^2 / (1 - 1/4) = 0.0133, that of the equation 0.01.
     Its x(0) is not stated.
     """
-    sde, dt, count = OrnsteinUhlenbeck(gamma=0.5, q=0.01, end=20.0), 0.05 if quick else 0.02, 1000 if quick else 10_000
+    sde, dt, count = OrnsteinUhlenbeck(gamma=0.5, q=0.01, end=20.0), 0.05 if quick else 0.02, 2500 if quick else 10_000
     grid = np.linspace(0, 20, round(20 / dt) + 1)
     paths = paths_of(forward_sde(sde), grid, 0.5, count, 43)
     printed = paths_of(forward_sde(sde), np.arange(21.0), 0.5, count, 44)

@@ -29,8 +29,8 @@ FIGURES = (
     ("chapter_2", "constant(SHOWN[-1], 0.03)", "constant(SHOWN[-1], 0.97)", "2_5_is_the_noised_mixture_at_eight_times"),
     (
         "common",
-        "t, x = np.arange(schedule.T + 1), np",
-        "t, x = np.arange(schedule.T, -1, -1), np",
+        "schedule, k), x) for k in t]",
+        "schedule, k), x) for k in t[::-1]]",
         "forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain[2.7-law0-0.97-150]",
     ),
     (
@@ -108,7 +108,7 @@ FIGURES = (
         "motion",
         "lambda x, t: noised(mixture, sde, t).score(x)",
         "lambda x, t: noised(mixture, sde, t).score(x) / 2",
-        "reverse_paths_make_euler_steps_of_the_reverse_sde",
+        "reverse_runs_from_noise_to_data_with_the_exact_density_behind",
     ),
 )
 

@@ -67,6 +67,15 @@ def assert_histogram(histogram, law, n):
     assert np.abs(shares - (law(edges[1:]) - law(edges[0]))).max() <= 2 * ks_distance(n)
 
 
+def assert_moments(histogram, mean, variance, n, bias=0.0):
+    """Mean and variance of n draws in bars; their laws have a kurtosis of at most 3.  ``bias``: relative, of what the bars stand for."""
+    density, edges = histogram
+    shares, middle, width = density * np.diff(edges), (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    bias += width**2 / (10 * variance)  # Sheppard's 1/12, and what is uneven within a bar
+    assert abs(shares @ middle - mean) <= (z_score(2) / n**0.5 + bias) * variance**0.5
+    assert abs(shares @ (middle - mean) ** 2 - variance) <= (z_score(2) * (2 / n) ** 0.5 + bias) * variance
+
+
 def assert_standard_normal(z):
     """Mean and sum of squares of independent normals, by their own laws, and all of their distribution."""
     z = np.ravel(z)
@@ -185,7 +194,7 @@ def test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode():
     line, side = plain_axes("3.3")
     for chain, start, color in zip(line.collections, (0, -1), (figures.VERMILION, figures.BLUE)):
         x = chain.get_offsets().data[:, 1]
-        assert len(x) == 4001 and x[0] == start
+        assert len(x) == 2001 and x[0] == start
         assert_standard_normal((x[1:] - x[:-1] - 0.001 * score(EX_3_2, x[:-1])) / 0.002**0.5)
         assert {tuple(rgba) for rgba in chain.get_facecolors()} == {tuple(matplotlib_color(color))}
     for (p, x), (_, mean, deviation) in zip(curves(side), EX_3_2):
@@ -298,6 +307,7 @@ def test_4_2_paths_and_band_have_variance_a2_t_and_not_a2_a_step():
     t, x = paths[0, 0], paths[:, 1]
     assert_standard_normal(np.diff(x) / (0.05 * np.diff(t) ** 0.5))
     assert_histogram(bars(side)[0], stats.norm(0, 0.5).cdf, 500)
+    assert_moments(bars(side)[0], 0.0, 0.25, 500)
     ((x, p),) = curves(side, "$N(0")
     assert_close(p, stats.norm.pdf(x, 0, 0.5), MIXTURE, 1.0)
 
@@ -312,7 +322,8 @@ def test_4_3_has_the_exact_band_and_both_chains_have_their_own_law():
     for histogram, dt in zip(bars(side), (h, 1.0)):
         n = round(20 / dt)
         variance = 0.01 / (1 - dt / 4) * (1 - (1 - dt / 2) ** (2 * n))
-        assert_histogram(histogram, stats.norm(0.5 * (1 - dt / 2) ** n, variance**0.5).cdf, 1000)
+        assert_histogram(histogram, stats.norm(0.5 * (1 - dt / 2) ** n, variance**0.5).cdf, 2500)
+        assert_moments(histogram, 0.5 * (1 - dt / 2) ** n, variance, 2500)
     for label, variance in (("stationary", 0.01), ("that of", 0.04 / 3)):
         ((x, p),) = curves(side, label)
         assert_close(p, stats.norm.pdf(x, 0, variance**0.5), MIXTURE, 5.0)
@@ -331,7 +342,7 @@ def test_4_4_spreads_without_the_score_and_comes_home_with_it():
 
 def law_of_the_reverse_chain(score_factor):
     """The cdf of x_0 for (4.17) with ``score_factor`` beta s from N(0, 1), no noise on the last step: on a grid, its last map monotone."""
-    x = np.linspace(-25, 25, 1001)
+    x = np.linspace(-25, 25, 751)
     p = stats.norm.pdf(x)
     for i in range(100, 0, -1):
         mean = (x + score_factor * 0.05 * score(noised(EX_4_6, 0.95**i), x)) / 0.95**0.5
@@ -347,8 +358,8 @@ def test_4_6_ends_with_the_law_of_its_chain(index, score_factor, variance):
     plane, side = plain_axes("4.6")
     density, edges = bars(side)[index]
     assert_histogram((density, edges), law_of_the_reverse_chain(score_factor), 2000)
-    shares, middle = density * np.diff(edges), (edges[1:] + edges[:-1]) / 2
-    assert variance[0] < shares @ middle**2 < variance[1]
+    middle = (edges[1:] + edges[:-1]) / 2
+    assert variance[0] < (density * np.diff(edges)) @ middle**2 < variance[1]
     assert_map(plane, lambda t: noised(EX_4_6, 0.95**t))
     ((x, p),) = curves(side, "data")
     assert_close(p, pdf(EX_4_6, x), MIXTURE, 1.0)
@@ -398,10 +409,11 @@ def test_reverse_runs_from_noise_to_data_with_the_exact_density_behind(reverse):
         law = noised(EX_2_1, 0.97**t)
         assert_close(p, pdf(law, x), MIXTURE, 1.0)
         (histogram,) = histograms
-        # N(0, 1) for p_150, mean 0.08, is 0.04 off at most, and five Euler steps to a unit of time far less
-        density, edges = histogram
-        shares = np.cumsum(density * np.diff(edges))
-        assert np.abs(shares - (cdf(law, edges[1:]) - cdf(law, edges[0]))).max() <= 2 * ks_distance(300, 1e-2) + 0.04
+        assert_histogram(histogram, functools.partial(cdf, law), 300)
+        mean = sum(w * m for w, m, _ in law)
+        variance = sum(w * (s**2 + m**2) for w, m, s in law) - mean**2
+        # 0.1: N(0, 1) in place of p_150, mean 0.08 and variance 1.03, five Euler steps to a unit of time, and what is beyond the bars
+        assert_moments(histogram, mean, variance, 300, bias=0.1)
 
 
 def test_reverse_paths_make_euler_steps_of_the_reverse_sde(reverse):
