@@ -195,5 +195,8 @@ def description_of(path):
     """What a PNG or a GIF of ours says about itself; ValueError, OSError or KeyError if it isn't one."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return image.info["Description"] if image.format == "PNG" else image.info["comment"].decode()
+    try:
+        with Image.open(path) as image:
+            return image.info["Description"] if image.format == "PNG" else image.info["comment"].decode()
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None
