@@ -46,7 +46,6 @@ def _settings(name, quick):
 
 def _refuse_to_lose(path, settings):
     """ValueError where a file is in the way, but for one that the same command made: nothing is lost by drawing that again."""
-
     if not path.exists() and not path.is_symlink():
         return
     try:
@@ -59,7 +58,6 @@ def _refuse_to_lose(path, settings):
 
 def _drawn(name, quick):
     """The bytes of a figure's file."""
-
     description = json.dumps(_settings(name, quick))
     if name in ANIMATIONS:
         figure, updates = ANIMATIONS[name](quick)

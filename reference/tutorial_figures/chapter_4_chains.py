@@ -1,4 +1,4 @@
-"""Diffusion of a mixture as a chain of the SDE: Figs 4.5 and 4.6."""
+"""The chain of DDPM seen as an SDE, there and back: Figs 4.5 and 4.6."""
 
 import numpy as np
 
