@@ -1,8 +1,16 @@
-"""Pictures for the command line.  Each function returns the bytes of a PNG; matplotlib is imported when the first one is drawn."""
+"""Pictures.  matplotlib is imported when the first one is drawn, and draws on canvases of its own: nothing is shared with pyplot.
+
+The upper half returns the bytes of a PNG for the command line; the lower half are the pieces that the figures of the tutorial are made of.
+"""
 
 import io
 
 import numpy as np
+
+# of Okabe and Ito 2008, which the colour-blind tell apart too
+SKY, BLUE, VERMILION, GREEN, PURPLE, ORANGE, BLACK = "#56B4E9", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000"
+PATHS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)  # of a few trajectories, each by itself
+GREY = "#777777"
 
 
 def _figure(width, height):
@@ -14,7 +22,7 @@ def _figure(width, height):
     return figure
 
 
-def _png(figure, description=""):
+def png(figure, description=""):
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, metadata={"Description": description, "Software": None})
     return stream.getvalue()
@@ -42,7 +50,7 @@ def image_panels(groups, columns=8, description=""):
     figure = _figure(4.2 * len(groups), 4.5)
     for axes, (title, images) in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups.items()):
         _show(axes, mosaic(images, columns), title)
-    return _png(figure, description)
+    return png(figure, description)
 
 
 def samples(x, title, description="", law=None):
@@ -54,7 +62,7 @@ def samples(x, title, description="", law=None):
         columns = int(np.ceil(np.sqrt(len(x))))
         figure = _figure(6, 6 * -(-len(x) // columns) / columns * x.shape[1] / x.shape[2] + 0.4)
         _show(figure.subplots(), mosaic(x, columns), title)
-        return _png(figure, description)
+        return png(figure, description)
     figure = _figure(6, 4 if x.shape[1] == 1 else 6)
     axes = figure.subplots()
     if x.shape[1] == 1:
@@ -68,7 +76,7 @@ def samples(x, title, description="", law=None):
     else:
         axes.plot(x[:, 0], x[:, 1], ".", markersize=2, alpha=0.6)
         axes.set(xlabel="first coordinate", ylabel="second coordinate", title=title, aspect="equal")
-    return _png(figure, description)
+    return png(figure, description)
 
 
 def loss_curve(entries, loss_of_zero, title):
@@ -84,7 +92,7 @@ def loss_curve(entries, loss_of_zero, title):
     axes.set(xlabel="training step", ylabel="squared error per entry", title=title)
     axes.legend(loc="center right")
     axes.grid(alpha=0.3)
-    return _png(figure)
+    return png(figure)
 
 
 def strip(stages, title):
@@ -99,4 +107,96 @@ def strip(stages, title):
     axes.set_xticks([(w + 1) * (i + 0.5) - 1 for i in range(len(stages))], [str(t) for t, _ in stages])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return png(figure)
+
+
+# Pieces of larger figures
+
+
+def panels(rows, columns, width, height, title, note="", **options):
+    """(figure, axes [rows,columns]) with a title and, at the foot, a note.  ``options``: of matplotlib's ``subplots``."""
+    figure = _figure(width, height)
+    figure.suptitle(title, fontsize=12)
+    if note:
+        figure.supxlabel(note, fontsize=9.5, color="#444444")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for each in axes.flat:
+        each.grid(alpha=0.25)
+        each.set_axisbelow(True)
+    return figure, axes
+
+
+def histogram(axes, draws, edges, label="", color=SKY, horizontal=False, fill=True):
+    """The density of ``draws`` by bins: shares of all draws, those beyond the edges too, over the widths."""
+    counts, _ = np.histogram(draws, edges)
+    density, orientation = counts / (np.size(draws) * np.diff(edges)), "horizontal" if horizontal else "vertical"
+    return axes.stairs(density, edges, fill=fill, color=color, label=label, orientation=orientation, linewidth=1.4)
+
+
+def density_map(axes, times, x, density, label="density", largest=None):
+    """density[len(x), len(times)] as shades of blue with their scale; both axes evenly spaced."""
+    (left, right), (low, high) = (_margins(v) for v in (times, x))
+    options = {"origin": "lower", "aspect": "auto", "cmap": "Blues", "vmin": 0, "vmax": largest, "interpolation": "bilinear"}
+    image = axes.imshow(density, extent=(left, right, low, high), **options)
+    axes.grid(False)
+    axes.set_facecolor(image.cmap(0.0))
+    axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither")
+    return image
+
+
+def _margins(v):
+    """The ends of evenly spaced ``v`` with half a step on either side."""
+    half = (v[-1] - v[0]) / (len(v) - 1) / 2
+    return v[0] - half, v[-1] + half
+
+
+def band(axes, times, mean, deviation, color=GREY, label="mean ± 2 standard deviations"):
+    """mean(t) as a line, two deviations on either side as lines and shade."""
+    axes.fill_between(times, mean - 2 * deviation, mean + 2 * deviation, color=color, alpha=0.15, linewidth=0)
+    axes.plot(times, mean - 2 * deviation, color=color, linestyle="--", linewidth=1.2, label=label)
+    axes.plot(times, mean + 2 * deviation, color=color, linestyle="--", linewidth=1.2)
+    axes.plot(times, mean, color=color, linewidth=1.2)
+
+
+def gif(figure, updates, description="", milliseconds=80, hold=12):
+    """The bytes of an animation: a frame after every item of ``updates``, a generator that changes the figure.
+
+    A frame lasts ``milliseconds``, the first and the last ``hold`` times as long.
+    """
+    from PIL import Image
+
+    figure.set_dpi(100)
+    frames = []
+    for _ in updates:
+        figure.canvas.draw()
+        frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
+        figure.set_layout_engine("none")  # laid out once: the axes stand still
+    palette = _with_swatches(frames[-1], PATHS).quantize(256)
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [milliseconds] * len(frames)
+    durations[0] = durations[-1] = hold * milliseconds
+    stream, options = io.BytesIO(), {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0, "optimize": False}
+    frames[0].save(stream, "GIF", comment=description.encode(), **options)
+    return stream.getvalue()
+
+
+def _with_swatches(image, colors, height=16):
+    """The image above a strip of each colour, so that a palette made for it holds the colours of thin lines too."""
+    from PIL import Image
+
+    sheet = Image.new("RGB", (image.width, image.height + height * len(colors)))
+    sheet.paste(image)
+    for i, color in enumerate(colors):
+        sheet.paste(color, (0, image.height + i * height, image.width, image.height + (i + 1) * height))
+    return sheet
+
+
+def description_of(path):
+    """What a PNG or a GIF of ours says about itself; ValueError, OSError or KeyError if it isn't one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.info["Description"] if image.format == "PNG" else image.info["comment"].decode()
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None

@@ -54,10 +54,9 @@ def _settings_of(path):
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return json.loads(str(archive["settings"]))
-        from PIL import Image
+        from reference import figures
 
-        with Image.open(path) as image:
-            return json.loads(image.info["Description"])
+        return json.loads(figures.description_of(path))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not a file of ours
         return None
 

@@ -1,0 +1,136 @@
+"""Known mistakes in the tutorial's figures: (file, exact old text, new text, test that must fail).
+
+E5 and the like are rows in the tutorial's list of misprints.
+"""
+
+from itertools import starmap
+
+FOLDER = "reference/tutorial_figures/"
+
+
+def _figure(module, old, new, test):
+    return f"{FOLDER}{module}.py", old, new, "tests/reference/test_tutorial_figures.py::test_" + test
+
+
+FIGURES = (
+    # densities
+    (
+        "common",
+        "mixture.noised(schedule.signal(t), schedule.noise_scale(t))",
+        "mixture.noised(1.0, schedule.noise_scale(t))",
+        "2_5_is_the_noised_mixture_at_eight_times",
+    ),
+    (
+        "chapter_2",
+        "panel.plot(x, density(noised(example_2_1(), schedule, t), x)",
+        "panel.plot(x, density(example_2_1(), x)",
+        "2_5_is_the_noised_mixture_at_eight_times",
+    ),
+    ("chapter_2", "constant(SHOWN[-1], 0.03)", "constant(SHOWN[-1], 0.97)", "2_5_is_the_noised_mixture_at_eight_times"),
+    (
+        "common",
+        "schedule, k), x) for k in t]",
+        "schedule, k), x) for k in t[::-1]]",
+        "forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain[2.7-law0-0.97-150]",
+    ),
+    (
+        "common",
+        "x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t,",
+        "x = forward_step(schedule, x, t, t_prev, Key(seed, sample, 0,",
+        "forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain[2.7-law0-0.97-150]",
+    ),
+    ("chapter_2", "c_x + c_x0, ", "c_x - c_x0, ", "2_10_has_the_printed_coefficients"),
+    (
+        "chapter_2",
+        "line.plot(t, variance**0.5, color",
+        "line.plot(t, variance, color",
+        "2_11_has_the_printed_radii_and_paths_keep_to_them_and_end_on_x0",
+    ),
+    # Langevin
+    ("chapter_3", "0.05, 500, 32,", "0.025, 500, 32,", "3_2_climbs_and_wanders_on_the_density"),
+    ("chapter_3", "(2 * tau) ** 0.5)", "tau**0.5)", "3_4_after_one_step_is_the_integral_over_starts"),
+    ("chapter_3", "        p = step @ p\n", "", "3_4_shows_the_target_and_the_law_that_the_chain_has_instead"),
+    ("chapter_3", "states[step], np", "states[-1], np", "3_4_shows_the_target_and_the_law_that_the_chain_has_instead"),
+    (
+        "chapter_3_scores",
+        "bottom.plot(x, law.score(x[:, None])[:, 0]",
+        "bottom.plot(x, -law.score(x[:, None])[:, 0]",
+        "3_5_has_the_printed_scores",
+    ),
+    ("chapter_3_scores", "keepdims=True))", "keepdims=True) ** 2)", "3_6_arrows_point_up_the_density_and_chains_follow_them"),
+    ("chapter_3_scores", "noised(1.0, h), x)", "noised(1.0, h**2), x)", "3_7_sums_kernels_and_its_mean_is_the_convolved_law"),
+    ("chapter_3_scores", "0.4) / len(points)", "0.4)", "3_7_sums_kernels_and_its_mean_is_the_convolved_law"),
+    # equations
+    ("chapter_4", "lambda x, t: -beta / 2 * x,", "lambda x, t: -beta * x,", "4_1_is_off_by_the_printed_errors"),
+    (  # E13
+        "chapter_4",
+        "paths = paths_of(forward_sde(sde), grid, 0.0, count, 42)",
+        "paths = paths_of(forward_sde(sde), np.arange(len(grid)), 0.0, count, 42)",
+        "4_2_paths_and_band_have_variance_a2_t_and_not_a2_a_step",
+    ),
+    (
+        "chapter_4",
+        "forward_sde(sde), np.arange(21.0)",
+        "forward_sde(sde), grid",
+        "4_3_has_the_exact_band_and_both_chains_have_their_own_law",
+    ),
+    ("chapter_4", "(0.01 / (1 - 0.25)) ** 0.5", "(0.01 / (1 - 0.5)) ** 0.5", "4_3_has_the_exact_band_and_both_chains_have_their_own_law"),
+    (
+        "chapter_4",
+        "lambda x, t: -x / sde.noise_power(t)",
+        "lambda x, t: -x / sde.noise_scale(t)",
+        "4_4_spreads_without_the_score_and_comes_home_with_it",
+    ),
+    (  # E5
+        "chapter_4_chains",
+        "chain(ancestral(noise_of,",
+        "chain(ancestral(lambda x, t: noise_of(x, t) / 2,",
+        "4_6_ends_with_the_law_of_its_chain[corrected]",
+    ),
+    ("chapter_4_chains", "noise_of(x, t) / 2,", "noise_of(x, t),", "4_6_ends_with_the_law_of_its_chain[printed]"),
+    # noise
+    ("chapter_5", "both_sides(noise[k])", "both_sides(noise[1 - k])", "5_1_autocorrelations_are_those_of_the_series_shown"),
+    ("chapter_5", "rho[:0:-1]", "rho[1:]", "5_1_autocorrelations_are_those_of_the_series_shown"),
+    (
+        "chapter_5",
+        "np.stack([gaussian(x, 0.0, sde.noise_scale(time))",
+        "np.stack([gaussian(x, 0.0, time)",
+        "5_2_is_the_heat_kernel_and_paths_of_its_variance",
+    ),
+    # in motion
+    (
+        "motion",
+        "noised(mixture, sde, grid[k])",
+        "noised(mixture, sde, 0.0)",
+        "reverse_runs_from_noise_to_data_with_the_exact_density_behind",
+    ),
+    (
+        "motion",
+        "lambda x, t: noised(mixture, sde, t).score(x)",
+        "lambda x, t: noised(mixture, sde, t).score(x) / 2",
+        "reverse_runs_from_noise_to_data_with_the_exact_density_behind",
+    ),
+)
+
+ELSEWHERE = (
+    (
+        "reference/samplers/law.py",
+        "(x[:, None] - mean)",
+        "(x - mean[:, None])",
+        "tests/reference/test_law.py::test_a_linear_chain_keeps_a_gaussian_with_the_moments_of_its_recursion",
+    ),
+    (
+        "reference/figures.py",
+        "counts / (np.size(draws) * np.diff(edges))",
+        "counts / np.size(draws)",
+        "tests/reference/test_tutorial_figures.py::test_2_5_is_the_noised_mixture_at_eight_times",
+    ),
+    (
+        "reference/commands/figures.py",
+        "        if json.loads(figures.description_of(path)) == settings:\n            return\n",
+        "        return\n",
+        "tests/reference/test_figures_command.py::test_nothing_else_is_overwritten_and_then_nothing_is_drawn",
+    ),
+)
+
+MUTANTS = (*starmap(_figure, FIGURES), *ELSEWHERE)
