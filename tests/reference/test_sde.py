@@ -34,7 +34,7 @@ def sdes(draw):
         beta_min = number(0.5, 10.0)
         return SDES[kind](beta_min=beta_min, beta_max=beta_min * number(1.0, 4.0), **common)
     if kind == "ve":
-        sigma_min = number(0.01, 1.0)
+        sigma_min = number(0.1, 1.0)
         return VE(sigma_min=sigma_min, sigma_max=sigma_min * number(3.0, 1e4), **common)
     if kind == "ou":
         return OrnsteinUhlenbeck(gamma=number(0.1, 5.0), q=number(0.1, 5.0), **common)
