@@ -41,6 +41,10 @@ FLOOR = 0.05
 # dozen operations; derivatives along the imaginary axis, f(t + 1e-30 i).imag / 1e-30, lose nothing to a difference.
 SDE_FORMULA = 16 * EXACT
 
+# How far an adaptive solver of fifth order may stray, in units of its tolerance: it keeps the error of a step below one, in some tens of
+# steps whose errors differ in sign and die out toward the data.
+WITHIN_RK45 = 10
+
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from reference.mixtures import Mixture
 from reference.schedules import SCHEDULES
+from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 
 
 @st.composite
@@ -23,3 +24,35 @@ def normal_data(mean, variance):
 def mmse_of(schedule, variance):
     """Mean squared error of the best denoiser of data of that variance, as a function of t."""
     return lambda t: variance * schedule.noise_power(t) / (schedule.alpha_bar(t) * variance + schedule.noise_power(t))
+
+
+SDE_EXAMPLES = {  # one of each, with odd parameters
+    "vp": VP(beta_min=0.3, beta_max=7.0, end=1.3, smallest=0.02),
+    "ve": VE(sigma_min=0.07, sigma_max=9.0, end=0.8, smallest=0.03),
+    "subvp": SubVP(beta_min=0.5, beta_max=11.0),
+    "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, end=3.0),
+    "brownian": Brownian(a=1.7, end=2.5),
+}
+
+
+@st.composite
+def sdes(draw):
+    """Any SDE whose exponents stay below 64."""
+    number = lambda low, high: draw(st.floats(low, high))
+    kind, common = draw(st.sampled_from(sorted(SDE_EXAMPLES))), {"end": number(0.3, 1.5), "smallest": number(1e-3, 0.03)}
+    if kind in ("vp", "subvp"):
+        beta_min = number(0.5, 10.0)
+        return SDES[kind](beta_min=beta_min, beta_max=beta_min * number(1.0, 4.0), **common)
+    if kind == "ve":
+        sigma_min = number(0.1, 1.0)
+        return VE(sigma_min=sigma_min, sigma_max=sigma_min * number(3.0, 1e4), **common)
+    if kind == "ou":
+        return OrnsteinUhlenbeck(gamma=number(0.1, 5.0), q=number(0.1, 5.0), **common)
+    return Brownian(a=number(0.1, 5.0), **common)
+
+
+def gaussian_score(sde, t, mean, variance):
+    """(mean, variance, score(x)) of x_t = alpha x_0 + sigma eps for Gaussian data."""
+    alpha, sigma = sde.marginal(t)
+    m, v = alpha * mean, alpha**2 * variance + sigma**2
+    return m, v, lambda x: (m - x) / v

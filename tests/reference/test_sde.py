@@ -12,35 +12,12 @@ from reference.mixtures import example_2_1
 from reference.run import as_sde, noise_range
 from reference.schedules import from_betas, geometric, linear
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
+from tests.oracles import SDE_EXAMPLES as GIVEN
+from tests.oracles import gaussian_score, sdes
 from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, assert_close, assert_slope, integrated
 
-GIVEN = {  # one of each, with odd parameters
-    "vp": VP(beta_min=0.3, beta_max=7.0, end=1.3, smallest=0.02),
-    "ve": VE(sigma_min=0.07, sigma_max=9.0, end=0.8, smallest=0.03),
-    "subvp": SubVP(beta_min=0.5, beta_max=11.0),
-    "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, end=3.0),
-    "brownian": Brownian(a=1.7, end=2.5),
-}
 every_sde = pytest.mark.parametrize("sde", GIVEN.values(), ids=GIVEN)
 times_of_all = (0.001, 0.03, 0.2, 0.5, 0.9, 1.0)  # parts of the way
-
-
-@st.composite
-def sdes(draw):
-    """Any SDE whose exponents stay below 64."""
-    number = lambda low, high: draw(st.floats(low, high))
-    kind, common = draw(st.sampled_from(sorted(GIVEN))), {"end": number(0.3, 1.5), "smallest": number(1e-3, 0.03)}
-    if kind in ("vp", "subvp"):
-        beta_min = number(0.5, 10.0)
-        return SDES[kind](beta_min=beta_min, beta_max=beta_min * number(1.0, 4.0), **common)
-    if kind == "ve":
-        sigma_min = number(0.1, 1.0)
-        return VE(sigma_min=sigma_min, sigma_max=sigma_min * number(3.0, 1e4), **common)
-    if kind == "ou":
-        return OrnsteinUhlenbeck(gamma=number(0.1, 5.0), q=number(0.1, 5.0), **common)
-    return Brownian(a=number(0.1, 5.0), **common)
-
-
 parts = st.floats(1e-4, 1.0)
 
 
@@ -208,16 +185,9 @@ def test_the_chain_of_ddpm_tends_to_vp_as_one_over_the_number_of_steps():
 MEAN, VARIANCE = 0.7, 0.4
 
 
-def gaussian_score(sde, t, mean=MEAN, variance=VARIANCE):
-    """(mean, variance, score(x)) of alpha x_0 + sigma eps for Gaussian data."""
-    alpha, sigma = sde.marginal(t)
-    m, v = alpha * mean, alpha**2 * variance + sigma**2
-    return m, v, lambda x: (m - x) / v
-
-
 def moment_rates(sde, lam, t, mean, variance):
     """d/dt of mean and variance of the reverse family, from its drift (a line in x) and its diffusion, backward in time."""
-    drift, diffusion = sde.reverse(lambda x, t: gaussian_score(sde, t)[2](x), lam)
+    drift, diffusion = sde.reverse(lambda x, t: gaussian_score(sde, t, MEAN, VARIANCE)[2](x), lam)
     offset, slope = drift(0.0, t), drift(1.0, t) - drift(0.0, t)
     return offset + slope * mean, 2 * slope * variance - diffusion(0.0, t) ** 2
 
@@ -225,7 +195,7 @@ def moment_rates(sde, lam, t, mean, variance):
 @given(sdes(), parts, st.floats(0.0, 3.0))
 def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, lam):
     t = part * sde.end
-    (m, v, _), (alpha, sigma) = gaussian_score(sde, t), sde.marginal(t)
+    (m, v, _), (alpha, sigma) = gaussian_score(sde, t, MEAN, VARIANCE), sde.marginal(t)
     mean_rate, variance_rate = moment_rates(sde, lam, t, m, v)
     d_alpha, d_sigma = derivative(sde.signal, t), derivative(sde.noise_scale, t)
     size = abs(sde.rate(t)) + (1 + lam**2) * sde.diffusion(t) ** 2 / v
@@ -238,8 +208,10 @@ def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, lam):
 def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, lam):
     stops = np.array(times_of_all[::-1]) * sde.end
     flow = lambda t, y: np.array(moment_rates(sde, lam, t, *y))
-    solved = solve_ivp(flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0])[:2], "DOP853", t_eval=stops, rtol=1e-10, atol=1e-12)
-    exact = np.array([gaussian_score(sde, t)[:2] for t in stops]).T
+    solved = solve_ivp(
+        flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0], MEAN, VARIANCE)[:2], "DOP853", t_eval=stops, rtol=1e-10, atol=1e-12
+    )
+    exact = np.array([gaussian_score(sde, t, MEAN, VARIANCE)[:2] for t in stops]).T
     assert_close(solved.y, exact, integrated(200, 1e-10, 1e-12), 1 + exact.max())
 
 
@@ -247,7 +219,7 @@ def test_vp_backward_has_the_printed_rates_whatever_the_moments():
     """d var/dr = beta [var + lam^2 - (1 + lam^2) var / v_t], d mean/dr = beta [mean/2 - (1 + lam^2)/2 (mean - sqrt(A) m) / v_t]."""
     sde = GIVEN["vp"]
     for t, lam, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
-        m, v, _ = gaussian_score(sde, t)
+        m, v, _ = gaussian_score(sde, t, MEAN, VARIANCE)
         beta = sde.beta_min + t * (sde.beta_max - sde.beta_min)
         rates = moment_rates(sde, lam, t, mean, variance)
         assert_close(-rates[0], beta * (mean / 2 - (1 + lam**2) / 2 * (mean - m) / v), MIXTURE, beta * (1 + lam**2) * 5 / v)
