@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from reference.mixtures import Mixture
+from reference.samplers import last
 from reference.schedules import SCHEDULES
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 
@@ -56,3 +57,36 @@ def gaussian_score(sde, t, mean, variance):
     alpha, sigma = sde.marginal(t)
     m, v = alpha * mean, alpha**2 * variance + sigma**2
     return m, v, lambda x: (m - x) / v
+
+
+class Impulses:
+    """A port whose noise takes one draw at a time, for samplers that are linear in x and in their draws: the exact law of what they return.
+
+    Sample 0 starts at 0 and never meets noise; sample 1 starts at 1; sample 2 + k starts at 0 and has a 1 for the k-th draw alone.  Against
+    sample 0 the others are the weights of the start and of the draws.  A draw is known by its key, so that one used twice has one weight.
+    """
+
+    def __init__(self, draws):
+        self.x, self.keys = np.zeros((draws + 2, 1)), {}
+        self.x[1] = 1.0
+
+    def normal(self, seed, sample, step, purpose, shape, dtype):
+        z = np.zeros(self.x.shape, dtype)
+        z[2 + self.keys.setdefault((seed, step, purpose), len(self.keys))] = 1.0
+        return z
+
+    def reverse_step(self, x, prediction, a, b, c, noise):
+        return a * x + b * prediction + (c * self.normal(*noise, x.shape[1:], x.dtype) if noise is not None else 0.0)
+
+    @staticmethod
+    def weights(x):
+        """(offset, weight of the start, weights of the draws)."""
+        return x[0, 0], x[1, 0] - x[0, 0], x[2:, 0] - x[0, 0]
+
+
+def moments(sampler, draws, mean, variance):
+    """(mean, variance) of the last x of ``sampler(x, port)``, from a start of those moments."""
+    port = Impulses(draws)
+    offset, start, noise = port.weights(last(sampler(port.x, port)))
+    assert len(port.keys) == draws, f"{len(port.keys)} draws, not {draws}"
+    return offset + start * mean, start**2 * variance + noise @ noise

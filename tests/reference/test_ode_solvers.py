@@ -242,7 +242,7 @@ def test_a_step_costs_as_many_evaluations_as_the_solver_has_stages(name, n):
 @pytest.mark.parametrize("shape", [(1,), (2,), (2, 3, 1)])
 def test_every_shape_and_dtype_is_kept_and_entries_do_not_mix(name, dtype, budget, shape):
     """For a model that is a line in x; 6 steps and 4 stages at most, whose coefficients grow to 1 / signal(1) = 150."""
-    solver, model = SOLVERS[name]
+    solver, _ = SOLVERS[name]
     says = lambda x, t: x * 0.3 + t
     x = np.linspace(-1, 1, 4 * int(np.prod(shape))).reshape(4, *shape).astype(dtype)
     for grid in (np.linspace(1.0, 0.1, 7), np.linspace(0.1, 1.0, 7)):
@@ -274,7 +274,7 @@ def test_forward_in_time_the_order_is_the_same(name):
 
 
 def test_rk45_says_when_it_can_not_go_on():
-    with pytest.raises(ValueError, match="rk45 failed on the way from t = 0.0 to 2.0: .*step size"):
+    with pytest.raises(ValueError, match=r"rk45 failed on the way from t = 0.0 to 2.0: .*step size"):
         list(rk45(lambda x, t: x * x, (0.0, 2.0), np.ones((1, 1))))
 
 

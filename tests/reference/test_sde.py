@@ -12,9 +12,9 @@ from reference.mixtures import example_2_1
 from reference.run import as_sde, noise_range
 from reference.schedules import from_betas, geometric, linear
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
+from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, assert_close, assert_slope, integrated
 from tests.oracles import SDE_EXAMPLES as GIVEN
 from tests.oracles import gaussian_score, sdes
-from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, assert_close, assert_slope, integrated
 
 every_sde = pytest.mark.parametrize("sde", GIVEN.values(), ids=GIVEN)
 times_of_all = (0.001, 0.03, 0.2, 0.5, 0.9, 1.0)  # parts of the way
@@ -22,7 +22,7 @@ parts = st.floats(1e-4, 1.0)
 
 
 def derivative(function, t):
-    """d function / dt to rounding: the imaginary part of an analytic function a hair above the real axis; no difference, no cancellation."""
+    """d function / dt to rounding: the imaginary part of an analytic function a hair above the real axis.  Nothing cancels."""
     return float(function(np.array([t + 1e-30j]))[0].imag) / 1e-30
 
 
