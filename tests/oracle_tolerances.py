@@ -45,6 +45,9 @@ SDE_FORMULA = 16 * EXACT
 # steps whose errors differ in sign and die out toward the data.
 WITHIN_RK45 = 10
 
+# Log-densities, of size 1 to 10, by an adaptive solver with a tolerance of 1e-9: some hundreds of steps, each that good.
+FLOW_LIKELIHOOD = 1e-6
+
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16

@@ -4,6 +4,7 @@ Samplers that are linear in x and in their draws have Gaussian laws, which ``ora
 of a solver that is linear in x alone are integrals over one normal draw, by Gauss-Hermite quadrature.
 """
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,8 +77,8 @@ every_solver = pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 def additive_errors(solver, sde, n):
     """(weak error of mean, of variance, strong error) of n steps over all of the SDE's time from x_0 = 2, in closed form.
 
-    The solution is signal(T) x_0 + sum_k I_k, I_k = int a(T, s) diffusion(s) dw over step k, and the solver's x is c x_0 + sum_k c_k z_k with
-    z_k = dW_k / sqrt(h): E (x - x_T)^2 = ((c - signal) x_0)^2 + sum_k (c_k^2 - 2 c_k Cov(z_k, I_k) + Var I_k).
+    The solution is signal(T) x_0 + sum_k I_k, I_k = int a(T, s) diffusion(s) dw over step k, and the solver's x is c x_0 + sum_k c_k z_k
+    with z_k = dW_k / sqrt(h): E (x - x_T)^2 = ((c - signal) x_0)^2 + sum_k (c_k^2 - 2 c_k Cov(z_k, I_k) + Var I_k).
     """
     grid, port = np.linspace(0, sde.end, n + 1), Impulses(n)
     _, c, weights = port.weights(last(solver(*forward(sde), grid, port.x, 1, SAMPLE, ops=port)))
@@ -265,7 +266,7 @@ def predicted(predictor, sde, n):
     """Relative error of the mean, over the deviation, and of the variance after n steps from end to last, even in log t."""
     grid = np.geomspace(sde.end, sde.last, n + 1)
     mean, variance = law(sde, sde.end)
-    for t, t_prev in zip(grid[:-1], grid[1:]):
+    for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
     m, v = law(sde, sde.last)
     return (mean - m) / v**0.5, variance / v - 1
@@ -343,7 +344,7 @@ def test_printed_variances_of_example_4_7_with_half_of_beta(N, printed):
 def by_hand(sde, grid, predictor, corrections, step):
     """Moments of predictor-corrector on Gaussian data from its exact law at grid[0], Langevin steps of step sigma_t^2."""
     mean, variance = law(sde, grid[0])
-    for t, t_prev in zip(grid[:-1], grid[1:]):
+    for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
         m, v = law(sde, t_prev)
         length = step * sde.noise_scale(t_prev) ** 2
@@ -358,7 +359,7 @@ def by_hand(sde, grid, predictor, corrections, step):
 def test_predictor_and_corrector_have_the_moments_of_their_recursion_and_about_those_of_the_data(sde, predictor, corrections, step):
     """As Algorithm 1 must be (E11, E11b), every draw used once.
 
-    Errors of the steps, each from the exact law, are not magnified, and a corrector's bias is at most step/2 / (1 - step/2) of the variance.
+    Errors of the steps, each from the exact law, are not magnified; a corrector's bias is at most step/2 / (1 - step/2) of the variance.
     """
     n = 60
     grid = np.geomspace(sde.end, sde.last, n + 1)
@@ -368,7 +369,7 @@ def test_predictor_and_corrector_have_the_moments_of_their_recursion_and_about_t
     assert_close([mean, variance], expected, accumulated(n * (1 + corrections), 16), 1 + sde.noise_power(sde.end))
     m, v = law(sde, sde.last)
     made = np.zeros(2)
-    for t, t_prev in zip(grid[:-1], grid[1:]):
+    for t, t_prev in pairwise(grid):
         (mean_prev, variance_prev), scale = law(sde, t_prev), law(sde, t_prev)[1]
         after = one_step(predictor, sde, t, t_prev, *law(sde, t))
         made += np.abs((after[0] - mean_prev) / scale**0.5), np.abs(after[1] / variance_prev - 1)
