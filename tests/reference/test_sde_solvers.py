@@ -181,7 +181,11 @@ def test_strong_order_where_noise_depends_on_x(name, ito, order):
     assert_slope(counts, [strong_error(GEOMETRIC[name], n, ito) for n in counts], order, 0.2)
 
 
-@pytest.mark.parametrize("name, growth", [("euler-maruyama", MU), ("milstein", MU), ("stochastic-heun", MU + S**2 / 2)])
+@pytest.mark.parametrize(
+    "name, growth",
+    [("euler-maruyama", MU), ("milstein", MU), ("stochastic-heun", MU + S**2 / 2)],
+    ids=["euler-maruyama", "milstein", "heun"],
+)
 def test_weak_order_1_where_noise_depends_on_x(name, growth):
     counts = np.array([16, 32, 64, 128, 256])
     means = np.array([(WEIGHTS @ factors(GEOMETRIC[name], 1 / n)) ** n for n in counts])
