@@ -54,10 +54,8 @@ SDES = (
     ("-np.expm1(2 * self.log_alpha_bar(t))", "-np.expm1(self.log_alpha_bar(t))", EQUATIONS),
     ("plain(-np.expm1(self.log_alpha_bar(t)))", "plain(np.sqrt(-np.expm1(self.log_alpha_bar(t))))", EQUATIONS),
     ("(2 * self._growth) ** 0.5", "self._growth**0.5", EQUATIONS),
-    ("np.exp(self._growth * t) *", "np.exp(2 * self._growth * t) *", EQUATIONS),
     ("np.sqrt(np.expm1(2 * self._growth * t))", "np.exp(self._growth * t)", "at_time_0_there_is_the_signal_and_no_noise"),
     ("return -self.gamma\n", "return -self.gamma / 2\n", EQUATIONS),
-    ("return self.q**0.5", "return self.q", EQUATIONS),
     ("-np.expm1(-2 * self.gamma", "-np.expm1(-self.gamma", EQUATIONS),
     ("(self.q / (2 * self.gamma)) ** 0.5", "(self.q / self.gamma) ** 0.5", TABLE("ou")),
     ("plain(self.a * np.sqrt(t))", "plain(self.a * t)", TABLE("brownian")),
@@ -67,13 +65,11 @@ SDES = (
         "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-vp]",
     ),
     ("(1 + lam**2) / 2 * self", "(1 + lam) / 2 * self", FAMILY),
-    ("(1 + lam**2) / 2 * self", "(1 + lam**2) * self", FAMILY),
     ("self.rate(t) * x - (", "self.rate(t) * x + (", FAMILY),
     ("lam * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_make_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_make_one"),
     ("plain(2 * (np.log(alpha)", "plain((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
-    ("(low, middle)\n", "(middle, high)\n", "the_time_of_a_log_snr_has_it"),
     ("self.log_snr(middle) > log_snr", "self.log_snr(middle) < log_snr", "the_time_of_a_log_snr_has_it"),
     (
         "wanted = 2 * float(np.log(alpha / sigma))",
@@ -102,18 +98,17 @@ RUNS = (
     (
         "end=whole.time_of_log_snr(lowest))",
         "end=whole.time_of_log_snr(lowest / 2))",
-        "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[linear]",
+        "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[short]",
     ),
 )
 
 TAYLOR = "a_step_multiplies_by_the_taylor_polynomial_of_the_exponential_up_to_the_order[{}]".format
-ORDER = "order_on_the_mixture_from_its_exact_law_at_the_end[{}]".format
+ORDER = "forward_in_time_the_order_is_the_same[{}]".format
 
 TABLES = (
     ('"midpoint": (((), (1 / 2,)), (0.0, 1.0))', '"midpoint": (((), (1.0,)), (0.0, 1.0))', TAYLOR("midpoint")),
     ('"heun": (((), (1.0,)), (1 / 2, 1 / 2))', '"heun": (((), (1.0,)), (1.0, 0.0))', TAYLOR("heun")),
     ("(1 / 6, 1 / 3, 1 / 3, 1 / 6)", "(1 / 3, 1 / 6, 1 / 6, 1 / 3)", TAYLOR("rk4")),
-    ("(0.0, 0.0, 1.0))", "(0.0, 0.0, 1 / 2))", TAYLOR("rk4")),
     ("(0.0, 1 / 2), (0", "(1 / 2, 0.0), (0", TAYLOR("rk4")),
     ("t + sum(row) * h", "t", "stages_are_taken_at_their_times_with_their_weights[heun-b1]"),
     ("h: float = t_next - t", "h: float = t - t_next", "printed_values_of_eulers_method_on_example_4_8[0.2-3.16969-.23864]"),
@@ -123,15 +118,17 @@ TABLES = (
 
 DPM = (
     ("sde.log_snr(t) / 2\n", "sde.log_snr(t)\n", ORDER("dpm-solver-1")),
-    ("np.expm1(l_t - l_s))) * eps", "np.expm1(l_s - l_t))) * eps", ORDER("dpm-solver-1")),
     ("noise(x, s)), middle))", "noise(x, s)), s))", ORDER("dpm-solver-2")),
     ("_between(sde, s, t, 1 / 2)", "_between(sde, s, t, 1 / 3)", ORDER("dpm-solver-2")),
-    ("(1 - share) * sde.log_snr(s)", "share * sde.log_snr(s)", ORDER("dpm-solver-3")),
+    (
+        "(1 - share) * sde.log_snr(s) + share * sde.log_snr(t)",
+        "share * sde.log_snr(s) + (1 - share) * sde.log_snr(t)",
+        ORDER("dpm-solver-3"),
+    ),
     ("h = (sde.log_snr(t) - sde.log_snr(s)) / 2", "h = sde.log_snr(t) - sde.log_snr(s)", ORDER("dpm-solver-3")),
     ("r2 / r1 * curve", "r1 / r2 * curve", ORDER("dpm-solver-3")),
     ("- (sigma_t / r2 *", "+ (sigma_t / r2 *", ORDER("dpm-solver-3")),
     ("(h / (2 * h_before)) * (x0 - x0_before)", "(h / (2 * h_before)) * (x0_before - x0)", ORDER("dpm-solver++")),
-    ("(h / (2 * h_before)) *", "(h / h_before) *", ORDER("dpm-solver++")),
     ("- (alpha_t * float(np.expm1(-h)))", "- (alpha_s * float(np.expm1(-h)))", ORDER("dpm-solver++")),
     ("        before = x0, h\n", "", ORDER("dpm-solver++")),
 )
@@ -142,8 +139,6 @@ EDM = (
     ("sigma_min ** (1 / rho), n) ** rho", "sigma_min ** (1 / rho), n + 1)[:-1] ** rho", "levels_of_edm_are_even_in_a_root_and_end_with_0"),
     ("ahead - denoise(ahead, sigma_next)", "ahead - denoise(ahead, sigma)", PRINTED_EDM),
     ("(1 / sigma_next)) * 0.5", "(1 / sigma)) * 0.5", PRINTED_EDM),
-    ("slope = (x - denoise(x, sigma))", "slope = (denoise(x, sigma) - x)", PRINTED_EDM),
-    ("if sigma_next > 0:", "if sigma_next > 0.01:", PRINTED_EDM),
 )
 
 GRID = "grids_fall_strictly_between_their_ends_even_in_their_measure[{}]".format
@@ -157,7 +152,6 @@ GRIDS = (
         GRID("log-snr"),
     ),
     ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.last])", GRID("log-snr")),
-    ("return n + 1", "return n", GRID("t")),
 )
 
 AS_WRITTEN = "a_step_is_as_written_whatever_its_direction[-0.2]"
@@ -177,7 +171,6 @@ SOLVERS = (
         "the_long_run_variance_of_euler_maruyama_is_too_large_in_closed_form[1.0-2.0-0.3]",
     ),
     ("abs(h) ** 0.5 * z", "abs(h) * z", AS_WRITTEN),
-    ("diffusion(x, t) * dW\n", "diffusion(x, t_next) * dW\n", AS_WRITTEN),
     (
         "Key(seed, sample, n, Purpose.STEP_NOISE), x.shape",
         "Key(seed, sample, 0, Purpose.STEP_NOISE), x.shape",
@@ -185,7 +178,6 @@ SOLVERS = (
     ),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - h) / 2", AS_WRITTEN),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - abs(h))", GEOMETRIC("milstein-1-1.0")),
-    ("(dW**2 - abs(h)) / 2", "dW**2 / 2", GEOMETRIC("milstein-1-1.0")),
     ("diffusion(ahead, t_next)) / 2 * dW", "g) / 2 * dW", "weak_order_1_where_noise_depends_on_x[heun]"),
     ("drift(ahead, t_next)) / 2", "drift(ahead, t)) / 2", AS_WRITTEN),
     ("ahead = x + h * f + g * dW", "ahead = x + h * f", "printed_means_of_stratonovich_and_ito"),
@@ -193,19 +185,12 @@ SOLVERS = (
     ("1 - h * sde.rate(t), h", "1 + h * sde.rate(t), h", COEFFICIENTS("vp")),
     ("h, power = t - t_prev, sde.diffusion(t) ** 2", "h, power = t - t_prev, sde.diffusion(t_prev) ** 2", COEFFICIENTS("ve")),
     ("return 2 - a, deviation**2, deviation", "return 2 - a, deviation**2 / 2, deviation", COEFFICIENTS("ve")),  # E5
-    ("return 2 - a, deviation**2, deviation", "return 1 / a, deviation**2, deviation", COEFFICIENTS("vp")),
-    (
-        "return 2 - a, deviation**2, deviation",
-        "return 2 - a, deviation**2, sde.marginal(t)[1]",
-        "on_ve_reverse_diffusion_is_4_21_and_ancestral_has_less_noise",
-    ),
     ("return 1 / a, deviation**2 / a,", "return 1 / a, deviation**2 / (2 * a),", DDPM),  # E5
     (
         "return 1 / a, deviation**2 / a,",
         "return 1 / a, deviation**2 / (2 * a),",
         "printed_variances_of_example_4_7_with_the_right_beta",
     ),  # E5
-    ("return 1 / a, deviation**2 / a,", "return 1 / a, deviation**2,", DDPM),
     (  # E11c
         "deviation * sde.marginal(t_prev)[1] / sde.marginal(t)[1]",
         "deviation",
@@ -214,7 +199,6 @@ SOLVERS = (
     ("deviation * sde.marginal(t_prev)[1] / sde.marginal(t)[1]", "deviation * sde.marginal(t)[1] / sde.marginal(t_prev)[1]", DDPM),
     # the corrector and the loop
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, step, step**0.5, key", STATIONARY),  # E11
-    ("1.0, step, (2 * step) ** 0.5, key", "1.0, step / 2, (2 * step) ** 0.5, key", STATIONARY),
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, -step, (2 * step) ** 0.5, key", STATIONARY),
     ("score(x, t_prev), length", "score(x, t), length", ASKED),  # E11b
     (  # E11b: the prediction is thrown away
@@ -225,11 +209,9 @@ SOLVERS = (
     ),
     ("score(x, t), c_x", "score(x, t_prev), c_x", ASKED),
     ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_power(t)", PAIR),
-    ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_scale(t_prev)", PAIR),
     ("Purpose.CORRECTOR), ops)", "Purpose.STEP_NOISE), ops)", PAIR),
     ("ops), n + 1\n", "ops), n\n", ASKED),
-    ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED),
-    ("for _ in range(corrections):", "for _ in range(corrections + 1):", ASKED),
+    ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED.replace("[1", "[3")),
 )
 
 COMMANDS = (
@@ -242,11 +224,6 @@ COMMANDS = (
         "flow, _ = sde.reverse(at, 0.0)",
         "flow, _ = sde.reverse(at, 1.0)",
         "the_usual_number_of_steps_gives_the_law_of_the_mixture[ode-heun]",
-    ),
-    (
-        "STOCHASTIC[sampler](*sde.reverse(at, lam)",
-        "STOCHASTIC[sampler](*sde.reverse(at, 2 * lam)",
-        "the_usual_number_of_steps_gives_the_law_of_the_mixture[euler-maruyama]",
     ),
     ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
 )
@@ -266,15 +243,9 @@ LIKELIHOOD = (
         "_dot(np.ones_like(probe), pullback(probe))",
         "the_mean_over_all_signs_of_the_probe_is_the_exact_trace[plane]",
     ),
-    (
-        "_dot(probe, pullback(probe))",
-        "_dot(probe, pullback(probe)) / x[0].size",
-        "the_mean_over_all_signs_of_the_probe_is_the_exact_trace[plane]",
-    ),
     ("direction.reshape(len(x), -1)[:, i] = 1", "direction.reshape(len(x), -1)[:, : i + 1] = 1", DENSITY("plane-vp")),
     ("trace += _dot", "trace = _dot", DENSITY("plane-ve")),
     ("/ sde.prior_scale) ** 2", "/ sde.prior_scale**2) ** 2", "the_prior_is_the_gaussian_of_the_priors_scale[ve]"),
-    ("2 * np.pi * sde.prior_scale**2)", "2 * np.pi * sde.prior_scale)", "the_prior_is_the_gaussian_of_the_priors_scale[ve]"),
     ("(-np.asarray(log_p) / dimensions", "(np.asarray(log_p) / dimensions", "bits_per_dimension_count_every_entry_once"),
     ("- np.log(bin_width)) /", "+ np.log(bin_width)) /", "bits_per_dimension_count_every_entry_once"),
     (" / dimensions - np.log", " - np.log", "bits_per_dimension_count_every_entry_once"),

