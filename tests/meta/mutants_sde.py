@@ -225,6 +225,16 @@ COMMANDS = (
         "flow, _ = sde.reverse(at, 1.0)",
         "the_usual_number_of_steps_gives_the_law_of_the_mixture[ode-heun]",
     ),
+    (
+        "run.model.data_variance**0.5, sde",
+        "run.model.data_variance, sde",
+        "a_solver_starts_with_the_variance_that_data_have_at_the_end[ve]",
+    ),
+    (
+        "log_alpha_bar_of_sigma(sde.noise_scale(times) / sde.signal(times))",
+        "log_alpha_bar_of_sigma(sde.noise_scale(times))",
+        "the_samplers_of_chains_get_the_sdes_noise_at_even_times[6-vp]",
+    ),
     ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
 )
 

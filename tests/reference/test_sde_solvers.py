@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands.solvers import OPTIONS, STEPS, complete, solve
+from reference.commands.solvers import OPTIONS, STEPS, as_schedule, complete, solve, start
 from reference.ddpm.ddpm import posterior
 from reference.mixtures import Mixture, example_2_1
 from reference.ops.random import Key, Purpose
@@ -27,7 +27,7 @@ from reference.samplers.sde import (
     reverse_diffusion_predictor,
     stochastic_heun,
 )
-from reference.schedules import Schedule
+from reference.schedules import Exploding, Schedule
 from reference.sde.sde import VE, VP, Brownian, OrnsteinUhlenbeck
 from tests.oracle_tolerances import (
     EXACT,
@@ -565,3 +565,34 @@ def test_the_usual_number_of_steps_gives_the_law_of_the_mixture(name):
 def test_quadrature_by_hermite_is_exact_for_the_moments_of_a_normal_draw():
     assert_close([WEIGHTS @ NODES**k for k in (0, 2, 4, 6)], [1.0, 1.0, 3.0, 15.0], QUADRATURE)
     assert_close(WEIGHTS @ np.exp(S * NODES), np.exp(S**2 / 2), QUADRATURE)
+
+
+def run_of(sde, variance=0.6):
+    """What a solver needs of a trained run, with the exact score of Gaussian data of mean 0."""
+    score = lambda x, alpha, sigma: -x / (alpha**2 * variance + sigma**2)
+    model = SimpleNamespace(
+        schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(2,)), score=lambda params, ops: score
+    )
+    return SimpleNamespace(model=model, state=SimpleNamespace(ema={}))
+
+
+@every_sde
+def test_a_solver_starts_with_the_variance_that_data_have_at_the_end(sde):
+    x = start(run_of(sde), SAMPLE, 4)
+    scale = np.sqrt(sde.signal(sde.end) ** 2 * 0.6 + sde.noise_scale(sde.end) ** 2)
+    assert x.dtype == np.float32
+    assert_close(x, scale * ops.normal(4, SAMPLE, 0, Purpose.PRIOR, (2,), np.float32), 4 * U32)
+
+
+@pytest.mark.parametrize("name", ["vp", "ve", "subvp"])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_the_samplers_of_chains_get_the_sdes_noise_at_even_times(name, steps):
+    sde = SDE_EXAMPLES[name]
+    chain, noise_of = as_schedule(run_of(sde), ops, steps)
+    times = np.linspace(sde.last, sde.end, steps) if steps > 1 else np.array([sde.end])
+    assert chain.T == steps and type(chain) is (Exploding if name == "ve" else Schedule)
+    x = np.ones((3, 2))
+    for t, time in enumerate(times, start=1):
+        alpha, sigma = chain.signal(t), chain.noise_scale(t)
+        assert_close(sigma / alpha, sde.noise_scale(time) / sde.signal(time), SDE_FORMULA)
+        assert_close(noise_of(x, t), sigma * x / (alpha**2 * 0.6 + sigma**2), SDE_FORMULA)
