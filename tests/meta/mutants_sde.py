@@ -42,6 +42,10 @@ def _likelihood(old, new, test):
     return "reference/sde/likelihood.py", old, new, "tests/reference/test_likelihood.py::test_" + test
 
 
+def _evaluate(old, new, test):
+    return "reference/commands/evaluate.py", old, new, "tests/reference/test_likelihood.py::test_" + test
+
+
 EQUATIONS = "signal_and_noise_obey_the_differential_equations_of_drift_and_diffusion"
 FAMILY = "the_reverse_family_leaves_the_marginals_of_a_gaussian"
 TABLE = "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-{}]".format
@@ -238,6 +242,7 @@ COMMANDS = (
     ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
 )
 
+ROWS = "evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none[None]"
 DENSITY = "with_the_exact_score_and_prior_it_is_the_exact_log_density[{}]".format
 
 LIKELIHOOD = (
@@ -262,7 +267,14 @@ LIKELIHOOD = (
     ("(bin_width * (u - 0.5))", "(bin_width * u)", "rounded_data_are_spread_over_their_bins_and_keep_their_dtype"),
 )
 
+EVALUATE = (
+    ("add_noise(x, alpha, sigma, Key(seed, sample, 1,", "add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
+    ("Purpose.PROBE, data", "Purpose.EVALUATION, data", "images_are_asked_with_one_random_sign_an_entry"),
+    ("float(-log_p)}", "float(log_p)}", ROWS),
+)
+
 MUTANTS = (
+    *starmap(_evaluate, EVALUATE),
     *starmap(_sde, SDES),
     *starmap(_run, RUNS),
     *starmap(_ode, TABLES),
