@@ -210,7 +210,7 @@ def test_rounded_data_are_spread_over_their_bins_and_keep_their_dtype():
 @pytest.mark.parametrize("width", [None, 0.25])
 def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none(width):
     """The prior is off by less than 0.02, as above, and the solver by some times 1e-3."""
-    sde, sample = VP(smallest=0.1), np.arange(40)
+    sde, sample = VP(smallest=1.0), np.arange(40)
     data = SimpleNamespace(held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None)
     by_time = lambda x, alpha, sigma: exact(PLANE, sde)(x, sde.time_of(alpha, sigma))
     model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
@@ -220,10 +220,11 @@ def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_no
         x = dequantise(x, width, ops.uniform(3, sample, 0, Purpose.EVALUATION, (2,)))
     x = ops.add_noise(x, alpha, sigma, Key(3, sample, 1, Purpose.EVALUATION))
     nats = -PLANE.noised(alpha, sigma).log_density(x).mean()
-    assert abs(rows["-log p with noise 0.1 (nats)"] - nats) < 0.02
+    assert abs(rows["-log p with noise 1 (nats)"] - nats) < 0.02
+    assert abs(nats + PLANE.log_density(data.held_out[:40]).mean()) > 0.1  # so much noise does count
     assert len(rows) == (2 if width else 1)
     if width:
-        expected = bits_per_dimension(-rows["-log p with noise 0.1 (nats)"], 2, width)
+        expected = bits_per_dimension(-rows["-log p with noise 1 (nats)"], 2, width)
         assert_close(rows["-log p (bits per dimension, bins of 0.25)"], expected, EXACT)
 
 
