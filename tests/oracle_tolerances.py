@@ -43,6 +43,17 @@ FITTED = 1e-6
 # How far above its floor the loss of score matching on a one-dimensional mixture may end: the project's requirement, at most 5 %.
 FLOOR = 0.05
 
+# Formulas of an SDE: exponents of at most 64 in size, whose rounding of 64 u becomes a relative error of what exp makes of them, in a
+# dozen operations; derivatives along the imaginary axis, f(t + 1e-30 i).imag / 1e-30, lose nothing to a difference.
+SDE_FORMULA = 16 * EXACT
+
+# How far an adaptive solver of fifth order may stray, in units of its tolerance: it keeps the error of a step below one, in some tens of
+# steps whose errors differ in sign and die out toward the data.
+WITHIN_RK45 = 10
+
+# Log-densities, of size 1 to 10, by an adaptive solver with a tolerance of 1e-9: some hundreds of steps, each that good.
+FLOW_LIKELIHOOD = 1e-6
+
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16

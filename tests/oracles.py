@@ -4,7 +4,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from reference.mixtures import Mixture
+from reference.samplers import last
 from reference.schedules import SCHEDULES
+from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 
 
 @st.composite
@@ -23,3 +25,68 @@ def normal_data(mean, variance):
 def mmse_of(schedule, variance):
     """Mean squared error of the best denoiser of data of that variance, as a function of t."""
     return lambda t: variance * schedule.noise_power(t) / (schedule.alpha_bar(t) * variance + schedule.noise_power(t))
+
+
+SDE_EXAMPLES = {  # one of each, with odd parameters
+    "vp": VP(beta_min=0.3, beta_max=7.0, end=1.3, smallest=0.02),
+    "ve": VE(sigma_min=0.07, sigma_max=9.0, end=0.8, smallest=0.03),
+    "subvp": SubVP(beta_min=0.5, beta_max=11.0),
+    "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, end=3.0),
+    "brownian": Brownian(a=1.7, end=2.5),
+}
+
+
+@st.composite
+def sdes(draw):
+    """Any SDE whose exponents stay below 64."""
+    number = lambda low, high: draw(st.floats(low, high))
+    kind, common = draw(st.sampled_from(sorted(SDE_EXAMPLES))), {"end": number(0.3, 1.5), "smallest": number(1e-3, 0.03)}
+    if kind in ("vp", "subvp"):
+        beta_min = number(0.5, 10.0)
+        return SDES[kind](beta_min=beta_min, beta_max=beta_min * number(1.0, 4.0), **common)
+    if kind == "ve":
+        sigma_min = number(0.1, 1.0)
+        return VE(sigma_min=sigma_min, sigma_max=sigma_min * number(3.0, 1e4), **common)
+    if kind == "ou":
+        return OrnsteinUhlenbeck(gamma=number(0.1, 5.0), q=number(0.1, 5.0), **common)
+    return Brownian(a=number(0.1, 5.0), **common)
+
+
+def gaussian_score(sde, t, mean, variance):
+    """(mean, variance, score(x)) of x_t = alpha x_0 + sigma eps for Gaussian data."""
+    alpha, sigma = sde.marginal(t)
+    m, v = alpha * mean, alpha**2 * variance + sigma**2
+    return m, v, lambda x: (m - x) / v
+
+
+class Impulses:
+    """A port whose noise takes one draw at a time, for samplers that are linear in x and in their draws: the exact law of what they return.
+
+    Sample 0 starts at 0 and never meets noise; sample 1 starts at 1; sample 2 + k starts at 0 and has a 1 for the k-th draw alone.  Against
+    sample 0 the others are the weights of the start and of the draws.  A draw is known by its key, so that one used twice has one weight.
+    """
+
+    def __init__(self, draws):
+        self.x, self.keys = np.zeros((draws + 2, 1)), {}
+        self.x[1] = 1.0
+
+    def normal(self, seed, sample, step, purpose, shape, dtype):
+        z = np.zeros(self.x.shape, dtype)
+        z[2 + self.keys.setdefault((seed, step, purpose), len(self.keys))] = 1.0
+        return z
+
+    def reverse_step(self, x, prediction, a, b, c, noise):
+        return a * x + b * prediction + (c * self.normal(*noise, x.shape[1:], x.dtype) if noise is not None else 0.0)
+
+    @staticmethod
+    def weights(x):
+        """(offset, weight of the start, weights of the draws)."""
+        return x[0, 0], x[1, 0] - x[0, 0], x[2:, 0] - x[0, 0]
+
+
+def moments(sampler, draws, mean, variance):
+    """(mean, variance) of the last x of ``sampler(x, port)``, from a start of those moments."""
+    port = Impulses(draws)
+    offset, start, noise = port.weights(last(sampler(port.x, port)))
+    assert len(port.keys) == draws, f"{len(port.keys)} draws, not {draws}"
+    return offset + start * mean, start**2 * variance + noise @ noise

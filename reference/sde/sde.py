@@ -43,9 +43,13 @@ class SDE:
     def __post_init__(self):
         if not 0 < self.end < float("inf"):
             raise ValueError(f"end must be a positive number, got {self.end}")
-        if not 0 < self.smallest < self.noise_scale(self.end) / self.signal(self.end):
-            largest = self.noise_scale(self.end) / self.signal(self.end)
-            raise ValueError(f"smallest must be positive and below the noise at the end, {largest:.4g} of the signal, got {self.smallest}")
+        alpha, sigma = self.signal(self.end), self.noise_scale(self.end)
+        if not (alpha > 0 and sigma < float("inf")):
+            raise ValueError(f"end must leave some of the signal and finite noise, got {self.end} with {alpha:.4g} and {sigma:.4g}")
+        if not 0 < self.smallest < sigma / alpha:
+            raise ValueError(
+                f"smallest must be positive and below the noise at the end, {sigma / alpha:.4g} of the signal, got {self.smallest}"
+            )
 
     def rate(self, t):
         """f(x, t) / x."""
@@ -70,7 +74,7 @@ class SDE:
 
     def marginal(self, t):
         """(alpha, sigma) at time t.  ValueError for a time outside of [0, end]."""
-        if np.any(np.less(t, 0)) or np.any(np.greater(t, self.end * (1 + SLACK))):
+        if not np.all(np.greater_equal(t, 0) & np.less_equal(t, self.end * (1 + SLACK))):
             raise ValueError(f"t must lie in [0, {self.end:g}], the time of the SDE, got {t}")
         return self.signal(t), self.noise_scale(t)
 

@@ -1,0 +1,287 @@
+"""Known mistakes in SDEs, their solvers and the likelihood: (file, exact old text, new text, test that must fail).
+
+E5 and the like are rows in the tutorial's list of misprints.  E13b, white noise of variance 1 at every time, is E13 in one solver's step.
+"""
+
+from itertools import starmap
+
+
+def _sde(old, new, test):
+    return "reference/sde/sde.py", old, new, "tests/reference/test_sde.py::test_" + test
+
+
+def _run(old, new, test):
+    return "reference/run.py", old, new, "tests/reference/test_sde.py::test_" + test
+
+
+def _ode(old, new, test):
+    return "reference/samplers/ode.py", old, new, "tests/reference/test_ode_solvers.py::test_" + test
+
+
+def _dpm(old, new, test):
+    return "reference/samplers/dpm_solver.py", old, new, "tests/reference/test_ode_solvers.py::test_" + test
+
+
+def _edm(old, new, test):
+    return "reference/samplers/edm.py", old, new, "tests/reference/test_ode_solvers.py::test_" + test
+
+
+def _grid(old, new, test):
+    return "reference/samplers/grids.py", old, new, "tests/reference/test_ode_solvers.py::test_" + test
+
+
+def _solver(old, new, test):
+    return "reference/samplers/sde.py", old, new, "tests/reference/test_sde_solvers.py::test_" + test
+
+
+def _command(old, new, test):
+    return "reference/commands/solvers.py", old, new, "tests/reference/test_sde_solvers.py::test_" + test
+
+
+def _likelihood(old, new, test):
+    return "reference/sde/likelihood.py", old, new, "tests/reference/test_likelihood.py::test_" + test
+
+
+def _evaluate(old, new, test):
+    return "reference/commands/evaluate.py", old, new, "tests/reference/test_likelihood.py::test_" + test
+
+
+EQUATIONS = "signal_and_noise_obey_the_differential_equations_of_drift_and_diffusion"
+FAMILY = "the_reverse_family_leaves_the_marginals_of_a_gaussian"
+TABLE = "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-{}]".format
+
+SDES = (
+    ("return -self.beta(t) / 2", "return -self.beta(t)", EQUATIONS),
+    ("return self.beta(t) ** 0.5", "return self.beta(t)", EQUATIONS),
+    ("np.exp(self.log_alpha_bar(t) / 2)", "np.exp(self.log_alpha_bar(t))", EQUATIONS),
+    ("np.sqrt(-np.expm1(self.log_alpha_bar(t)))", "np.sqrt(-np.expm1(self.log_alpha_bar(t) / 2))", EQUATIONS),
+    ("-np.expm1(2 * self.log_alpha_bar(t))", "-np.expm1(self.log_alpha_bar(t))", EQUATIONS),
+    ("plain(-np.expm1(self.log_alpha_bar(t)))", "plain(np.sqrt(-np.expm1(self.log_alpha_bar(t))))", EQUATIONS),
+    ("(2 * self._growth) ** 0.5", "self._growth**0.5", EQUATIONS),
+    ("np.sqrt(np.expm1(2 * self._growth * t))", "np.exp(self._growth * t)", "at_time_0_there_is_the_signal_and_no_noise"),
+    ("return -self.gamma\n", "return -self.gamma / 2\n", EQUATIONS),
+    ("-np.expm1(-2 * self.gamma", "-np.expm1(-self.gamma", EQUATIONS),
+    ("(self.q / (2 * self.gamma)) ** 0.5", "(self.q / self.gamma) ** 0.5", TABLE("ou")),
+    ("plain(self.a * np.sqrt(t))", "plain(self.a * t)", TABLE("brownian")),
+    (
+        "        return 1.0\n",
+        "        return self.noise_scale(self.end)\n",
+        "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-vp]",
+    ),
+    ("(1 + lam**2) / 2 * self", "(1 + lam) / 2 * self", FAMILY),
+    ("self.rate(t) * x - (", "self.rate(t) * x + (", FAMILY),
+    ("lam * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
+    ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_make_one"),
+    ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_make_one"),
+    ("plain(2 * (np.log(alpha)", "plain((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
+    ("self.log_snr(middle) > log_snr", "self.log_snr(middle) < log_snr", "the_time_of_a_log_snr_has_it"),
+    (
+        "wanted = 2 * float(np.log(alpha / sigma))",
+        "wanted = float(np.log(alpha / sigma))",
+        "the_time_of_scaled_data_depends_on_their_ratio_alone",
+    ),
+    (
+        "return self.time_of_log_snr(-2 * float(np.log(self.smallest)))",
+        "return self.time_of_log_snr(-float(np.log(self.smallest)))",
+        "last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there",
+    ),
+    (
+        "self.last + u * (self.end - self.last)",
+        "u * self.end",
+        "last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there",
+    ),
+    ("1000 * t / self.end", "1000 * t", "conditions_count_from_0_to_1000[vp]"),
+)
+
+RUNS = (
+    (
+        "return VE(sigma_min=smallest, sigma_max=largest, smallest=smallest)",
+        "return VE(sigma_min=smallest, sigma_max=largest)",
+        "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[ladder]",
+    ),
+    (
+        "end=whole.time_of_log_snr(lowest))",
+        "end=whole.time_of_log_snr(lowest / 2))",
+        "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[short]",
+    ),
+)
+
+TAYLOR = "a_step_multiplies_by_the_taylor_polynomial_of_the_exponential_up_to_the_order[{}]".format
+ORDER = "forward_in_time_the_order_is_the_same[{}]".format
+
+TABLES = (
+    ('"midpoint": (((), (1 / 2,)), (0.0, 1.0))', '"midpoint": (((), (1.0,)), (0.0, 1.0))', TAYLOR("midpoint")),
+    ('"heun": (((), (1.0,)), (1 / 2, 1 / 2))', '"heun": (((), (1.0,)), (1.0, 0.0))', TAYLOR("heun")),
+    ("(1 / 6, 1 / 3, 1 / 3, 1 / 6)", "(1 / 3, 1 / 6, 1 / 6, 1 / 3)", TAYLOR("rk4")),
+    ("(0.0, 1 / 2), (0", "(1 / 2, 0.0), (0", TAYLOR("rk4")),
+    ("t + sum(row) * h", "t", "stages_are_taken_at_their_times_with_their_weights[heun-b1]"),
+    ("h: float = t_next - t", "h: float = t - t_next", "printed_values_of_eulers_method_on_example_4_8[0.2-3.16969-.23864]"),
+    ("t_eval=times[1:]", "t_eval=times[:-1]", "rk45_is_within_ten_times_its_tolerance[0.0001]"),
+    ("rtol=rtol, atol=atol)", "rtol=100 * rtol, atol=100 * atol)", "rk45_is_within_ten_times_its_tolerance[1e-08]"),
+)
+
+DPM = (
+    ("sde.log_snr(t) / 2\n", "sde.log_snr(t)\n", ORDER("dpm-solver-1")),
+    ("noise(x, s)), middle))", "noise(x, s)), s))", ORDER("dpm-solver-2")),
+    ("_between(sde, s, t, 1 / 2)", "_between(sde, s, t, 1 / 3)", ORDER("dpm-solver-2")),
+    (
+        "(1 - share) * sde.log_snr(s) + share * sde.log_snr(t)",
+        "share * sde.log_snr(s) + (1 - share) * sde.log_snr(t)",
+        ORDER("dpm-solver-3"),
+    ),
+    ("h = (sde.log_snr(t) - sde.log_snr(s)) / 2", "h = sde.log_snr(t) - sde.log_snr(s)", ORDER("dpm-solver-3")),
+    ("r2 / r1 * curve", "r1 / r2 * curve", ORDER("dpm-solver-3")),
+    ("- (sigma_t / r2 *", "+ (sigma_t / r2 *", ORDER("dpm-solver-3")),
+    ("(h / (2 * h_before)) * (x0 - x0_before)", "(h / (2 * h_before)) * (x0_before - x0)", ORDER("dpm-solver++")),
+    ("- (alpha_t * float(np.expm1(-h)))", "- (alpha_s * float(np.expm1(-h)))", ORDER("dpm-solver++")),
+    ("        before = x0, h\n", "", ORDER("dpm-solver++")),
+)
+
+PRINTED_EDM = "printed_errors_of_edm_on_the_mixture_and_its_evaluations[18-.13132-.043568]"
+
+EDM = (
+    ("sigma_min ** (1 / rho), n) ** rho", "sigma_min ** (1 / rho), n + 1)[:-1] ** rho", "levels_of_edm_are_even_in_a_root_and_end_with_0"),
+    ("ahead - denoise(ahead, sigma_next)", "ahead - denoise(ahead, sigma)", PRINTED_EDM),
+    ("(1 / sigma_next)) * 0.5", "(1 / sigma)) * 0.5", PRINTED_EDM),
+)
+
+GRID = "grids_fall_strictly_between_their_ends_even_in_their_measure[{}]".format
+
+GRIDS = (
+    ("return np.linspace(first, last, _count(n))", "return np.geomspace(first, last, _count(n))", GRID("t")),
+    ("(2 * rho)) for t", "rho) for t", GRID("karras")),
+    (
+        "np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n))",
+        "np.linspace(sde.log_snr(first), sde.log_snr(last), n)",
+        GRID("log-snr"),
+    ),
+    ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.last])", GRID("log-snr")),
+)
+
+AS_WRITTEN = "a_step_is_as_written_whatever_its_direction[-0.2]"
+GEOMETRIC = "strong_order_where_noise_depends_on_x[{}]".format
+COEFFICIENTS = "the_predictors_coefficients_in_closed_form[{}]".format
+DDPM = "on_vp_ancestral_is_ddpms_posterior_step_with_tweedies_estimate[5-4]"
+PAIR = "predictor_and_corrector_have_the_moments_of_their_recursion_and_about_those_of_the_data[1-0.1-reverse-diffusion-vp]"
+ASKED = "the_score_is_that_of_the_time_asked_once_to_predict_and_once_for_every_correction[1-reverse-diffusion]"
+STATIONARY = "the_corrector_leaves_a_gaussian_as_it_is_but_for_the_bias_of_its_step[0.1-vp]"
+
+SOLVERS = (
+    # E13: dt of 1, in the noise and in the drift
+    ("abs(h) ** 0.5 * z", "z", "printed_long_run_variance_of_example_4_4_as_it_is_drawn_and_as_it_should_be"),
+    (
+        "x = x + h * drift(x, t) + diffusion(x, t) * dW\n",
+        "x = x + drift(x, t) + diffusion(x, t) * dW\n",
+        "the_long_run_variance_of_euler_maruyama_is_too_large_in_closed_form[1.0-2.0-0.3]",
+    ),
+    ("abs(h) ** 0.5 * z", "abs(h) * z", AS_WRITTEN),
+    (
+        "Key(seed, sample, n, Purpose.STEP_NOISE), x.shape",
+        "Key(seed, sample, 0, Purpose.STEP_NOISE), x.shape",
+        "every_step_has_a_draw_of_its_own[euler-maruyama]",
+    ),
+    ("(dW**2 - abs(h)) / 2", "(dW**2 - h) / 2", AS_WRITTEN),
+    ("(dW**2 - abs(h)) / 2", "(dW**2 - abs(h))", GEOMETRIC("milstein-1-1.0")),
+    ("diffusion(ahead, t_next)) / 2 * dW", "g) / 2 * dW", "weak_order_1_where_noise_depends_on_x[heun]"),
+    ("drift(ahead, t_next)) / 2", "drift(ahead, t)) / 2", AS_WRITTEN),
+    ("ahead = x + h * f + g * dW", "ahead = x + h * f", "printed_means_of_stratonovich_and_ito"),
+    # predictors
+    ("1 - h * sde.rate(t), h", "1 + h * sde.rate(t), h", COEFFICIENTS("vp")),
+    ("h, power = t - t_prev, sde.diffusion(t) ** 2", "h, power = t - t_prev, sde.diffusion(t_prev) ** 2", COEFFICIENTS("ve")),
+    ("return 2 - a, deviation**2, deviation", "return 2 - a, deviation**2 / 2, deviation", COEFFICIENTS("ve")),  # E5
+    ("return 1 / a, deviation**2 / a,", "return 1 / a, deviation**2 / (2 * a),", DDPM),  # E5
+    (
+        "return 1 / a, deviation**2 / a,",
+        "return 1 / a, deviation**2 / (2 * a),",
+        "printed_variances_of_example_4_7_with_the_right_beta",
+    ),  # E5
+    (  # E11c
+        "deviation * sde.marginal(t_prev)[1] / sde.marginal(t)[1]",
+        "deviation",
+        "on_ve_reverse_diffusion_is_4_21_and_ancestral_has_less_noise",
+    ),
+    ("deviation * sde.marginal(t_prev)[1] / sde.marginal(t)[1]", "deviation * sde.marginal(t)[1] / sde.marginal(t_prev)[1]", DDPM),
+    # the corrector and the loop
+    ("1.0, step, (2 * step) ** 0.5, key", "1.0, step, step**0.5, key", STATIONARY),  # E11
+    ("1.0, step, (2 * step) ** 0.5, key", "1.0, -step, (2 * step) ** 0.5, key", STATIONARY),
+    ("score(x, t_prev), length", "score(x, t), length", ASKED),  # E11b
+    (  # E11b: the prediction is thrown away
+        "        x = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n",
+        "        predicted = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n"
+        "        x = x if corrections else predicted\n",
+        PAIR,
+    ),
+    ("score(x, t), c_x", "score(x, t_prev), c_x", ASKED),
+    ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_power(t)", PAIR),
+    ("Purpose.CORRECTOR), ops)", "Purpose.STEP_NOISE), ops)", PAIR),
+    ("ops), n + 1\n", "ops), n\n", ASKED),
+    ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED.replace("[1", "[3")),
+)
+
+COMMANDS = (
+    (
+        "* -sde.noise_scale(t), sampler",
+        "* sde.noise_scale(t), sampler",
+        "the_usual_number_of_steps_gives_the_law_of_the_mixture[dpm-solver-2]",
+    ),
+    (
+        "flow, _ = sde.reverse(at, 0.0)",
+        "flow, _ = sde.reverse(at, 1.0)",
+        "the_usual_number_of_steps_gives_the_law_of_the_mixture[ode-heun]",
+    ),
+    (
+        "run.model.data_variance**0.5, sde",
+        "run.model.data_variance, sde",
+        "a_solver_starts_with_the_variance_that_data_have_at_the_end[ve]",
+    ),
+    (
+        "log_alpha_bar_of_sigma(sde.noise_scale(times) / sde.signal(times))",
+        "log_alpha_bar_of_sigma(sde.noise_scale(times))",
+        "the_samplers_of_chains_get_the_sdes_noise_at_even_times[6-vp]",
+    ),
+    ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
+)
+
+ROWS = "evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none[None]"
+DENSITY = "with_the_exact_score_and_prior_it_is_the_exact_log_density[{}]".format
+
+LIKELIHOOD = (
+    ("(x_end) + end[:, d]", "(x_end) - end[:, d]", DENSITY("example-2.1-vp")),
+    ("(d * sde.rate(t) - power / 2 * trace)", "(d * sde.rate(t) + power / 2 * trace)", DENSITY("gaussian-ve")),
+    ("(d * sde.rate(t) - power", "(sde.rate(t) - power", DENSITY("plane-vp")),
+    ("- power / 2 * trace)", "- power * trace)", DENSITY("gaussian-vp")),
+    ("drift = sde.rate(t) * x_t - power / 2 * score", "drift = sde.rate(t) * x_t - power * score", DENSITY("gaussian-vp")),
+    ("sde.diffusion(t) ** 2, _trace", "sde.diffusion(t), _trace", DENSITY("gaussian-subvp")),
+    ("(first, sde.end), start", "(0.0, sde.end), start", "from_a_later_time_it_is_the_density_of_that_time[vp]"),
+    (
+        "_dot(probe, pullback(probe))",
+        "_dot(np.ones_like(probe), pullback(probe))",
+        "the_mean_over_all_signs_of_the_probe_is_the_exact_trace[plane]",
+    ),
+    ("direction.reshape(len(x), -1)[:, i] = 1", "direction.reshape(len(x), -1)[:, : i + 1] = 1", DENSITY("plane-vp")),
+    ("trace += _dot", "trace = _dot", DENSITY("plane-ve")),
+    ("/ sde.prior_scale) ** 2", "/ sde.prior_scale**2) ** 2", "the_prior_is_the_gaussian_of_the_priors_scale[ve]"),
+    ("(-np.asarray(log_p) / dimensions", "(np.asarray(log_p) / dimensions", "bits_per_dimension_count_every_entry_once"),
+    ("- np.log(bin_width)) /", "+ np.log(bin_width)) /", "bits_per_dimension_count_every_entry_once"),
+    (" / dimensions - np.log", " - np.log", "bits_per_dimension_count_every_entry_once"),
+    ("(bin_width * (u - 0.5))", "(bin_width * u)", "rounded_data_are_spread_over_their_bins_and_keep_their_dtype"),
+)
+
+EVALUATE = (
+    ("add_noise(x, alpha, sigma, Key(seed, sample, 1,", "add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
+    ("Purpose.PROBE, data", "Purpose.EVALUATION, data", "images_are_asked_with_one_random_sign_an_entry"),
+    ("float(-log_p)}", "float(log_p)}", ROWS),
+)
+
+MUTANTS = (
+    *starmap(_evaluate, EVALUATE),
+    *starmap(_sde, SDES),
+    *starmap(_run, RUNS),
+    *starmap(_ode, TABLES),
+    *starmap(_dpm, DPM),
+    *starmap(_edm, EDM),
+    *starmap(_grid, GRIDS),
+    *starmap(_solver, SOLVERS),
+    *starmap(_command, COMMANDS),
+    *starmap(_likelihood, LIKELIHOOD),
+)

@@ -1,0 +1,238 @@
+"""Likelihood by the flow, against exact densities of mixtures: with the exact score and prior all that is left is the solver's error."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from reference import ops
+from reference.commands.evaluate import flow_likelihood
+from reference.denoiser import Denoiser
+from reference.mixtures import Mixture, example_2_1
+from reference.networks import MLP
+from reference.ops.random import Key, Purpose
+from reference.samplers import Counted, last
+from reference.samplers.ode import rk45
+from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
+from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
+from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, assert_close, assert_printed
+from tests.reference.test_networks import random_parameters
+
+LINE, GAUSSIAN = example_2_1(), Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
+PLANE = Mixture(np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.0, 0.0]]), np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.2], [-0.2, 0.4]]]))
+SPACE = Mixture(
+    np.array([0.6, 0.4]),
+    np.array([[-1.0, 0.5, 0.0], [1.0, 0.0, 0.3]]),
+    np.array([np.diag([0.3, 0.5, 0.2]) + 0.1, np.diag([0.6, 0.2, 0.4]) - 0.05]),
+)
+SDES = {"vp": VP(), "ve": VE(sigma_max=20.0), "subvp": SubVP(beta_max=12.0), "ou": OrnsteinUhlenbeck(end=3.0)}
+LAWS = {"example-2.1": LINE, "gaussian": GAUSSIAN, "plane": PLANE}
+every_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
+
+
+def exact(law, sde, shape=None):
+    """score_and_pullback of the law under the SDE; x may have another shape than [b,d]."""
+
+    def at(x, t):
+        noised, flat = law.noised(*sde.marginal(t)), x.reshape(len(x), -1)
+        jacobian = noised.score_jacobian(flat)
+        pullback = lambda v: np.einsum("nij,ni->nj", jacobian, v.reshape(flat.shape)).reshape(x.shape)
+        return noised.score(flat).reshape(x.shape), pullback
+
+    return at
+
+
+def prior_of(law, sde):
+    return law.noised(*sde.marginal(sde.end)).log_density
+
+
+def points(law, count=5):
+    return law.sample(3, np.arange(count))[0]
+
+
+@every_sde
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(law, sde):
+    x = points(law)
+    found = log_likelihood(sde, exact(law, sde), x, prior=prior_of(law, sde), rtol=1e-9, atol=1e-9)
+    assert found.shape == (5,) and found.dtype == np.float64
+    assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
+
+
+@every_sde
+def test_from_a_later_time_it_is_the_density_of_that_time(sde):
+    law = PLANE.noised(*sde.marginal(0.3 * sde.end))
+    x = points(law)
+    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.end, rtol=1e-9, atol=1e-9)
+    assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
+
+
+@pytest.mark.parametrize("law", [PLANE, SPACE], ids=["plane", "space"])
+def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(law):
+    """Hutchinson's estimate is linear in v v', whose mean over all 2^d vectors of signs is I; the way of x does not depend on the probe."""
+    sde, d = SDES["vp"], law.dimension
+    probes = np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
+    x = np.repeat(points(law, 1), len(probes), axis=0)
+    arguments = {"prior": prior_of(law, sde), "rtol": 1e-9, "atol": 1e-9}
+    estimates = log_likelihood(sde, exact(law, sde), x, probes, **arguments)
+    assert_close(estimates.mean(), law.log_density(x[:1])[0], FLOW_LIKELIHOOD, 1.0)
+    assert np.ptp(estimates) > 0.1
+
+
+def test_a_probe_asks_for_one_pullback_and_the_exact_trace_for_one_a_dimension():
+    sde, x, asked = SDES["vp"], points(SPACE), []
+
+    def at(x, t):
+        score, pullback = exact(SPACE, sde)(x, t)
+        asked.append(Counted(pullback))
+        return score, asked[-1]
+
+    for probe, count in ((np.ones_like(x), 1), (None, 3)):
+        asked.clear()
+        log_likelihood(sde, at, x, probe, rtol=1e-2, atol=1e-2)
+        assert {pullback.evaluations for pullback in asked} == {count}
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3, 1)])
+def test_the_shape_of_x_does_not_matter(shape):
+    sde, x = SDES["vp"], points(SPACE)
+    probe = np.array([[1.0, -1.0, 1.0]] * 5)
+    for v in (None, probe):
+        flat = log_likelihood(sde, exact(SPACE, sde), x, v)
+        shaped = log_likelihood(sde, exact(SPACE, sde), x.reshape(5, *shape), None if v is None else v.reshape(5, *shape))
+        assert_close(shaped, flat, EXACT, 1.0)
+
+
+def test_x_in_single_precision_is_asked_about_in_single_precision():
+    sde, asked = SDES["vp"], set()
+
+    def at(x, t):
+        asked.add(x.dtype)
+        return -x, lambda v: asked.add(v.dtype) or -v
+
+    found = log_likelihood(sde, at, points(PLANE).astype(np.float32), rtol=1e-3, atol=1e-3)
+    assert asked == {np.dtype(np.float32)} and found.dtype == np.float64
+
+
+# The prior
+
+
+@every_sde
+def test_the_prior_is_the_gaussian_of_the_priors_scale(sde):
+    x = points(PLANE)
+    assert_close(gaussian_prior(sde)(x), norm.logpdf(x, 0, sde.prior_scale).sum(axis=1), 16 * EXACT, 10.0)
+    assert_close(gaussian_prior(sde)(x.reshape(5, 2, 1)), gaussian_prior(sde)(x), EXACT)
+
+
+def test_the_priors_bias_is_that_of_the_density_where_the_flow_ends():
+    """On the line the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer way."""
+    x, sizes = points(LINE, 8), []
+    for sde in (VP(beta_max=8.0), VP()):
+        found = log_likelihood(sde, exact(LINE, sde), x, rtol=1e-9, atol=1e-9)
+        end = LINE.noised(*sde.marginal(sde.end))
+        x_end = end.quantile(LINE.cdf(x[:, 0]))
+        bias = norm.logpdf(x_end) - end.log_density(x_end[:, None])
+        assert_close(found - LINE.log_density(x), bias, FLOW_LIKELIHOOD, 1.0)
+        sizes.append(np.abs(bias).max())
+    assert 1e-4 < sizes[1] < 2e-2 < sizes[0]
+
+
+# With a network
+
+
+def test_with_a_networks_score_it_is_the_log_determinant_of_the_flow():
+    """log p(x) = log N(x_end) + log det dx_end/dx; the Jacobian of the way by central differences of its end, all on one grid of times."""
+    sde, first = VP(beta_max=6.0), 0.8
+    network = MLP(size=(2,), width=5, depth=2, embedding=4)
+    model, params = Denoiser(network, sde, "v", 1.3), {name: p / 4 for name, p in random_parameters(network).items()}
+    at = model.score_and_pullback(params)
+    says = lambda x, t: at(x, *sde.marginal(t))
+    x, h = np.array([[0.3, -0.5], [-1.0, 0.8]]), 1e-3
+    found = log_likelihood(sde, says, x, first=first, rtol=1e-8, atol=1e-8)
+
+    flow, _ = sde.reverse(lambda x, t: says(x, t)[0], 0.0)
+    moved = np.concatenate([x, *(x + s * h * e for e in np.eye(2) for s in (1, -1))])
+    end, *sides = np.split(last(rk45(flow, (first, sde.end), moved, 1e-8, 1e-8)), 5)
+    jacobian = np.stack([(sides[2 * i] - sides[2 * i + 1]) / (2 * h) for i in range(2)], axis=2)
+    expected = norm.logpdf(end).sum(axis=1) + np.log(np.linalg.det(jacobian))
+    assert_close(found, expected, h**2 / 6 + FLOW_LIKELIHOOD, 10.0)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+def test_the_trace_of_a_networks_score_by_pullbacks_is_that_by_differences(prediction):
+    sde, network = VP(), MLP(size=(3,), width=5, depth=2, embedding=4)
+    at = Denoiser(network, sde, prediction, 0.8).score_and_pullback(random_parameters(network))
+    x, (alpha, sigma), h = points(SPACE), sde.marginal(0.4), 1e-5
+    _, pullback = at(x, alpha, sigma)
+    for i, e in enumerate(np.eye(3)):
+        difference = (at(x + h * e, alpha, sigma)[0] - at(x - h * e, alpha, sigma)[0])[:, i] / (2 * h)
+        assert_close(pullback(np.broadcast_to(e, x.shape).copy())[:, i], difference, CENTRAL, 10.0)
+
+
+# Bits
+
+
+@pytest.mark.parametrize("width", [0.25, 0.125])
+def test_bits_of_bins_are_those_of_their_mass(width):
+    """The mean of -log_2 density over a bin is at least -log_2 of its mass, by O(width^2)."""
+    left = np.arange(-24, 24) * width
+    mass = norm.cdf(left + width) - norm.cdf(left)
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    x = dequantise(left[:, None] + width / 2, width, (nodes + 1) / 2)
+    assert_close(x, left[:, None] + width * (nodes + 1) / 2, EXACT, 10.0)
+    bits = bits_per_dimension(norm.logpdf(x), 1, width) @ weights / 2
+    surplus = bits + np.log2(mass)
+    curvature = (width * (np.abs(left) + width)) ** 2 / 24 + width**2  # of log p in a bin, and of p against its mass
+    assert (surplus > 0).all() and (surplus < curvature).all()
+    assert mass @ bits > -mass @ np.log2(mass)
+
+
+def test_bits_per_dimension_count_every_entry_once():
+    assert_close(bits_per_dimension(np.log([0.5, 0.25]), 1, 1.0), [1.0, 2.0], EXACT)
+    assert_close(bits_per_dimension(4 * np.log(0.5), 4, 1.0), 1.0, EXACT)
+    assert_close(bits_per_dimension(0.0, 64, 1 / 8), 3.0, EXACT)  # uniform on the unit cube, 8 bins a side
+    assert_printed(bits_per_dimension(-2 * np.log(2 * np.pi * np.e) / 2, 2, 0.125), "5.047")  # 1/2 log_2(2 pi e) + 3
+
+
+def test_rounded_data_are_spread_over_their_bins_and_keep_their_dtype():
+    x, u = np.array([[0.5, -0.25]], np.float32), np.array([[0.25, 1.0]])
+    spread = dequantise(x, 0.5, u)
+    assert spread.dtype == np.float32 and spread.tolist() == [[0.375, 0.0]]
+    u = ops.uniform(1, np.arange(1000), 0, Purpose.EVALUATION, (2,))
+    assert np.abs(dequantise(0 * u, 0.5, u)).max() <= 0.25
+
+
+# As ``evaluate`` reports it
+
+
+@pytest.mark.parametrize("width", [None, 0.25])
+def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none(width):
+    """The prior is off by less than 0.02, as above, and the solver by some times 1e-3."""
+    sde, sample = VP(smallest=1.0), np.arange(40)
+    data = SimpleNamespace(held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None)
+    by_time = lambda x, alpha, sigma: exact(PLANE, sde)(x, sde.time_of(alpha, sigma))
+    model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
+    rows = flow_likelihood(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops, seed=3, count=40)
+    x, (alpha, sigma) = data.held_out[:40], sde.marginal(sde.last)
+    if width:
+        x = dequantise(x, width, ops.uniform(3, sample, 0, Purpose.EVALUATION, (2,)))
+    x = ops.add_noise(x, alpha, sigma, Key(3, sample, 1, Purpose.EVALUATION))
+    nats = -PLANE.noised(alpha, sigma).log_density(x).mean()
+    assert abs(rows["-log p with noise 1 (nats)"] - nats) < 0.02
+    assert abs(nats + PLANE.log_density(data.held_out[:40]).mean()) > 0.1  # so much noise does count
+    assert len(rows) == (2 if width else 1)
+    if width:
+        expected = bits_per_dimension(-rows["-log p with noise 1 (nats)"], 2, width)
+        assert_close(rows["-log p (bits per dimension, bins of 0.25)"], expected, EXACT)
+
+
+def test_images_are_asked_with_one_random_sign_an_entry():
+    sde, seen = VP(smallest=0.1), []
+    data = SimpleNamespace(held_out=points(PLANE, 6).reshape(6, 2, 1), bin_width=None, is_image=True, shape=(2, 1), mixture=None)
+    by_time = lambda x, alpha, sigma: (-x, lambda v: seen.append(v) or -v)
+    model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
+    flow_likelihood(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops)
+    expected = np.where(ops.uniform(2, np.arange(6), 0, Purpose.PROBE, (2, 1)) < 0.5, -1, 1)
+    assert seen and all(np.array_equal(v, expected) for v in seen)
