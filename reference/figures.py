@@ -13,7 +13,8 @@ PATHS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)  # of a few trajectories
 GREY = "#777777"
 
 
-def _figure(width, height):
+def blank(width, height):
+    """A matplotlib Figure of that size in inches, without axes yet."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,7 +48,7 @@ def _show(axes, sheet, title):
 
 def image_panels(groups, columns=8, description=""):
     """``groups``: title -> images [n,h,w,c]; one grid of images a group, side by side."""
-    figure = _figure(4.2 * len(groups), 4.5)
+    figure = blank(4.2 * len(groups), 4.5)
     for axes, (title, images) in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups.items()):
         _show(axes, mosaic(images, columns), title)
     return png(figure, description)
@@ -60,10 +61,10 @@ def samples(x, title, description="", law=None):
     """
     if x.ndim == 4:
         columns = int(np.ceil(np.sqrt(len(x))))
-        figure = _figure(6, 6 * -(-len(x) // columns) / columns * x.shape[1] / x.shape[2] + 0.4)
+        figure = blank(6, 6 * -(-len(x) // columns) / columns * x.shape[1] / x.shape[2] + 0.4)
         _show(figure.subplots(), mosaic(x, columns), title)
         return png(figure, description)
-    figure = _figure(6, 4 if x.shape[1] == 1 else 6)
+    figure = blank(6, 4 if x.shape[1] == 1 else 6)
     axes = figure.subplots()
     if x.shape[1] == 1:
         axes.hist(x[:, 0], bins=max(10, min(200, int(2 * len(x) ** 0.5))), density=True, color="C0", label="samples")
@@ -83,7 +84,7 @@ def loss_curve(entries, loss_of_zero, title):
     """``entries``: of log.jsonl.  Each step's loss, its running median, and the loss of predicting zero."""
     step, loss = (np.array([entry[name] for entry in entries]) for name in ("step", "loss"))
     width = max(1, len(loss) // 50)
-    figure = _figure(7, 4)
+    figure = blank(7, 4)
     axes = figure.subplots()
     axes.semilogy(step, loss, ".", markersize=2, color="C0", alpha=0.4, label="loss of a batch")
     blocks = [slice(i, i + width) for i in range(0, len(loss), width)]
@@ -99,7 +100,7 @@ def strip(stages, title):
     """``stages``: [(t, images [n,h,w,c])] from noise to image: a row a sample, a column a time.  Noise is dimmed to stay in range."""
     n, h, w, c = stages[0][1].shape
     dimmed = [images / max(1.0, np.abs(images).max() / 2) for _, images in stages]
-    figure = _figure(0.9 * len(stages), 0.9 * n * h / w + 0.8)
+    figure = blank(0.9 * len(stages), 0.9 * n * h / w + 0.8)
     axes = figure.subplots()
     _show(axes, mosaic(np.stack(dimmed, axis=1).reshape(n * len(stages), h, w, c), len(stages)), title)
     axes.set_axis_on()
@@ -115,7 +116,7 @@ def strip(stages, title):
 
 def panels(rows, columns, width, height, title, note="", **options):
     """(figure, axes [rows,columns]) with a title and, at the foot, a note.  ``options``: of matplotlib's ``subplots``."""
-    figure = _figure(width, height)
+    figure = blank(width, height)
     figure.suptitle(title, fontsize=12)
     if note:
         figure.supxlabel(note, fontsize=9.5, color="#444444")

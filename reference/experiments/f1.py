@@ -10,7 +10,7 @@ from scipy import stats
 from reference import ops as reference_ops
 from reference.experiments import Outcome
 from reference.experiments.chains import LAW, LINE, cdf, density, distance, propagate
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers import last

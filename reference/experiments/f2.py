@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from reference.experiments import Outcome
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.mixtures import Mixture
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -52,8 +52,9 @@ def run(quick=False):
     return outcome
 
 
-def affine(c_x, c_score, deviation, t, mean, variance):
-    """One step on the moments, the score being that of time t."""
+def affine(step, t, mean, variance):
+    """One step (c_x, c_score, deviation) on the moments, the score being that of time t."""
+    c_x, c_score, deviation = step
     alpha, sigma = SDE.marginal(t)
     v = alpha**2 * C + sigma**2
     gain = c_x - c_score / v
@@ -66,10 +67,10 @@ def moments(predictor, corrections, N):
     alpha, sigma = SDE.marginal(times[0])
     mean, variance = alpha * M, alpha**2 * C + sigma**2
     for t, t_prev in pairwise(times):
-        mean, variance = affine(*PREDICTORS[predictor](SDE, t, t_prev), t, mean, variance)
+        mean, variance = affine(PREDICTORS[predictor](SDE, t, t_prev), t, mean, variance)
         step = STEP * SDE.noise_power(t_prev)
         for _ in range(corrections):
-            mean, variance = affine(1.0, step, (2 * step) ** 0.5, t_prev, mean, variance)
+            mean, variance = affine((1.0, step, (2 * step) ** 0.5), t_prev, mean, variance)
     return mean, variance
 
 
@@ -98,7 +99,7 @@ def corrector_bias(outcome):
     for step in (0.4, 0.2, 0.1, 0.05):
         eps, mean, variance = step * sigma**2, alpha * M, v
         for _ in range(2000):
-            mean, variance = affine(1.0, eps, (2 * eps) ** 0.5, t, mean, variance)
+            mean, variance = affine((1.0, eps, (2 * eps) ** 0.5), t, mean, variance)
         rows.append((eps, variance / v - 1, 1 / (1 - eps / (2 * v)) - 1, eps / (2 * v)))
     outcome.tables["A corrector's own error: excess of its stationary variance at t = 0.3"] = (
         ("eps", "measured", "exact", "eps / (2 v)"),

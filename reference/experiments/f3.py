@@ -11,7 +11,7 @@ import numpy as np
 from reference.conversions import log_alpha_bar_of_sigma
 from reference.experiments import Outcome
 from reference.experiments.training import trained
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.mixtures import example_2_1
 from reference.networks import MLP
 from reference.ops import normal

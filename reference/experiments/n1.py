@@ -10,7 +10,7 @@ from reference.ddpm.ddpm import elbo_terms
 from reference.denoiser import Denoiser
 from reference.experiments import Outcome
 from reference.experiments.training import trained
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.mixtures import ring
 from reference.networks import MLP, Autoencoder
 from reference.ops import normal

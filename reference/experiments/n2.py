@@ -14,7 +14,7 @@ from reference.denoiser import Denoiser
 from reference.experiments import Outcome
 from reference.experiments.chains import LAW, LINE, cdf, distance, held, propagate
 from reference.experiments.training import trained
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.mixtures import example_3_2
 from reference.networks import MLP
 from reference.ops import normal
@@ -79,8 +79,8 @@ def schedules(outcome, T):
     masses = [min(row[5], 1 - row[5]) for row in rows]
     outcome.check("no schedule loses a mode with the exact score", f"smaller mode's mass {min(masses):.3f} at least", min(masses) > 0.15)
     outcome.findings.append(
-        "It is said that a bad schedule makes modes collapse.  With the exact score none does: too little noise at the end is a mismatch of "
-        "x_T and N(0, 1), and that costs accuracy, not modes."
+        "It is said that a bad schedule makes modes collapse.  With the exact score none does: too little noise at the end is a mismatch "
+        "of x_T and N(0, 1), and that costs accuracy, not modes."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from reference.experiments import Outcome
-from reference.figures import _figure as blank
+from reference.figures import blank
 from reference.mixtures import Mixture, example_2_1
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -83,14 +83,17 @@ def ancestral_and_euler_maruyama(N):
     score = lambda x, t: GAUSSIAN.noised(*sde.marginal(t)).score(x)
     chain = last(ancestral(noise, schedule, range(N, N - steps - 1, -1), x, 3, sample, "beta"))
     times = np.arange(N, N - steps - 1, -1) / N
-    return float(((chain - last(euler_maruyama(*sde.reverse(score), times, x, 3, sample))) ** 2).mean() ** 0.5)
+    drift, diffusion = sde.reverse(score)
+    return float(((chain - last(euler_maruyama(drift, diffusion, times, x, 3, sample))) ** 2).mean() ** 0.5)
 
 
 def ladder_and_sde(N):
     """Largest relative difference of g(t)^2 dt from the increment of sigma^2, over the steps of VE."""
     sde, times = VE(), np.linspace(1, 0.1, N + 1)
-    factors = [[PREDICTORS[name](sde, t, s)[1] for t, s in pairwise(times)] for name in ("euler-maruyama", "reverse-diffusion")]
-    return float(np.abs(np.divide(*factors) - 1).max())
+    euler, exact = (
+        np.array([PREDICTORS[name](sde, t, s)[1] for t, s in pairwise(times)]) for name in ("euler-maruyama", "reverse-diffusion")
+    )
+    return float(np.abs(euler / exact - 1).max())
 
 
 def ladder_and_increments():

@@ -59,13 +59,13 @@ def chapman_kolmogorov(later, earlier, dx):
 
 def simulate(G, states, t, seed, sample):
     """The state [b] at time t of jump processes that begin in ``states`` [b], exactly: waiting times are exponential (Gillespie 1977)."""
-    leaving, states = -np.diag(G), np.array(states)
+    leaving, states = np.abs(np.diag(G)), np.array(states)
     shares = np.cumsum(np.where(np.eye(len(G), dtype=bool), 0, G) / np.where(leaving > 0, leaving, 1), axis=0)
     left, step = np.full(len(states), float(t)), 0
     while True:
         u = uniform(seed, sample, step, Purpose.STEP_NOISE, (2,))
         with np.errstate(divide="ignore"):
-            left = left - np.log(u[:, 0]) / -leaving[states]
+            left = left + np.log(u[:, 0]) / leaving[states]  # a state that nothing leaves is waited in for ever
         if not (left > 0).any():
             return states
         jumped = np.minimum((u[:, 1] > shares[:, states]).sum(axis=0), len(G) - 1)
