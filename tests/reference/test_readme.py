@@ -32,9 +32,29 @@ def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
         build_parser("python -m reference").parse_args(line.split())
 
 
+# The numbered equations of version 3 that say what something is or is computed by; those between them are lines of proofs.
+EQUATIONS = (
+    "1.1 1.2 1.3 1.4 1.6 1.9 1.10 1.11 1.12 1.13 1.14 1.15 1.16 1.17 1.18 1.19 1.20 1.22 1.23 1.24 1.25 1.26 1.28 1.29 1.30 1.31 1.33 1.35 "
+    "2.1 2.2 2.3 2.4 2.5 2.6 2.7 2.8 2.13 2.14 2.16 2.20 2.21 2.24 2.25 2.26 2.28 2.31 2.32 2.34 2.37 2.38 2.41 2.42 2.44 2.46 2.48 2.49 "
+    "2.52 2.57 2.59 2.60 3.1 3.2 3.3 3.4 3.5 3.6 3.7 3.8 3.9 3.10 3.11 3.12 3.13 4.1 4.2 4.3 4.5 4.8 4.9 4.10 4.11 4.13 4.14 4.15 4.16 "
+    "4.17 4.18 4.19 4.20 4.21 4.23 4.24 5.1 5.3 5.5 5.6 5.7 5.8 5.10 5.19 5.20 5.22 5.23 5.25 5.33 5.34 5.35 5.36 5.37 5.40 5.41 5.42 "
+    "5.44 5.45"
+).split()
+
+
+def equation_table():
+    return GUIDE.read_text(encoding="utf-8").partition("## From equation to function")[2].partition("## Conventions")[0]
+
+
+def test_every_equation_that_can_be_computed_has_a_row():
+    covered = set()
+    for chapter, first, last in re.findall(r"\((\d)\.(\d+)\)(?:-\(\d\.(\d+)\))?", equation_table()):
+        covered |= {f"{chapter}.{number}" for number in range(int(first), int(last or first) + 1)}
+    assert not {*EQUATIONS} - covered
+
+
 def test_every_function_in_the_equation_table_exists():
-    table = GUIDE.read_text(encoding="utf-8").partition("## From equation to function")[2].partition("## Conventions")[0]
-    names = re.findall(r"`([\w.]+)`", table)
+    names = re.findall(r"`([\w.]+)`", equation_table())
     assert len(names) > 20
     for name in names:
         assert callable(pkgutil.resolve_name(f"reference.{name}"))

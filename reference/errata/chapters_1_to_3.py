@@ -1,16 +1,11 @@
-"""Misprints of the tutorial (version 3): as printed, as corrected, and a number that tells the two apart.
+"""Misprints of the tutorial's chapters 1 to 3."""
 
-The printed form is typed in here, beside the library's function that has the corrected one.  Numbers begin with E and are those that
-docstrings all over the reference cite.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from reference.ddpm.ddpm import elbo_weight, forward, posterior, reconstruction_term
+from reference.errata.erratum import Erratum
 from reference.mixtures import Mixture, example_3_2
 from reference.ops import uniform
 from reference.ops.random import Purpose
@@ -24,16 +19,6 @@ from reference.vae.gaussian import kl_diagonal, log_density
 from reference.vae.linear import toy
 
 SIGNS = np.array([[-1.0], [1.0]])  # average a quadratic function of a standard normal exactly
-
-
-@dataclass(frozen=True)
-class Erratum:
-    number: str
-    where: str
-    printed: str
-    corrected: str
-    quantity: str
-    values: Callable  # -> (as printed, as corrected)
 
 
 def limitation():
@@ -197,7 +182,7 @@ def sum_of_coefficients():
 
 
 # fmt: off
-ERRATA = (
+ROWS = (
     Erratum("E1", "Ex 1.6", "the ELBO is largest at t = 1, s = sig", "its supremum is at s = sig t, t -> 0, where the bound is tight",
             "mean ELBO of N(0, 1) data there", limitation),
     Erratum("E2", "Thm 1.4, (1.35)", "reconstruction + KL", "reconstruction - KL",
