@@ -7,9 +7,12 @@ import time
 from reference.experiments import NAMES
 from reference.files import output_folder, write_atomically
 
+HELP = """f1 (few denoising steps), f2 (correctors), f3 (learned scores), n1 (three models on one data set), n2 (what matters, and where it
+breaks), n3 (discrete and continuous), or all"""
+
 
 def add_options(parser):
-    parser.add_argument("names", nargs="+", metavar="NAME", help=f"{', '.join(NAMES)} or all")
+    parser.add_argument("names", nargs="+", metavar="NAME", help=HELP)
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the tables and figures")
     parser.add_argument("--quick", action="store_true", help="smaller, with criteria as wide as that asks for; all in three minutes")
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from reference.mixtures import example_2_1
+from reference.samplers.law import gaussian_kernel
 
 LAW = example_2_1()
 LINE = np.linspace(-7.0, 7.0, 1001)  # two points or more to the deviation of the narrowest step
@@ -34,7 +35,7 @@ def propagate(walk, grid):
         deviation = float(moved[0] - mean[0])
         points = LINE if deviation else mean
         if deviation:
-            mass = np.exp(-(((LINE[:, None] - mean) / deviation) ** 2) / 2) @ mass
+            mass = gaussian_kernel(LINE, mean, deviation) @ mass
         order = np.argsort(points)
         points, mass = points[order], mass[order] / mass.sum()
         yield points, mass

@@ -23,6 +23,7 @@ from reference.samplers import last
 from reference.samplers.ancestral import ancestral
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.langevin import langevin, stability_limit
+from reference.samplers.law import gaussian_kernel
 from reference.schedules import SCHEDULES, Schedule, vp
 from reference.sde.sde import VE, SubVP
 from reference.smld.smld import floors
@@ -159,7 +160,7 @@ def grows(tau, s2=0.04):
 def stationary(walk):
     """Masses on LINE of the chain's long-run law: the null vector of its transition matrix minus 1."""
     mean, moved = (walk(None, LINE[:, None], 0, np.arange(len(LINE)), held(value))[:, 0] for value in (0.0, 1.0))
-    K = np.exp(-(((LINE[:, None] - mean) / (moved - mean)) ** 2) / 2)
+    K = gaussian_kernel(LINE, mean, moved - mean)
     K /= K.sum(axis=0)
     system = K - np.eye(len(LINE))
     system[-1] = 1.0

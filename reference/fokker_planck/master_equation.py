@@ -47,13 +47,11 @@ def two_states(W12, W21, p1, t):
     return limit + (p1 - limit) * np.exp(-(W12 + W21) * np.asarray(t))
 
 
-def gaussian_kernel(x, mean, deviation):
-    """K[i,j] = N(x_i; mean_j, deviation^2) on points x[n]: the law of a step from x_j."""
-    return np.exp(-(((x[:, None] - mean) / deviation) ** 2) / 2) / (deviation * (2 * np.pi) ** 0.5)
-
-
 def chapman_kolmogorov(later, earlier, dx):
-    """The kernel of two steps [n,n], the integral over where the first one ended by a sum over points dx apart (5.22)."""
+    """The kernel of two steps [n,n], the integral over where the first one ended by a sum over points dx apart (5.22).
+
+    Kernels as those of ``samplers.law.gaussian_kernel``: entry i, j the density at x_i of a step from x_j.
+    """
     return later @ earlier * dx
 
 

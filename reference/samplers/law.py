@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def gaussian_kernel(x, mean, deviation):
+    """N(x_i; mean_j, deviation^2) [n,m] for x[n], mean[m]: the density, at x_i, of a step from the j-th place."""
+    return np.exp(-(((x[:, None] - mean) / deviation) ** 2) / 2) / (deviation * (2 * np.pi) ** 0.5)
+
+
 def transition(x, mean, deviation):
     """K[n,n] with p' = K p for one step of a chain that goes from x_j to N(mean_j, deviation^2):  K_ij = N(x_i; mean_j, deviation^2) h.
 
@@ -14,4 +19,4 @@ def transition(x, mean, deviation):
     widest = max(h, float(np.abs(np.diff(mean)).max()))
     if not 0 < widest <= deviation / 2:
         raise ValueError(f"x must be so fine that neighbours lead at most {deviation / 2:.4g}, half a deviation, apart, got {widest:.4g}")
-    return np.exp(-(((x[:, None] - mean) / deviation) ** 2) / 2) * (h / (deviation * np.sqrt(2 * np.pi)))
+    return gaussian_kernel(x, mean, deviation) * h

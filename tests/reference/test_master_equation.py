@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from reference.fokker_planck import master_equation as master
+from reference.samplers.law import gaussian_kernel
 from reference.sde.sde import Brownian, OrnsteinUhlenbeck
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MASS, QUADRATURE, assert_close, assert_mean
 
@@ -76,7 +77,7 @@ def test_relative_entropy_to_the_stationary_law_falls(seed):
 def test_two_short_steps_are_one_long_step(sde):
     """(5.22) for both processes whose kernels the tutorial gives, on a grid that is wide enough for it."""
     x = np.linspace(-12, 12, 1201)
-    kernel = lambda t, s: (lambda a, deviation: master.gaussian_kernel(x, a * x, deviation))(*sde.transition(t, s))
+    kernel = lambda t, s: (lambda a, deviation: gaussian_kernel(x, a * x, deviation))(*sde.transition(t, s))
     found = master.chapman_kolmogorov(kernel(0.9, 0.5), kernel(0.5, 0.2), x[1] - x[0])
     inside = np.abs(x) < 4
     assert_close(found[:, inside], kernel(0.9, 0.2)[:, inside], QUADRATURE, 1.0)
