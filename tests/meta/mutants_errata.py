@@ -1,4 +1,4 @@
-"""The tutorial's misprints of chapters 1 to 3 that could be typed into the code: which mutant each of them is.
+"""The tutorial's misprints that could be typed into the code: which mutant each of them is.
 
 ``TYPED``: number -> (file, the text that the mutant puts there).  The mutants themselves stand in the lists of their chapters, and here
 those that are nothing but a misprint.
@@ -7,7 +7,7 @@ those that are nothing but a misprint.
 VAE, DDPM, LANGEVIN, ANNEALED = (
     f"reference/{name}.py" for name in ("vae/linear", "ddpm/ddpm", "samplers/langevin", "samplers/annealed_langevin")
 )
-SCORE_MATCHING = "reference/smld/score_matching.py"
+SCORE_MATCHING, SOLVERS, PHYSICS = "reference/smld/score_matching.py", "reference/samplers/sde.py", "reference/fokker_planck/"
 
 MUTANTS = (
     (
@@ -43,7 +43,18 @@ TYPED = {
     "E10c": (SCORE_MATCHING, "x0"),
     "E12": ("reference/ddpm/ddim.py", "schedule.signal(t_prev) - c_x * schedule.signal(t) / schedule.signal(t_prev)"),
     "E12b": (VAE, "covariance = self.W @ np.linalg.pinv(self.W) + self.s2"),
+    "E5": (SOLVERS, "return 1 / a, deviation**2 / (2 * a),"),
+    "E11": (SOLVERS, "1.0, step, step**0.5, key"),
+    "E11b": (SOLVERS, "score(x, t), length"),
+    "E11c": (SOLVERS, "deviation"),
+    "E13": (SOLVERS, "x = x + drift(x, t) + diffusion(x, t) * dW\n"),
+    "E13b": (PHYSICS + "langevin_equation.py", "* 1.0"),
+    "E14b": (PHYSICS + "kramers_moyal.py", "(y - x) ** m / (factorial(m) ** 2 * tau)"),
+    "E14c": (PHYSICS + "kramers_moyal.py", "dict(D)"),
+    "E15": (PHYSICS + "langevin_equation.py", "g(x), grid"),
+    "E15c": (PHYSICS + "fokker_planck.py", "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)"),
     "E19": (LANGEVIN, "score(x), 1.0, -tau, 0, None)"),
+    "E20": ("reference/denoiser.py", "own, h = x,"),
 }
 
 NOT_TYPED = {
@@ -55,4 +66,9 @@ NOT_TYPED = {
     "E7": "its 1/0 is no number that a test could compare: NumPy warns, and warnings are errors",
     "E9": "a claim about a histogram",
     "E10d": "the normalisation of a kernel is that of the mixture it is part of",
+    "E13c": "a solution that the code never writes out",
+    "E13d": "an order of arguments: the code has one throughout",
+    "E14": "the code stops at the second coefficient, whose sign the steps have",
+    "E15b": "the code takes the drift whole",
+    "E15f": "a derivation",
 }

@@ -1,0 +1,145 @@
+"""Known mistakes in chapter 5: (file, exact old text, new text, test that must fail).  E14b and the like are rows of the errata."""
+
+
+def _mutant(name, old, new, test):
+    return f"reference/{name}.py", old, new, f"tests/reference/test_{test}"
+
+
+def _step(old, new, test):
+    return _mutant("ops/fokker_planck", old, new, "fokker_planck_step.py::test_" + test)
+
+
+def _equation(old, new, test):
+    return _mutant("fokker_planck/fokker_planck", old, new, "fokker_planck.py::test_" + test)
+
+
+def _langevin(old, new, test):
+    return _mutant("fokker_planck/langevin_equation", old, new, "langevin_equation.py::test_" + test)
+
+
+def _master(old, new, test):
+    return _mutant("fokker_planck/master_equation", old, new, "master_equation.py::test_" + test)
+
+
+def _expansion(old, new, test):
+    return _mutant("fokker_planck/kramers_moyal", old, new, "kramers_moyal.py::test_" + test)
+
+
+STEADY = "where_nothing_flows_neighbours_are_in_the_ratio_of_the_exact_steady_state[0.5]"
+MATRIX = "a_step_is_crank_and_nicolsons_with_the_rates_of_the_faces"
+
+MUTANTS = (
+    _step("scale * _b(-w), scale * _b(w)", "scale * _b(w), scale * _b(-w)", STEADY),
+    _step("- drift) * (dx / diffusion)", "+ drift) * (dx / diffusion)", STEADY),
+    _step("w / np.where(w == 0, w.dtype.type(1), np.expm1(w))", "1 - w / 2", STEADY.replace("0.5", "30.0")),
+    _step(
+        "((slope[1:-1] if periodic else slope) - drift)",
+        "(0 * diffusion - drift)",
+        "a_diffusion_that_depends_on_x_pulls_towards_where_it_is_small",
+    ),
+    _step(
+        "np.concatenate((ends[0], diffusion, ends[1]))",
+        "np.concatenate((ends[1], diffusion, ends[0]))",
+        "on_a_circle_the_slope_of_the_diffusion_is_taken_over_the_seam",
+    ),
+    _step("scale = diffusion / dx**2", "scale = diffusion / dx", STEADY),
+    _step("rates[-1] = rates[0] if periodic else 0", "pass", STEADY),
+    _step("half = p.dtype.type(dt / 2)", "half = p.dtype.type(dt)", MATRIX),
+    _step("right[..., None])[..., 0]", "right[..., None])[..., 0] * 1.0 + 1e-6", "mass_is_kept"),
+    _step("p + half * np.diff(flux, axis=0)", "p + 2 * half * np.diff(flux, axis=0)", MATRIX),
+    _step("diagonal[-1] -= a * c / g", "diagonal[-1] += a * c / g", MATRIX),
+    _step("c, a, g = below[0], above[0], -diagonal[0]", "c, a, g = above[0], below[0], -diagonal[0]", MATRIX),
+    _step(
+        "    p = _step(p, drift_x, diffusion_x, dx, dt / 2, periodic)\n    p = _step(p.T",
+        "    p = _step(p, drift_x, diffusion_x, dx, dt, periodic)\n    p = _step(p.T",
+        "in_the_plane_a_product_stays_the_product_of_the_two_lines[False-float64]",
+    ),
+    # the equation
+    _equation("return (to_right * np", "return -(to_right * np", "the_current_is_what_moves_mass"),
+    _equation(  # E15c: D1 p - D2' p, a product
+        "return (to_right * np.concatenate((p[-1:], p)) - to_left * np.concatenate((p, p[:1]))) * self.dx",
+        "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)",
+        "the_current_is_what_moves_mass",
+    ),
+    _equation(
+        "np.cumsum(np.log(to_right / to_left))",
+        "np.cumsum(np.log(to_left / to_right))",
+        "ex_5_6_comes_to_rest_at_the_gaussian_of_its_temperature",
+    ),
+    _equation(
+        "beside = -np.sqrt(to_left[1:-1] * to_right[1:-1])",
+        "beside = -to_left[1:-1]",
+        "on_a_gaussian_modes_relax_at_n_over_its_variance[1.0]",
+    ),
+    _equation(
+        "to_right[1:] + to_left[:-1], beside",
+        "to_right[:-1] + to_left[1:], beside",
+        "on_a_gaussian_modes_relax_at_n_over_its_variance[1.0]",
+    ),
+    _equation("(p * np.log(p / law)).sum()", "(p * np.log(law / p)).sum()", "relative_entropy_falls_at_the_rate_of_its_dissipation"),
+    _equation("/ 2 * slope**2).sum()", "* slope**2).sum()", "relative_entropy_falls_at_the_rate_of_its_dissipation"),
+    _equation("np.exp(-k * w**2 * t)", "np.exp(-k / 2 * w**2 * t)", "waves_of_the_heat_equation_fall_as_their_square"),
+    _equation(
+        "np.abs((slope - self.D1) * self.dx / self.D2).max()",
+        "np.abs(self.D1 * self.dx).max() / 2",
+        "what_is_no_equation_is_refused_in_one_sentence",
+    ),
+    _equation("full(drift, on_y, 1)", "full(drift, on_y, 0)", "in_the_plane_two_ornstein_uhlenbeck_processes_stay_apart"),
+    _equation("full(diffusion, on_y, 1)", "full(diffusion, on_y, 0)", "in_the_plane_two_ornstein_uhlenbeck_processes_stay_apart"),
+    # Langevin's equations
+    _langevin("* (q / h) ** 0.5", "* 1.0", "white_noise_over_a_step_has_the_variance_q_over_h"),  # E13b
+    _langevin("steps = h * white_noise", "steps = white_noise", "wiener_paths_have_the_variance_q_t_and_independent_increments"),
+    _langevin(
+        "path.append(a * path[-1] + deviation * z[:, i])",
+        "path.append(a * path[-1] + deviation * z[:, 0])",
+        "the_linear_equation_is_exact_for_any_step[0.5]",
+    ),
+    _langevin("x0 * np.exp(-gamma * t) + quad", "np.exp(-gamma * t) + quad", "a_forced_mean_solves_its_equation"),
+    _langevin(
+        "q / (gamma**2 + np.square(omega))", "q / (gamma + np.square(omega))", "the_spectral_density_is_the_transform_of_the_autocovariance"
+    ),
+    _langevin("factorial2(2 * n - 1)", "factorial2(2 * n)", "moments_and_characteristic_function_are_those_of_the_stationary_gaussian"),
+    _langevin("q / (4 * gamma))", "q / (2 * gamma))", "moments_and_characteristic_function_are_those_of_the_stationary_gaussian"),
+    _langevin("q / gamma**3 * (np.expm1", "q / gamma**2 * (np.expm1", "a_brownian_particle_is_ballistic_at_first_and_diffusive_in_the_end"),
+    _langevin(
+        "return A, S - A @ S @ A.T", "return A, S + A @ S @ A.T", "exact_steps_of_several_variables_keep_the_stationary_law_and_compose"
+    ),
+    _langevin(
+        "return lambda x: h(x) + g(x) * slope(x), lambda", "return lambda x: h(x), lambda", "the_coefficients_are_stratonovichs"
+    ),  # E15
+    _langevin("lambda x: g(x) ** 2", "lambda x: g(x) ** 2 / 2", "the_coefficients_are_stratonovichs"),
+    _langevin(
+        "2**0.5 * g(x), grid", "g(x), grid", "the_two_senses_of_multiplicative_noise_have_other_means[ito-0.36787944117144233]"
+    ),  # E15
+    # the master equation
+    _master("return W - np.diag(W.sum(axis=0))", "return W - np.diag(W.sum(axis=1))", "probability_is_conserved_and_stays_positive"),
+    _master("limit = W12 / (W12 + W21)", "limit = W21 / (W12 + W21)", "two_states_relax_at_the_sum_of_their_rates"),
+    _master(
+        "np.sqrt(np.asarray(p)[:, None] / p)",
+        "np.sqrt(p / np.asarray(p)[:, None])",
+        "detailed_balance_has_its_law_no_currents_and_real_eigenvalues",
+    ),
+    _master("return later @ earlier * dx", "return later @ earlier", "two_short_steps_are_one_long_step[wiener]"),
+    _master("np.log(u[:, 0]) / leaving[states]", "np.log(u[:, 0])", "simulated_jumps_have_the_law_of_the_equation"),
+    _master("u = uniform(seed, sample, step,", "u = uniform(seed, sample, 0,", "simulated_jumps_have_the_law_of_the_equation"),
+    # Kramers and Moyal's expansion
+    _expansion(
+        "(y - x) ** m / (factorial(m) * tau)",
+        "(y - x) ** m / (factorial(m) ** 2 * tau)",  # E14b
+        "estimates_from_trajectories_are_the_finite_lag_values",
+    ),
+    _expansion("return 2 * at_tau - at_two_tau", "return at_tau", "the_limits_of_ornstein_and_uhlenbecks_coefficients[2.0]"),
+    _expansion(
+        "gaussian_moment(x * (a - 1), deviation, m)",
+        "gaussian_moment(x * a, deviation, m)",
+        "the_limits_of_ornstein_and_uhlenbecks_coefficients[2.0]",
+    ),
+    _expansion("factorial2(k - 1) if k", "factorial2(k) if k", "moments_of_a_gaussian"),
+    _expansion("return rate * moment(m) / factorial(m)", "return rate * moment(m)", "jumps_have_all_coefficients[4]"),
+    _expansion("apart = 1 if m % 2 else 2", "apart = 1", "pawulas_inequalities_hold_of_jumps_with_an_equality_for_none"),
+    _expansion(
+        "{m: factorial(m) * value for m, value in D.items()}",
+        "dict(D)",  # E14c
+        "pawulas_inequalities_hold_of_jumps_with_an_equality_for_none",
+    ),
+)
