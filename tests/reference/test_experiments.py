@@ -1,0 +1,189 @@
+"""The experiments' own arithmetic against closed forms, and the command that runs them."""
+
+import importlib
+import json
+
+import numpy as np
+import pytest
+
+from reference.experiments import NAMES, Outcome, f1, f2, n2, n3, table
+from reference.experiments.chains import LAW, LINE, cdf, density, distance, held, propagate
+from reference.figures import blank
+from reference.mixtures import Mixture
+from reference.ops.random import Key
+from reference.samplers import last
+from reference.samplers.langevin import langevin
+from reference.samplers.sde import corrector
+from reference.schedules import vp
+from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
+from tests.reference.test_command_line import files, run
+
+# Chains
+
+
+def test_a_gaussian_chain_has_the_moments_of_its_recursion():
+    """x <- 0.8 x + 0.5 + 0.6 z from N(0, 1): variance stays 1, the mean follows m <- 0.8 m + 0.5."""
+    walk = lambda pair, x, seed, sample, ops: ops.reverse_step(x, np.ones_like(x), 0.8, 0.5, 0.6, Key(0, sample, 0, 0))
+    mean = 0.0
+    for points, mass in propagate(walk, range(4)):
+        mean = 0.8 * mean + 0.5
+        assert_close(mass @ points, mean, 1e-5, 1.0)  # what lies beyond 7, up to 5 deviations from the mean
+        assert_close(mass @ (points - mean) ** 2, 1.0, 1e-4)
+
+
+def test_a_step_without_noise_moves_the_atoms():
+    walk = lambda pair, x, seed, sample, ops: -2 * x + 1
+    ((points, mass),) = propagate(walk, range(2))
+    assert_close(points, np.sort(-2 * LINE + 1), EXACT, 8.0)
+    assert_close(mass.sum(), 1.0, EXACT)
+    assert (np.diff(points) > 0).all()
+
+
+def test_distribution_function_distance_and_density_of_the_data_itself():
+    """On 1,001 points the mixture's narrow mode, of deviation 0.2, has fourteen: differences of the functions are O(h^2)."""
+    mass = np.exp(LAW.log_density(LINE[:, None]))
+    chain = LINE, mass / mass.sum()
+    h = LINE[1] - LINE[0]
+    assert_close(cdf(chain, LINE), LAW.cdf(LINE), h**2, 4.0)
+    assert distance(chain) < h**2 * 10
+    assert_close(density(chain), mass, h**2 / 0.2**2, 2.0)
+    shifted = LINE + 0.25, chain[1]
+    assert_close(distance(shifted), 0.25, h**2, 20.0)
+
+
+def test_a_port_that_holds_its_noise_gives_mean_and_deviation():
+    x = np.full((3, 1), 2.0)
+    for value in (0.0, 1.0):
+        assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), held(value)), 0.9 * x + value * 0.2**0.5, EXACT)
+
+
+# What the experiments compare with
+
+
+def test_f2s_recursion_is_the_exact_law_for_one_step_of_each_predictor():
+    """From N(m, v) with score -(x - alpha M)/v: mean and variance of c_x x + c_score score + deviation z by hand."""
+    alpha, sigma = f2.SDE.marginal(0.5)
+    v = alpha**2 * f2.C + sigma**2
+    mean, variance = f2.affine((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
+    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * f2.M) / v, EXACT)
+    assert_close(variance, (1.1 - 0.3 / v) ** 2 * 0.6 + 0.04, EXACT)
+
+
+def test_f2s_error_is_the_wasserstein_distance_of_gaussians():
+    alpha, sigma = f2.SDE.marginal(f2.SDE.last)
+    exact = (alpha**2 * f2.C + sigma**2) ** 0.5
+    assert f2.error(alpha * f2.M, exact**2) < LINEAR_ALGEBRA
+    assert_close(f2.error(alpha * f2.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
+
+
+def test_n2s_mismatch_of_a_gaussian_is_its_formula():
+    """Of the mixture with alpha_bar so small that x_T is a Gaussian to six digits, and in general no less than its Gaussian's."""
+    schedule = vp(10)
+    assert_close(n2.mismatch(schedule), n2.gaussian_mismatch(schedule.alpha_bar(10)), 1e-4)
+    early = vp(10, 0.1, 1.0)
+    assert n2.mismatch(early) > n2.gaussian_mismatch(early.alpha_bar(10))
+
+
+def test_n2s_stationary_law_is_that_of_langevin_on_a_gaussian():
+    """N(0, 1/(1 - tau/2)), exactly."""
+    law = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
+    mass = n2.stationary(lambda grid, x, seed, sample, ops: last(langevin(law.score, x, 0.2, 1, seed, sample, ops=ops)))
+    expected = np.exp(-(LINE**2) * 0.9 / 2)
+    assert_close(mass, expected / expected.sum(), QUADRATURE, 10.0)
+
+
+def test_n2_finds_growth_above_the_stability_limit_alone():
+    assert n2.grows(0.085) and not n2.grows(0.075)
+
+
+def test_n2s_best_linear_loss_is_that_of_least_squares():
+    """Of noise on w h x and a constant for each time, by regression on 2,000 draws a time of a law whose moments are LAW's."""
+    schedule, rng = vp(20), np.random.default_rng(0)
+    t, n = np.arange(1, 21), 20_000
+    x0, noise = LAW.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
+    power = LAW.mean[0] ** 2 + LAW.covariance[0, 0]
+    x = schedule.signal(t)[:, None] * x0 + schedule.noise_scale(t)[:, None] * noise
+    inputs = x / np.sqrt(schedule.alpha_bar(t) * power + schedule.noise_power(t))[:, None]
+    centred, target = inputs - inputs.mean(axis=1, keepdims=True), noise - noise.mean(axis=1, keepdims=True)
+    w = (centred * target).sum() / (centred**2).sum()
+    assert_close(n2.best_linear_loss(schedule), ((target - w * centred) ** 2).mean(), 6 / (20 * n) ** 0.5)
+
+
+def test_n2s_gap_of_the_elbo_has_the_known_values():
+    outcome = Outcome()
+    n2.elbo_gap(outcome)
+    (_, rows), *_ = outcome.tables.values()
+    assert_printed(rows[3][1], ".2924338")
+    assert_printed(rows[4][1], ".2891046")
+    assert outcome.passed and all(abs(row[2]) < 1e-9 for row in rows)
+
+
+def test_n3s_equalities_are_equalities():
+    x = np.linspace(-3, 3, 13)[:, None]
+    for value in (n3.ddim_and_euler(x), n3.ladder_and_increments(), n3.vp_and_ve(x), n3.ddim_in_both_views(x), n3.indi_and_flow(x)):
+        assert value < n3.ROUNDING
+
+
+def test_f1s_last_step_adds_no_noise():
+    for walk, grid in f1.vp_samplers(5).values():
+        x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), held(value)) for value in (0.0, 1.0)]
+        np.testing.assert_array_equal(*x)
+
+
+# Outcomes and the command
+
+
+def test_a_table_is_as_wide_as_its_widest_cells():
+    assert table(("a", "longer"), [("x", 0.123456), ("wide", 2)]) == "     a  longer\n     x  0.1235\n  wide       2"
+
+
+def test_one_check_that_fails_fails_the_outcome():
+    outcome = Outcome({"title": (("n",), [(1,)])}, findings=["found"])
+    outcome.check("this holds", "1", True)
+    assert outcome.passed
+    outcome.check("this does not", "2", False)
+    assert not outcome.passed
+    assert outcome.text() == "title\n  n\n  1\n\npass  this holds: 1\nFAIL  this does not: 2\n\nfound"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_an_experiment(name):
+    module = importlib.import_module(f"reference.experiments.{name}")
+    assert module.QUESTION.startswith(name.upper() + ": ") and callable(module.run)
+
+
+def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_path, capsys):
+    assert run("experiment", "F2", "n3", "--quick", "--out", tmp_path / "out") == 0
+    assert {path.name for path in files(tmp_path / "out")} == {"f2.png", "f2.json", "n3.png", "n3.json"}
+    report = json.loads((tmp_path / "out" / "n3.json").read_text())
+    assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
+    out = capsys.readouterr().out
+    assert "a corrector" in out and "FAIL" not in out
+
+
+def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, capsys, monkeypatch):
+    def fails(quick):
+        outcome = Outcome(figure=blank(2, 2))
+        outcome.check("one is two", "1", False)
+        return outcome
+
+    monkeypatch.setattr(f2, "run", fails)
+    assert run("experiment", "f2", "--out", tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  one is two: 1" in out and "not as theory says: f2" in out and (tmp_path / "f2.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("f9",), "an experiment must be one of f1, f2, f3, n1, n2, n3 or all, got 'f9'"),
+        (("f2", "other"), "got 'other'"),
+        (("n3",), "n3.png exists already: name another --out"),
+    ],
+)
+def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(tmp_path, capsys, words, message):
+    (tmp_path / "n3.png").write_bytes(b"mine")
+    assert run("experiment", *words, "--out", tmp_path) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["n3.png"] and (tmp_path / "n3.png").read_bytes() == b"mine"
