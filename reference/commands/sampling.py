@@ -70,6 +70,8 @@ def choose(run, arguments, default=None):
         raise ValueError(f"--sampler {sampler} does not serve a run of {run.system}")
     if sampler not in ("indi", "decoder"):
         as_score(run)  # refuses a run that knows no score
+        if sampler != "langevin":  # which may begin anywhere
+            _check_noise_range(run, sampler)
     if not 0 <= arguments.seed < 2**64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {arguments.seed}")
     given = {name: getattr(arguments, name, None) for name in sorted({name for names in SAMPLERS.values() for name in names})}
@@ -82,6 +84,13 @@ def choose(run, arguments, default=None):
     else:
         own = COMPLETE[sampler](run, **options) if options else {}
     return {"sampler": sampler, "seed": arguments.seed, **own}
+
+
+def _check_noise_range(run, sampler):
+    largest, spread = noise_range(run)[1], run.model.data_variance**0.5
+    if largest < spread:
+        reason = f"noise up to {largest:.3g}, and what it begins with must hide data of root mean square {spread:.3g}"
+        raise ValueError(f"--sampler {sampler} can't serve {run.folder}, whose noise range is too short: it was trained on {reason}")
 
 
 def _ddpm(run, steps, variance):
