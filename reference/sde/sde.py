@@ -20,6 +20,7 @@ which has the marginals p_t whatever lam.  An SDE is a schedule in continuous ti
 ``Denoiser`` and the samplers need, with times that are real.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ SLACK = 1e-9  # relative: the way from a time to its log-SNR and back rounds
 
 
 @dataclass(frozen=True, kw_only=True)
-class SDE:
+class SDE(ABC):
     """What follows from ``rate``, ``diffusion``, ``signal``, ``noise_scale`` and ``prior_scale``.  Times are numbers or arrays in [0, end].
 
     ``smallest``: the noise scale, relative to the signal, below which data count as clean.  Networks are trained, and samplers go, down
@@ -51,21 +52,21 @@ class SDE:
                 f"smallest must be positive and below the noise at the end, {sigma / alpha:.4g} of the signal, got {self.smallest}"
             )
 
+    @abstractmethod
     def rate(self, t):
         """f(x, t) / x."""
-        raise NotImplementedError
 
+    @abstractmethod
     def diffusion(self, t):
         """g(t)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def signal(self, t):
         """alpha of x_t = alpha x_0 + sigma eps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def noise_scale(self, t):
         """sigma of x_t = alpha x_0 + sigma eps."""
-        raise NotImplementedError
 
     @property
     def prior_scale(self):
