@@ -10,6 +10,7 @@ from math import factorial
 
 import numpy as np
 from scipy.special import comb, factorial2
+from scipy.stats import poisson
 
 from reference.ops import normal, uniform
 from reference.ops.random import Purpose
@@ -51,11 +52,10 @@ def compound_poisson(rate, moment, m):
     return rate * moment(m) / factorial(m)
 
 
-def compound_poisson_increments(rate, deviation, tau, seed, sample, most=50):
-    """Sums [b] over a time tau of jumps N(0, deviation^2) at ``rate``, of which at most ``most`` count."""
-    waits = -np.log(uniform(seed, sample, 0, Purpose.STEP_NOISE, (most,))) / rate
-    jumps = deviation * normal(seed, sample, 1, Purpose.STEP_NOISE, (most,))
-    return np.where(np.cumsum(waits, axis=1) < tau, jumps, 0).sum(axis=1)
+def compound_poisson_increments(rate, deviation, tau, seed, sample):
+    """Sums [b] over a time tau of jumps N(0, deviation^2) at ``rate``: of N jumps the sum is N(0, N deviation^2), and N is Poisson's."""
+    count = poisson.ppf(uniform(seed, sample, 0, Purpose.STEP_NOISE, ()), rate * tau)
+    return deviation * np.sqrt(count) * normal(seed, sample, 1, Purpose.STEP_NOISE, ())
 
 
 def pawula(D):

@@ -85,9 +85,15 @@ def stationary_covariance(G, Q):
 
 
 def transition(G, Q, h):
-    """(A, C) [d,d] of the exact step xi(t + h) ~ N(A xi(t), C): A = e^(-G h), C = S - A S A'."""
-    A, S = expm(-np.asarray(G) * h), stationary_covariance(G, Q)
-    return A, S - A @ S @ A.T
+    """(A, C) [d,d] of the exact step xi(t + h) ~ N(A xi(t), C), for any G: A = e^(-G h), C = int_0^h e^(-G s) Q e^(-G's) ds.
+
+    With a stationary covariance C = S - A S A'; in general e^(h [[G, Q], [0, -G']]) has A' for its last block and A^-1 C above it (Van
+    Loan 1978).  With G = [[gamma, 0], [-1, 0]] that is the velocity and the place of a Brownian particle.
+    """
+    d = len(G)
+    block = expm(h * np.block([[np.asarray(G), np.asarray(Q)], [np.zeros((d, d)), -np.asarray(G).T]]))
+    A = block[d:, d:].T
+    return A, A @ block[:d, d:]
 
 
 def coefficients(h, g, slope):

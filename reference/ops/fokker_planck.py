@@ -10,8 +10,9 @@ and Gummel 1969):
 
 With w = 0 that is a difference quotient, with large |w| the upwind cell alone; F = 0 gives p_right / p_left = e^-w, the exact steady state.
 So d_t p = A p with a tridiagonal A whose columns sum to 0: a master equation of jumps between neighbours, at rates D2/dx^2 b(-w) to the
-left and D2/dx^2 b(w) to the right.  In time, Crank and Nicolson: (1 - dt/2 A) p' = (1 + dt/2 A) p.  Of second order in dx and dt; mass is
-kept to rounding; p stays positive, whatever it was, if dt/2 times the largest rate of leaving a cell is at most 1.
+left and D2/dx^2 b(w) to the right, which as b(-w) = b(w) + w differ by B/dx.  In time, Crank and Nicolson:
+(1 - dt/2 A) p' = (1 + dt/2 A) p.  Of second order in dx and dt; mass is kept to rounding; p stays positive, whatever it was, if dt/2 times
+the largest rate of leaving a cell is at most 1.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ from reference.ops.checks import check, takes_out
 
 @takes_out
 def fokker_planck_step(p, drift, diffusion, dx, dt, periodic=False):
-    """p[n] a time dt later.  drift[n+1] = D1 and diffusion[n+1] = D2 > 0 on the faces.
+    """p[n] a time dt later.  drift[n+1] = D1 and diffusion[n+1] = D2 >= 0 on the faces.
 
     Nothing passes the outer faces; with ``periodic`` they are one face, whose values are the first.
     """
@@ -49,19 +50,21 @@ def face_rates(drift, diffusion, dx, periodic=False):
     """Rates (to_left, to_right) [n+1,...] of jumping over each face, from the cell on its other side; 0 over the outer ones."""
     ends = (diffusion[-2:-1], diffusion[1:2])
     slope = np.gradient(np.concatenate((ends[0], diffusion, ends[1])) if periodic else diffusion, dx, axis=0)
-    w = ((slope[1:-1] if periodic else slope) - drift) * (dx / diffusion)
-    scale = diffusion / dx**2
-    to_left, to_right = scale * _b(-w), scale * _b(w)
+    B = (slope[1:-1] if periodic else slope) - drift
+    both = diffusion / dx**2 * _b(np.abs(B) * dx, diffusion)
+    to_left, to_right = both + np.maximum(B, 0) / dx, both + np.maximum(-B, 0) / dx
     for rates in (to_left, to_right):
         rates[-1] = rates[0] if periodic else 0
         rates[0] = rates[0] if periodic else 0
     return to_left, to_right
 
 
-def _b(w):
-    """w / (e^w - 1), 1 at w = 0."""
-    with np.errstate(over="ignore"):  # for a large w it is 0
-        return np.where(w == 0, w.dtype.type(1), w / np.where(w == 0, w.dtype.type(1), np.expm1(w)))
+def _b(Bdx, diffusion):
+    """w / (e^w - 1) for w = Bdx / diffusion >= 0: 1 at w = 0, and 0 from 80 on, where it is less than a rounding of w."""
+    large = Bdx >= 80 * diffusion
+    w = np.where(large, 1, Bdx) / np.where(large, 1, diffusion)
+    b = np.where(w == 0, 1, w / np.expm1(np.where(w == 0, 1, w)))
+    return np.where(large & (Bdx > 0), 0, b).astype(Bdx.dtype)
 
 
 def _check_faces(name, drift, faces):
@@ -72,13 +75,19 @@ def _check_faces(name, drift, faces):
         raise ValueError(f"{name} must have one entry a face, {faces} for {cells} cells, got {len(drift)}")
 
 
+def _number(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    return float(value)
+
+
 def _step(p, drift, diffusion, dx, dt, periodic):
     """Each column of p[n,m] by itself."""
-    dx, dt = float(dx), float(dt)
+    dx, dt = _number("dx", dx), _number("dt", dt)
     if not (dx > 0 and dt >= 0):
         raise ValueError(f"dx must be positive and dt not negative, got {dx} and {dt}")
-    if not (diffusion > 0).all():
-        raise ValueError(f"diffusion must be positive on every face, got {diffusion[~(diffusion > 0)][0]}")
+    if not (diffusion >= 0).all():
+        raise ValueError(f"diffusion must not be negative on any face, got {diffusion[~(diffusion >= 0)][0]}")
     to_left, to_right = face_rates(drift, diffusion, dx, periodic)
     flux = to_left * np.concatenate((p, p[:1])) - to_right * np.concatenate((p[-1:], p))
     half = p.dtype.type(dt / 2)

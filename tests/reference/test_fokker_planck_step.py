@@ -118,12 +118,26 @@ def test_in_the_plane_half_a_step_comes_first_and_last():
     assert_close(found, on_x(on_y(on_x(p, 0.1), 0.2), 0.1), LINEAR_ALGEBRA)
 
 
+def test_without_diffusion_the_upwind_cell_is_carried_on():
+    """D2 = 0, D1 = 2 to the right: what leaves a cell in unit time is 2/dx of it; the same in the limit of a tiny D2."""
+    for D2 in (0.0, 1e-300):
+        to_left, to_right = face_rates(np.full(5, 2.0), np.full(5, D2), 0.5)
+        assert_close(to_right[1:-1], np.full(3, 4.0), EXACT)
+        assert not to_left.any()
+
+
+def test_a_step_that_is_no_number_is_a_type_error():
+    for change in ({"dt": "0.1"}, {"dx": None}, {"dt": np.ones(1)}):
+        with pytest.raises(TypeError, match=f"{next(iter(change))} must be a number, got"):
+            fokker_planck_step(**({"p": np.ones(5), "drift": np.zeros(6), "diffusion": np.ones(6), "dx": 0.5, "dt": 0.1} | change))
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"dx": 0.0}, "dx must be positive and dt not negative, got 0.0 and 0.1"),
         ({"dt": -1.0}, "dx must be positive and dt not negative"),
-        ({"diffusion": np.zeros(6)}, "diffusion must be positive on every face, got 0.0"),
+        ({"diffusion": -np.ones(6)}, "diffusion must not be negative on any face, got -1.0"),
         ({"drift": np.zeros(5), "diffusion": np.ones(5)}, "drift must have one entry a face, 6 for 5 cells, got 5"),
         ({"p": np.ones(2), "drift": np.zeros(3), "diffusion": np.ones(3)}, "p must have at least 3 cells along each axis, got 2"),
     ],

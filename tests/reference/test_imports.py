@@ -10,7 +10,9 @@ import pytest
 import reference
 
 ROOT = Path(reference.__file__).parent
-MATHEMATICS = "ops networks vae ddpm smld samplers errata.py schedules.py conversions.py mixtures.py denoiser.py training.py".split()
+MATHEMATICS = (
+    "ops networks vae ddpm smld sde fokker_planck samplers errata schedules.py conversions.py mixtures.py denoiser.py training.py"
+).split()
 ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
 
 

@@ -60,7 +60,7 @@ def test_a_bin_of_fewer_than_two_has_no_estimate():
 def test_jumps_have_all_coefficients(m):
     """Of compound Poisson increments over a lag in which two jumps are rare: moments are rate tau E J^m, up to (rate tau)^2."""
     rate, deviation, tau = 3.0, 0.5, 1e-3
-    increments = km.compound_poisson_increments(rate, deviation, tau, 2, np.arange(400_000), most=4)
+    increments = km.compound_poisson_increments(rate, deviation, tau, 2, np.arange(400_000))
     expected = km.compound_poisson(rate, lambda m: km.gaussian_moment(0.0, deviation, m), m)
     draws = increments**m / (factorial(m) * tau)
     assert np.abs(draws.mean() - expected) < z_score(3) * draws.std() / len(draws) ** 0.5 + 10 * rate**2 * tau * deviation**m

@@ -100,6 +100,14 @@ def test_exact_steps_of_several_variables_keep_the_stationary_law_and_compose():
     assert_close(tiny / 1e-5, NOISE, 1e-4)
 
 
+def test_the_place_of_a_brownian_particle_is_a_variable_more():
+    """Velocity and place together have no stationary law: with a stationary velocity the place's variance is the displacement's."""
+    for t in (0.2, 3.0):
+        A, C = physics.transition(np.array([[GAMMA, 0.0], [-1.0, 0.0]]), np.diag([Q, 0.0]), t)
+        place = A[1, 0] ** 2 * Q / (2 * GAMMA) + C[1, 1]
+        assert_close(place, physics.mean_square_displacement(GAMMA, Q, t), LINEAR_ALGEBRA)
+
+
 def test_a_process_that_runs_away_has_no_stationary_law():
     with pytest.raises(ValueError, match="G must have eigenvalues with positive real parts"):
         physics.stationary_covariance(-G, NOISE)
