@@ -7,6 +7,7 @@ from reference.experiments.chains import held
 from reference.fokker_planck import kramers_moyal
 from reference.fokker_planck.fokker_planck import FokkerPlanck
 from reference.fokker_planck.langevin_equation import coefficients, white_noise
+from reference.fokker_planck.master_equation import two_states
 from reference.mixtures import Mixture
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -118,6 +119,18 @@ def current():
     return 0.0, float(equation.current(p)[700])
 
 
+def other_state():
+    """The probability of the other of two states after t = 2, both rates 1."""
+    return 1.0 * 2.0, float(two_states(1.0, 1.0, 0.0, 2.0))
+
+
+def change_in_a_growing_current():
+    """d_t p in the middle of p = 1 with D1 = x, from the current S on both faces of a cell."""
+    equation = FokkerPlanck(-1.0, 1.0, 201, lambda x: x, lambda x: 1.0)
+    growth = float(np.diff(equation.current(np.ones(201)))[100] / equation.dx)
+    return growth, -growth
+
+
 def stationary_ratio():
     """p(1) / p(0) of xi' = (log W)' + Gamma, intensity 2, for W = N(0, 1): of e^W, and of the equation's stationary law."""
     W = np.exp(NORMAL.log_density(np.array([[1.0], [0.0]])))
@@ -164,6 +177,10 @@ ROWS = (
             "D1 at x = 2, A = -1", additive_drift),
     Erratum("E15c", "(5.44)", "S = [D1 - d_x D2] p", "S = D1 p - d_x (D2 p)",
             "S at x = 1 of N(0, 1), D1 = 0, D2 = 1", current),
+    Erratum("E15d", "Sec. 5.2, p. 76", "int W dt is the probability of a transition", "W dt is, for short times, to other states",
+            "probability of the other of two states after t = 2, rates 1", other_state),
+    Erratum("E15e", "p. 85", "S(x) - S(x + dx) = d_x S dx", "-d_x S dx",
+            "d_t p where p = 1, D1 = x", change_in_a_growing_current),
     Erratum("E15f", "Ex 5.7", "tau d log p = sig^2 dW, so p = e^W", "sig^2 d log W, so p = W",
             "p(1) / p(0) for W = N(0, 1)", stationary_ratio),
     Erratum("E20", "remark, p. 63", "VP and VE are equivalent", "through x / sqrt(alpha_bar), at equal log-SNR, with one network",
@@ -172,7 +189,5 @@ ROWS = (
 # fmt: on
 
 LEFT_OUT = {
-    "E15d": "a transition density where a rate of jumps is meant: diffusions have none to compare",
-    "E15e": "a factor dt/dx in one line, and energy for probability",
     "E17": "e^(+jwx) and a mixed normalisation: any consistent pair gives the same",
 }

@@ -53,6 +53,7 @@ TYPED = {
     "E14c": (PHYSICS + "kramers_moyal.py", "dict(D)"),
     "E15": (PHYSICS + "langevin_equation.py", "g(x), grid"),
     "E15c": (PHYSICS + "fokker_planck.py", "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)"),
+    "E15e": (PHYSICS + "fokker_planck.py", "return -(to_right * np"),
     "E19": (LANGEVIN, "score(x), 1.0, -tau, 0, None)"),
     "E20": ("reference/denoiser.py", "own, h = x,"),
 }
@@ -70,5 +71,6 @@ NOT_TYPED = {
     "E13d": "an order of arguments: the code has one throughout",
     "E14": "the code stops at the second coefficient, whose sign the steps have",
     "E15b": "the code takes the drift whole",
+    "E15d": "a claim about what W means",
     "E15f": "a derivation",
 }

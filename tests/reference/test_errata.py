@@ -72,6 +72,8 @@ EXACT_VALUES = {  # by hand
     "Thm 5.8, proof": (64.0, 5 / 7),  # 15/720 over 3/24 105/40320, and 15^2 over 3 105
     "Thm 5.9": (1.0, 0.5),
     "Ex 5.4": (-1.0, -2.0),
+    "Sec. 5.2, p. 76": (2.0, (1 - np.e**-4) / 2),
+    "p. 85": (1.0, -1.0),
     "remark, p. 63": (-0.5, -1.0),
 }
 PRINTED_VALUES = {  # to the digits that a grid or the literature on the tutorial has
