@@ -199,6 +199,8 @@ def system_config(system, data, given):
             field: given[name] for name, field in names.items() if name in given
         }
         matching, bandwidth = given.get("matching", "denoising"), given.get("bandwidth")
+        if given.get("levels", 2) < 2:
+            raise ValueError(f"smld needs at least 2 levels, the smallest noise and the largest, got {given['levels']}")
         if bandwidth is not None and matching != "explicit":
             raise ValueError(f"--bandwidth is not an option of --matching {matching}")
         return {"schedule": complete_schedule(system, schedule), "matching": matching, "bandwidth": bandwidth}
@@ -207,6 +209,8 @@ def system_config(system, data, given):
         degradation = Degradation(noise, given.get("blur", Degradation.blur))
         if degradation.blur and not data.is_image:
             raise ValueError(f"blur needs images, and {data.name} holds points of {data.shape[0]} coordinates")
+        if degradation.blur > max(data.shape[:2]):
+            raise ValueError(f"blur must be at most the images' larger side, {max(data.shape[:2])} pixels, got {degradation.blur:g}")
         return {"degradation": asdict(degradation), "epsilon": given.get("epsilon", 0.0)}
     return {}
 
@@ -287,7 +291,7 @@ def write_config(folder, config):
 def new_run(folder, config):
     """The run that ``config`` begins in ``folder``, at step 0; nothing is written yet."""
     model = build_model(config)
-    return Run(Path(folder), config, model, begin(model.network, config["training"]["seed"]), None)
+    return Run(Path(folder), config, model, begin(model.network, Settings(**config["training"]).seed), None)
 
 
 def open_run(folder, need_checkpoint=True):

@@ -250,6 +250,8 @@ def geometric(T=10, sigma_min=0.05, sigma_max=10.0):
         raise ValueError(f"T must be at least 2 levels, the smallest noise and the largest, got {T}")
     if not 0 < sigma_min < sigma_max < float("inf"):
         raise ValueError(f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}")
+    if sigma_min < 1e-100 or sigma_max > 1e100:
+        raise ValueError(f"sigma_min and sigma_max must lie between 1e-100 and 1e100, got {sigma_min} and {sigma_max}")
     return Exploding(np.concatenate(([0.0], log_alpha_bar_of_sigma(np.geomspace(sigma_min, sigma_max, T)))), "geometric")
 
 

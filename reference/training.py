@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
 
 
@@ -23,13 +24,15 @@ class Settings:
     warmup: int = 50
 
     def __post_init__(self):
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, got {self.batch}")
+        for name, least in (("batch", 1), ("seed", 0), ("warmup", 0)):
+            value = getattr(self, name)
+            if not is_whole(value) or value < least:
+                raise ValueError(f"{name} must be a whole number from {least} on, got {value}")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be a positive number, got {self.lr}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
-        if not 0 <= self.seed < 2**64:
+        if not self.seed < 2**64:
             raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
 
 

@@ -17,7 +17,7 @@ from reference.smld.score_matching import signs
 from reference.smld.smld import floors
 from reference.vae.linear import probabilistic_pca
 
-LIMIT = 512  # held-out samples that are looked at; of points, which cost little, eight times as many
+LIMIT = 512  # held-out samples that are looked at; for the losses of points, which cost little, eight times as many
 DRAWS = 4  # times and noises for each of them
 SAMPLES = {"images": 256, "points": 4000}
 
@@ -36,7 +36,7 @@ def execute(arguments, ops):
     if run.system == "vae":
         rows |= bounds(run, ops)
     elif run.system == "indi":
-        rows |= restoration(run, ops, x, how)
+        rows |= restoration(run, ops, x if how["sampler"] == "indi" else None, how)
     else:
         rows |= losses(run, run.data, ops)
         rows |= flow_likelihood(run, ops) if run.system == "sde" else chain_likelihood(run, ops, how)
@@ -139,7 +139,7 @@ def _error(noise_of, schedule, x0, t, ops):
 
 
 def bounds(run, ops, seed=1, weights=64):
-    """-ELBO of held-out data under a VAE, the tighter bound by importance weights, and what bounds both from below."""
+    """-ELBO of held-out data under a VAE, the tighter bound by importance weights, the exact value and what a linear VAE reaches."""
     model, ema, data = run.model, run.state.ema, run.data
     x = data.held_out[:LIMIT]
     draws = [normal(seed, np.arange(len(x)), k, Purpose.EVALUATION, (model.network.latent,), x.dtype) for k in range(DRAWS)]
@@ -148,14 +148,17 @@ def bounds(run, ops, seed=1, weights=64):
     rows[f"-log p, bound by {weights} importance weights (nats)"] = float(-model.importance_weighted(ema, x, weights, seed, ops).mean())
     rows |= _exact_likelihood(data, LIMIT)
     flat, latent = data.train.astype(np.float64).reshape(len(data.train), -1), model.network.latent
-    if latent < flat.shape[1]:
+    if latent < np.linalg.matrix_rank(flat - flat.mean(axis=0)):  # else a linear one has no noise left to explain
         linear = probabilistic_pca(flat, latent)
         rows["-log p of the best linear VAE (nats)"] = float(-linear.log_likelihood(x.astype(np.float64).reshape(len(x), -1)).mean())
     return rows | {"deviation of the decoder": float(np.exp(ema["decoder.log_var"][0] / 2) * model.data_variance**0.5)}
 
 
 def restoration(run, ops, x, how, seed=1):
-    """Squared errors per entry of degraded data, of its restoration in one step and of x, and how natural the one step looks."""
+    """Squared errors per entry of degraded data, of its restoration in one step and of x, and how natural the one step looks.
+
+    x: restored from the same degraded data; None for samples that began with noise.
+    """
     model, data = run.model, run.data
     x0 = data.held_out[:LIMIT]
     total, exact = 0.0, 0.0
@@ -168,6 +171,8 @@ def restoration(run, ops, x, how, seed=1):
             best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x_t, t)]
             exact += _mean_square(np.array(best) - x0) / DRAWS
     rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
+    if x is None:
+        return rows
     level = {name: how.get(name, getattr(model.degradation, name)) for name in ("noise", "blur")}
     y, clean = degraded(run, ops, np.arange(len(x)), how["seed"], **level)
     one_step, _ = draw(run, ops, len(x), sampler="indi", seed=how["seed"], steps=1, **level)

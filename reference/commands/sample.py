@@ -28,9 +28,8 @@ def execute(arguments, ops):
     path = _path(arguments.out, settings)
     x, evaluations = draw(run, ops, arguments.n, **how)
     arrays = {"x": x}
-    if run.system == "indi":  # what the samples were made from belongs to them
-        sample, level = np.arange(arguments.n), (how.get("noise"), how.get("blur"))
-        arrays["degraded"], arrays["clean"] = degraded(run, ops, sample, how["seed"], *level)
+    if how["sampler"] == "indi":  # what the samples were made from belongs to them
+        arrays["degraded"], arrays["clean"] = degraded(run, ops, np.arange(arguments.n), how["seed"], how["noise"], how["blur"])
     write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(run, arrays, how, settings))
     print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how, evaluations=evaluations)}")
     return 0

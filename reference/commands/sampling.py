@@ -18,7 +18,7 @@ from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
-from reference.samplers.langevin import langevin, stability_limit
+from reference.samplers.langevin import check_step, langevin, stability_limit
 from reference.schedules import Schedule
 
 BATCH = {"images": 128, "points": 4096}  # that go through the network together: a limit on memory, which changes no noise
@@ -135,8 +135,7 @@ def _indi(run, steps, noise, blur):
 def _langevin(run, steps, tau):
     limit = _limit(run)
     tau = limit / 10 if tau is None else tau
-    if not 0 < tau < float("inf"):
-        raise ValueError(f"tau must be a positive number, got {tau}")
+    check_step("tau", tau, None)
     return {"steps": _at_least_one("steps", 1000 if steps is None else steps), "tau": tau}
 
 
@@ -145,8 +144,7 @@ def _annealed_langevin(run, steps, levels, epsilon):
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
     epsilon = 0.2 * noise_range(run)[0] ** 2 if epsilon is None else epsilon
-    if not 0 < epsilon < float("inf"):
-        raise ValueError(f"epsilon must be a positive number, got {epsilon}")
+    check_step("epsilon", epsilon, None)
     usual = 100 if len(run.model.network.sample_shape) == 1 else 30
     return {"steps": _at_least_one("steps", usual if steps is None else steps), "levels": levels, "epsilon": epsilon}
 
@@ -161,16 +159,21 @@ COMPLETE: dict = {"ddpm": _ddpm, "ddim": _ddim, "indi": _indi, "langevin": _lang
 
 
 def _limit(run):
-    """The longest stable Langevin step at the run's smallest noise: 2 sigma^2 where the data may lie on a surface, more for a mixture."""
+    """The longest stable Langevin step at the run's smallest noise: 2 sigma^2 where the data may lie on a surface, more for a mixture.
+
+    At InDI's smallest noise, a thousandth of the largest, what the network says of x_0 is no smoother than 2 sigma^2 allows for.
+    """
     law, sigma = datasets.law(run.config["data"]), noise_range(run)[0]
-    return stability_limit(law.noised(1.0, sigma)) if law else 2 * sigma**2
+    return stability_limit(law.noised(1.0, sigma)) if law and run.system != "indi" else 2 * sigma**2
 
 
 def begin(run, ops, sample, sampler, seed, scale=1.0, **own):
-    """Where the sampler starts for the indices ``sample`` [b]: the prior, or for InDI degraded held-out data.  ``scale``: see ``prior``."""
+    """Where the sampler starts for the indices ``sample`` [b]: degraded held-out data for ``indi``, else noise of size ``scale``."""
     shape = run.model.network.sample_shape
-    if run.system == "indi":
-        return degraded(run, ops, sample, seed, own.get("noise"), own.get("blur"))[0]
+    if sampler == "indi":
+        return degraded(run, ops, sample, seed, own["noise"], own["blur"])[0]
+    if run.system == "indi" and sampler != "langevin":  # whose largest noise may be no larger than the data
+        return solvers.start(run, sample, seed, ops)
     if sampler == "langevin":
         return prior(seed, sample, shape, scale=(run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5, ops=ops)
     return prior(seed, sample, shape, scale=noise_range(run)[1] if sampler == "annealed-langevin" else scale, ops=ops)
@@ -185,7 +188,10 @@ def degraded(run, ops, sample, seed, noise=None, blur=None):
 
 
 def trajectory(run, ops, sample, sampler, seed, **own):
-    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].  Images lie in [-1, 1]: x0 is held there."""
+    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].
+
+    Images lie in [-1, 1], where ddpm and ddim hold x0.
+    """
     model, weights = run.model, run.state.ema
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # of points, the law; of images, the mean

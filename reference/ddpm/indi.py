@@ -6,8 +6,8 @@ it, denoise(x_t, t) ~ E[x_0 | x_t].  As y = (x_t - (1 - t) x_0) / t, for any joi
     E[x_(t-tau) | x_t] = (1 - tau/t) x_t + (tau/t) E[x_0 | x_t],
 
 and small steps along these means (samplers/indi.py) lead to a likely x_0, where one step, E[x_0 | y], is the mean of all: regression to
-the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For y = x_0 + s n with n ~ N(0, I) the path has the law of variance-exploding
-diffusion with sigma = t s, and the limit is its probability-flow ODE.
+the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For y = x_0 + s n with n ~ N(0, I) x_t has at each t the law of
+variance-exploding diffusion with sigma = t s, and the limit is its probability-flow ODE.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ class Degradation:
     def __post_init__(self):
         if not (0 <= self.noise < float("inf") and 0 <= self.blur < float("inf") and self.noise + self.blur > 0):
             raise ValueError(f"noise and blur must not be negative and not both be 0, got {self.noise} and {self.blur}")
+        if self.noise and not 1e-6 <= self.noise <= 1e6:
+            raise ValueError(f"noise must be 0 or from 1e-6 to 1e6, got {self.noise}")
 
     def __call__(self, x0, n):
         """x0[b,...], n[b,...] -> y[b,...]."""
@@ -60,7 +62,9 @@ class Degradation:
         if self.blur:
             raise ValueError(f"noise must be {self.noise:g}, for which this run was trained, got {noise:g}")
         if not SMALLEST_T * self.noise <= noise < self.noise:
-            raise ValueError(f"noise must be above 0 and at most {self.noise:g}, for which this run was trained, got {noise:g}")
+            raise ValueError(
+                f"noise must be from {SMALLEST_T * self.noise:g} to {self.noise:g}, for which this run was trained, got {noise:g}"
+            )
         return noise / self.noise
 
 
@@ -77,7 +81,7 @@ def brownian(epsilon):
 
 @dataclass(frozen=True)
 class InDI:
-    """``network`` predicts x_0 from x_t scaled to unit variance and the condition 1000 t.
+    """``network`` predicts x_0 from x_t scaled to about unit variance (blur takes some away) and the condition 1000 t.
 
     ``epsilon``: Brownian noise on the path (``brownian``), for samplers that add it on the way; 0 is the path above.
     """

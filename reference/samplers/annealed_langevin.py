@@ -37,6 +37,8 @@ def annealed_langevin(score, sigmas, x, inner, seed, sample, epsilon=None, denoi
     level is unstable if the data has a direction without spread.  ``denoise`` ends, as (0, x, None), with the mean of x_0 given x at the
     last level, x + sigma_L^2 score (Jolicoeur-Martineau et al. 2021), which takes out the noise that is left there.
     """
+    if inner < 1:
+        raise ValueError(f"inner must be at least 1 step a level, got {inner}")
     last = float(_levels(sigmas)[-1])
     epsilon = 0.2 * last**2 if epsilon is None else epsilon
     steps = step_sizes(sigmas, epsilon)

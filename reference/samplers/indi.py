@@ -37,5 +37,5 @@ def _fresh(deviation, t, t_prev):
 
 
 def drift(denoise):
-    """The limit of small steps, dx/dt = (x - denoise(x, t)) / t, as a function of (t, x): to be solved from t = 1 down to 0."""
+    """The limit of small steps, dx/dt = (x - denoise(x, t)) / t, as a function of (t, x): to be solved from t = 1 down to a t > 0."""
     return lambda t, x: (x - denoise(x, t)) / t

@@ -11,8 +11,8 @@ from reference.mixtures import Mixture
 
 def kernel_density(points, bandwidth):
     """points[m,d] -> q_h(x) = 1/m sum_m h^-d K((x - x_m) / h), K standard normal.  (The tutorial prints h^-1 for every d: E10d.)"""
-    if not bandwidth > 0:
-        raise ValueError(f"bandwidth must be positive, got {bandwidth}")
+    if not 1e-150 < bandwidth < 1e150:  # its square is a number
+        raise ValueError(f"bandwidth must be positive and finite, got {bandwidth}")
     count = len(points)
     return Mixture(np.full(count, 1 / count), points, np.full(count, bandwidth**2))
 

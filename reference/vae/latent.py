@@ -23,9 +23,10 @@ def dct_decode(z):
 
 def keep_largest(z, count):
     """The ``count`` entries of each z[b,h,w] largest in size, 0 elsewhere.  The squared error of what is decoded is that of z."""
-    if not 0 <= count <= z[0].size:
-        raise ValueError(f"count must lie in 0 .. {z[0].size}, got {count}")
-    flat = z.reshape(len(z), -1)
+    entries = z.shape[1] * z.shape[2]
+    if not 0 <= count <= entries:
+        raise ValueError(f"count must lie in 0 .. {entries}, got {count}")
+    flat = z.reshape(len(z), entries)
     order = np.argsort(-np.abs(flat), axis=1, kind="stable")[:, :count]
     kept = np.zeros_like(flat)
     np.put_along_axis(kept, order, np.take_along_axis(flat, order, axis=1), axis=1)

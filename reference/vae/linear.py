@@ -128,7 +128,10 @@ def fit(x, k, seed=0):
     """
     from scipy.optimize import minimize  # slow to import, and used here alone
 
-    d = x.shape[1]
+    mean, size = x.mean(axis=0), float(x.std())
+    if not size > 0:
+        raise ValueError("x must vary")
+    x, d = (x - mean) / size, x.shape[1]  # the start and the tolerances are those of data of size 1
     W, Vt = normal(seed, np.arange(2), 0, Purpose.INIT, (d, k))
     start = (W, np.zeros(d), np.zeros(()), Vt.T / d, np.zeros(k), np.zeros(k))
     ends = np.cumsum([p.size for p in start])[:-1]
@@ -143,4 +146,4 @@ def fit(x, k, seed=0):
     flat = np.concatenate([p.ravel() for p in start])
     options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30}
     W, mu, log_s2, V, b, log_D = unpack(minimize(objective, flat, jac=True, method="L-BFGS-B", options=options).x)
-    return LinearVAE(W, mu, float(np.exp(log_s2)), V, b, np.diag(np.exp(log_D)))
+    return LinearVAE(size * W, size * mu + mean, float(np.exp(log_s2)) * size**2, V / size, b - V @ mean / size, np.diag(np.exp(log_D)))

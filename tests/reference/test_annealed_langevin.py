@@ -247,3 +247,8 @@ def test_a_run_refuses_such_levels_at_once(sigmas):
 def test_a_base_step_that_is_none_is_refused(epsilon):
     with pytest.raises(ValueError, match=f"epsilon must be a positive number, got {epsilon}"):
         annealed_langevin(gaussian, LEVELS, start(1), 1, 0, np.arange(1), epsilon=epsilon)
+
+
+def test_no_step_a_level_is_refused():
+    with pytest.raises(ValueError, match="inner must be at least 1 step a level, got 0"):
+        annealed_langevin(lambda x, sigma: -x, [2.0, 1.0], np.zeros((1, 1)), 0, 0, np.arange(1))

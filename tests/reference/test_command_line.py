@@ -157,7 +157,7 @@ WRONG = {
     "beta": ("train ddpm --schedule constant --beta 1 --out OUT", "beta must lie between 0 and 1, got 1.0"),
     "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant"),
     "steps": ("train ddpm --steps 0 --out OUT", "steps must be at least 1, got 0"),
-    "batch": ("train ddpm --batch 0 --out OUT", "batch must be at least 1, got 0"),
+    "batch": ("train ddpm --batch 0 --out OUT", "batch must be a whole number from 1 on, got 0"),
     "lr not a number": ("train ddpm --lr nan --out OUT", "lr must be a positive number, got nan"),
     "lr no number at all": ("train ddpm --lr fast --out OUT", "invalid float value: 'fast'"),
     "seed": ("train ddpm --seed -1 --out OUT", "seed must lie in"),

@@ -129,5 +129,5 @@ def test_silvermans_bandwidth_has_the_unit_of_the_points():
 
 @pytest.mark.parametrize("bandwidth", [0, -0.1, float("nan")])
 def test_a_bandwidth_that_is_none_is_refused(bandwidth):
-    with pytest.raises(ValueError, match=f"bandwidth must be positive, got {bandwidth}"):
+    with pytest.raises(ValueError, match=f"bandwidth must be positive and finite, got {bandwidth}"):
         kernel_density(PLANE, bandwidth)

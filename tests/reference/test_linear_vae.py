@@ -369,3 +369,15 @@ def test_the_value_beside_the_gradient_is_the_mean_elbo():
     elbo, _ = mean_elbo_and_gradient((W, mu, log_s2, V, b, log_D), x)
     expected = LinearVAE(W, mu, np.exp(log_s2), V, b, np.diag(np.exp(log_D))).elbo(x)
     assert_close(elbo, expected.mean(), LINEAR_ALGEBRA, np.abs(expected).mean())
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-3, 1e4])
+def test_the_fit_does_not_depend_on_the_units_of_the_data(size):
+    x = size * (np.random.default_rng(0).normal(size=(500, 3)) * [3, 1, 0.3] + 5)
+    found, best = fit(x, 1), probabilistic_pca(x, 1)
+    assert_close(found.elbo(x).mean(), best.log_likelihood(x).mean(), FITTED, 1.0)
+
+
+def test_data_without_spread_is_refused():
+    with pytest.raises(ValueError, match="x must vary"):
+        fit(np.ones((5, 2)), 1)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands.sampling import OWN, SAMPLERS
+from reference.commands.sampling import OWN, SAMPLERS, begin
 from reference.commands.solvers import STEPS
 from reference.ddpm.ddpm import noise_and_say
 from reference.ddpm.indi import Degradation
 from reference.denoiser import Denoiser
 from reference.mixtures import example_2_1
 from reference.run import as_score, open_run, training_model
-from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, FLOOR, assert_close, z_score
+from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, FLOOR, assert_close, assert_mean, z_score
 from tests.reference.test_command_line import files, run
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2 --steps 4".split()
@@ -242,6 +242,14 @@ def test_a_trained_network_may_be_any_model_of_the_library(runs):
 WRONG = {
     "sigma-min above sigma-max": ("train smld --sigma-min 3 --sigma-max 2 --out OUT", "0 < sigma_min < sigma_max, got 3.0 and 2.0"),
     "equal sigmas": ("train smld --sigma-min 2 --sigma-max 2 --out OUT", "0 < sigma_min < sigma_max"),
+    "no level": ("train smld --levels 0 --out OUT", "smld needs at least 2 levels, the smallest noise and the largest, got 0"),
+    "sigmas beyond numbers": ("train smld --sigma-max 1e200 --out OUT", "must lie between 1e-100 and 1e100"),
+    "infinite bandwidth": (
+        "train smld --data mixture1d --matching explicit --bandwidth inf --out OUT",
+        "bandwidth must be positive and finite",
+    ),
+    "more blur than image": ("train indi --blur 1e6 --out OUT", "blur must be at most the images' larger side, 8 pixels, got 1e+06"),
+    "noise beyond numbers": ("train indi --noise 1e39 --out OUT", "noise must be 0 or from 1e-6 to 1e6, got 1e+39"),
     "one level": ("train smld --levels 1 --out OUT", "at least 2 levels"),
     "unknown matching": ("train smld --matching fisher --out OUT", "matching must be one of denoising, explicit"),
     "unknown objective": ("train ddpm --objective best --out OUT", "objective must be one of simple, variational, hybrid"),
@@ -288,7 +296,7 @@ WRONG = {
     "beta of linear": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant, not to linear"),
     "more noise than trained": (
         "sample @indi --noise 2 --out OUT.png",
-        "noise must be above 0 and at most 1, for which this run was trained, got 2",
+        "noise must be from 0.001 to 1, for which this run was trained, got 2",
     ),
     "blur that was not trained": ("sample @indi --blur 1 --out OUT.png", "blur must be 0, for which this run was trained"),
     "another noise beside blur": ("sample @deblur --noise 0.5 --out OUT.png", "noise must be 0.05, for which this run was trained"),
@@ -339,6 +347,28 @@ def test_each_systems_own_sampler_is_the_one_that_it_is_named_for(runs, tmp_path
     }.items():
         assert run("sample", runs[name], *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{name}.npz") == 0
         assert f"of {runs[name]}, {sampler}" in capsys.readouterr().out
+
+
+def test_only_indi_restores_a_run_of_indi_and_all_others_begin_with_noise(runs, tmp_path, capsys):
+    for sampler in ("ode-heun", "ddim", "annealed-langevin"):
+        path = tmp_path / f"{sampler}.npz"
+        assert run("sample", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", path) == 0
+        assert sampled(path).keys() == {"x"}
+        assert run("evaluate", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--n", 20) == 0
+        assert "restored" not in capsys.readouterr().out
+    opened, sample = open_run(runs["much noise"]), np.arange(20_000)
+    x = begin(opened, ops, sample, "ddim", 0)
+    assert_mean(x.astype(np.float64) ** 2, opened.model.data_variance + 25)
+    clean = opened.data.held_out[sample % len(opened.data.held_out)].astype(np.float64)
+    assert_mean(x * clean, 0.0)
+
+
+def test_more_latent_variables_than_directions_of_the_data_are_evaluated(tmp_path, capsys):
+    np.savez(tmp_path / "line.npz", x=np.outer(np.linspace(-1, 1, 100), [1.0, 2.0]).astype(np.float32))
+    command = ("train", "vae", "--data", tmp_path / "line.npz", "--latent", 1, *TINY, "--out", tmp_path / "run")
+    assert run(*command) == 0 and run("evaluate", tmp_path / "run", "--n", 10) == 0
+    out = capsys.readouterr().out
+    assert "-ELBO (nats)" in out and "best linear VAE" not in out
 
 
 def test_progress_ends_where_the_sampler_does(runs, tmp_path, capsys):

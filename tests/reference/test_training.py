@@ -138,3 +138,11 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
 def test_settings_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
         training.Settings(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "name, value", [("batch", 1.5), ("batch", float("nan")), ("seed", -1), ("seed", 0.5), ("warmup", "many"), ("warmup", -1)]
+)
+def test_settings_that_count_are_whole_numbers(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from [01] on, got {value}"):
+        training.Settings(**{name: value})
