@@ -84,8 +84,8 @@ def _number(name, value):
 def _step(p, drift, diffusion, dx, dt, periodic):
     """Each column of p[n,m] by itself."""
     dx, dt = _number("dx", dx), _number("dt", dt)
-    if not (dx > 0 and dt >= 0):
-        raise ValueError(f"dx must be positive and dt not negative, got {dx} and {dt}")
+    if not (0 < dx < np.inf and 0 <= dt < np.inf):
+        raise ValueError(f"dx must be positive, dt not negative, and both finite, got {dx} and {dt}")
     if not (diffusion >= 0).all():
         raise ValueError(f"diffusion must not be negative on any face, got {diffusion[~(diffusion >= 0)][0]}")
     to_left, to_right = face_rates(drift, diffusion, dx, periodic)

@@ -198,7 +198,7 @@ def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
     equation = FokkerPlanck(-5.0, 6.0, 4000, lambda x: law.score(x[:, None])[:, 0], lambda x: 1.0)
     zero, gap, *others = equation.eigenvalues(4)
     assert abs(zero) < 1e-9
-    assert_close(gap, 1.7876e-6, 1e-4)
+    assert_close(gap, 1.787663e-6, 1e-4)
     assert_printed(others[0], "4.0000")
     assert_printed(others[1], "8.0002")
 
