@@ -1,0 +1,1 @@
+"""The functions of ``reference.ops``, computed fast: ``accelerated.cpu`` in Numba."""
