@@ -1,4 +1,4 @@
-"""Runs before NumPy is imported: one BLAS thread a worker, and Hypothesis profiles."""
+"""Runs before NumPy is imported: one BLAS thread a worker, Hypothesis profiles, and the ports under test."""
 
 import os
 
@@ -10,3 +10,7 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("ci", max_examples=20, derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
 settings.load_profile("ci")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--port", action="append", metavar="MODULE_OR_FILE.py", help="test this port of the ops instead of the shipped ones")

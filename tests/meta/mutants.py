@@ -8,7 +8,7 @@ COORDINATES = "tests/reference/test_gradients.py::test_gradient_in_every_coordin
 GRADIENTS = "tests/reference/test_gradients.py::test_"
 VALUES = "tests/reference/test_ops.py::test_"
 RANDOM = "tests/reference/test_random.py::test_"
-CONTRACT = "tests/reference/test_contract.py::test_"
+CALLS = "tests/conformance/test_calls.py::test_"
 END_TO_END = "tests/reference/test_networks.py::test_"
 UNET = END_TO_END + "gradient_of_all_parameters_and_x_together[plain]"
 
@@ -204,21 +204,21 @@ MUTANTS = (
         OPS + "resample.py",
         "return dy[..., :c].copy(), dy[..., c:].copy()",
         "return dy[..., :c], dy[..., c:]",
-        CONTRACT + "results_of_two_calls_are_memory_of_their_own[concat_backward]",
+        CALLS + "results_of_two_calls_are_memory_of_their_own[reference.ops-concat_backward]",
     ),
-    (OPS + "checks.py", "        return out\n", "        return results\n", CONTRACT + "out_is_filled_and_returned[silu-asarray]"),
-    (OPS + "checks.py", "    target[...] = result\n", "", CONTRACT + "out_is_filled_and_returned[silu-asarray]"),
-    (OPS + "embedding.py", "half)).astype(c.dtype)", "half))", CONTRACT + "dtype_in_is_dtype_out[timestep_embedding-float32]"),
+    (OPS + "checks.py", "        return out\n", "        return results\n", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
+    (OPS + "checks.py", "    target[...] = result\n", "", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
+    (OPS + "embedding.py", "half)).astype(c.dtype)", "half))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
     (
         OPS + "loss.py",
         '    check("mean[b,...] log_var[b,...]", mean, log_var)\n',
         '    check("mean[b,...] log_var[b,...]", mean, log_var)\n    mean += 1\n',
-        CONTRACT + "arguments_are_not_modified[gaussian_kl]",
+        CALLS + "arguments_are_not_modified[reference.ops-gaussian_kl]",
     ),
     (
         OPS + "norm.py",
         "mean = entries.mean(axis=(1, 3))",
         "mean = entries.mean(axis=(1, 3)) + 0 * entries.mean()",
-        CONTRACT + "non_finite_sample_shows_and_leaves_other_samples_alone[group_norm-nan]",
+        CALLS + "non_finite_sample_shows_and_leaves_other_samples_alone[reference.ops-group_norm-nan]",
     ),
 )

@@ -2,15 +2,13 @@
 
 import functools
 import importlib
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.meta import pytest_runs
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("reference", "accelerated", "benchmarks", "tests", "setup.cfg", "README.md")
@@ -28,20 +26,9 @@ def copy_of_the_code(folder):
     return folder
 
 
-@functools.cache
-def forks():
-    """The process that runs tests, started when first needed; it ends with this one."""
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("forked.py"))]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-
-
 def run(folder, *tests):
     """(exit code, output) of pytest inside a copy, so that the copy is what the tests import."""
-    output = folder / "pytest.out"
-    arguments = ["-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *tests]
-    forks().stdin.write(json.dumps([str(folder), str(output), arguments]) + "\n")
-    return int(forks().stdout.readline()), output.read_text()
+    return pytest_runs.run(folder, folder / "pytest.out", *tests)
 
 
 def change(path, old, new):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import ops
+from reference.calls import axes, cast, outputs, words
 from reference.contract import OPS
 from tests import strategies
 
@@ -22,11 +23,11 @@ def test_every_op_has_a_strategy_of_its_name(name):
 @given(data=st.data())
 def test_drawn_arguments_have_the_axes_of_the_contract(name, data):
     arguments = data.draw(strategies.arguments(name, np.float64))
-    axes = strategies.axes(OPS[name].arguments)
-    assert len(arguments) == len(strategies.words(name))
-    for word, argument in zip(strategies.words(name), arguments):
-        if word in axes and isinstance(argument, np.ndarray) and "..." not in axes[word]:
-            assert argument.ndim == len(axes[word])
+    signature = axes(OPS[name].arguments)
+    assert len(arguments) == len(words(name))
+    for word, argument in zip(words(name), arguments):
+        if word in signature and isinstance(argument, np.ndarray) and "..." not in signature[word]:
+            assert argument.ndim == len(signature[word])
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -34,7 +35,7 @@ def test_drawn_arguments_have_the_axes_of_the_contract(name, data):
 @given(data=st.data())
 def test_drawn_numbers_are_the_same_in_both_precisions(name, data):
     arguments = data.draw(strategies.arguments(name, np.float64))
-    again = strategies.cast(strategies.cast(arguments, np.float32), np.float64)
+    again = cast(cast(arguments, np.float32), np.float64)
     for one, other in zip(arguments, again):
         if isinstance(one, np.ndarray):
             assert np.array_equal(one, other)
@@ -45,5 +46,5 @@ def test_drawn_numbers_are_the_same_in_both_precisions(name, data):
 @given(data=st.data())
 def test_the_reference_accepts_drawn_arguments_and_stays_finite(name, data):
     arguments = data.draw(strategies.arguments(name, np.float32))
-    for result in strategies.outputs(name, getattr(ops, name), arguments):
+    for result in outputs(name, getattr(ops, name), arguments):
         assert result is None or np.isfinite(result).all()

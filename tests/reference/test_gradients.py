@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from reference import ops
 from reference.contract import CONTRACT, OPS
-from tests.strategies import SEED, arguments, axes, backward_arguments, differentiated, outputs, words
+from reference.calls import axes, backward_arguments, differentiated, outputs, words
+from tests.strategies import SEED, arguments
 from tests.tolerances import adjoint, gradient_agrees
 
 DIFFERENTIABLE = [op.name for op in CONTRACT if op.gradients]

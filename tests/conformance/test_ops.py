@@ -1,0 +1,300 @@
+"""Every op of a port gives the reference's results, within the budget of its row (reference/budgets.py)."""
+
+import inspect
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference import ops
+from reference.budgets import UNIT_ROUNDOFF, accept, accept_exactly, largest, ternary
+from reference.calls import backward_arguments, cast, outputs, words
+from reference.contract import CONTRACT, OPS
+from reference.ops import Key, Purpose
+from tests.strategies import SEED, Numbers, arguments
+
+DTYPES = (np.float32, np.float64)
+PRODUCTS = [op.name for op in CONTRACT if op.rule == "product"]
+
+every_op = pytest.mark.parametrize("name", OPS)
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def check(port, name, args, zero_mean=False):
+    accept(name, outputs(name, getattr(port, name), args), args, zero_mean)
+
+
+def check_with_backward(port, name, args, seed=0):
+    """The op and its backward, at a random upstream gradient; a product also on small integers."""
+    dtype = args[0].dtype
+    args = cast(args, np.float32)
+    dy = np.random.default_rng(seed).standard_normal(outputs(name, getattr(ops, name), args)[0].shape).astype(np.float32)
+    for called, drawn in ((name, args), (f"{name}_backward", backward_arguments(name, args, dy))):
+        drawn = cast(drawn, dtype)
+        check(port, called, drawn)
+        if OPS[called].rule == "product":
+            small = ternary(drawn)
+            accept_exactly(called, outputs(called, getattr(port, called), small), small)
+
+
+@every_op
+def test_it_is_there_with_the_names_and_the_order_of_the_contract(port, name):
+    parameters = inspect.signature(getattr(port, name)).parameters
+    assert not port.shipped or list(parameters) == words(name)
+
+
+@both_dtypes
+@every_op
+@given(data=st.data())
+def test_its_results_are_within_budget(port, name, dtype, data):
+    check(port, name, data.draw(arguments(name, dtype)))
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@given(data=st.data())
+def test_a_product_of_zero_mean_data_is_within_the_sharper_budget(port, name, data):
+    args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
+    check(port, name, args, zero_mean=True)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@given(data=st.data())
+def test_a_product_of_data_of_one_sign_is_within_the_textbook_budget(port, name, data):
+    args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
+    check(port, name, tuple(np.abs(a) if isinstance(a, np.ndarray) else a for a in args))
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", PRODUCTS)
+@given(data=st.data())
+def test_a_product_of_small_integers_is_exact(port, name, dtype, data):
+    args = ternary(data.draw(arguments(name, dtype, scales=(1.0,), offsets=(0.0,))))
+    accept_exactly(name, outputs(name, getattr(port, name), args), args)
+
+
+# sizes that a fast kernel may treat apart: remainders of vectors and tiles, several blocks, one channel
+
+
+@both_dtypes
+@pytest.mark.parametrize("n, i, o", [(1, 1, 1), (33, 70, 50), (64, 16, 48), (200, 66, 128), (512, 128, 2), (7, 257, 31)])
+def test_linear_of_many_sizes(port, n, i, o, dtype):
+    numbers = Numbers(n, 1.0, 0.0, dtype)
+    check_with_backward(port, "linear", (numbers(n, i), numbers(i, o), numbers(o)))
+
+
+@both_dtypes
+@pytest.mark.parametrize("pixels", [None, (1, 1), "all"], ids=["", "per channel", "per pixel"])
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("h, w", [(5, 7), (7, 5)])
+def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, dtype):
+    check_with_backward(port, "conv2d", conv2d_arguments(2, h, w, 2, 3, k, stride, pixels, dtype))
+
+
+@both_dtypes
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(
+    "b, h, w, i, o",
+    [(3, 8, 8, 32, 32), (2, 9, 6, 16, 48), (2, 4, 4, 64, 16), (1, 13, 11, 33, 17), (2, 8, 8, 1, 32), (2, 8, 8, 32, 1), (5, 1, 2, 16, 16)],
+)
+def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
+    check_with_backward(port, "conv2d", conv2d_arguments(b, h, w, i, o, k, stride, "all", dtype))
+
+
+def conv2d_arguments(b, h, w, i, o, k, stride, pixels, dtype):
+    numbers = Numbers(h, 1.0, 0.0, dtype)
+    shape = (-(-h // stride), -(-w // stride)) if pixels == "all" else pixels
+    return numbers(b, h, w, i), numbers(k, k, i, o), numbers(o), stride, None if pixels is None else numbers(b, *shape, o)
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
+@pytest.mark.parametrize("b, h, w, c, groups", [(3, 8, 8, 32, 8), (2, 5, 3, 48, 4), (1, 16, 16, 24, 1), (9, 1, 1, 70, 35), (2, 3, 3, 7, 7)])
+def test_group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype):
+    numbers = Numbers(c, 10.0, 30.0, dtype)
+    check_with_backward(port, name, (numbers(b, h, w, c), numbers.unit(c), numbers.unit(c), groups, 1e-5))
+
+
+@both_dtypes
+@pytest.mark.parametrize("b, n, m, c, heads", [(2, 64, 64, 64, 8), (3, 16, 16, 32, 4), (1, 33, 70, 30, 3), (2, 5, 1, 17, 1)])
+def test_attention_of_many_sizes(port, b, n, m, c, heads, dtype):
+    numbers = Numbers(n, 1.0, 0.0, dtype)
+    check_with_backward(port, "attention", (numbers(b, n, c), numbers(b, m, c), numbers(b, m, c), heads))
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["silu", "mse", "gaussian_kl", "concat", "upsample_nearest", "adam_step_", "ema_step_", "global_norm"])
+def test_arrays_of_many_blocks(port, name, dtype):
+    numbers = Numbers(0, 1.0, 0.0, dtype)
+    image = lambda: numbers(3, 20, 20, 37)
+    count = {"silu": 1, "upsample_nearest": 1, "adam_step_": 3}.get(name, 2)
+    args = tuple(image() for _ in range(count))
+    if name == "adam_step_":
+        args = (*args, np.square(image()), 3, 1e-3, 0.9, 0.999, 1e-8)
+    args = {"ema_step_": (*args, 0.999), "global_norm": (list(args),)}.get(name, args)
+    check(port, name, args)
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
+@pytest.mark.parametrize("n, k, d, scalar", [(1000, 8, 2, False), (300, 3, 5, False), (33, 40, 64, True)])
+def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
+    numbers = Numbers(n, 1.0, 0.0, dtype)
+    weights = numbers.cast((1 + numbers.rng.multinomial(1024 - k, np.full(k, 1 / k))) / 1024)
+    roots = numbers.rng.standard_normal((k, d, d))
+    covariances = numbers.rng.uniform(0.2, 2, k) if scalar else roots @ roots.swapaxes(1, 2) / d + 0.5 * np.eye(d)
+    check(port, name, (numbers(n, d), weights, numbers(k, d), numbers.cast(covariances)))
+
+
+@both_dtypes
+@pytest.mark.parametrize("periodic", [False, True])
+def test_fokker_planck_steps_of_many_cells_and_without_diffusion_somewhere(port, periodic, dtype):
+    numbers = Numbers(0, 1.0, 0.0, dtype)
+    n, m = 300, 70
+    diffusion = numbers.between(0.5, 2, n + 1)
+    diffusion[100:150] = 0
+    check(port, "fokker_planck_step", (numbers.between(0.1, 1, n), numbers.between(-5, 5, n + 1), diffusion, 0.1, 0.01, periodic))
+    faces = lambda low, high: (numbers.between(low, high, n + 1, m), numbers.between(low, high, n, m + 1))
+    check(port, "fokker_planck_step_2d", (numbers.between(0.1, 1, n, m), *faces(-5, 5), *faces(0.5, 2), 0.1, 0.2, 0.01, periodic))
+
+
+# special values
+
+
+@both_dtypes
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("name", ["softmax", "attention", "mixture_log_density", "mixture_score"])
+def test_logits_of_ten_thousand_in_one_row_and_in_all(port, name, rows, dtype):
+    numbers = Numbers(rows, 1.0, 0.0, dtype)
+    x = numbers(3, 4)
+    if name == "softmax":
+        x[:rows, 0], x[:rows, 1] = 1e4, -1e4
+        args = (x,)
+    elif name == "attention":
+        q, k = x[None], numbers(1, 5, 4)
+        q[:, :rows] = 0
+        q[:, :rows, 0], k[0, 0, 0], k[0, 1, 0] = 200, 100, -100  # scaled by 1/2
+        args = q, k, numbers(1, 5, 4), 1
+    else:
+        x[:rows, 0] += 141  # 141^2 / 2 is about 1e4
+        args = x, numbers.cast([0.25, 0.75]), numbers(2, 4), numbers.cast([1.0, 1.0])
+    check(port, name, args)
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["silu", "silu_backward", "silu_second"])
+@pytest.mark.parametrize("start", range(-80, 80, 4))
+def test_silu_on_a_wide_grid(port, name, start, dtype):
+    x = np.linspace(start, start + 4, 101).astype(np.float32).astype(dtype)
+    check(port, name, (*[Numbers(0, 1.0, 0.0, dtype)(101)] * (len(words(name)) - 1), x))
+
+
+@both_dtypes
+@pytest.mark.parametrize("step", [1, 1000])
+def test_adam_with_gradients_of_every_size(port, step, dtype):
+    g = np.geomspace(1e-12, 1, 49).astype(np.float32).astype(dtype)
+    check(port, "adam_step_", (np.zeros_like(g), g, np.zeros_like(g), np.zeros_like(g), step, 1e-3, 0.9, 0.999, 1e-8))
+
+
+@both_dtypes
+@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4])
+@pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4)])
+def test_a_group_of_one_constant_value_gives_its_shift(port, n, width, value, dtype):
+    """Any mean that is off by roundings leaves an x - mean of their size: n u |x| at most."""
+    numbers = Numbers(n, 1.0, 0.0, dtype)
+    x, scale, shift = np.full((2, n, 2 * width), value, dtype), numbers(2 * width), numbers(2 * width)
+    y, _, rstd = port.group_norm(x, scale, shift, 2, 1e-5)
+    assert np.isfinite(y).all() and np.isfinite(rstd).all()
+    bound = 8 * n * width * UNIT_ROUNDOFF[np.dtype(dtype)] * largest(x) * largest(rstd) * np.abs(scale)
+    assert (np.abs(y - shift) <= bound + 4 * UNIT_ROUNDOFF[np.dtype(dtype)] * np.abs(shift)).all()
+
+
+# exact sums
+
+
+def exactly(port, name, args, exact):
+    """A float64 result against sums of fractions: off by the roundings of n products and sums at most."""
+    (result,) = outputs(name, getattr(port, name), args)[:1]
+    x, w = args[0], args[1]
+    terms = w[..., 0].size + 2
+    scale = float(np.abs(x).max() * np.abs(w).max() * terms)
+    error = max(abs(Fraction(float(r)) - e) for r, e in zip(result.flat, exact, strict=True))
+    assert error <= terms * 2.0**-53 * scale, f"{name}: an error of {float(error):.3g}"
+
+
+@given(SEED)
+def test_linear_is_the_sum_of_exact_products(port, seed):
+    rng = np.random.default_rng(seed)
+    x, w, b = (rng.standard_normal(shape) for shape in ((2, 5), (5, 3), (3,)))
+    F = np.vectorize(Fraction, otypes=[object])
+    exactly(port, "linear", (x, w, b), (F(x) @ F(w) + F(b)).flat)
+
+
+@given(SEED, st.sampled_from((1, 2)))
+def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
+    rng = np.random.default_rng(seed)
+    x, w, b = (rng.standard_normal(shape) for shape in ((1, 3, 4, 2), (3, 3, 2, 2), (2,)))
+    F = np.vectorize(Fraction, otypes=[object])
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::stride, ::stride]  # [b,m,n,i,u,v]
+    exact = np.tensordot(F(windows), F(w), axes=((3, 4, 5), (2, 0, 1))) + F(b)
+    exactly(port, "conv2d", (x, w, b, stride), exact.flat)
+
+
+# random numbers
+
+
+@pytest.mark.parametrize(
+    "seed, sample, step, purpose, block",
+    [(0, 0, 0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8")],
+)
+def test_bits_are_the_published_ones(port, seed, sample, step, purpose, block):
+    bits = port.philox_bits(seed, np.array([sample]), step, purpose, 4)
+    assert bits.tolist() == [[int(word, 16) for word in block.split()]]
+
+
+@given(st.integers(0, 2**64 - 1), SEED, SEED)
+def test_float32_normals_are_within_one_rounding_of_the_rounded_exact_ones(port, seed, sample, step):
+    args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1001,)
+    got, exact = port.normal(*args, np.dtype(np.float32)), ops.normal(*args, np.dtype(np.float32))
+    ulps = np.abs(got.astype(np.float64) - exact) / np.spacing(np.abs(exact))
+    assert ulps.max() <= 1, f"normal: {ulps.max()} ulp"
+
+
+@given(st.integers(0, 2**64 - 1), SEED, SEED)
+def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, sample, step):
+    args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1000,)
+    got, exact = port.normal(*args, np.dtype(np.float64)), ops.normal(*args, np.dtype(np.float64))
+    radius = np.sqrt((exact.reshape(-1, 2) ** 2).sum(axis=1)).repeat(2).reshape(got.shape)
+    ulps = np.abs(got - exact) / np.spacing(radius)
+    assert ulps.max() <= 4, f"normal: {ulps.max()} ulp of the radius"
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", [(3, 3, 2), (37,), ()])
+def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, shape, dtype):
+    rng = np.random.default_rng(0)
+    sample = rng.integers(0, 2**32, 8)
+    x, prediction, c = rng.standard_normal((8, *shape)).astype(dtype), rng.standard_normal((8, *shape)).astype(dtype), rng.random(8).astype(dtype)
+    draws = {
+        "philox_bits": lambda s: port.philox_bits(5, sample[s], 3, Purpose.PRIOR, 7),
+        "uniform": lambda s: port.uniform(5, sample[s], 3, Purpose.PRIOR, shape, np.dtype(dtype)),
+        "normal": lambda s: port.normal(5, sample[s], 3, Purpose.PRIOR, shape, np.dtype(dtype)),
+        "add_noise": lambda s: port.add_noise(x[s], c[s], 0.5, Key(5, sample[s], 3, Purpose.TRAINING_NOISE)),
+        "reverse_step": lambda s: port.reverse_step(x[s], prediction[s], 0.9, c[s], 0.3, Key(5, sample[s], 3, Purpose.STEP_NOISE)),
+    }
+    for name, draw in draws.items():
+        together, alone = draw(slice(None)), np.concatenate([draw(slice(n, n + 1)) for n in range(8)])
+        assert np.array_equal(together, alone), f"{name}: the noise of a sample depends on its batch"
+
+
+@both_dtypes
+def test_a_key_stands_for_the_ports_own_normals(port, dtype):
+    rng, key = np.random.default_rng(0), Key(2**40 + 7, np.arange(4) + 9, 3, Purpose.STEP_NOISE)
+    x, prediction = rng.standard_normal((2, 4, 5, 7)).astype(dtype)
+    noise = port.normal(*key, (5, 7), np.dtype(dtype))
+    assert np.array_equal(port.add_noise(x, 0.8, 0.6, key), port.add_noise(x, 0.8, 0.6, noise))
+    assert np.array_equal(port.reverse_step(x, prediction, 0.9, 0.1, 0.3, key), port.reverse_step(x, prediction, 0.9, 0.1, 0.3, noise))
