@@ -14,3 +14,10 @@ settings.load_profile("ci")
 
 def pytest_addoption(parser):
     parser.addoption("--port", action="append", metavar="MODULE_OR_FILE.py", help="test this port of the ops instead of the shipped ones")
+
+
+def pytest_configure(config):
+    from tests.ports import port_of
+
+    for source in config.getoption("port") or ():
+        port_of(source)  # what is no port is refused before anything runs

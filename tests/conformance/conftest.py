@@ -1,19 +1,23 @@
 """Every test here is of a ``port``; a test of a single op comes before those of what is made of ops."""
 
-from functools import cache
+from pathlib import Path
 
-from tests.ports import SHIPPED, Port
+from tests.ports import SHIPPED, port_of
 
-ORDER = ("test_ops", "test_calls", "test_networks", "test_training", "test_samplers")
+OF_OPS = ("test_ops", "test_calls")
+ORDER = (*OF_OPS, "test_networks", "test_training", "test_samplers")
 
-port_of = cache(Port)
+
+def stage(module):
+    return module.__name__.rpartition(".")[2]
 
 
 def pytest_generate_tests(metafunc):
     if "port" in metafunc.fixturenames:
-        ports = metafunc.config.getoption("port") or SHIPPED
-        metafunc.parametrize("port", [port_of(name) for name in ports], ids=ports)
+        oracle = metafunc.module and stage(metafunc.module) in OF_OPS  # of what is made of ops, the reference is the measure
+        ports = metafunc.config.getoption("port") or SHIPPED[0 if oracle else 1 :]
+        metafunc.parametrize("port", [port_of(name) for name in ports], ids=lambda port: Path(port.name).name)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: ORDER.index(item.module.__name__.rpartition(".")[2]) if "conformance" in item.nodeid else len(ORDER))
+    items.sort(key=lambda item: ORDER.index(stage(item.module)) if stage(item.module) in ORDER else len(ORDER))

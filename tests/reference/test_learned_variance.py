@@ -28,7 +28,8 @@ from reference.samplers.ddim import ddim, ddim_invert
 from reference.schedules import linear, vp
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close
 from tests.oracles import grids, mmse_of, normal_data
-from tests.reference.test_networks import gradient_of_each, numbers, random_parameters
+from tests.example_networks import numbers, random_parameters
+from tests.reference.test_networks import gradient_of_each
 
 NETWORK = MLP(size=(2,), width=6, depth=2, embedding=4, outputs=2)
 T = np.array([1, 1, 2, 7, 30, 50])

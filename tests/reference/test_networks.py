@@ -5,43 +5,23 @@ import pytest
 
 from reference import ops
 from reference.networks import MLP, NETWORKS, Autoencoder, UNet
+from tests.example_networks import (
+    C,
+    POINTS,
+    IMAGES,
+    MLPS,
+    SMALL,
+    PLAIN,
+    ONE_LEVEL,
+    UNETS,
+    LABELS,
+    numbers,
+    random_parameters,
+    inputs,
+    run,
+)
 from tests.oracle_tolerances import EXACT, U32, assert_close
 from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
-
-C = np.array([3.0, 700.0])
-POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
-IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
-DEEP = MLP(size=(2,), width=4, depth=4, embedding=4)
-MLPS = [POINTS, IMAGES, DEEP]
-SMALL = UNet(size=(4, 4), channels=(8, 16), groups=4, classes=3)
-PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
-TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
-THREE_LEVELS = UNet(size=(8, 4), channels=(4, 6, 8), groups=2, head_width=4, classes=2)
-ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
-UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
-LABELS = {POINTS: "points", IMAGES: "images", DEEP: "deep", SMALL: "classes", PLAIN: "plain"}
-LABELS |= {TWO_LAYERS: "two layers", THREE_LEVELS: "three levels", ONE_LEVEL: "one level"}
-
-
-def numbers(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def random_parameters(network, seed=0):
-    """None of them zero: the zeros that training begins with would hide gradients."""
-    rng, params = np.random.default_rng(seed), {}
-    for name, shape in network.shapes().items():
-        draw = rng.standard_normal(shape)
-        params[name] = 1 + draw / 4 if name.endswith("scale") else draw / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else draw / 4
-    return params
-
-
-def inputs(network, batch=2):
-    """x, c and labels for a batch of at most two."""
-    shape = network.size if isinstance(network, MLP) else (*network.size, network.in_channels)
-    labels = np.array([1, 0])[:batch] if getattr(network, "classes", 0) else None
-    return numbers(1, batch, *shape), C[:batch], labels
-
 
 def gradient_of_each(value, arrays, gradients, magnitude):
     """Each array along a direction of its own; ``value`` is a function of the dictionary."""
@@ -242,20 +222,6 @@ def test_guarded_arrays_allow_slices_shapes_and_sums():
     assert len(a) == 4 and a.shape == (4, 3)
     a[:2] += a[2:]
     assert np.array_equal(plain((a + a).reshape(12)), (2 * np.concatenate((array[:2] + array[2:], array[2:]))).ravel())
-
-
-def run(network, port, wrap=lambda value: value):
-    """Everything that a network computes, in one dictionary."""
-    x, c, labels = map(wrap, inputs(network))
-    params, dy, v = wrap(random_parameters(network)), wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
-    y, saved = network.forward(params, x, c, port, labels)
-    dx, gradients = network.backward(params, dy, saved, port)
-    results = {"y": y, "dx": dx} | gradients
-    if isinstance(network, MLP):
-        y_dot, saved_jvp = network.jvp(params, v, saved, port)
-        dx, dv, gradients = network.jvp_backward(params, dy, saved, saved_jvp, port)
-        results |= {"y_dot": y_dot, "jvp.dx": dx, "jvp.dv": dv} | {f"jvp.{name}": g for name, g in gradients.items()}
-    return results
 
 
 @pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)

@@ -1,0 +1,94 @@
+"""The first op that goes wrong: a port held against the reference at every call of a computation, each on the reference's own numbers.
+
+    tracer = Tracer(port)
+    network.forward(params, x, c, ops=tracer)      # computed by the reference
+    for call in tracer.calls: ...
+
+Since no call sees another's error, the calls over their budgets are those of ops that are wrong, not of those behind them.
+"""
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+
+import reference.ops
+from reference.budgets import Error, errors, worst
+from reference.calls import TARGETS, describe, outputs, positional
+from reference.contract import OPS
+from reference.run import training_model
+from reference.training import train
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op: its error over budget, and the seconds that it took on reference and port; ``error`` None if the port lacks it."""
+
+    name: str
+    shapes: str
+    error: Error | None
+    reference: float
+    port: float
+
+    @property
+    def over(self):
+        return 0.0 if self.error is None else self.error.over
+
+
+class Tracer:
+    """A port that computes as the reference does, and keeps in ``calls`` what another port made of every call."""
+
+    def __init__(self, port):
+        self.port, self.calls, self._warm = port, [], set()
+
+    def __getattr__(self, name):
+        function = getattr(reference.ops, name)
+        if name not in OPS:
+            return function
+
+        def op(*args, **kwargs):
+            arguments = positional(name, args, kwargs)
+            self.calls.append(self._call(name, function, arguments))
+            return function(*arguments)
+
+        return op
+
+    def _call(self, name, function, arguments):
+        shapes = describe(name, arguments)
+        _, seconds = _timed(name, function, arguments)
+        mine = getattr(self.port, name, None)
+        if mine is None:
+            return Call(name, shapes, None, seconds, float("nan"))
+        try:
+            if (name, arrays := tuple(a.dtype for a in arguments if isinstance(a, np.ndarray))) not in self._warm:
+                outputs(name, mine, arguments)  # the first call may compile
+                self._warm.add((name, arrays))
+            results, own_seconds = _timed(name, mine, arguments)
+        except Exception as error:  # whatever a port in the making raises
+            raised = f"{type(error).__name__}: {error}"
+            return Call(name, shapes, Error(np.inf, name, "call", "it raises", (), raised, "a result"), seconds, float("nan"))
+        return Call(name, shapes, worst(errors(name, results, arguments)), seconds, own_seconds)
+
+    def first_over(self):
+        """The first call over its budget; None if there is none."""
+        return next((call for call in self.calls if call.over > 1), None)
+
+
+def _timed(name, function, arguments):
+    """(results, seconds); an op that works in place does so on copies, which are made before the clock runs."""
+    if name in TARGETS:
+        arguments = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    begin = time.perf_counter()
+    results = function(*arguments)
+    seconds = time.perf_counter() - begin
+    if name in TARGETS:
+        return tuple(arguments[position] for position in TARGETS[name]), seconds
+    return results if isinstance(results, tuple) else (results,), seconds
+
+
+def trace(run, port, data):
+    """The calls of one training step of the run on ``data``, from where it stands; the run is left as it is."""
+    tracer, state = Tracer(port), deepcopy(run.state)
+    next(train(training_model(run, data), data.train, data.train_labels, run.settings, state, state.step + 1, tracer))
+    return tracer

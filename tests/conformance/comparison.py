@@ -1,0 +1,32 @@
+"""A computation of many ops, on a port and on the reference."""
+
+import numpy as np
+
+from accelerated.trace import Tracer
+from reference import ops
+from reference.budgets import network_errors, worst
+
+DTYPES = (np.float32, np.float64)
+
+
+def within_budget(port, name, dtype, compute):
+    """``compute(ops, dtype)`` returns tensors by name.  A failure names the tensor, and the first op that is over its own budget."""
+    error = worst(network_errors(name, compute(port, dtype), compute(ops, np.float32), compute(ops, np.float64)))
+    if error.over > 1:
+        tracer = Tracer(port)
+        compute(tracer, dtype)
+        first = tracer.first_over()
+        raise AssertionError(f"{first.error}; {first.shapes}; so {error}" if first else f"{error}; no op is over its own budget")
+
+
+def in_dtype(dtype):
+    """Arrays of floats, and dictionaries of them, in a dtype; the numbers are those that float32 holds."""
+
+    def wrap(value):
+        if isinstance(value, dict):
+            return {name: wrap(array) for name, array in value.items()}
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            return value.astype(np.float32).astype(dtype)
+        return value
+
+    return wrap

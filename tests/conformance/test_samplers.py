@@ -1,0 +1,72 @@
+"""Every sampler on a port: ten steps of it, driven by a network of random weights on the same port."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from reference import datasets
+from reference.commands.sampling import SAMPLERS, choose, trajectory
+from reference.ops.random import Purpose
+from reference.run import build_config, new_run
+from reference.samplers.indi import indi
+from tests.conformance.comparison import DTYPES, in_dtype, within_budget
+from tests.example_networks import random_parameters
+
+SAMPLE = np.arange(5)
+NAMES = [name for name in SAMPLERS if name not in ("decoder", "indi")]
+
+
+class InDtype:
+    """A port whose random numbers have one dtype, whatever was asked for: so has all that is computed from them."""
+
+    def __init__(self, ops, dtype):
+        self.ops, self.dtype = ops, np.dtype(dtype)
+
+    def normal(self, seed, sample, step, purpose, shape, dtype):
+        return self.ops.normal(seed, sample, step, purpose, shape, self.dtype)
+
+    def __getattr__(self, name):
+        return getattr(self.ops, name)
+
+
+def run_in(folder, system):
+    data = datasets.load("mixture2d", 0)
+    run = new_run(folder, build_config(system, data, {"data": "mixture2d", "width": 8, "depth": 2}))
+    return run, random_parameters(run.model.network)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sampler", NAMES)
+def test_a_trajectory_is_within_budget(port, sampler, dtype, tmp_path):
+    run, weights = run_in(tmp_path, "smld" if "langevin" in sampler else "sde")
+    own = choose(run, SimpleNamespace(sampler=sampler, seed=3, steps=None if sampler == "ode-rk45" else 10))
+
+    def states(ops, dtype):
+        run.state.ema = in_dtype(dtype)(weights)
+        steps = list(trajectory(run, InDtype(ops, dtype), SAMPLE, **own))
+        return {"x": np.stack([x for _, x, _ in (steps[-1:] if sampler == "ode-rk45" else steps)])}
+
+    within_budget(port, sampler, dtype, states)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_restoration_is_within_budget(port, dtype, tmp_path):
+    run, weights = run_in(tmp_path, "indi")
+    grid = [1 - k / 10 for k in range(11)]
+
+    def states(ops, dtype):
+        x, denoise_of = ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,), np.dtype(dtype)), run.model.denoise_of(in_dtype(dtype)(weights), ops)
+        return {"x": np.stack([x for _, x, _ in indi(denoise_of, grid, x, 2, SAMPLE, lambda t: 0.3 * t, ops)])}
+
+    within_budget(port, "indi", dtype, states)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_decoder_is_within_budget(port, dtype):
+    run, weights = run_in("unused", "vae")
+
+    def samples(ops, dtype):
+        return {"x": run.model.sample(in_dtype(dtype)(weights), 3, SAMPLE, True, np.dtype(dtype), ops)}
+
+    within_budget(port, "decoder", dtype, samples)
