@@ -1,1 +1,39 @@
-"""The functions of ``reference.ops``, computed fast: ``accelerated.cpu`` in Numba."""
+"""The functions of ``reference.ops``, computed fast: ``accelerated.cpu`` in Numba.
+
+A port is a module that exports the ops of the contract (reference/contract.py).
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from reference.contract import OPS
+
+
+def pick():
+    """The fastest port that works on this machine."""
+    return importlib.import_module("accelerated.cpu")
+
+
+def load(source):
+    """The port that a dotted name or the path of a file stands for.  ValueError where there is none."""
+    path = Path(source)
+    try:
+        port = _of_file(path) if path.suffix == ".py" else importlib.import_module(source)
+    except ImportError as error:
+        raise ValueError(f"port {source} can't be imported: {error}") from None
+    if not any(callable(getattr(port, name, None)) for name in OPS):
+        raise ValueError(f"port {source} is none: it has no op of the contract, neither {', '.join(list(OPS)[:3])} nor another")
+    return port
+
+
+def _of_file(path):
+    if not path.is_file():
+        raise ImportError("there is no such file")
+    name = f"port_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

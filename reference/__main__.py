@@ -1,6 +1,6 @@
-"""The command line: ``python -m reference``.  ``main`` takes the port, so that other packages offer the same words on their own ops.
+"""The command line: ``python -m reference``.  ``Program`` is what another package changes to offer the same words on its own ops.
 
-A command is a module of ``reference.commands`` with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
+A command is a module with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
 """
 
 import argparse
@@ -8,6 +8,8 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import reference
 from reference import ops as reference_ops
@@ -27,6 +29,21 @@ COMMANDS = {
 }
 
 
+@dataclass(frozen=True)
+class Program:
+    """``port(arguments)`` is where the ops come from; ``add_options`` puts options on every command; ``commands``: name -> help."""
+
+    name: str = "python -m reference"
+    description: str = "Diffusion models in NumPy, every backward pass derived by hand."
+    port: Callable = lambda arguments: reference_ops
+    add_options: Callable = lambda parser: None
+    commands: dict = field(default_factory=lambda: COMMANDS)
+    modules: dict = field(default_factory=dict)  # of commands that are not in reference.commands
+
+    def module(self, command):
+        return importlib.import_module(self.modules.get(command, f"reference.commands.{command}"))
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that refuses in one line."""
 
@@ -36,33 +53,35 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(program):
-    parser = Parser(prog=program, allow_abbrev=False, description="Diffusion models in NumPy, every backward pass derived by hand.")
+    parser = Parser(prog=program.name, allow_abbrev=False, description=program.description)
     parser.add_argument("--version", action="version", version=reference.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, help_text in COMMANDS.items():
+    for name, help_text in program.commands.items():
         command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
-        importlib.import_module(f"reference.commands.{name}").add_options(command)
+        program.module(name).add_options(command)
+        program.add_options(command)
     return parser
 
 
-def main(ops=reference_ops, program="python -m reference", arguments=None):
-    """Run one command on a port; the exit code: 0, 2 for what can't be done, 1 for training that diverged, 130 for a stop."""
+def main(arguments=None, program=Program()):
+    """Run one command; the exit code: 0, 2 for what can't be done, 1 for training that diverged, 130 for a stop."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that can't show a letter gets a question mark
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     parsed = build_parser(program).parse_args(arguments)
+    parsed.program = program.name
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=StabilityWarning)
-        warnings.showwarning = lambda message, *where: print(f"{program}: warning: {message}", file=sys.stderr)
-        return _execute(parsed, ops, program)
+        warnings.showwarning = lambda message, *where: print(f"{program.name}: warning: {message}", file=sys.stderr)
+        return _execute(parsed, program)
 
 
-def _execute(parsed, ops, program):
+def _execute(parsed, program):
     try:
         for name in ("out", "run", "data", "labels"):
             if getattr(parsed, name, None) == "":
                 raise ValueError(f"{name} must not be empty")
-        return importlib.import_module(f"reference.commands.{parsed.command}").execute(parsed, ops)
+        return program.module(parsed.command).execute(parsed, program.port(parsed))
     except (ValueError, TypeError) as error:
         return _refuse(program, error, 2)
     except BrokenPipeError:  # whoever read the output has gone: nothing is left to be said
@@ -79,7 +98,7 @@ def _execute(parsed, ops, program):
 
 
 def _refuse(program, message, code):
-    print(f"{program}: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"{program.name}: {' '.join(str(message).split())}", file=sys.stderr)
     return code
 
 

@@ -35,12 +35,12 @@ class Error(NamedTuple):
     op: str
     result: str
     check: str
-    index: tuple  # of the worst element
+    place: tuple  # of the worst element
     got: Any
     exact: Any
 
     def __str__(self):
-        where = f"{self.result}[{','.join(map(str, self.index))}]" if self.index else self.result
+        where = f"{self.result}[{','.join(map(str, self.place))}]" if self.place else self.result
         return f"{self.op}: {where} is {self.got} instead of {self.exact}: {self.over:.3g} times its budget ({self.check})"
 
 
@@ -110,7 +110,10 @@ def _of_another_form(name, results, exact, arguments):
     if len(results) != len(exact):
         return [Error(np.inf, name, "results", "their number", (), len(results), len(exact))]
     dtype = _dtype(name, arguments)
-    forms = [(word, _form(r), None if e is None else f"{dtype or e.dtype}{list(e.shape)}") for word, r, e in zip(result_names(name), results, exact)]
+    forms = [
+        (word, _form(r), None if e is None else f"{dtype or e.dtype}{list(e.shape)}")
+        for word, r, e in zip(result_names(name), results, exact)
+    ]
     return [Error(np.inf, name, word, "dtype and shape", (), got, expected) for word, got, expected in forms if got != expected]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.files import write_atomically
 from reference.ops.checks import is_whole
 from reference.training import State
@@ -19,8 +20,8 @@ FORMAT = 1
 PARTS = {"weights": "params", "ema": "ema", "adam/m": "m", "adam/v": "v"}  # in the file: in the state
 
 
-def environment():
-    """What the bits of a result depend on, beside the code and the config."""
+def environment(ops=reference_ops):
+    """What the bits of a result depend on, beside the code and the config; a port may have an ``environment`` of its own."""
     import scipy
 
     threads = next((os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if os.environ.get(name)), str(os.cpu_count()))
@@ -30,6 +31,8 @@ def environment():
         "scipy": scipy.__version__,
         "threads": threads,
         "processor": _processor(),
+        "port": getattr(ops, "__name__", type(ops).__name__),
+        **getattr(ops, "environment", dict)(),
     }
 
 
@@ -41,7 +44,7 @@ def _processor():
         return platform.processor() or platform.machine()
 
 
-def save(folder, state, config):
+def save(folder, state, config, ops=reference_ops):
     """Replace the folder's checkpoint by ``state``."""
     from safetensors.numpy import save as to_bytes
 
@@ -57,7 +60,7 @@ def save(folder, state, config):
         "loss": state.loss,
         "gradient_norm": state.gradient_norm,
         "config": config,
-        "environment": environment(),
+        "environment": environment(ops),
     }
     # one entry: safetensors writes several in a different order every time
     write_atomically(Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)}))

@@ -77,8 +77,8 @@ class Run:
             raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with")
         return data
 
-    def save(self):
-        checkpoint.save(self.folder, self.state, self.config)
+    def save(self, ops=reference_ops):
+        checkpoint.save(self.folder, self.state, self.config, ops)
 
 
 def as_score(run, ops=reference_ops):

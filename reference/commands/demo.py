@@ -27,17 +27,18 @@ def add_options(parser):
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
-def execute(arguments, ops):
+def execute(arguments, ops, compare=None):
+    """``compare(run, data)``: what a port adds to the report, as a dictionary."""
     begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
     taken = [name for name in FILES if (Path(arguments.out) / name).exists()]
     if taken and not arguments.resume:
         raise ValueError(f"{arguments.out} holds {taken[0]} already: name another --out")
     options = dict.fromkeys((*train.OPTIONS, "steps")) | {"data": "digits", "net": "unet", "seed": arguments.seed, "steps": size["steps"]}
-    run, data = train.start(arguments.out, "ddpm", options, arguments.resume)
+    run, data = train.start(arguments.out, "ddpm", options, arguments.resume, ops)
     written = run.folder / "report.json"
     if run.state.step == run.steps and written.exists():
         print(f"{run.folder} is finished")
-        tell(json.loads(written.read_text(encoding="utf-8")), run.folder)
+        tell(json.loads(written.read_text(encoding="utf-8")), run.folder, arguments.program)
         return 0
     first, before = run.state.step, time.perf_counter()
     status = train.continue_training(run, data, 100, ops)
@@ -45,9 +46,10 @@ def execute(arguments, ops):
         return status
     rate = (run.state.step - first) / (time.perf_counter() - before)
     report = {"steps": run.state.step, "steps_per_second": rate} | evaluate_and_draw(run, data, ops, size, arguments.seed)
+    report |= compare(run, data) if compare else {}
     report["seconds"] = time.perf_counter() - begin
     write_atomically(written, (json.dumps(report, indent=2) + "\n").encode())
-    tell(report, run.folder)
+    tell(report, run.folder, arguments.program)
     return 0
 
 
@@ -86,16 +88,21 @@ def _stages(run, ops, steps, seed, rows=6, columns=11):
     return [(schedule.T, prior(seed, sample, run.model.network.sample_shape, ops=ops)), *stages]
 
 
-def tell(report, folder):
+def tell(report, folder, program):
+    compared = ""
+    if "port" in report:
+        compared = f"""
+{report["port"]}: a training step is {report["speedup_over_reference"]:.1f} times as fast as the reference's, and no result is further
+from it than {report["worst_error_over_budget"]:.2f} of the budget ({report["worst_op"]})"""
     print(f"""
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
 loss on held-out digits   {report["loss"]:.4f}   (predicting zero scores {report["loss_of_zero"]:.4f})
 Fréchet distance          DDPM {report["frechet"]:.2f}, DDIM {report["frechet_ddim"]:.2f}   (real ones {report["frechet_of_real"]:.2f})
 accepted as digits        DDPM {report["accepted"]:.0%}, DDIM {report["accepted_ddim"]:.0%}   (real ones 95%)
-{report["seconds"]:.0f} seconds in all
+{report["seconds"]:.0f} seconds in all{compared}
 
 wrote {folder / "samples.png"}   real digits beside samples
 wrote {folder / "loss.png"}   the loss, step by step
 wrote {folder / "strip.png"}   the reverse process
 wrote {folder / "report.json"}   these numbers
-the run can be sampled: python -m reference sample {folder} --n 64 --out samples.png""")
+the run can be sampled: {program} sample {folder} --n 64 --out samples.png""")

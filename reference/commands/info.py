@@ -13,7 +13,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    rows = {"reference": reference.__version__} | environment() | {name: version(name) for name in LIBRARIES}
+    rows = {"reference": reference.__version__} | environment(ops) | {name: version(name) for name in LIBRARIES}
     for name, value in rows.items():
         print(f"{name:12}  {value}")
     return 0

@@ -71,11 +71,11 @@ def execute(arguments, ops):
     if arguments.save_every < 1:
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
     options = {name: getattr(arguments, name) for name in (*OPTIONS, "steps")}
-    run, data = start(arguments.out, arguments.system, options, arguments.resume)
+    run, data = start(arguments.out, arguments.system, options, arguments.resume, ops)
     return continue_training(run, data, arguments.save_every, ops)
 
 
-def start(folder, system, options, resume):
+def start(folder, system, options, resume, ops):
     """(run, data): a new run in ``folder``, or with ``resume`` the one that is there, whose options must not be other ones."""
     folder = Path(folder)
     if holds_run(folder) and not resume:
@@ -102,7 +102,7 @@ def start(folder, system, options, resume):
     if steps > run.steps:
         run.config["steps"] = steps
         write_config(output_folder(folder), run.config)
-    now = environment()
+    now = environment(ops)
     changed = [f"{name} was {value} and is {now.get(name)}" for name, value in (run.environment or now).items() if now.get(name) != value]
     if changed:
         print(f"note: {', '.join(changed)}: the bits of the result may differ")
@@ -132,7 +132,7 @@ def continue_training(run, data, save_every, ops):
             log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
             if stop.asked or state.step % save_every == 0 or state.step == run.steps:
                 log.flush()
-                run.save()
+                run.save(ops)
             if stop.asked and state.step < run.steps:
                 print(f"stopped after step {state.step} of {run.steps}, which is saved: go on with --resume")
                 return 130

@@ -278,7 +278,11 @@ def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, s
 def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, shape, dtype):
     rng = np.random.default_rng(0)
     sample = rng.integers(0, 2**32, 8)
-    x, prediction, c = rng.standard_normal((8, *shape)).astype(dtype), rng.standard_normal((8, *shape)).astype(dtype), rng.random(8).astype(dtype)
+    x, prediction, c = (
+        rng.standard_normal((8, *shape)).astype(dtype),
+        rng.standard_normal((8, *shape)).astype(dtype),
+        rng.random(8).astype(dtype),
+    )
     draws = {
         "philox_bits": lambda s: port.philox_bits(5, sample[s], 3, Purpose.PRIOR, 7),
         "uniform": lambda s: port.uniform(5, sample[s], 3, Purpose.PRIOR, shape, np.dtype(dtype)),

@@ -206,7 +206,12 @@ MUTANTS = (
         "return dy[..., :c], dy[..., c:]",
         CALLS + "results_of_two_calls_are_memory_of_their_own[reference.ops-concat_backward]",
     ),
-    (OPS + "checks.py", "        return out\n", "        return results\n", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
+    (
+        OPS + "checks.py",
+        "        return out\n",
+        "        return results\n",
+        CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]",
+    ),
     (OPS + "checks.py", "    target[...] = result\n", "", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
     (OPS + "embedding.py", "half)).astype(c.dtype)", "half))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
     (

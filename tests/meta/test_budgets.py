@@ -61,7 +61,9 @@ def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value
     args = numbers(2, 3), numbers(3, 4), None
     y = ops.linear(*args)
     y[1, 2] = value
-    with pytest.raises(AssertionError, match=rf"linear: y\[1,2\] is {value} instead of .*: inf times .* x float32\[2,3\], w float32\[3,4\], b None"):
+    with pytest.raises(
+        AssertionError, match=rf"linear: y\[1,2\] is {value} instead of .*: inf times .* x float32\[2,3\], w float32\[3,4\], b None"
+    ):
         accept("linear", (y,), args)
 
 

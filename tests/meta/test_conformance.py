@@ -33,14 +33,16 @@ def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
 
 
 def test_ops_that_a_port_lacks_are_missing_and_no_failure(tmp_path):
-    code, output = conformance(tmp_path, "from reference.ops import silu\n", "-rs", "-k", "(test_ops and silu) or (test_networks and points)")
+    code, output = conformance(
+        tmp_path, "from reference.ops import silu\n", "-rs", "-k", "(test_ops and silu) or (test_networks and points)"
+    )
     assert code == pytest.ExitCode.OK and "missing in" in output and "passed" in output and "skipped" in output, output
 
 
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (("--port", "tests.meta.faults"), "is no port: it has none of the ops of the contract"),
+        (("--port", "tests.meta.faults"), "port tests.meta.faults is none: it has no op of the contract"),
         (("--port", "no_such_module"), "No module named 'no_such_module'"),
         (("--port", "no_such_file.py"), "there is no such file"),
     ],

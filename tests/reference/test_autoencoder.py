@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reference.networks import MLP, Autoencoder, UNet
-from tests.oracle_tolerances import EXACT, assert_close
 from tests.example_networks import numbers, random_parameters
+from tests.oracle_tolerances import EXACT, assert_close
 from tests.reference.test_networks import gradient_of_all, gradient_of_each
 
 POINTS = Autoencoder(size=(3,), latent=2, width=5, depth=2)

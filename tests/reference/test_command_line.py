@@ -19,7 +19,7 @@ TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
 def run(*words):
     """Exit code of a command, in this process."""
     try:
-        return main(arguments=[str(word) for word in words])
+        return main([str(word) for word in words])
     except SystemExit as stop:
         return stop.code
 

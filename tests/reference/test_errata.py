@@ -165,7 +165,7 @@ def test_every_printed_form_that_can_be_typed_is_a_mutant():
 
 
 def test_the_command_prints_every_row_by_its_number(capsys):
-    assert main(arguments=["errata"]) == 0
+    assert main(["errata"]) == 0
     lines = capsys.readouterr().out.splitlines()
     begun = [line.split()[0] for line in lines if re.match(r"E\d", line)]
     assert begun == [*NUMBERS, *LEFT_OUT]

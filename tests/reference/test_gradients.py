@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.contract import CONTRACT, OPS
 from reference.calls import axes, backward_arguments, differentiated, outputs, words
+from reference.contract import CONTRACT, OPS
 from tests.strategies import SEED, arguments
 from tests.tolerances import adjoint, gradient_agrees
 

@@ -16,8 +16,8 @@ from reference.samplers import last
 from reference.samplers.ddim import ddim
 from reference.samplers.indi import drift, indi
 from reference.schedules import Exploding
-from tests.oracle_tolerances import EXACT, MIXTURE, accumulated, assert_close, assert_slope, integrated, z_score
 from tests.example_networks import numbers, random_parameters
+from tests.oracle_tolerances import EXACT, MIXTURE, accumulated, assert_close, assert_slope, integrated, z_score
 from tests.reference.test_networks import gradient_of_each
 
 LAW = example_2_1()

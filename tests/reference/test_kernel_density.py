@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal
 from reference.mixtures import Mixture
 from reference.smld.kernel_density import kernel_density, silverman
 from reference.smld.score_matching import denoising, implicit
-from tests.oracle_tolerances import EXACT, MIXTURE, QUADRATURE, assert_close, assert_printed, line
 from tests.example_networks import numbers
+from tests.oracle_tolerances import EXACT, MIXTURE, QUADRATURE, assert_close, assert_printed, line
 from tests.reference.test_score_matching import MODELS, Field, esm, fisher, nodes, of_each
 
 PLANE = np.array([[-0.5, 0.2], [0.3, 0.9], [1.1, -0.4]])

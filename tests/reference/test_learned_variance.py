@@ -26,9 +26,9 @@ from reference.samplers import last
 from reference.samplers.ancestral import ancestral
 from reference.samplers.ddim import ddim, ddim_invert
 from reference.schedules import linear, vp
+from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close
 from tests.oracles import grids, mmse_of, normal_data
-from tests.example_networks import numbers, random_parameters
 from tests.reference.test_networks import gradient_of_each
 
 NETWORK = MLP(size=(2,), width=6, depth=2, embedding=4, outputs=2)

@@ -17,8 +17,8 @@ from reference.samplers import Counted, last
 from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
 from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
-from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, assert_close, assert_printed
 from tests.example_networks import random_parameters
+from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, assert_close, assert_printed
 
 LINE, GAUSSIAN = example_2_1(), Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
 PLANE = Mixture(np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.0, 0.0]]), np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.2], [-0.2, 0.4]]]))

@@ -6,22 +6,23 @@ import pytest
 from reference import ops
 from reference.networks import MLP, NETWORKS, Autoencoder, UNet
 from tests.example_networks import (
-    C,
-    POINTS,
     IMAGES,
-    MLPS,
-    SMALL,
-    PLAIN,
-    ONE_LEVEL,
-    UNETS,
     LABELS,
+    MLPS,
+    ONE_LEVEL,
+    PLAIN,
+    POINTS,
+    SMALL,
+    UNETS,
+    C,
+    inputs,
     numbers,
     random_parameters,
-    inputs,
     run,
 )
 from tests.oracle_tolerances import EXACT, U32, assert_close
 from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
+
 
 def gradient_of_each(value, arrays, gradients, magnitude):
     """Each array along a direction of its own; ``value`` is a function of the dictionary."""

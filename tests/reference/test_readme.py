@@ -24,12 +24,12 @@ def test_the_readme_names_the_two_commands():
 
 
 def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
-    from reference.__main__ import build_parser
+    from reference.__main__ import Program, build_parser
 
     lines = re.findall(r"^python -m reference (.*?)(?:  +.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) >= 7
     for line in lines:
-        build_parser("python -m reference").parse_args(line.split())
+        build_parser(Program()).parse_args(line.split())
 
 
 # The numbered equations of version 3 that say what something is or is computed by; those between them are lines of proofs.

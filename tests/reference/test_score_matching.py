@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reference.mixtures import Mixture, example_2_1
 from reference.smld.score_matching import denoising, explicit, exponential_family, implicit
-from tests.oracle_tolerances import EXACT, GAUSS_LEGENDRE, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, line
 from tests.example_networks import numbers
+from tests.oracle_tolerances import EXACT, GAUSS_LEGENDRE, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, line
 
 # Two small networks in closed form
 

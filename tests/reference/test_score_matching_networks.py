@@ -10,8 +10,8 @@ from reference import ops
 from reference.networks import MLP, UNet
 from reference.ops.random import Purpose
 from reference.smld.score_matching import denoising, explicit, implicit, signs, sliced
-from tests.oracle_tolerances import EXACT, assert_close, assert_mean
 from tests.example_networks import numbers, random_parameters
+from tests.oracle_tolerances import EXACT, assert_close, assert_mean
 from tests.reference.test_networks import gradient_of_each
 from tests.reference.test_score_matching import Affine
 from tests.tolerances import gradient_agrees

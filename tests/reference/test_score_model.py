@@ -8,8 +8,8 @@ from reference.networks import MLP, UNet
 from reference.schedules import geometric, linear
 from reference.smld.score_matching import signs
 from reference.smld.smld import MATCHINGS, ScoreModel, floors
-from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close, assert_printed, central_difference, line
 from tests.example_networks import numbers, random_parameters
+from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close, assert_printed, central_difference, line
 from tests.reference.test_networks import gradient_of_each
 
 LADDER = geometric(5, 0.1, 3.0)

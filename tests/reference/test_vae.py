@@ -8,8 +8,8 @@ from reference import ops
 from reference.networks import Autoencoder
 from reference.vae.linear import LinearVAE, probabilistic_pca
 from reference.vae.vae import VAE
-from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, assert_close, assert_mean, z_score
 from tests.example_networks import numbers, random_parameters
+from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, assert_close, assert_mean, z_score
 from tests.reference.test_networks import gradient_of_each
 
 NETWORK = Autoencoder(size=(3,), latent=2, width=5, depth=2)
