@@ -53,19 +53,37 @@ def largest(array):
     return float(np.abs(np.asarray(array, np.float64)).max(initial=0))
 
 
-def errors(name, results, arguments, zero_mean=False):
+class Budget(NamedTuple):
+    """What a result may be off by: every entry by ``bound`` (one number, or one a sample), or with ``overall`` the rms over the tensor."""
+
+    result: str
+    check: str
+    exact: Any
+    bound: Any
+    overall: bool = False
+
+
+def budgets(name, arguments, zero_mean=False):
     """Every check of the op's rule, for results in the arguments' dtype.  ``zero_mean`` data allow a sharper check of products."""
-    exact = _reference(name, arguments)
-    wrong = _of_another_form(name, results, exact, arguments)
+    exact, dtype = _exact(name, arguments), _dtype(name, arguments)
+    if OPS[name].rule == "product":
+        return _gross(name, exact, arguments, dtype) + (_statistical(name, exact, arguments, dtype) if zero_mean else [])
+    if OPS[name].rule == "general":
+        return _general(name, exact, arguments, dtype)
+    expected = outputs(name, getattr(reference.ops, name), arguments)
+    return [Budget(word, "the same bits", e, 0.0) for word, e in _present(name, expected)]
+
+
+def errors(name, results, arguments, zero_mean=False):
+    """Results held against all of their budgets."""
+    wrong = _of_another_form(name, results, arguments)
     if wrong:
         return wrong
-    rule = OPS[name].rule
-    if rule == "product":
-        return _gross(name, results, exact, arguments) + (_statistical(name, results, exact, arguments) if zero_mean else [])
-    if rule == "general":
-        return _general(name, results, exact, arguments)
-    expected = outputs(name, getattr(reference.ops, name), arguments)
-    return [_entrywise(name, word, "the same bits", r, e, 0) for word, r, e in _present(name, results, expected)]
+    by_name = dict(zip(result_names(name), results))
+    found = []
+    for word, check, exact, bound, overall in budgets(name, arguments, zero_mean):
+        found.append((_overall if overall else _entrywise)(name, word, check, by_name[word], exact, bound))
+    return found
 
 
 def worst(found):
@@ -80,9 +98,9 @@ def accept(name, results, arguments, zero_mean=False):
 
 def accept_exactly(name, results, arguments):
     """Data in {-1, 0, 1}: every partial sum is a small integer, so a term of a product dropped or counted twice shows."""
-    exact, absolute = _reference(name, arguments), _reference(name, arguments, np.abs)
-    assert max(map(largest, filter(lambda s: s is not None, absolute))) < 2**12
-    found = [_entrywise(name, word, "small integers", np.rint(r), e, 0) for word, r, e in _present(name, results, exact)]
+    exact, absolute = _exact(name, arguments), _exact(name, arguments, np.abs)
+    assert max(largest(s) for _, s in _present(name, absolute)) < 2**12
+    found = [_entrywise(name, word, "small integers", np.rint(r), e, 0.0) for word, e, r in _present(name, exact, results)]
     _accept(worst(found), name, arguments)
 
 
@@ -97,24 +115,26 @@ def ternary(arguments):
     return replace(arguments, lambda a: np.sign(np.rint(a)))
 
 
-def _reference(name, arguments, change=lambda a: a):
+def _exact(name, arguments, change=lambda a: a):
     return outputs(name, getattr(reference.ops, name), replace(cast(arguments, np.float64), change))
 
 
-def _present(name, results, exact, *more):
-    return [row for row in zip(result_names(name), results, exact, *more, strict=True) if row[2] is not None]
+def _present(name, results, *more):
+    """(name, result, ...) of the results that are there: a bias gradient may be None."""
+    return [row for row in zip(result_names(name), results, *more, strict=True) if row[1] is not None]
 
 
-def _of_another_form(name, results, exact, arguments):
+def _of_another_form(name, results, arguments):
     """Errors of results that are missing, or of another dtype or shape."""
-    if len(results) != len(exact):
-        return [Error(np.inf, name, "results", "their number", (), len(results), len(exact))]
-    dtype = _dtype(name, arguments)
-    forms = [
-        (word, _form(r), None if e is None else f"{dtype or e.dtype}{list(e.shape)}")
-        for word, r, e in zip(result_names(name), results, exact)
-    ]
-    return [Error(np.inf, name, word, "dtype and shape", (), got, expected) for word, got, expected in forms if got != expected]
+    expected, dtype = _exact(name, arguments), _dtype(name, arguments)
+    if len(results) != len(expected):
+        return [Error(np.inf, name, "results", "their number", (), len(results), len(expected))]
+    found = []
+    for word, result, e in zip(result_names(name), results, expected):
+        form = None if e is None else f"{dtype or e.dtype}{list(e.shape)}"
+        if _form(result) != form:
+            found.append(Error(np.inf, name, word, "dtype and shape", (), _form(result), form))
+    return found
 
 
 def _form(result):
@@ -186,23 +206,22 @@ def _of_one_sign(arguments):
     return all((a >= 0).all() or (a <= 0).all() for a in arrays)
 
 
-def _statistical(name, results, exact, arguments):
+def _statistical(name, exact, arguments, dtype):
     """Zero-mean random data: the error of a whole tensor."""
-    rows = _present(name, results, exact, _reference(name, arguments, np.square), reduction_lengths(name, arguments))
-    return [_overall(name, word, "rms", r, e, _factor(n, r.dtype) * rms(np.sqrt(s))) for word, r, e, s, n in rows]
+    rows = _present(name, exact, _exact(name, arguments, np.square), reduction_lengths(name, arguments))
+    return [Budget(word, "rms", e, _factor(n, dtype) * rms(np.sqrt(s)), overall=True) for word, e, s, n in rows]
 
 
-def _gross(name, results, exact, arguments):
+def _gross(name, exact, arguments, dtype):
     """Any data: the error of every entry, against the largest sum of absolute values in its sample."""
     found = []
     by_sample = [result_axes[:1] == (sample_axis(name),) for result_axes in axes(OPS[name].results).values()]
-    rows = _present(name, results, exact, _reference(name, arguments, np.abs), reduction_lengths(name, arguments), by_sample)
-    for word, r, e, s, n, of_samples in rows:
-        factor = _factor(n, r.dtype)
+    for word, e, s, n, of_samples in _present(name, exact, _exact(name, arguments, np.abs), reduction_lengths(name, arguments), by_sample):
+        factor = _factor(n, dtype)
         if _of_one_sign(arguments):
-            factor = max(1, r.dtype.itemsize // 4) * UNIT_ROUNDOFF[r.dtype] * (n + 64)
+            factor = max(1, dtype.itemsize // 4) * UNIT_ROUNDOFF[dtype] * (n + 64)
         over = tuple(range(1, e.ndim)) if of_samples else None
-        found.append(_entrywise(name, word, "largest entry", r, e, factor * s.max(axis=over, keepdims=True, initial=0)))
+        found.append(Budget(word, "largest entry", e, factor * s.max(axis=over, keepdims=True, initial=0)))
     return found
 
 
@@ -219,17 +238,17 @@ def _moved(rng):
     return move
 
 
-def _general(name, results, exact, arguments):
+def _general(name, exact, arguments, dtype):
     function, single = getattr(reference.ops, name), cast(arguments, np.float32)
     rng = np.random.default_rng(0)
     with np.errstate(over="ignore", invalid="ignore"):
         runs = [outputs(name, function, single)] + [outputs(name, function, replace(single, _moved(rng))) for _ in range(7)]
     found, u = [], UNIT_ROUNDOFF[np.dtype(np.float32)]
-    for word, r, e, *by_run in _present(name, results, exact, *runs):
-        scale = FLOAT64_FROM_FLOAT32 if r.dtype == np.float64 else 1
+    scale = FLOAT64_FROM_FLOAT32 if dtype == np.float64 else 1
+    for word, e, *by_run in _present(name, exact, *runs):
         noise = [_difference(run, e) for run in by_run]
         in_rms, at_most = (scale * (k * max(map(size, noise)) + 4 * u * size(e)) for k, size in ((8, rms), (16, largest)))
-        found += [_overall(name, word, "rms", r, e, in_rms), _entrywise(name, word, "largest entry", r, e, at_most)]
+        found += [Budget(word, "rms", e, in_rms, overall=True), Budget(word, "largest entry", e, at_most)]
     return found
 
 
