@@ -20,7 +20,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 folder, T, variance = ".", {T}, {variance}  # this folder; steps of the chain; mean square of the data
 unet = UNet2DModel.from_pretrained(folder)
 scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
-scheduler.set_timesteps(T)  # or fewer
+scheduler.set_timesteps(T)  # {fewer}
 x = torch.randn{shape}
 with torch.no_grad():
     for t in scheduler.timesteps:
@@ -84,7 +84,8 @@ def _diffusers(folder, run, weights, which):
         diffusers.write_json(place, diffusers.scheduler_config(run.model))
         network = run.model.network
         shape = (16, network.in_channels, *network.size)
-        text += SAMPLER.format(T=run.model.schedule.T, variance=run.model.data_variance, shape=shape)
+        fewer = "or fewer" if network.outputs == 1 else "with fewer, this scheduler adds noise to the last step"
+        text += SAMPLER.format(T=run.model.schedule.T, variance=run.model.data_variance, shape=shape, fewer=fewer)
     write_atomically(folder / "README.md", text.encode())
     diffusers.save(folder, run.model.network, weights)
 
