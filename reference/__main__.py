@@ -21,7 +21,7 @@ COMMANDS = {
     "sample": "draw samples from a trained run",
     "evaluate": "loss, likelihood bound and sample quality of a trained run",
     "experiment": "a question about diffusion models, and whether its answer is what theory says",
-    "export": "the weights of a run alone, as safetensors",
+    "export": "the weights of a run alone, as safetensors, ours or for diffusers",
     "figures": "the tutorial's computed figures, drawn anew",
     "errata": "misprints of the tutorial: as printed, as corrected, and the number that tells them apart",
     "ops": "the contract between reference and ports, as a table",

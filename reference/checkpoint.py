@@ -68,29 +68,43 @@ def save(folder, state, config, ops=reference_ops):
 
 def load(folder, shapes):
     """(state, environment, config) of the folder's checkpoint, whose arrays must be float32, finite and those of ``shapes``."""
-    from safetensors import SafetensorError, safe_open
-
     path = Path(folder) / "checkpoint.safetensors"
+    metadata, arrays = read(path)
     try:
-        with safe_open(path, "numpy") as file:
-            facts = _facts(json.loads((file.metadata() or {}).get("run", "{}")))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
+        facts = _facts(json.loads(metadata.get("run", "{}")))
+    except ValueError as error:
         raise ValueError(f"{path} can't be read: {error}") from None
-    parts: dict = {field: {} for field in PARTS.values()}
-    for part, field in PARTS.items():
-        for name, shape in shapes.items():
-            array = arrays.pop(f"{part}/{name}", None)
-            if array is None or array.shape != tuple(shape):
-                got = "nothing" if array is None else f"shape {array.shape}"
-                raise ValueError(f"{path} is of another architecture: {part}/{name} must have shape {tuple(shape)}, got {got}")
-            if array.dtype != np.float32 or not np.isfinite(array).all():
-                raise ValueError(f"{path} is damaged: {part}/{name} must hold finite float32 numbers")
-            parts[field][name] = array
-    if arrays:
-        raise ValueError(f"{path} is of another architecture: it also holds {next(iter(arrays))}")
+    named = {f"{part}/{name}": shape for part in PARTS for name, shape in shapes.items()}
+    checked(path, arrays, named)
+    parts: dict = {field: {name: arrays[f"{part}/{name}"] for name in shapes} for part, field in PARTS.items()}
     state = State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"])
     return state, facts["environment"], facts["config"]
+
+
+def read(path):
+    """(metadata, arrays by name) of a safetensors file.  ValueError if it is none, or is cut short."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: numbers that NumPy hasn't got, such as bfloat16
+        raise ValueError(f"{path} can't be read: {error}") from None
+
+
+def checked(path, arrays, shapes):
+    """``arrays``, read from ``path``.  ValueError unless they are float32, finite and those of ``shapes``."""
+    for name, shape in shapes.items():
+        array = arrays.get(name)
+        if array is None or array.shape != tuple(shape):
+            got = "nothing" if array is None else f"shape {array.shape}"
+            raise ValueError(f"{path} is of another architecture: {name} must have shape {tuple(shape)}, got {got}")
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ValueError(f"{path} can't be read: {name} must hold finite float32 numbers")
+    for name in arrays:
+        if name not in shapes:
+            raise ValueError(f"{path} is of another architecture: it also holds {name}")
+    return arrays
 
 
 def _facts(facts):

@@ -133,3 +133,48 @@ def line(low, high, width):
     """Nodes and weight of the trapezoidal rule from ``low`` to ``high``, 8 points to the length ``width``."""
     x = np.linspace(low, high, int(np.ceil((high - low) / width * 8)) + 1)
     return x, x[1] - x[0]
+
+
+# Against diffusers (tests/peers).  Outputs and gradients of a U-Net, by the norm of a whole tensor: the issue's figure in float32, 170 u.
+# In float64 both sides round 2^29 times finer; 2^5 of that is left to what torch sums in another order.
+PEER_NETWORK = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-5 * 2.0**-24}
+
+# Their time embedding, in float32: log f of up to 9.2 and the product c f, up to 1000, are each rounded, and so is our f: the angle
+# c f errs by c f (2 |log f| + 2) u, at most 2 c u for f in (0, 1], and a cosine by as much; 8 u for the cosines themselves.
+PEER_EMBEDDING32 = 2 * 1000 * U32 + 8 * U32
+
+# A step of a scheduler is a few coefficients, made of alpha_bar by at most 32 operations, each rounded, as are sums and products with x.
+PEER_STEP = 32
+
+# Twelve steps of a whole sampler in float32, its network predicting x_0 or v, of which no step makes more than it was: each step adds the
+# error of the network, and what that makes of the error so far is about as much again.
+PEER_CHAIN = 12 * 2 * PEER_NETWORK[np.dtype(np.float32)]
+
+
+def betas_table(betas, unit):
+    """How far a running product of (1 - beta) may stray, in its log, at every step: beta, 1 - beta and the product are each rounded."""
+    return unit * np.cumsum(betas / (1 - betas) + 2)
+
+
+def sensitivity(step, alpha_bar, unit, cancelled):
+    """Bound on the rounding error of ``step(alpha_bar)``, an array made by coefficients that come from alpha_bar [T+1], alpha_bar[0] = 1.
+
+    A rounding on the way to a coefficient moves the result as a rounding of it does, or, where 1 - alpha_bar loses digits, as a rounding
+    of an alpha_bar.  The latter is seen by moving the table, each entry to either side at random, by eight roundings, as one of float64
+    is at the limit of float64; of eight draws, half have the signs of any two entries right.  We work in float64, and take what a
+    network predicts to its noise and back: what cancels there is at most ``cancelled``.
+    """
+    rng, exact = np.random.default_rng(0), step(alpha_bar)
+    signs = rng.choice((-1.0, 1.0), (8, len(alpha_bar))) * (np.arange(len(alpha_bar)) > 0)
+    moved = max(np.abs(step(alpha_bar * (1 + 8 * unit * sign)) - exact).max() for sign in signs)
+    return PEER_STEP * (moved / 8 + unit * np.abs(exact).max() + U * cancelled)
+
+
+def lost_in_ratio(beta, unit):
+    """Relative error of beta = 1 - alpha_bar_t / alpha_bar_prev, the ratio rounded."""
+    return 2 * unit / beta
+
+
+def root_of_difference(root, unit):
+    """How far the root of a - b may be off for a, b of at most 1: the difference errs by 4 u, of which little is left if it is large."""
+    return (root**2 + 4 * unit) ** 0.5 - root

@@ -1,0 +1,33 @@
+"""Known mistakes in the exchange of weights with diffusers: (file, exact old text, new text, test that must fail)."""
+
+DIFFUSERS, EXPORT = "reference/diffusers.py", "reference/commands/export.py"
+TESTS = "tests/reference/test_diffusers_weights.py::test_"
+LAYOUT = TESTS + "each_kind_of_parameter_has_their_name_and_layout"
+CONFIG = TESTS + "config_says_what_kind_of_network_it_is"
+BACK = TESTS + "what_was_saved_is_loaded_bit_for_bit[two levels]"
+NAMES = TESTS + "names_and_shapes_are_those_that_diffusers_lists"
+FED = TESTS + "the_network_is_fed_what_the_readme_says"
+BETAS = TESTS + "the_schedulers_betas_are_the_schedules"
+FOLDER = TESTS + "export_writes_a_folder_that_load_takes_back"
+
+MUTANTS = (
+    (DIFFUSERS, "(n - 1, n - 2, *range(n - 2))", "(n - 1, n - 2, *range(n - 2)) if n > 2 else (0, 1)", LAYOUT),
+    (DIFFUSERS, "(n - 1, n - 2, *range(n - 2))", "(n - 1, n - 2, *range(n - 2)[::-1])", LAYOUT),
+    (DIFFUSERS, "transpose(np.argsort(_axes(name, shape)))", "transpose(_axes(name, shape))", BACK),
+    (DIFFUSERS, "params[name] = np.ascontiguousarray(ours)", "params[name] = ours", BACK),
+    (DIFFUSERS, '"scale": "weight", "shift": "bias"', '"scale": "bias", "shift": "weight"', LAYOUT),
+    (DIFFUSERS, '"table": "weight"}', '"table": "table"}', NAMES + "[two layers, classes, two outputs]"),
+    (DIFFUSERS, '"flip_sin_to_cos": True', '"flip_sin_to_cos": False', CONFIG),
+    (DIFFUSERS, '"freq_shift": 0', '"freq_shift": 1', CONFIG),
+    (DIFFUSERS, '"norm_eps": 1e-5', '"norm_eps": 1e-6', CONFIG),
+    (DIFFUSERS, '["AttnUpBlock2D", *["UpBlock2D"] * lower]', '[*["UpBlock2D"] * lower, "AttnUpBlock2D"]', CONFIG),
+    (DIFFUSERS, '"out_channels": network.in_channels * network.outputs', '"out_channels": network.in_channels', CONFIG),
+    (DIFFUSERS, "channels[-1] if head is None", "8 if head is None", TESTS + "fields_that_a_config_may_leave_out_or_say_otherwise"),
+    (DIFFUSERS, "betas_of_log_alpha_bar(model.schedule.log_alpha_bar)", "np.linspace(1e-4, 0.02, model.schedule.T)", BETAS + "[model0]"),
+    (DIFFUSERS, '"learned_range" if', '"learned" if', BETAS + "[model1]"),
+    (EXPORT, "{v} * alpha**2 + sigma**2", "alpha**2 + sigma**2", FED + "[ddpm-options0]"),
+    (EXPORT, "({noise} * t)**2", "{noise} * t**2", FED + "[indi-options6]"),
+    (EXPORT, "/ log({of['sigma_max']} / {of['sigma_min']})", "/ log({of['sigma_max']})", FED + "[smld-options2]"),
+    (EXPORT, 'run.state.ema if arguments.weights == "averaged"', 'run.state.ema if arguments.weights != "averaged"', FOLDER + "[averaged]"),
+    (EXPORT, 'run.state.ema if arguments.weights == "averaged"', "run.state.ema if True", FOLDER + "[last]"),
+)

@@ -1,0 +1,271 @@
+"""Steps of our samplers against diffusers' DDPMScheduler, DDIMScheduler and DPMSolverMultistepScheduler, with the same noise.
+
+What differs, and how a step of theirs is made one of ours:
+
+time          Their t = 0 .. T-1 is ours less 1; the time after the last one, ours 0, is nowhere in their tables.
+tables        They keep beta and alpha_bar in float32, and 1 - alpha_bar is what is left after a subtraction: at t = 1 of the linear
+              schedule it has three digits.  We keep log(alpha_bar) in float64.  Hence two comparisons: with their table given to us,
+              to what float32 allows; and with our table given to them, where their formulas work in float64, to what that allows.
+other T       Their named schedules keep the first and last beta whatever T, ours the curve: they agree at T = 1000 (cosine: at all T).
+              An exported scheduler has our betas, as ``trained_betas``.
+grid          Their default spacing is "leading", which begins below T; "trailing" is ours but for rounding (theirs rounds T - iT/n to
+              the nearest, we round down).  Here the times are given.
+DDIM's stride Their previous time is t - T // n, whatever the grid; ours is the grid's next.  Here the two are the same.
+last step     Theirs ends at alpha_bar = 1, as ours, with ``set_alpha_to_one`` and "zero", the defaults.  DPM-Solver ends there with x_0
+              itself (``final_sigmas_type="zero"``), ours at the grid's last time, t > 0, which is their "sigma_min" for t = 1.
+              Their DDPM adds noise to the last step of a grid that skips times, where ``_get_variance`` has some: none with
+              "fixed_small", all of beta with "fixed_large"; ours adds none.  Here that noise is 0.
+order         Their ``lower_order_final`` makes the last of fewer than 15 steps first order; ours are second order after the first.
+clipping      Their DDPM clips x_0 by default, and so does ours, if told; DPM-Solver does not; their DDIM keeps the noise that was
+              predicted unless ``use_clipped_model_output``, ours is derived from the clipped x_0.
+variance      posterior: "fixed_small" and "fixed_small_log"; beta: "fixed_large"; learned: "learned_range", interpolated as logs.  Their
+              "fixed_large_log" takes the root of a logarithm, which is no number; "learned" is the variance itself, which we have not;
+              the exact variance they have not.
+dtype         DPM-Solver's step casts x to float32: no comparison in float64.
+network       Theirs takes x and t as they are; ours takes x scaled to unit variance and 1000 t / T: the README of an export says so,
+              and the program in it is run here.
+"""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from reference import diffusers, ops
+from reference.__main__ import main
+from reference.conversions import betas_of_log_alpha_bar, convert
+from reference.ddpm.ddpm import posterior
+from reference.ddpm.learned import LearnedVariance
+from reference.denoiser import Denoiser
+from reference.networks import UNet
+from reference.ops.random import Purpose
+from reference.run import open_run
+from reference.samplers import last
+from reference.samplers.ancestral import ancestral
+from reference.samplers.ddim import ddim
+from reference.samplers.dpm_solver import dpm_solver_plus_plus
+from reference.schedules import Schedule, cosine, linear, scaled_linear, vp
+from tests.oracle_tolerances import (
+    PEER_CHAIN,
+    U32,
+    U,
+    assert_close,
+    betas_table,
+    lost_in_ratio,
+    root_of_difference,
+    sensitivity,
+)
+from tests.reference.test_diffusers_weights import random_parameters
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[peers]'")
+theirs = pytest.importorskip("diffusers", reason="diffusers is not installed: pip install -e '.[peers]'")
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, with NumPy 2
+
+SCHEDULES = {"linear": linear(), "scaled-linear": scaled_linear(), "cosine": cosine(), "vp": vp(), "linear, T = 50": linear(50)}
+NAMED = {
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "scaled-linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
+PREDICTIONS = ("noise", "x0", "v")
+TABLES = {"theirs": U32, "ours": U}  # whose table of alpha_bar both use, and what it is rounded to
+every_schedule = pytest.mark.parametrize("name", SCHEDULES)
+every_prediction = pytest.mark.parametrize("prediction", PREDICTIONS)
+every_table = pytest.mark.parametrize("table", TABLES)
+
+SAMPLE = np.arange(3)
+rng = np.random.default_rng(0)
+X, SAID, V = rng.standard_normal((3, 3, 1, 4, 4))
+Z = ops.normal(5, SAMPLE, 0, Purpose.STEP_NOISE, X.shape[1:], np.float64)
+
+
+def config(schedule, prediction="noise", learned=False):
+    """Of an exported scheduler."""
+    model = LearnedVariance(UNet(outputs=2), schedule, prediction) if learned else Denoiser(UNet(), schedule, prediction)
+    return diffusers.scheduler_config(model)
+
+
+def shared_table(scheduler, schedule, table):
+    """alpha_bar[0 .. T] of both; where it is ours, the scheduler is given it in float64."""
+    if table == "theirs":
+        return np.concatenate(([1.0], scheduler.alphas_cumprod.numpy().astype(np.float64)))
+    alpha_bar = schedule.alpha_bar(np.arange(schedule.T + 1))
+    scheduler.alphas_cumprod = torch.tensor(alpha_bar[1:])
+    return alpha_bar
+
+
+def agree(ours, step, alpha_bar, unit, ends, slack=0.0):
+    """``ours(schedule)``, from ends[0] to ends[-1], is ``step``, their result, to ``slack`` and what a table rounded to ``unit`` allows."""
+    of = lambda alpha_bar: ours(Schedule(np.log(alpha_bar)))
+    cancelled = (alpha_bar[ends[-1]] / alpha_bar[ends[0]]) ** 0.5 * np.abs(X).max()
+    error, bound = np.abs(step.numpy() - of(alpha_bar)).max(), sensitivity(of, alpha_bar, unit, cancelled) + slack
+    assert error <= bound, f"{ends}: an error of {error:.3g} exceeds {bound:.3g}"
+
+
+def noise_of(schedule, t, prediction, said=SAID):
+    return convert(said, X, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
+
+
+# tables
+
+
+@every_schedule
+def test_an_exported_schedulers_table_is_ours(name):
+    schedule = SCHEDULES[name]
+    scheduler = theirs.DDPMScheduler.from_config(config(schedule))
+    assert scheduler.config.num_train_timesteps == len(scheduler) == schedule.T
+    close_tables(scheduler, schedule)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_their_named_schedules_are_ours(name):
+    close_tables(theirs.DDPMScheduler(**NAMED[name]), SCHEDULES[name])
+
+
+def test_at_another_T_they_keep_the_betas_and_we_the_curve():
+    at_50 = {name: theirs.DDPMScheduler(num_train_timesteps=50, **NAMED[name]) for name in NAMED}
+    close_tables(at_50["cosine"], cosine(50))
+    for name, ours in (("linear", linear(50)), ("scaled-linear", scaled_linear(50))):
+        assert at_50[name].alphas_cumprod[-1] > 0.5 and ours.alpha_bar(50) < 0.01
+
+
+def close_tables(scheduler, schedule):
+    betas = betas_of_log_alpha_bar(schedule.log_alpha_bar)
+    error = np.abs(np.log(scheduler.alphas_cumprod.numpy().astype(np.float64)) - schedule.log_alpha_bar[1:])
+    assert (error <= betas_table(betas, U32)).all()
+
+
+def test_their_grids_of_a_divisor_of_T_are_ours():
+    for n in (1, 10, 50, 1000):
+        for scheduler in (theirs.DDPMScheduler, theirs.DDIMScheduler, theirs.DPMSolverMultistepScheduler):
+            made = scheduler.from_config(config(linear()))
+            made.set_timesteps(n)
+            assert [*(made.timesteps.numpy() + 1), 0] == linear().grid(n)
+
+
+# one step
+
+VARIANCES = {
+    "fixed_small": "posterior",
+    "fixed_small_log": "posterior",
+    "fixed_large": "beta",
+    "learned_range": "learned",
+}
+
+
+@every_table
+@every_prediction
+@every_schedule
+@pytest.mark.parametrize("variance", VARIANCES)
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_the_step_of_ddpm_is_theirs(name, variance, prediction, clip, table, monkeypatch):
+    schedule, learned = SCHEDULES[name], variance == "learned_range"
+    told = config(schedule, prediction, learned)
+    assert told["variance_type"] in (variance, "fixed_small") and told["clip_sample"] and told["clip_sample_range"] == 1.0
+    scheduler = theirs.DDPMScheduler.from_config(told | {"variance_type": variance, "clip_sample": clip is not None})
+    noise = {}
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **kwargs: noise["z"])
+    alpha_bar = shared_table(scheduler, schedule, table)
+    for t, t_prev in steps(schedule.T):
+        scheduler.set_timesteps(timesteps=[t - 1, t_prev - 1] if t_prev else [t - 1])
+        noise["z"] = torch.tensor(Z if t_prev else 0 * Z)  # see "last step"
+        said = torch.tensor(np.concatenate((SAID, V), axis=1) if learned else SAID)
+        step = scheduler.step(said, t - 1, torch.tensor(X)).prev_sample
+
+        def ours(schedule, t=t, t_prev=t_prev):
+            say = lambda x, t: (noise_of(schedule, t, prediction), V) if learned else noise_of(schedule, t, prediction)
+            return last(ancestral(say, schedule, (t, t_prev), X, 5, SAMPLE, VARIANCES[variance], clip=clip))
+
+        _, c_x0, _ = posterior(schedule, t, t_prev)
+        x0 = clip or np.abs(convert(SAID, X, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))).max()
+        slack = lost_in_ratio(schedule.beta(t, t_prev), TABLES[table]) * c_x0 * x0
+        agree(ours, step, alpha_bar, TABLES[table], (t, t_prev), slack)
+
+
+def steps(T):
+    """From the noisy end, the middle and the clean end, short and long."""
+    return (T, T - 1), (T, T // 2), (T // 2, T // 2 - 1), (T // 10, T // 50), (2, 1), (1, 0), (T // 10, 0), (T, 0)
+
+
+@every_table
+@every_prediction
+@every_schedule
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_the_step_of_ddim_is_theirs(name, eta, prediction, clip, table):
+    schedule = SCHEDULES[name]
+    scheduler = theirs.DDIMScheduler.from_config(config(schedule, prediction) | {"clip_sample": clip is not None})
+    alpha_bar = shared_table(scheduler, schedule, table)
+    for t, t_prev in steps(schedule.T):
+        n = schedule.T // (t - t_prev)
+        if schedule.T // n != t - t_prev:
+            continue  # a stride that they can't make
+        scheduler.set_timesteps(n)
+        more = {"variance_noise": torch.tensor(Z)} if eta else {}
+        step = scheduler.step(torch.tensor(SAID), t - 1, torch.tensor(X), eta, clip is not None, **more).prev_sample
+        ours = lambda schedule, t=t, t_prev=t_prev: last(
+            ddim(lambda x, t: noise_of(schedule, t, prediction), schedule, (t, t_prev), X, 5, SAMPLE, eta, clip)
+        )
+        _, _, variance = posterior(schedule, t, t_prev)
+        root = max(schedule.noise_power(t_prev) - eta**2 * variance, 0.0) ** 0.5
+        slack = root_of_difference(root, TABLES[table]) * np.abs(noise_of(schedule, t, prediction)).max() if t_prev else 0.0
+        agree(ours, step, alpha_bar, TABLES[table], (t, t_prev), slack)
+
+
+@pytest.mark.parametrize("final", ["sigma_min", "zero"])
+@every_prediction
+@every_schedule
+def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final):
+    schedule = SCHEDULES[name]
+    told = config(schedule, prediction) | {"final_sigmas_type": final, "lower_order_final": False}
+    scheduler = theirs.DPMSolverMultistepScheduler.from_config(told)
+    alpha_bar = shared_table(scheduler, schedule, "theirs")
+    says = dict(zip(range(4), (SAID, V, Z, 2 * SAID - V)))
+    for times in ((schedule.T, schedule.T - 1, schedule.T - 2), (schedule.T, schedule.T // 2, 5), (schedule.T // 10, 3, 2)):
+        scheduler.set_timesteps(timesteps=[t - 1 for t in times])
+        x = torch.tensor(X)
+        for index, t in enumerate(times):
+            x = scheduler.step(torch.tensor(says[index]), t - 1, x).prev_sample
+            grid = (*times, 1)[: index + 2]
+
+            def ours(schedule, grid=grid, times=times):
+                say = lambda x, t: convert(says[times.index(t)], x, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
+                at = SimpleNamespace(marginal=lambda t: (schedule.signal(t), schedule.noise_scale(t)), log_snr=schedule.log_snr)
+                if len(grid) == 4 and final == "zero":  # the last step is to the mean of x_0, as ``samplers.denoised`` has it
+                    x, t = last(dpm_solver_plus_plus(at, say, grid[:-1], X)), grid[-2]
+                    return (x - schedule.noise_scale(t) * say(x, t)) / schedule.signal(t)
+                return last(dpm_solver_plus_plus(at, say, grid, X))
+
+            agree(ours, x, alpha_bar, U32, grid)
+
+
+# the whole way, by the program in the README of an export
+
+
+@pytest.mark.parametrize("prediction, objective", [("x0", "simple"), ("v", "hybrid")])
+def test_the_program_in_an_exports_readme_samples_as_we_do(prediction, objective, tmp_path, monkeypatch):
+    # 16 channels in 8 groups: groups of one channel would take out again what the time embedding adds
+    words = f"--channels 16 16 --T 12 --batch 2 --steps 1 --prediction {prediction} --objective {objective}".split()
+    assert main(arguments=["train", "ddpm", *words, "--out", str(tmp_path / "run")]) == 0
+    run = open_run(tmp_path / "run")
+    run.state.ema = random_parameters(run.model.network)
+    run.save()
+    assert main(arguments=["export", str(tmp_path / "run"), "--format", "diffusers", "--out", str(tmp_path / "out")]) == 0
+
+    schedule, sample = run.model.schedule, np.arange(16)
+    x = ops.normal(0, sample, 0, Purpose.PRIOR, (8, 8, 1), np.float32)
+    variance = "posterior" if objective == "simple" else "learned"
+    ours = last(ancestral(run.noise_of(ops), schedule, schedule.grid(12), x, 0, sample, variance, clip=1.0))
+
+    noises = (ops.normal(0, sample, step, Purpose.STEP_NOISE, (8, 8, 1), np.float32) for step in range(11))
+    to_torch = lambda images: torch.tensor(images.transpose(0, 3, 1, 2).copy())
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **kwargs: to_torch(next(noises)))
+    monkeypatch.setattr("torch.randn", lambda *shape: to_torch(x) if shape == (16, 1, 8, 8) else None)
+    monkeypatch.chdir(tmp_path / "out")
+    (program,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    variables: dict = {}
+    exec(program, variables)
+    assert next(noises, None) is None
+    assert_close(variables["x"].numpy().transpose(0, 2, 3, 1), ours, PEER_CHAIN, 1.0)
