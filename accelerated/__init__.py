@@ -1,7 +1,4 @@
-"""The functions of ``reference.ops``, computed fast: ``accelerated.cpu`` in Numba.
-
-A port is a module that exports the ops of the contract (reference/contract.py).
-"""
+"""What serves a port, a module that exports the ops of the contract (reference/contract.py): the command line on it, and ``trace``."""
 
 import importlib
 import importlib.util
@@ -9,11 +6,6 @@ import sys
 from pathlib import Path
 
 from reference.contract import OPS
-
-
-def pick():
-    """The fastest port that works on this machine."""
-    return importlib.import_module("accelerated.cpu")
 
 
 def load(source):

@@ -1,4 +1,4 @@
-"""The command line on a fast port: ``python -m accelerated``, the words of ``python -m reference`` and ``trace``."""
+"""The command line on a port: ``python -m accelerated``, the words of ``python -m reference`` and ``trace``."""
 
 import accelerated
 from reference.__main__ import COMMANDS, Program, main
@@ -7,27 +7,16 @@ TRACE = "one training step on two ports, op by op: the first op whose error exce
 
 
 def add_options(parser):
-    parser.add_argument("--port", metavar="P", help="a module, or a file P.py, with the ops (default: the fastest that works here)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU port (default: all cores, or NUMBA_NUM_THREADS)")
+    parser.add_argument("--port", metavar="P", required=True, help="a module, or a file P.py, that exports the ops of the contract")
 
 
 def port(arguments):
-    if arguments.threads is not None:
-        set_threads(arguments.threads)
-    return accelerated.load(arguments.port) if arguments.port else accelerated.pick()
-
-
-def set_threads(threads):
-    import numba
-
-    if not 1 <= threads <= numba.config.NUMBA_NUM_THREADS:
-        raise ValueError(f"threads must lie in 1 .. {numba.config.NUMBA_NUM_THREADS}, got {threads}")
-    numba.set_num_threads(threads)
+    return accelerated.load(arguments.port)
 
 
 PROGRAM = Program(
     "python -m accelerated",
-    "Diffusion models on fast kernels that agree with the NumPy reference.",
+    "The reference's command line on another port of its ops.",
     port,
     add_options,
     COMMANDS | {"trace": TRACE},

@@ -2,7 +2,7 @@
 
 A port is a module that exports these names.  A row states the arguments and results with their axes (in the notation of
 reference/ops/checks.py; words without brackets are plain numbers), which arguments ``NAME_backward`` returns gradients of, the rule by
-which a port's result is accepted (tests/tolerances.py), and what the work costs at least.
+which a port's result is accepted (reference/budgets.py), and what the work costs at least.
 
 Operations count one for an addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos.  Bytes count
 every argument read once and every result written once.

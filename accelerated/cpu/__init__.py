@@ -1,1 +1,0 @@
-"""The ops of the contract (reference/contract.py), in Numba on the cores of a CPU."""

@@ -1,0 +1,72 @@
+"""``trace`` and ``demo`` on a port: what they find, print and exit with."""
+
+import pytest
+
+from accelerated import trace
+from accelerated.__main__ import PROGRAM
+from accelerated.commands.demo import compare
+from reference import ops
+from reference.__main__ import main
+from reference.run import open_run
+
+FAULTY = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", "ddpm", "--data", "digits", "--channels", "8", "16", "--batch", "4", "--steps", "2", "--out", str(folder)]) == 0
+    return folder
+
+
+def traced(folder, port):
+    return main(["trace", str(folder), "--port", str(port)], PROGRAM)
+
+
+def test_a_right_port_is_within_budget_at_every_call_and_the_run_is_left_as_it_is(folder, capsys):
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    assert traced(folder, "reference.ops") == 0
+    lines = capsys.readouterr().out.splitlines()
+    called = {line.split()[0] for line in lines[1:] if line}
+    assert {"conv2d", "conv2d_backward", "group_norm_silu", "attention_backward", "mse", "adam_step_", "ema_step_", "global_norm"} <= called
+    assert "within their budgets" in lines[-1] and (folder / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "fault, op", [("missing bias gradient", "conv2d_backward"), ("wrong eps", "group_norm"), ("race", "linear_backward")]
+)
+def test_the_first_op_over_its_budget_is_marked_and_the_exit_code_is_one(fault, op, folder, tmp_path, capsys):
+    (tmp_path / "port.py").write_text(FAULTY.format(fault=fault))
+    assert traced(folder, tmp_path / "port.py") == 1
+    output = capsys.readouterr().out
+    assert [line.split()[0] for line in output.splitlines() if line.endswith("<- the first over its budget")] == [op]
+    assert output.splitlines()[-1].startswith(f"{op}: ")
+
+
+def test_ops_that_are_missing_are_named_and_an_op_that_raises_is_wrong(folder, tmp_path, capsys):
+    (tmp_path / "port.py").write_text("from reference.ops import silu, concat\ndef mse(y, target):\n    raise OSError('no memory')\n")
+    assert traced(folder, tmp_path / "port.py") == 1
+    output = capsys.readouterr().out
+    assert "missing in" in output and "conv2d_backward" in output and "mse: call is OSError: no memory instead of a result" in output
+
+
+def test_in_place_ops_move_the_traced_computation_once(folder):
+    run = open_run(folder)
+    before = {name: p.copy() for name, p in run.state.params.items()}
+    tracer = trace.trace(run, ops, run.data)
+    assert all((run.state.params[name] == p).all() for name, p in before.items())
+    assert sum(call.name == "adam_step_" for call in tracer.calls) == len(before)
+
+
+def test_the_demo_reports_the_port_its_speed_and_its_worst_error(folder):
+    run = open_run(folder)
+    report = compare(run, run.data, ops)
+    assert report["port"] == "reference.ops" and 0 < report["worst_error_over_budget"] < 1 and 0.2 < report["speedup_over_reference"] < 5
+    assert report["worst_op"] in {call.name for call in trace.trace(run, ops, run.data).calls}
+
+
+def test_a_command_on_a_port_needs_to_know_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["trace", "anywhere"], PROGRAM)
+    assert main(["trace", "anywhere", "--port", "no_such_file.py"], PROGRAM) == 2
+    assert "port no_such_file.py can't be imported: there is no such file" in capsys.readouterr().err
