@@ -15,7 +15,7 @@ def stage(module):
 def pytest_generate_tests(metafunc):
     if "port" in metafunc.fixturenames:
         oracle = metafunc.module and stage(metafunc.module) in OF_OPS  # of what is made of ops, the reference is the measure
-        ports = metafunc.config.getoption("port") or SHIPPED[0 if oracle else 1 :]
+        ports = metafunc.config.getoption("port") or SHIPPED[0 if oracle else 1 :] or SHIPPED
         metafunc.parametrize("port", [port_of(name) for name in ports], ids=lambda port: Path(port.name).name)
 
 
