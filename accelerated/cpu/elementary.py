@@ -1,0 +1,61 @@
+"""Elementary functions that LLVM turns into vector code: no calls, no branches, the same few operations for every argument.
+
+exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n comes from adding and subtracting a number so large
+(1.5 2^23, in double precision 1.5 2^52) that the sum has no bits for a fraction; its low bits are then n itself, which shifted into place
+is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
+the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+SAME_WIDTH = {types.float32: types.int32, types.float64: types.int64, types.int32: types.float32, types.int64: types.float64}
+FUSED = {"contract"}  # a product and a sum may be one instruction with one rounding
+
+
+@intrinsic
+def bits(typing_context, x):
+    """A float's bits as a whole number of the same width, or back."""
+    target = SAME_WIDTH[x]
+    return target(x), lambda context, builder, signature, args: builder.bitcast(args[0], context.get_value_type(target))
+
+
+def exp(x):
+    """e^x in x's dtype, within two roundings; 0 and infinity where these are nearest, NaN of NaN."""
+
+
+@overload(exp, jit_options={"fastmath": FUSED})
+def _exp(x):
+    if x == types.float32:
+        real, whole, point, bias = np.float32, np.int32, 23, 127
+        low, high, ln2, terms = -105, 89, 0.693359375, 8
+    else:
+        real, whole, point, bias = np.float64, np.int64, 52, 1023
+        low, high, ln2, terms = -746, 710, float.fromhex("0x1.62e42feep-1"), 14
+    low, high, log2_e, large = real(low), real(high), real(1 / math.log(2)), real(1.5 * 2.0**point)
+    ln2, rest = real(ln2), real(float.fromhex("0x1.62e42fefa39efp-1") - ln2 + float.fromhex("0x1.abc9e3b39803fp-56"))
+    large_bits, point, bias = large.view(whole), whole(point), whole(bias)
+    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(terms)))  # Horner's rule begins with the last
+
+    def implementation(x):
+        x = low if x < low else high if x > high else x
+        shifted = x * log2_e + large
+        n = shifted - large
+        r = (x - n * ln2) - n * rest
+        series = c[0]
+        for coefficient in c[1:]:
+            series = series * r + coefficient
+        k = whole(bits(shifted) - large_bits)
+        half = whole(k >> 1)
+        return series * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+
+    return implementation
+
+
+@njit(fastmath=FUSED)
+def logistic(x):
+    """1 / (1 + e^-x)."""
+    return 1 / (1 + exp(-x))

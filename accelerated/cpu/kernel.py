@@ -1,0 +1,152 @@
+"""How the kernels of this port are compiled, kept and called.
+
+    @kernel("r* r* w*")
+    def _silu_backward(dy, x, dx): ...
+
+compiles at the first call with arrays of a dtype, for that dtype alone.  The words are the arguments' types: ``r2`` an array of two axes
+that is read, ``w2`` one that is written, ``r*`` and ``w*`` arrays of any shape, laid out as one axis; ``s`` a number of the same dtype,
+``d`` a float64, ``i`` an int64, ``b`` a bool; ``rI1`` and ``rU1`` are arrays of int64 and uint32, ``rD1`` one of float64 whatever the
+dtype, and so with ``w``.  Arrays that are read may come in any layout and are made C-contiguous; those that are written must be so.
+
+A kernel shares its work by ``prange`` over blocks whose number depends on the shapes alone.  With one thread it is compiled as a plain
+loop; the bits are the same for any number of threads.  The machine code is kept in a folder whose name is a hash of every source file
+here, since Numba does not notice an edited helper in another file.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import numpy as np
+from numba import types
+
+HERE = Path(__file__).parent
+DTYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+NUMBERS = {"d": types.float64, "i": types.int64, "b": types.boolean}
+ELEMENTS = {"I": types.int64, "U": types.uint32, "D": types.float64}
+
+
+def threads():
+    """How many threads the kernels use: ``NUMBA_NUM_THREADS``, or all processors, until ``set_threads``."""
+    return numba.get_num_threads()
+
+
+def set_threads(count):
+    """Use ``count`` threads, at least 1 and at most as many as Numba started with.  ValueError beyond."""
+    if not 1 <= count <= numba.config.NUMBA_NUM_THREADS:
+        raise ValueError(f"threads must lie in 1 .. {numba.config.NUMBA_NUM_THREADS}, got {count}")
+    numba.set_num_threads(count)
+
+
+def kernel(signature):
+    """A decorator: the function compiled for the argument types that ``signature`` spells."""
+    return lambda function: Kernel(function, signature.split())
+
+
+class Kernel:
+    def __init__(self, function, words):
+        self.function, self.words = function, words
+        self.name = f"{function.__module__.rpartition('.')[2]}{function.__name__}"
+        self.read = [position for position, word in enumerate(words) if word[0] == "r"]
+        self.flat = [position for position, word in enumerate(words) if word[-1] == "*"]
+        self.of_dtype = next((position for position, word in enumerate(words) if word[0] in "rw" and word[1] not in ELEMENTS), None)
+        self.has_parts = "prange" in function.__code__.co_names
+        self.compiled = {}
+
+    def __call__(self, *args):
+        args = list(args)
+        for position in self.read:
+            flags = args[position].flags
+            if not (flags.c_contiguous and flags.aligned):
+                args[position] = np.require(args[position], requirements=("C", "A"))
+        for position in self.flat:
+            args[position] = args[position].reshape(-1)
+        dtype = None if self.of_dtype is None else args[self.of_dtype].dtype
+        key = dtype, self.has_parts and numba.get_num_threads() > 1
+        return (self.compiled.get(key) or self.compile(*key))(*args)
+
+    def compile(self, dtype, parallel):
+        """The machine code for one dtype, from the cache or new."""
+        with _cache(" ".join(filter(None, (self.name, dtype and dtype.name))), parallel):
+            compiled = numba.njit(cache=True, nogil=True, parallel=parallel, error_model="numpy")(self.function)
+            compiled.compile(tuple(_type(word, dtype) for word in self.words))
+            compiled.disable_compile()
+        self.compiled[dtype, parallel] = compiled
+        return compiled
+
+
+def _type(word, dtype):
+    if word[0] in NUMBERS:
+        return NUMBERS[word]
+    if word == "s":
+        return DTYPES[dtype]
+    element = ELEMENTS[word[1]] if word[1] in ELEMENTS else DTYPES[dtype]
+    return types.Array(element, 1 if word[-1] == "*" else int(word[-1]), "C", readonly=word[0] == "r")
+
+
+@functools.cache
+def folder():
+    """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("*.py")))
+    machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
+    name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion-from-scratch"
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    for parent in (Path(given),) if given else (HERE / "__pycache__", user):
+        with contextlib.suppress(OSError):
+            (parent / name).mkdir(parents=True, exist_ok=True)
+            if os.access(parent / name, os.W_OK):
+                return parent / name
+    raise OSError(f"no folder can be written in which compiled kernels could be kept: set NUMBA_CACHE_DIR, {given or user} is none")
+
+
+class Progress:
+    """Says once that kernels are compiled, and then which: on a terminal in one line that changes, elsewhere every ten seconds."""
+
+    def __init__(self):
+        self.begin, self.said, self.count = None, 0.0, 0
+
+    @contextlib.contextmanager
+    def of(self, what, mark):
+        """Within: ``what`` is compiled; ``mark`` is a file that tells later processes that it was."""
+        if mark.exists():
+            yield
+            return
+        now, terminal = time.perf_counter(), sys.stderr.isatty()
+        if self.begin is None:
+            self.begin = self.said = now
+            print("compiling the kernels that are needed, once on this machine; a whole network takes about a minute", file=sys.stderr)
+        self.count += 1
+        line = f"compiling {what}, the {self.count}. kernel, {now - self.begin:.0f} s"
+        if terminal:
+            print(f"\r{line:70}", end="", file=sys.stderr, flush=True)
+        elif now - self.said >= 10:
+            print(line, file=sys.stderr, flush=True)
+            self.said = now
+        yield
+        if terminal:
+            print(f"\r{'':70}\r", end="", file=sys.stderr, flush=True)
+        mark.touch()
+
+
+_progress = Progress()
+
+
+@contextlib.contextmanager
+def _cache(name, parallel):
+    """Within: Numba keeps what it compiles in this port's folder.  Serial and parallel code would overwrite each other in one."""
+    kept, before = folder(), numba.config.CACHE_DIR
+    place = kept / ("parallel" if parallel else "serial")
+    place.mkdir(exist_ok=True)
+    numba.config.CACHE_DIR = str(place)
+    try:
+        with _progress.of(name, place / f"{name.replace(' ', '-')}.done"):
+            yield
+    finally:
+        numba.config.CACHE_DIR = before
