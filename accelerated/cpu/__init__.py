@@ -1,3 +1,5 @@
-"""The ops of the contract in Numba, as many as are here already."""
+"""The ops of the contract in Numba."""
 
 from accelerated.cpu.activation import silu, silu_backward
+from accelerated.cpu.conv import conv2d, conv2d_backward
+from accelerated.cpu.linear import linear, linear_backward
