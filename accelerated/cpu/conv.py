@@ -12,6 +12,7 @@ from accelerated.cpu.kernel import kernel
 from accelerated.cpu.linear import SOME, TERMS, product, transposed_product
 from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels
 from accelerated.cpu.simd import LANES
+from accelerated.cpu.winograd import turned
 from reference.ops.checks import takes_out
 from reference.ops.conv import check_backward, check_forward
 
@@ -63,26 +64,69 @@ def _add(row, total):
 
 
 def direct(x, w, b, stride, add, shape):
-    """``conv2d`` for any shapes."""
-    y = np.empty(shape, x.dtype)
-    _direct(x, panels(w.reshape(-1, w.shape[3])), filled_up(b), *winograd.added(add, y), stride, len(w), y)
-    return y
+    """``conv2d`` for any shapes.
+
+    A convolution of stride 1 is also the scatter of (2) with its weights turned: that way a few output channels fill a panel together.
+    """
+    k, _, i, o = w.shape
+    if k == stride == 1:
+        y = product(x.reshape(-1, i), w[0, 0], b).reshape(shape)
+    elif stride == 1 and padded(k * k * o) < k * k * padded(o):
+        y = np.empty(shape, x.dtype)
+        y[...] = b
+        _scatter(x, panels(turned(w).reshape(-1, i).T), np.zeros(padded(k * k * o), x.dtype), stride, k, y)
+    else:
+        y = np.empty(shape, x.dtype)
+        _gathered(x, panels(w.reshape(-1, o)), filled_up(b), stride, k, y)
+    return y if add is None else np.add(y, add, out=y)
+
+
+def direct_backward(dy, x, w, stride):
+    """dx and dw of ``conv2d_backward`` for any shapes."""
+    k, _, i, o = w.shape
+    if k == stride == 1:
+        flat = dy.reshape(-1, o)
+        dx, (dw, _) = product(flat, w[0, 0].T), transposed_product(x.reshape(-1, i), flat)
+        return dx.reshape(x.shape), dw.reshape(w.shape)
+    if stride == 1 and padded(k * k * o) < k * k * padded(o):
+        dx = np.empty(x.shape, x.dtype)
+        _gathered(dy, panels(turned(w).reshape(-1, i)), np.zeros(padded(i), x.dtype), stride, k, dx)
+        return dx, np.ascontiguousarray(turned(weight_gradient(x, dy, stride, k)))
+    dx = np.zeros(x.shape, x.dtype)
+    _scatter(dy, panels(w.reshape(-1, o).T), np.zeros(padded(k * k * i), x.dtype), stride, k, dx)
+    return dx, weight_gradient(dy, x, stride, k)
+
+
+def weight_gradient(dy, x, stride, k):
+    """P' dY of the reference's derivation, [k,k,i,o]."""
+    i, o = x.shape[3], dy.shape[3]
+    parts = max(1, min(8, dy[..., 0].size // TERMS))
+    dw = np.zeros((parts, k * k * i, padded(o)), x.dtype)
+    _weight_gradient(filled_up(dy), x, stride, k, dw)
+    return np.ascontiguousarray(dw.sum(axis=0)[:, :o]).reshape(k, k, i, o)
 
 
 @njit
 def _gather(x, k, stride, shape, begin, end, patches):
-    """The patches of output pixels begin .. end, of all samples counted on: patches[end-begin,k,k,i]."""
+    """The patches of output pixels begin .. end, of all samples counted on: patches[end-begin,k,k i].
+
+    A patch's row is as consecutive in x as in the patch, but for what lies outside of the image.
+    """
     _, h, w, i = x.shape
+    x = x.ravel()
     for pixel in range(begin, end):
         sample, place = pixel // (shape[1] * shape[2]), pixel % (shape[1] * shape[2])
         top, left = place // shape[2] * stride - k // 2, place % shape[2] * stride - k // 2
+        first, last = max(0, -left), min(k, w - left)
         for u in range(k):
-            for v in range(k):
-                target = patches[pixel - begin, u, v]
-                if 0 <= top + u < h and 0 <= left + v < w:
-                    _copy(x[sample, top + u, left + v], target)
-                else:
-                    target[:] = 0
+            target = patches[pixel - begin, u]
+            if 0 <= top + u < h and first < last:
+                at = ((sample * h + top + u) * w + left) * i
+                target[: first * i] = 0
+                _copy(x[at + first * i : at + last * i], target[first * i : last * i])
+                target[last * i :] = 0
+            else:
+                target[:] = 0
 
 
 @njit
@@ -91,31 +135,15 @@ def _copy(source, target):
         target[c] = source[c]
 
 
-@kernel("r4 r* r1 r* i i i i w4")
-def _direct(x, w, bias, add, add_sample, add_pixel, stride, k, y):
+@kernel("r4 r3 r1 i i w4")
+def _gathered(x, w, bias, stride, k, y):
     shape, terms = y.shape, k * k * x.shape[3]
-    pixels, o = shape[1] * shape[2], shape[3]
-    for block in prange(blocks(shape[0] * pixels, SOME)):
-        begin, end = span(block, shape[0] * pixels, SOME)
-        patches = np.empty((SOME, k, k, x.shape[3]), x.dtype)
+    pixels, o = shape[0] * shape[1] * shape[2], shape[3]
+    for block in prange(blocks(pixels, SOME)):
+        begin, end = span(block, pixels, SOME)
+        patches = np.empty((SOME, k, k * x.shape[3]), x.dtype)
         _gather(x, k, stride, shape, begin, end, patches)
-        multiply(end - begin, terms, patches.ravel(), 0, terms, 1, w, o, y.ravel(), begin * o, bias)
-        if add_sample:
-            for pixel in range(begin, end):
-                at = pixel // pixels * add_sample + pixel % pixels * add_pixel
-                _add(add[at : at + o], y.ravel()[pixel * o : (pixel + 1) * o])
-
-
-def direct_backward(dy, x, w, stride):
-    """dx and dw of ``conv2d_backward`` for any shapes."""
-    k, _, i, o = w.shape
-    dx = np.zeros(x.shape, x.dtype)
-    _scatter(dy, panels(w.reshape(-1, o).T), np.zeros(padded(k * k * i), x.dtype), stride, k, dx)
-    n = dy[..., 0].size
-    parts = max(1, min(8, n // TERMS))
-    dw = np.zeros((parts, k * k * i, padded(o)), x.dtype)
-    _weight_gradient(filled_up(dy), x, stride, k, dw)
-    return dx, np.ascontiguousarray(dw.sum(axis=0)[:, :o]).reshape(w.shape)
+        multiply(end - begin, terms, patches.ravel(), 0, terms, 1, w.ravel(), o, y.ravel(), begin * o, bias)
 
 
 @kernel("r4 r* r1 i i w4")
@@ -148,7 +176,7 @@ def _weight_gradient(dy, x, stride, k, dw):
 @njit
 def _weight_gradient_part(dy, x, stride, k, dw, part, parts):
     pixels, o, terms = dy.shape[0] * dy.shape[1] * dy.shape[2], dy.shape[3], k * k * x.shape[3]
-    patches = np.empty((GATHERED, k, k, x.shape[3]), x.dtype)
+    patches = np.empty((GATHERED, k, k * x.shape[3]), x.dtype)
     last = (part + 1) * pixels // parts
     for begin in range(part * pixels // parts, last, GATHERED):
         end = min(last, begin + GATHERED)

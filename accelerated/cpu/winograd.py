@@ -46,6 +46,11 @@ def forward(x, w, b, add):
     return y
 
 
+def turned(w):
+    """w[k,k,i,o] by 180 degrees, from o to i channels: the weights of the adjoint."""
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
 def added(add, y):
     """``add``, and how far apart in it are two samples and two pixels of y: nothing is added to all alike."""
     if add is None:
@@ -57,7 +62,7 @@ def added(add, y):
 def backward(dy, x, w):
     """dx and dw of ``conv2d_backward``."""
     dx, transformed = np.empty(x.shape, x.dtype), np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
-    _transform_weights(w[::-1, ::-1].swapaxes(2, 3), transformed)
+    _transform_weights(turned(w), transformed)
     _forward(dy, transformed, np.zeros(w.shape[2], x.dtype), *added(None, dx), dx)
     tiles = len(x) * -(-x.shape[1] // 4) * -(-x.shape[2] // 4)
     parts = min(8, max(2, tiles // 128))
@@ -172,6 +177,11 @@ def _weight_gradient_of(c, sums, dw):
 
 
 @inlined
+def _tiles(shape):
+    return shape[0] * ((shape[1] + 3) // 4) * ((shape[2] + 3) // 4)
+
+
+@inlined
 def _place(index, h, w):
     """Sample, and row and column of the first output, of a tile."""
     down, across = (h + 3) // 4, (w + 3) // 4
@@ -182,7 +192,7 @@ def _place(index, h, w):
 @njit
 def _transform_input(x, shape, index, place, of, half, transformed):
     """B' d B of a tile, at ``place`` among ``of``: transformed[36,of,i]."""
-    b, h, w, i = shape
+    _, h, w, i = shape
     sample, top, left = _place(index, h, w)
     zero = fill(x.dtype.type(0))
     for c in range(0, i, LANES):
@@ -206,8 +216,7 @@ def _transform_input(x, shape, index, place, of, half, transformed):
 
 @kernel("r4 r* r1 r* i i w4")
 def _forward(x, weights, bias, add, add_sample, add_pixel, y):
-    b, h, w, i = x.shape
-    tiles = b * ((h + 3) // 4) * ((w + 3) // 4)
+    tiles = _tiles(x.shape)
     for block in prange(blocks(tiles, TILES)):
         _forward_block(block, x.shape, x.ravel(), weights, bias, add, add_sample, add_pixel, y.shape[3], y.ravel(), tiles)
 
@@ -260,8 +269,7 @@ def _output(products, index, place, h, w, o, c, bias, add, add_sample, add_pixel
 @kernel("r4 r4 w4")
 def _weight_sums(dy, x, sums):
     """The products of (1), added over the tiles of each part: sums[parts,36,i,o]."""
-    b, h, w, i = x.shape
-    tiles = b * ((h + 3) // 4) * ((w + 3) // 4)
+    tiles = _tiles(x.shape)
     for part in prange(len(sums)):
         _weight_sums_of(part, len(sums), dy.shape, dy.ravel(), x.shape, x.ravel(), sums[part].ravel(), tiles)
 
@@ -287,7 +295,7 @@ def _weight_sums_of(part, parts, dy_shape, dy, shape, x, sums, tiles):
 @njit
 def _transform_output_gradient(dy, shape, index, place, half, transformed):
     """A dy A' of a tile, at ``place``: transformed[36,tiles,o].  Outputs beyond the image are none: their gradient is 0."""
-    b, h, w, o = shape
+    _, h, w, o = shape
     sample, top, left = _place(index, h, w)
     zero = fill(dy.dtype.type(0))
     for c in range(0, o, LANES):
