@@ -2,4 +2,5 @@
 
 from accelerated.cpu.activation import silu, silu_backward
 from accelerated.cpu.conv import conv2d, conv2d_backward
+from accelerated.cpu.kernel import environment, set_threads, threads
 from accelerated.cpu.linear import linear, linear_backward

@@ -44,6 +44,11 @@ def set_threads(count):
     numba.set_num_threads(count)
 
 
+def environment():
+    """What the bits of a result depend on, beside the code and the processor; the number of threads is only told."""
+    return {"threads": str(threads()), "numba": numba.__version__}
+
+
 def kernel(signature):
     """A decorator: the function compiled for the argument types that ``signature`` spells."""
     return lambda function: Kernel(function, signature.split())
