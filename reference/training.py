@@ -38,7 +38,10 @@ class Settings:
 
 @dataclass
 class State:
-    """All that training carries from step to step, plus the last step's loss and gradient norm."""
+    """All that training carries from step to step, plus the last step's loss and gradient norm.
+
+    ``train`` makes the arrays of each dictionary views of one array, so that the optimizer runs over all parameters in one call.
+    """
 
     params: dict
     ema: dict
@@ -54,6 +57,14 @@ def begin(network, seed, dtype=np.float32):
     params = network.init(seed, dtype)
     zeros = {name: np.zeros_like(p) for name, p in params.items()}
     return State(params, {n: p.copy() for n, p in params.items()}, zeros, {n: z.copy() for n, z in zeros.items()})
+
+
+def joined(tensors):
+    """Arrays by name -> one array of all their entries, and views of it by name."""
+    flat = np.concatenate([tensor.ravel() for tensor in tensors.values()])
+    ends = np.cumsum([tensor.size for tensor in tensors.values()])
+    parts = np.split(flat, ends[:-1])
+    return flat, {name: part.reshape(tensor.shape) for (name, tensor), part in zip(tensors.items(), parts)}
 
 
 def ema_decay(decay, step):
@@ -77,18 +88,22 @@ def train(model, data, labels, settings, state, steps, ops=reference_ops):
 
     FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
     """
+    params, state.params = joined(state.params)
+    ema, state.ema = joined(state.ema)
+    m, state.m = joined(state.m)
+    v, state.v = joined(state.v)
     while state.step < steps:
         step = state.step + 1
         indices, *draws = batch(model, data, settings, step, ops)
         chosen = labels[indices] if model.network.classes else None
         with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
             loss, _, gradients = model.loss(state.params, data[indices], *draws, labels=chosen, ops=ops)
-            norm = ops.global_norm(list(gradients.values()))
+            gradient = np.concatenate([gradients[name].ravel() for name in state.params])
+            norm = ops.global_norm([gradient])
         if not np.isfinite(loss + norm):
             raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
         lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
-        for name, p in state.params.items():
-            ops.adam_step_(p, gradients[name], state.m[name], state.v[name], step, lr)
-            ops.ema_step_(state.ema[name], p, ema_decay(settings.ema, step))
+        ops.adam_step_(params, gradient, m, v, step, lr)
+        ops.ema_step_(ema, params, ema_decay(settings.ema, step))
         state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
         yield state
