@@ -72,23 +72,27 @@ def batch(model, data, settings, step, ops=reference_ops):
     return indices, *model.draw(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
 
 
-def train(model, data, labels, settings, state, steps, ops=reference_ops):
-    """Steps ``state.step + 1`` to ``steps`` on data [n,...], updating ``state`` in place and yielding it after each.
+def advance(model, x0, draws, labels, settings, state, ops=reference_ops):
+    """The step after ``state.step``, in place, on x0[b,...] with what ``model.draw`` drew for it.
 
     FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
     """
+    step = state.step + 1
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
+        loss, _, gradients = model.loss(state.params, x0, *draws, labels=labels, ops=ops)
+        norm = ops.global_norm(list(gradients.values()))
+    if not np.isfinite(loss + norm):
+        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+    lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
+    for name, p in state.params.items():
+        ops.adam_step_(p, gradients[name], state.m[name], state.v[name], step, lr)
+        ops.ema_step_(state.ema[name], p, ema_decay(settings.ema, step))
+    state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+
+
+def train(model, data, labels, settings, state, steps, ops=reference_ops):
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``advance``, yielding ``state`` after it."""
     while state.step < steps:
-        step = state.step + 1
-        indices, *draws = batch(model, data, settings, step, ops)
-        chosen = labels[indices] if model.network.classes else None
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-            loss, _, gradients = model.loss(state.params, data[indices], *draws, labels=chosen, ops=ops)
-            norm = ops.global_norm(list(gradients.values()))
-        if not np.isfinite(loss + norm):
-            raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
-        lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
-        for name, p in state.params.items():
-            ops.adam_step_(p, gradients[name], state.m[name], state.v[name], step, lr)
-            ops.ema_step_(state.ema[name], p, ema_decay(settings.ema, step))
-        state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+        indices, *draws = batch(model, data, settings, state.step + 1, ops)
+        advance(model, data[indices], draws, labels[indices] if model.network.classes else None, settings, state, ops)
         yield state
