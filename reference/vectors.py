@@ -138,7 +138,11 @@ def add_training_step(made, name):
 
 def _problem(network, dtype):
     """A model, settings, a state without zeros, which would hide mistakes, and a batch with its draws: the same numbers in any dtype."""
-    numbers, model, settings = Numbers(0, 1.0, 0.0, dtype), Denoiser(network, linear(1000)), Settings(batch=BATCH, warmup=0)
+    numbers, model, settings = (
+        Numbers(0, 1.0, 0.0, dtype),
+        Denoiser(network, linear(1000), data_variance=0.5),
+        Settings(batch=BATCH, warmup=0),
+    )
     draw = lambda one: {word: one(*shape) for word, shape in network.shapes().items()}
     params = {word: numbers.cast(p) for word, p in random_parameters(network).items()}
     state = State(params, draw(numbers.unit), draw(numbers.unit), draw(lambda *shape: numbers.between(0.5, 2, *shape)), STEP - 1)

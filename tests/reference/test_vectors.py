@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from reference import ops, vectors
 from reference.__main__ import main
+from reference.budgets import FLOAT64_FROM_FLOAT32
 from reference.calls import TARGETS, outputs
 from reference.contract import OPS
 from reference.networks import MLP, UNet
@@ -108,6 +109,19 @@ def test_every_row_of_the_contract_has_cases_in_both_dtypes_and_checks_of_every_
         ones = [tensors[a["tensor"]].dtype for a in case["arguments"].values() if isinstance(a, dict) and "tensor" in a]
         assert all(dtype == case["dtype"] or dtype.kind in "iu" for dtype in ones), case["case"]
     assert len({case["case"] for case in facts["cases"]}) == len(facts["cases"])
+
+
+def test_bounds_in_double_precision_are_those_in_single_precision_times_one_number(written):
+    bounds = {
+        (case["case"], word, check): result[check]
+        for case in written[0]["cases"]
+        for word, result in case["results"].items()
+        for check in set(result or ()) - {"tensor"}
+    }
+    for (case, word, check), bound in bounds.items():
+        if ".float32." in case:
+            double = bounds[case.replace("float32", "float64"), word, check]
+            assert np.array_equal(double, np.array(bound) * FLOAT64_FROM_FLOAT32), f"{case}: {word}"
 
 
 def test_the_options_of_an_op_all_occur(written):
