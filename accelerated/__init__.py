@@ -7,7 +7,6 @@ from pathlib import Path
 
 from reference.contract import OPS
 
-
 SHIPPED = {"cpu": "accelerated.cpu"}  # by the words of --port, the one that is picked first
 
 

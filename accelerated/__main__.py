@@ -9,7 +9,10 @@ TRACE = "one training step on two ports, op by op: the first op whose error exce
 def add_options(parser):
     words = ", ".join(accelerated.SHIPPED)
     parser.add_argument(
-        "--port", metavar="P", default=accelerated.pick(), help=f"{words}, a module, or a file P.py, with ops of the contract (default %(default)s)"
+        "--port",
+        metavar="P",
+        default=accelerated.pick(),
+        help=f"{words}, a module, or a file P.py, with ops of the contract (default %(default)s)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="that a shipped port works with (default: every processor)")
 

@@ -44,7 +44,7 @@ def _product(x, w, bias, y):
 
 def transposed_product(x, dy):
     """x' dy, and the sum of dy's rows."""
-    n, i, o = *x.shape, dy.shape[1]
+    n, i, o = len(x), x.shape[1], dy.shape[1]
     parts = max(1, min(8, n // TERMS))
     dw, db = np.zeros((parts, i, padded(o)), x.dtype), np.zeros((parts, padded(o)), x.dtype)
     _transposed_product(x, filled_up(dy), dw, db)

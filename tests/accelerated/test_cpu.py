@@ -66,7 +66,7 @@ def test_machine_code_of_other_sources_is_not_used(tmp_path, monkeypatch):
 
 def test_a_folder_that_can_not_be_written_is_said_in_a_sentence(tmp_path):
     (tmp_path / "file").touch()
-    program = f"from accelerated.cpu import kernel\ntry:\n    kernel.folder()\nexcept OSError as error:\n    print(error)"
+    program = "from accelerated.cpu import kernel\ntry:\n    kernel.folder()\nexcept OSError as error:\n    print(error)"
     said, _ = python(program, NUMBA_CACHE_DIR=str(tmp_path / "file"))
     assert re.fullmatch("no folder can be written in which compiled kernels could be kept: .*file is none\n", said)
 
@@ -84,7 +84,7 @@ image, sample = draw(5, 9, 10, 32), np.arange(600)
 weights = lambda k, o: (draw(k, k, 32, o), draw(o))
 calls = {
     "linear": [(draw(5000, 20), draw(20, 40), draw(40))],
-    "conv2d": [(image, *weights(3, 48), 1, None), (image, *weights(3, 3), 1, None), (image, *weights(3, 33), 2, None), (image, *weights(1, 7), 1, None)],
+    "conv2d": [(image, *weights(k, o), stride, None) for k, o, stride in ((3, 48, 1), (3, 3, 1), (3, 33, 2), (1, 7, 1))],
     "group_norm_silu": [(image, draw(32), draw(32), 8, 1e-5)],
     "attention": [(draw(6, 30, 16),) * 3 + (2,)],
     "softmax": [(draw(300, 50),)],
@@ -92,11 +92,12 @@ calls = {
     "mse": [(image, 2 * image)],
     "gaussian_kl": [(image, image)],
 }
+faces = draw(41, 50), draw(40, 51)
 alone = {
     "global_norm": ([image, draw(70000)],),
     "add_noise": (draw(600, 20), 0.5, 0.5, Key(1, sample, 2, 3)),
     "mixture_score": (draw(5000, 2), np.float32([0.5, 0.5]), draw(2, 2), np.float32([1, 2])),
-    "fokker_planck_step_2d": (*np.abs([draw(40, 50)]), draw(41, 50), draw(40, 51), np.abs(draw(41, 50)), np.abs(draw(40, 51)), 0.1, 0.1, 0.1),
+    "fokker_planck_step_2d": (abs(draw(40, 50)), *faces, *map(abs, faces), 0.1, 0.1, 0.1),
 }
 for name, drawn in calls.items():
     alone |= {(name, n): args for n, args in enumerate(drawn)}
