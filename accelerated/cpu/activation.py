@@ -50,5 +50,11 @@ def _silu_backward(dy, x, dx):
 @njit(fastmath=FUSED)
 def _silu_backward_part(dy, x, dx):
     for i in range(len(x)):
-        g = logistic(x[i])
-        dx[i] = dy[i] * (g * (1 + x[i] * (1 - g)))
+        dx[i] = dy[i] * silu_slope(x[i])
+
+
+@njit(fastmath=FUSED)
+def silu_slope(x):
+    """silu'(x)."""
+    one, g = type(x)(1), logistic(x)
+    return g * (one + x * (one - g))

@@ -9,9 +9,10 @@ the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n i
 import math
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
 
+FORMATS: dict = {types.float32: (np.float32, np.int32, 23, 127), types.float64: (np.float64, np.int64, 52, 1023)}  # fraction bits, bias
 SAME_WIDTH = {types.float32: types.int32, types.float64: types.int64, types.int32: types.float32, types.int64: types.float64}
 FUSED = {"contract"}  # a product and a sum may be one instruction with one rounding
 
@@ -23,31 +24,45 @@ def bits(typing_context, x):
     return target(x), lambda context, builder, signature, args: builder.bitcast(args[0], context.get_value_type(target))
 
 
-def exp(x):
-    """e^x in x's dtype, within two roundings; 0 and infinity where these are nearest, NaN of NaN."""
+def _reduced(x):
+    """e^r, and the sum whose low bits are n."""
 
 
-@overload(exp, jit_options={"fastmath": FUSED})
-def _exp(x):
-    if x == types.float32:
-        real, whole, point, bias = np.float32, np.int32, 23, 127
-        low, high, ln2, terms = -105, 89, 0.693359375, 8
-    else:
-        real, whole, point, bias = np.float64, np.int64, 52, 1023
-        low, high, ln2, terms = -746, 710, float.fromhex("0x1.62e42feep-1"), 14
-    low, high, log2_e, large = real(low), real(high), real(1 / math.log(2)), real(1.5 * 2.0**point)
+@overload(_reduced, jit_options={"fastmath": FUSED})
+def _implement_reduced(x):
+    real, _, point, _ = FORMATS[x]
+    ln2, terms = (0.693359375, 8) if x == types.float32 else (float.fromhex("0x1.62e42feep-1"), 14)
+    log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
     ln2, rest = real(ln2), real(float.fromhex("0x1.62e42fefa39efp-1") - ln2 + float.fromhex("0x1.abc9e3b39803fp-56"))
-    large_bits, point, bias = large.view(whole), whole(point), whole(bias)
     c = tuple(real(1 / math.factorial(k)) for k in reversed(range(terms)))  # Horner's rule begins with the last
 
     def implementation(x):
-        x = low if x < low else high if x > high else x
         shifted = x * log2_e + large
         n = shifted - large
         r = (x - n * ln2) - n * rest
         series = c[0]
         for coefficient in c[1:]:
             series = series * r + coefficient
+        return series, shifted
+
+    return implementation
+
+
+def exp(x):
+    """e^x in x's dtype, within two roundings; 0 and infinity where these are nearest, NaN of NaN."""
+
+
+@overload(exp, jit_options={"fastmath": FUSED})
+def _implement_exp(x):
+    real, whole, point, bias = FORMATS[x]
+    low, high = (-105, 89) if x == types.float32 else (-746, 710)
+    low, high, large_bits = real(low), real(high), real(1.5 * 2.0**point).view(whole)
+    point, bias = whole(point), whole(bias)
+
+    def implementation(x):
+        x = low if x < low else x
+        x = high if x > high else x
+        series, shifted = _reduced(x)
         k = whole(bits(shifted) - large_bits)
         half = whole(k >> 1)
         return series * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
@@ -55,7 +70,21 @@ def _exp(x):
     return implementation
 
 
-@njit(fastmath=FUSED)
 def logistic(x):
-    """1 / (1 + e^-x)."""
-    return 1 / (1 + exp(-x))
+    """1 / (1 + e^-x) in x's dtype, within three roundings; where that is no normal number, about the smallest of them."""
+
+
+@overload(logistic, jit_options={"fastmath": FUSED})
+def _implement_logistic(x):
+    real, whole, point, _ = FORMATS[x]
+    high = 87 if x == types.float32 else 708  # there it is just a normal number, and n small enough for one factor 2^n
+    low, high, one = real(-high), real(high), real(1)
+    point, one_bits = whole(point), one.view(whole)
+
+    def implementation(x):
+        x = low if x < low else x
+        x = high if x > high else x
+        series, shifted = _reduced(-x)
+        return one / (one + series * bits(whole((bits(shifted) << point) + one_bits)))
+
+    return implementation

@@ -24,19 +24,26 @@ def parse(spec):
 
 def check(spec, *arrays):
     """Sizes of the axes named in ``spec``.  TypeError for a wrong type or dtype, ValueError for a wrong shape."""
+    return dict(_check(spec, tuple([(a.shape, a.dtype) if isinstance(a, np.ndarray) else type(a) for a in arrays])))
+
+
+@functools.lru_cache(maxsize=4096)
+def _check(spec, forms):
+    """``check`` of arrays of these shapes and dtypes: a network asks the same thing again and again."""
     sizes: dict = {}
     dtype = None
-    for (name, integer, axes), array in zip(parse(spec), arrays, strict=True):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    for (name, integer, axes), form in zip(parse(spec), forms, strict=True):
+        if isinstance(form, type):
+            raise TypeError(f"{name} must be a NumPy array, got {form.__name__}")
+        shape, of_array = form
         if integer:
-            if array.dtype.kind not in "iu":
-                raise TypeError(f"{name} must hold integers, got {array.dtype}")
-        elif array.dtype not in FLOATS:
-            raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
-        elif array.dtype != (dtype := dtype or array.dtype):
-            raise TypeError(f"{name} must be {dtype} like the other arrays, got {array.dtype}")
-        match(name, axes, array.shape, sizes)
+            if of_array.kind not in "iu":
+                raise TypeError(f"{name} must hold integers, got {of_array}")
+        elif of_array not in FLOATS:
+            raise TypeError(f"{name} must be float32 or float64, got {of_array}")
+        elif of_array != (dtype := dtype or of_array):
+            raise TypeError(f"{name} must be {dtype} like the other arrays, got {of_array}")
+        match(name, axes, shape, sizes)
     return sizes
 
 

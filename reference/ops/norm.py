@@ -16,6 +16,8 @@ Backward.  Let d = scale dy, the gradient at x^.  x reaches x^ directly, through
 scale and shift are shared by all samples and pixels: dscale = sum dy x^, dshift = sum dy.
 """
 
+import math
+
 import numpy as np
 
 from reference.ops.activation import silu, silu_backward
@@ -26,7 +28,7 @@ def _grouped(x, groups):
     """x[b,...,c] -> [b, pixels, groups, c/groups], a view where the layout allows."""
     if whole("groups", groups) < 1 or x.shape[-1] % groups:
         raise ValueError(f"groups must be a whole number that divides the {x.shape[-1]} channels, got {groups}")
-    pixels = int(np.prod(x.shape[1:-1]))
+    pixels = math.prod(x.shape[1:-1])
     if pixels * x.shape[-1] == 0:
         raise ValueError(f"x must have at least one pixel and one channel, got shape {x.shape}")
     return x.reshape(len(x), pixels, groups, x.shape[-1] // groups)
@@ -36,7 +38,14 @@ def _normalised(x, groups, mean, rstd):
     return (_grouped(x, groups) - mean[:, None, :, None]) * rstd[:, None, :, None]
 
 
-def _check_backward(dy, x, scale, shift, groups, mean, rstd):
+def check_forward(x, scale, shift, groups, eps):
+    check("x[b,...,c] scale[c] shift[c]", x, scale, shift)
+    _grouped(x, groups)
+    if not eps >= 0:
+        raise ValueError(f"eps must not be negative, got {eps}")
+
+
+def check_backward(dy, x, scale, shift, groups, mean, rstd):
     check("dy[b,...,c] x[b,...,c] scale[c] shift[c] mean[b,g] rstd[b,g]", dy, x, scale, shift, mean, rstd)
     _grouped(x, groups)
     if mean.shape[1] != groups:
@@ -46,10 +55,8 @@ def _check_backward(dy, x, scale, shift, groups, mean, rstd):
 @takes_out
 def group_norm(x, scale, shift, groups, eps=1e-5):
     """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g consecutive channels of one sample."""
-    check("x[b,...,c] scale[c] shift[c]", x, scale, shift)
+    check_forward(x, scale, shift, groups, eps)
     entries = _grouped(x, groups)
-    if not eps >= 0:
-        raise ValueError(f"eps must not be negative, got {eps}")
     mean = entries.mean(axis=(1, 3))
     rstd = 1 / np.sqrt(entries.var(axis=(1, 3)) + x.dtype.type(eps))
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift
@@ -59,7 +66,7 @@ def group_norm(x, scale, shift, groups, eps=1e-5):
 @takes_out
 def group_norm_backward(dy, x, scale, shift, groups, mean, rstd):
     """Gradients of ``group_norm``, from the statistics that it returned.  dy[b,...,c] -> dx[b,...,c], dscale[c], dshift[c]."""
-    _check_backward(dy, x, scale, shift, groups, mean, rstd)
+    check_backward(dy, x, scale, shift, groups, mean, rstd)
     xhat = _normalised(x, groups, mean, rstd)
     d = _grouped(dy * scale, groups)
     dx = d - d.mean(axis=(1, 3), keepdims=True)  # terms 1 and 2
@@ -82,6 +89,6 @@ def group_norm_silu(x, scale, shift, groups, eps=1e-5):
 @takes_out
 def group_norm_silu_backward(dy, x, scale, shift, groups, mean, rstd):
     """Gradients of ``group_norm_silu``.  The normalised values are recomputed: they are cheaper to make than to keep."""
-    _check_backward(dy, x, scale, shift, groups, mean, rstd)
+    check_backward(dy, x, scale, shift, groups, mean, rstd)
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift
     return group_norm_backward(silu_backward(dy, y), x, scale, shift, groups, mean, rstd)
