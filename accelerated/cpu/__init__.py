@@ -1,5 +1,6 @@
 """The ops of the contract in Numba, as many as are here already."""
 
 from accelerated.cpu.activation import silu, silu_backward
+from accelerated.cpu.diffusion import add_noise, reverse_step
 from accelerated.cpu.random import normal, philox_bits, uniform
 from reference.ops.random import Key, Purpose
