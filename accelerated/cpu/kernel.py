@@ -32,6 +32,20 @@ NUMBERS = {"d": types.float64, "i": types.int64, "b": types.boolean}
 ELEMENTS = {"I": types.int64, "U": types.uint32, "D": types.float64}
 
 
+SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
+
+
+def _start_threads():
+    """Numba's threads, started with another default: OpenMP's own is to look for milliseconds, which on a busy machine makes all wait."""
+    if not {SPIN[0], "OMP_WAIT_POLICY"} & {*os.environ}:
+        os.environ[SPIN[0]] = SPIN[1]
+        numba.get_num_threads()
+        del os.environ[SPIN[0]]
+
+
+_start_threads()
+
+
 def threads():
     """How many threads the kernels use: ``NUMBA_NUM_THREADS``, or all processors, until ``set_threads``."""
     return numba.get_num_threads()
