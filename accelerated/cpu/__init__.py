@@ -2,5 +2,6 @@
 
 from accelerated.cpu.activation import silu, silu_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step
+from accelerated.cpu.mixture import mixture_log_density, mixture_score
 from accelerated.cpu.random import normal, philox_bits, uniform
 from reference.ops.random import Key, Purpose
