@@ -5,6 +5,7 @@ from accelerated.cpu.conv import conv2d, conv2d_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step
 from accelerated.cpu.kernel import environment, set_threads, threads
 from accelerated.cpu.linear import linear, linear_backward
+from accelerated.cpu.mixture import mixture_log_density, mixture_score
 from accelerated.cpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from accelerated.cpu.random import normal, philox_bits, uniform
 from reference.ops.random import Key, Purpose
