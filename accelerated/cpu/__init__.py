@@ -1,4 +1,4 @@
 """The ops of the contract in Numba, as many as are here already."""
 
-from accelerated.cpu.activation import silu, silu_backward
+from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.cpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
