@@ -2,3 +2,11 @@
 
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.cpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
+from accelerated.cpu.resample import (
+    average_pool,
+    average_pool_backward,
+    concat,
+    concat_backward,
+    upsample_nearest,
+    upsample_nearest_backward,
+)
