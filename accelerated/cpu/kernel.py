@@ -44,6 +44,11 @@ def set_threads(count):
     numba.set_num_threads(count)
 
 
+def contiguous(array):
+    """The array itself, or a copy where its memory is no C-contiguous one."""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
+
+
 def kernel(signature):
     """A decorator: the function compiled for the argument types that ``signature`` spells."""
     return lambda function: Kernel(function, signature.split())
@@ -62,9 +67,7 @@ class Kernel:
     def __call__(self, *args):
         args = list(args)
         for position in self.read:
-            flags = args[position].flags
-            if not (flags.c_contiguous and flags.aligned):
-                args[position] = np.require(args[position], requirements=("C", "A"))
+            args[position] = contiguous(args[position])
         for position in self.flat:
             args[position] = args[position].reshape(-1)
         dtype = None if self.of_dtype is None else args[self.of_dtype].dtype
