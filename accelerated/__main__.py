@@ -7,11 +7,23 @@ TRACE = "one training step on two ports, op by op: the first op whose error exce
 
 
 def add_options(parser):
-    parser.add_argument("--port", metavar="P", required=True, help="a module, or a file P.py, that exports the ops of the contract")
+    words = ", ".join(accelerated.SHIPPED)
+    parser.add_argument(
+        "--port",
+        metavar="P",
+        default=accelerated.pick(),
+        help=f"{words}, a module, or a file P.py, with ops of the contract (default %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="that a shipped port works with (default: every processor)")
 
 
 def port(arguments):
-    return accelerated.load(arguments.port)
+    module = accelerated.load(arguments.port)
+    if arguments.threads is not None:
+        if not hasattr(module, "set_threads"):
+            raise ValueError(f"--threads is an option of the shipped ports, not of {arguments.port}")
+        module.set_threads(arguments.threads)
+    return module
 
 
 PROGRAM = Program(

@@ -25,6 +25,7 @@ COMMANDS = {
     "figures": "the tutorial's computed figures, drawn anew",
     "errata": "misprints of the tutorial: as printed, as corrected, and the number that tells them apart",
     "ops": "the contract between reference and ports, as a table",
+    "vectors": "inputs, outputs, gradients and tolerances of every op and of a training step, as files for ports without Python",
     "info": "versions and threads",
 }
 

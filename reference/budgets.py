@@ -201,6 +201,11 @@ def _factor(n, dtype):
     return 8 * UNIT_ROUNDOFF[dtype] * (np.sqrt(n) + 8) * (2 if dtype == np.float64 else 1)
 
 
+def _from_float32(dtype):
+    """The factor from a budget in float32 to that in ``dtype``."""
+    return FLOAT64_FROM_FLOAT32 if dtype == np.float64 else 1
+
+
 def _of_one_sign(arguments):
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
     return all((a >= 0).all() or (a <= 0).all() for a in arrays)
@@ -243,8 +248,7 @@ def _general(name, exact, arguments, dtype):
     rng = np.random.default_rng(0)
     with np.errstate(over="ignore", invalid="ignore"):
         runs = [outputs(name, function, single)] + [outputs(name, function, replace(single, _moved(rng))) for _ in range(7)]
-    found, u = [], UNIT_ROUNDOFF[np.dtype(np.float32)]
-    scale = FLOAT64_FROM_FLOAT32 if dtype == np.float64 else 1
+    found, u, scale = [], UNIT_ROUNDOFF[np.dtype(np.float32)], _from_float32(dtype)
     for word, e, *by_run in _present(name, exact, *runs):
         noise = [_difference(run, e) for run in by_run]
         in_rms, at_most = (scale * (k * max(map(size, noise)) + 4 * u * size(e)) for k, size in ((8, rms), (16, largest)))
@@ -255,8 +259,8 @@ def _general(name, exact, arguments, dtype):
 # Networks, training steps, trajectories.
 
 
-def network_errors(name, results, single, exact):
-    """Tensors by name, a port's, the reference's in float32 and the exact ones.
+def network_budgets(single, exact, dtype=np.float32):
+    """For tensors by name, those of the reference in float32 and the exact ones: what a port's in ``dtype`` may be off by.
 
     Small tensors, and gradients that are 0 but for rounding (an attention key's bias), have the scale of all tensors together.
     """
@@ -265,11 +269,17 @@ def network_errors(name, results, single, exact):
     overall, size = rms(joined(single) - joined(exact)), rms(joined(exact))
     found = []
     for word, e in exact.items():
-        r = results[word]
-        scale = 16 * (FLOAT64_FROM_FLOAT32 if r.dtype == np.float64 else 1)
         on_its_own = e.size >= FEW and rms(e) > u * size
         bound = max(rms(single[word] - e), u * rms(e)) if on_its_own else max(overall, u * size)
-        found.append(_overall(name, word, "rms", r, e, scale * bound))
+        found.append(Budget(word, "rms", e, 16 * _from_float32(dtype) * bound, overall=True))
+    return found
+
+
+def network_errors(name, results, single, exact):
+    """A port's tensors by name, held against their budgets."""
+    found = []
+    for word, check, e, bound, _ in network_budgets(single, exact):
+        found.append(_overall(name, word, check, results[word], e, _from_float32(results[word].dtype) * bound))
     return found
 
 

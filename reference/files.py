@@ -70,3 +70,10 @@ def output_folder(name):
     except OSError as error:
         raise ValueError(f"{name} can't be written: {error.strerror or error}") from None
     return folder
+
+
+def new_folder(name):
+    """As ``output_folder``, and nothing is in it.  ValueError otherwise."""
+    if Path(name).is_dir() and any(Path(name).iterdir()):
+        raise ValueError(f"{name} exists already and is not empty: name another --out, or remove it first")
+    return output_folder(name)

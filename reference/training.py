@@ -5,6 +5,7 @@ that is stopped and resumed goes on with the same bits.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,24 +37,42 @@ class Settings:
             raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
 
 
+class Joined(dict):
+    """Arrays by name that are views of one, ``flat``: what the optimizer does to all parameters is one call.  Copies what it is made of."""
+
+    def __init__(self, tensors):
+        self.flat = np.concatenate([tensor.ravel() for tensor in tensors.values()])
+        parts = np.split(self.flat, np.cumsum([tensor.size for tensor in tensors.values()])[:-1])
+        super().__init__({name: part.reshape(tensor.shape) for (name, tensor), part in zip(tensors.items(), parts)})
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __deepcopy__(self, memo):
+        return Joined(self)
+
+
 @dataclass
 class State:
-    """All that training carries from step to step, plus the last step's loss and gradient norm."""
+    """All that training carries from step to step, plus the last step's loss and gradient norm; dictionaries become ``Joined`` ones."""
 
-    params: dict
-    ema: dict
-    m: dict
-    v: dict
+    params: Any
+    ema: Any
+    m: Any
+    v: Any
     step: int = 0
     loss: float = float("nan")
     gradient_norm: float = float("nan")
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, Joined(value) if isinstance(value, dict) and not isinstance(value, Joined) else value)
 
 
 def begin(network, seed, dtype=np.float32):
     """The state before the first step."""
     params = network.init(seed, dtype)
     zeros = {name: np.zeros_like(p) for name, p in params.items()}
-    return State(params, {n: p.copy() for n, p in params.items()}, zeros, {n: z.copy() for n, z in zeros.items()})
+    return State(params, params, zeros, zeros)
 
 
 def ema_decay(decay, step):
@@ -72,23 +91,27 @@ def batch(model, data, settings, step, ops=reference_ops):
     return indices, *model.draw(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
 
 
-def train(model, data, labels, settings, state, steps, ops=reference_ops):
-    """Steps ``state.step + 1`` to ``steps`` on data [n,...], updating ``state`` in place and yielding it after each.
+def advance(model, x0, draws, labels, settings, state, ops=reference_ops):
+    """The step after ``state.step``, in place, on x0[b,...] with what ``model.draw`` drew for it.
 
     FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
     """
+    step = state.step + 1
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
+        loss, _, gradients = model.loss(state.params, x0, *draws, labels=labels, ops=ops)
+        gradient = np.concatenate([gradients[name].ravel() for name in state.params])
+        norm = ops.global_norm([gradient])
+    if not np.isfinite(loss + norm):
+        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+    lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
+    ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, step, lr)
+    ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, step))
+    state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+
+
+def train(model, data, labels, settings, state, steps, ops=reference_ops):
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``advance``, yielding ``state`` after it."""
     while state.step < steps:
-        step = state.step + 1
-        indices, *draws = batch(model, data, settings, step, ops)
-        chosen = labels[indices] if model.network.classes else None
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-            loss, _, gradients = model.loss(state.params, data[indices], *draws, labels=chosen, ops=ops)
-            norm = ops.global_norm(list(gradients.values()))
-        if not np.isfinite(loss + norm):
-            raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
-        lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
-        for name, p in state.params.items():
-            ops.adam_step_(p, gradients[name], state.m[name], state.v[name], step, lr)
-            ops.ema_step_(state.ema[name], p, ema_decay(settings.ema, step))
-        state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+        indices, *draws = batch(model, data, settings, state.step + 1, ops)
+        advance(model, data[indices], draws, labels[indices] if model.network.classes else None, settings, state, ops)
         yield state

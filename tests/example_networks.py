@@ -1,8 +1,9 @@
-"""Small networks of every kind, parameters that hide nothing, and all that a network computes."""
+"""Small networks of every kind, and all that a network computes."""
 
 import numpy as np
 
 from reference import ops
+from reference.cases import random_parameters
 from reference.networks import MLP, Autoencoder, UNet
 
 C = np.array([3.0, 700.0])
@@ -23,15 +24,6 @@ LABELS |= {TWO_LAYERS: "two layers", THREE_LEVELS: "three levels", ONE_LEVEL: "o
 
 def numbers(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-def random_parameters(network, seed=0):
-    """None of them zero: the zeros that training begins with would hide gradients."""
-    rng, params = np.random.default_rng(seed), {}
-    for name, shape in network.shapes().items():
-        draw = rng.standard_normal(shape)
-        params[name] = 1 + draw / 4 if name.endswith("scale") else draw / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else draw / 4
-    return params
 
 
 def inputs(network, batch=2):

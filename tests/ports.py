@@ -7,7 +7,7 @@ import pytest
 import accelerated
 from reference.contract import OPS
 
-SHIPPED = ("reference.ops",)
+SHIPPED = ("reference.ops", "accelerated.cpu")
 
 
 class Missing(AttributeError):

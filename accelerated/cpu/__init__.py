@@ -1,6 +1,9 @@
-"""The ops of the contract in Numba, as many as are here already."""
+"""The ops of the contract in Numba."""
 
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from accelerated.cpu.conv import conv2d, conv2d_backward
+from accelerated.cpu.kernel import environment, set_threads, threads
+from accelerated.cpu.linear import linear, linear_backward
 from accelerated.cpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
 from accelerated.cpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from accelerated.cpu.optimizer import adam_step_, ema_step_, global_norm

@@ -49,6 +49,11 @@ def contiguous(array):
     return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
 
 
+def environment():
+    """What the bits of a result depend on, beside the code and the processor; the number of threads is only told."""
+    return {"threads": str(threads()), "numba": numba.__version__}
+
+
 def kernel(signature):
     """A decorator: the function compiled for the argument types that ``signature`` spells."""
     return lambda function: Kernel(function, signature.split())

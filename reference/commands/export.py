@@ -1,12 +1,11 @@
 """``export RUN``: the weights alone, for use elsewhere."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from reference import diffusers
-from reference.files import output_folder, output_path, write_atomically
+from reference.files import new_folder, output_folder, output_path, write_atomically
 from reference.networks import UNet
 from reference.run import open_run
 
@@ -52,7 +51,9 @@ def execute(arguments, ops):
         _own(path, run, weights, arguments.weights)
         print(f"wrote {path}: {count}, layout HWIO")
     else:
-        folder = _new_folder(arguments.out, run)
+        if not isinstance(run.model.network, UNet):
+            raise ValueError(f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}")
+        folder = new_folder(arguments.out)
         _diffusers(folder, run, weights, arguments.weights)
         print(f"wrote {folder}: {count}, a UNet2DModel to be fed {fed(run)} (see README.md there)")
     return 0
@@ -63,15 +64,6 @@ def _own(path, run, weights, which):
 
     facts = {"config": run.config, "step": run.state.step, "weights": which}
     write_atomically(path, save({name: np.ascontiguousarray(array) for name, array in weights.items()}, {"run": json.dumps(facts)}))
-
-
-def _new_folder(name, run):
-    """The folder ``name``, made.  ValueError for a run that has no UNet, and for a folder that holds something."""
-    if not isinstance(run.model.network, UNet):
-        raise ValueError(f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}")
-    if Path(name).is_dir() and any(Path(name).iterdir()):
-        raise ValueError(f"{name} exists already and is not empty: name another --out, or remove it first")
-    return output_folder(name)
 
 
 def _diffusers(folder, run, weights, which):

@@ -21,6 +21,22 @@ import numpy as np
 from reference.ops.checks import check, takes_out, whole
 
 
+def check_forward(x, w, b, stride, add):
+    """The shape of y."""
+    shape = _check(x, w, stride, add)
+    check("w[k,k,i,o] b[o]", w, b)
+    return shape
+
+
+def check_backward(dy, x, w, stride, add):
+    """The shape of y."""
+    shape = _check(x, w, stride, add)
+    check("dy[b,m,n,o] x[b,h,w,i] w[k,k,i,o]", dy, x, w)
+    if dy.shape != shape:
+        raise ValueError(f"dy must have shape {shape}, got {dy.shape}")
+    return shape
+
+
 def _check(x, w, stride, add):
     sizes = check("x[b,h,w,i] w[k,k,i,o]", x, w)
     if sizes["k"] not in (1, 3):
@@ -52,8 +68,7 @@ def conv2d(x, w, b, stride=1, add=None):
 
     k is 1 or 3, stride 1 or 2, h' = ceil(h / stride).  ``add``, of y's shape or [b,1,1,o], is summed in: a residual or a time embedding.
     """
-    shape = _check(x, w, stride, add)
-    check("w[k,k,i,o] b[o]", w, b)
+    shape = check_forward(x, w, b, stride, add)
     y = _patches(x, w.shape[0], stride) @ w.reshape(-1, w.shape[3])
     y = y.reshape(shape)
     y += b
@@ -65,10 +80,7 @@ def conv2d(x, w, b, stride=1, add=None):
 @takes_out
 def conv2d_backward(dy, x, w, stride=1, add=None):
     """Gradients of ``conv2d``.  dy[b,h',w',o] -> dx[b,h,w,i], dw[k,k,i,o], db[o], dadd in add's shape (None without)."""
-    shape = _check(x, w, stride, add)
-    check("dy[b,m,n,o] x[b,h,w,i] w[k,k,i,o]", dy, x, w)
-    if dy.shape != shape:
-        raise ValueError(f"dy must have shape {shape}, got {dy.shape}")
+    shape = check_backward(dy, x, w, stride, add)
     k, _, i, o = w.shape
     flat = dy.reshape(-1, o)
     dw = (_patches(x, k, stride).T @ flat).reshape(w.shape)

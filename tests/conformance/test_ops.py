@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference import ops
+from reference import cases, ops
 from reference.budgets import UNIT_ROUNDOFF, accept, accept_exactly, largest, ternary
 from reference.calls import backward_arguments, cast, outputs, words
+from reference.cases import Numbers
 from reference.contract import CONTRACT, OPS
 from reference.ops import Key, Purpose
-from tests.strategies import SEED, Numbers, arguments
+from tests.strategies import SEED, arguments
 
 DTYPES = (np.float32, np.float64)
 PRODUCTS = [op.name for op in CONTRACT if op.rule == "product"]
@@ -85,12 +86,12 @@ def test_linear_of_many_sizes(port, n, i, o, dtype):
 
 
 @both_dtypes
-@pytest.mark.parametrize("pixels", [None, (1, 1), "all"], ids=["", "per channel", "per pixel"])
+@pytest.mark.parametrize("pixels", [None, "per channel", "per pixel"], ids=["", "per channel", "per pixel"])
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("h, w", [(5, 7), (7, 5)])
 def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, dtype):
-    check_with_backward(port, "conv2d", conv2d_arguments(2, h, w, 2, 3, k, stride, pixels, dtype))
+    check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), 2, h, w, 2, 3, k, stride, pixels))
 
 
 @both_dtypes
@@ -101,13 +102,7 @@ def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, d
     [(3, 8, 8, 32, 32), (2, 9, 6, 16, 48), (2, 4, 4, 64, 16), (1, 13, 11, 33, 17), (2, 8, 8, 1, 32), (2, 8, 8, 32, 1), (5, 1, 2, 16, 16)],
 )
 def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
-    check_with_backward(port, "conv2d", conv2d_arguments(b, h, w, i, o, k, stride, "all", dtype))
-
-
-def conv2d_arguments(b, h, w, i, o, k, stride, pixels, dtype):
-    numbers = Numbers(h, 1.0, 0.0, dtype)
-    shape = (-(-h // stride), -(-w // stride)) if pixels == "all" else pixels
-    return numbers(b, h, w, i), numbers(k, k, i, o), numbers(o), stride, None if pixels is None else numbers(b, *shape, o)
+    check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), b, h, w, i, o, k, stride, "per pixel"))
 
 
 @both_dtypes
@@ -142,11 +137,7 @@ def test_arrays_of_many_blocks(port, name, dtype):
 @pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
 @pytest.mark.parametrize("n, k, d, scalar", [(1000, 8, 2, False), (300, 3, 5, False), (33, 40, 64, True)])
 def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
-    numbers = Numbers(n, 1.0, 0.0, dtype)
-    weights = numbers.cast((1 + numbers.rng.multinomial(1024 - k, np.full(k, 1 / k))) / 1024)
-    roots = numbers.rng.standard_normal((k, d, d))
-    covariances = numbers.rng.uniform(0.2, 2, k) if scalar else roots @ roots.swapaxes(1, 2) / d + 0.5 * np.eye(d)
-    check(port, name, (numbers(n, d), weights, numbers(k, d), numbers.cast(covariances)))
+    check(port, name, cases.mixture_log_density(Numbers(n, 1.0, 0.0, dtype), n, k, d, scalar))
 
 
 @both_dtypes

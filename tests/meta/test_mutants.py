@@ -20,7 +20,7 @@ def copy_of_the_code(folder):
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name)
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("kernels-*"))
         elif source.exists():
             shutil.copy(source, folder / name)
     return folder

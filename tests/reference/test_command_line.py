@@ -315,7 +315,7 @@ def test_ops_prints_every_row_of_the_contract_and_info_the_versions(capsys):
     assert all(f" {op.name} " in out for op in CONTRACT) and np.__version__ in out
 
 
-@pytest.mark.parametrize("command", ["", "demo", "train", "sample", "evaluate", "export", "ops", "info"])
+@pytest.mark.parametrize("command", ["", "demo", "train", "sample", "evaluate", "export", "ops", "vectors", "info"])
 def test_help_is_there_for_every_command(command, capsys):
     assert run(*command.split(), "--help") == 0
     assert "usage: python -m reference" in capsys.readouterr().out

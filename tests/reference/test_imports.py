@@ -43,8 +43,8 @@ def test_mathematics_imports_numpy_and_scipy_only(path):
 
 
 @pytest.mark.parametrize("path", modules("."), ids=relative)
-def test_reference_imports_no_port(path):
-    assert "accelerated" not in imported(path)
+def test_reference_imports_no_port_and_no_test(path):
+    assert not imported(path) & {"accelerated", "tests", "hypothesis", "pytest"}
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path):

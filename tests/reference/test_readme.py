@@ -19,17 +19,19 @@ def test_the_examples_print_what_the_text_says(path):
 
 def test_the_readme_names_the_two_commands():
     text = README.read_text(encoding="utf-8")
-    assert "\npip install -e . && python -m reference demo\n" in text
+    assert "\npip install -e . && python -m accelerated demo\n" in text
     assert "\npip install -e '.[test]' && pytest\n" in text
 
 
 def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
+    from accelerated.__main__ import PROGRAM
     from reference.__main__ import Program, build_parser
 
-    lines = re.findall(r"^python -m reference (.*?)(?:  +.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(lines) >= 7
-    for line in lines:
-        build_parser(Program()).parse_args(line.split())
+    for program, least in ((Program(), 7), (PROGRAM, 2)):
+        lines = re.findall(rf"^{program.name} (.*?)(?:  +.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(lines) >= least
+        for line in lines:
+            build_parser(program).parse_args(line.split())
 
 
 # The numbered equations of version 3 that say what something is or is computed by; those between them are lines of proofs.

@@ -1,0 +1,113 @@
+"""Vectors of 16 numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``; +, - and * of two or of a number and one.
+
+LLVM makes of one what the processor has: one register with AVX-512, two with AVX2, four with NEON.  Nothing here checks an index.
+"""
+
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+inlined = njit(forceinline=True)  # for functions of vectors: called, they would pass them through memory
+
+
+class Vector(types.Type):
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Vector({dtype}, {LANES})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), LANES))
+
+
+def _pointer(context, builder, array_type, array, index, vector=True):
+    """The address of array[index], as one of a vector."""
+    data = context.make_array(array_type)(context, builder, array).data
+    address = builder.gep(data, [index])
+    lanes = ir.VectorType(context.get_value_type(array_type.dtype), LANES)
+    return builder.bitcast(address, lanes.as_pointer()) if vector else address
+
+
+@intrinsic
+def load(typing_context, array, index):
+    """The 16 numbers from array[index] on; ``array`` has one axis or is contiguous."""
+
+    def generate(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def store(typing_context, array, index, vector):
+    """The 16 numbers from array[index] on become those of the vector."""
+
+    def generate(context, builder, signature, args):
+        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1]), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+@intrinsic
+def item(typing_context, array, index):
+    """array[index] for an index that is not negative."""
+
+    def generate(context, builder, signature, args):
+        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], vector=False))
+
+    return array.dtype(array, types.int64), generate
+
+
+@intrinsic
+def fill(typing_context, x):
+    """A vector of one number, 16 times."""
+
+    def generate(context, builder, signature, args):
+        lanes = ir.VectorType(context.get_value_type(x), LANES)
+        first = builder.insert_element(ir.Constant(lanes, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+    return Vector(x)(x), generate
+
+
+@intrinsic
+def multiply_add(typing_context, a, b, c):
+    """a b + c, rounded once where the processor can."""
+
+    def generate(context, builder, signature, args):
+        lanes = args[0].type
+        name = f"llvm.fmuladd.v{LANES}f{a.dtype.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(lanes, [lanes] * 3), name)
+        return builder.call(function, args)
+
+    return a(a, b, c), generate
+
+
+def _operator(name, instruction):
+    """Let ``name`` take two vectors, or a vector and a number; a product and a sum may become one instruction."""
+
+    @intrinsic
+    def apply(typing_context, a, b):
+        return a(a, b), lambda context, builder, signature, args: getattr(builder, instruction)(*args, flags=("contract",))
+
+    @overload(name)
+    def typed(a, b):
+        if isinstance(a, Vector) and a == b:
+            return lambda a, b: apply(a, b)
+        if isinstance(a, types.Number) and isinstance(b, Vector):
+            real = np.float32 if b.dtype == types.float32 else np.float64
+            return lambda a, b: apply(fill(real(a)), b)
+        return None
+
+
+for _name, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _operator(_name, _instruction)

@@ -1,0 +1,315 @@
+"""3x3 convolution of stride 1 with a quarter of the multiplications: F(4x4, 3x3) of Winograd 1980, as Lavin and Gray 2016 use it.
+
+A tile of 4x4 outputs depends on 6x6 inputs d.  With weights g, and B, G and A below,
+
+    y = A' [(G g G') * (B' d B)] A,                                                                     (1)
+
+where * multiplies entry by entry: 36 products instead of 144.  Summed over input channels, each of the 36 entries is a matrix product,
+[tiles, i] [i, o].  (1) is polynomial multiplication done at the points 0, 1, -1, 2, -2 and infinity.  Along one axis
+
+    B' = 4  0 -5  0  1  0     G = 1/4                  A' = 1  1  1  1  1  0
+         0 -4 -4  1  1  0        -1/6 -1/6 -1/6             0  1 -1  2 -2  0
+         0  4 -4 -1  1  0        -1/6  1/6 -1/6             0  1  1  4  4  0
+         0 -2 -1  2  1  0         1/24 1/12 1/6             0  1 -1  8 -8  1
+         0  2 -1 -2  1  0         1/24 -1/12 1/6
+         0  4  0 -5  0  1                   1
+
+The gradient at x is a convolution with the weights turned by 180 degrees, from o to i channels.  That at g follows from (1), where y is
+linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].
+
+A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches.  Channels come in vectors of 16.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from accelerated.cpu.blocks import blocks, span
+from accelerated.cpu.kernel import kernel
+from accelerated.cpu.product import ROWS, accumulate, alike, load6, places, store6, tile
+from accelerated.cpu.simd import LANES, fill, inlined, load, store
+
+TILES = 12  # of a block, two tiles of the product
+GRADIENT_TILES = 24
+
+
+def serves(x, w, stride):
+    """Whether the convolution is one that these kernels can do."""
+    return stride == 1 and w.shape[0] == 3 and w.shape[2] % LANES == 0 and w.shape[3] % LANES == 0 and min(x.shape) > 0
+
+
+def forward(x, w, b, add):
+    """As ``conv2d``."""
+    y = np.empty((*x.shape[:3], w.shape[3]), x.dtype)
+    transformed = np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
+    _transform_weights(w, transformed)
+    _forward(x, transformed, b, *added(add, y), y)
+    return y
+
+
+def turned(w):
+    """w[k,k,i,o] by 180 degrees, from o to i channels: the weights of the adjoint."""
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
+def added(add, y):
+    """``add``, and how far apart in it are two samples and two pixels of y: nothing is added to all alike."""
+    if add is None:
+        return np.zeros(y.shape[3], y.dtype), 0, 0
+    pixels = add.shape[1] * add.shape[2]
+    return add, pixels * y.shape[3], y.shape[3] if add.shape == y.shape else 0
+
+
+def backward(dy, x, w):
+    """dx and dw of ``conv2d_backward``."""
+    dx, transformed = np.empty(x.shape, x.dtype), np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
+    _transform_weights(turned(w), transformed)
+    _forward(dy, transformed, np.zeros(w.shape[2], x.dtype), *added(None, dx), dx)
+    tiles = len(x) * -(-x.shape[1] // 4) * -(-x.shape[2] // 4)
+    parts = min(8, max(2, tiles // 128))
+    sums = np.empty((parts, 36, w.shape[2], w.shape[3]), x.dtype)
+    _weight_sums(dy, x, sums)
+    dw = np.empty(w.shape, w.dtype)
+    _weight_gradient(sums, dw)
+    return dx, dw
+
+
+# along one axis
+
+
+@inlined
+def _inputs(d):
+    """B' d."""
+    d0, d1, d2, d3, d4, d5 = d
+    even, odd = d4 - 4 * d2, d3 - 4 * d1
+    near, far = d4 - d2, 2 * (d3 - d1)
+    return 4 * d0 - 5 * d2 + d4, even + odd, even - odd, near + far, near - far, 4 * d1 - 5 * d3 + d5
+
+
+@inlined
+def _weights(g0, g1, g2):
+    """G g."""
+    outer, third = g0 + g2, (1 / 24) * g0 + (1 / 6) * g2
+    return 0.25 * g0, (-1 / 6) * (outer + g1), (-1 / 6) * (outer - g1), third + (1 / 12) * g1, third - (1 / 12) * g1, g2
+
+
+@inlined
+def _outputs(m):
+    """A' m."""
+    m0, m1, m2, m3, m4, m5 = m
+    near, far, near_odd, far_odd = m1 + m2, m3 + m4, m1 - m2, m3 - m4
+    return m0 + near + far, near_odd + 2 * far_odd, near + 4 * far, near_odd + 8 * far_odd + m5
+
+
+@inlined
+def _output_gradients(y0, y1, y2, y3):
+    """A y."""
+    even, odd, far, far_odd = y0 + y2, y1 + y3, y0 + 4 * y2, 2 * y1 + 8 * y3
+    return y0, even + odd, even - odd, far + far_odd, far - far_odd, y3
+
+
+@inlined
+def _weight_gradients(s):
+    """G' s."""
+    s0, s1, s2, s3, s4, s5 = s
+    near, far = (1 / 6) * (s1 + s2), (1 / 24) * (s3 + s4)
+    return 0.25 * s0 - near + far, (1 / 6) * (s2 - s1) + (1 / 12) * (s3 - s4), (1 / 6) * (s3 + s4) - near + s5
+
+
+@inlined
+def _plus(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5]
+
+
+# weights: w[3,3,i,o] -> 36 matrices [o/16,i,16]
+
+
+@kernel("r4 w*")
+def _transform_weights(w, transformed):
+    for c in prange(w.shape[2]):
+        _transform_weights_of(c, w, transformed)
+
+
+@njit
+def _transform_weights_of(c, w, transformed):
+    i, o = w.shape[2:]
+    flat, half = w.ravel(), np.empty(18 * LANES, w.dtype)
+    for panel in range(o // LANES):
+        for column in range(3):
+            at = (column * i + c) * o + panel * LANES
+            rows = _weights(load(flat, at), load(flat, at + 3 * i * o), load(flat, at + 6 * i * o))
+            for row in range(6):
+                store(half, (3 * row + column) * LANES, rows[row])
+        for row in range(6):
+            at = 3 * row * LANES
+            columns = _weights(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES))
+            for column in range(6):
+                store(transformed, (((6 * row + column) * (o // LANES) + panel) * i + c) * LANES, columns[column])
+
+
+@kernel("r4 w4")
+def _weight_gradient(sums, dw):
+    """The sums of all parts, transformed back: sums[parts,36,i,o] -> dw[3,3,i,o]."""
+    for c in prange(dw.shape[2]):
+        _weight_gradient_of(c, sums, dw)
+
+
+@njit
+def _weight_gradient_of(c, sums, dw):
+    parts, _, i, o = sums.shape
+    sums, dw, half = sums.ravel(), dw.ravel(), np.empty(18 * LANES, sums.dtype)
+    for panel in range(o // LANES):
+        for column in range(6):
+            at = (column * i + c) * o + panel * LANES
+            total = load6(sums, at, 6 * i * o)
+            for part in range(1, parts):
+                total = _plus(total, load6(sums, at + part * 36 * i * o, 6 * i * o))
+            rows = _weight_gradients(total)
+            for row in range(3):
+                store(half, (6 * row + column) * LANES, rows[row])
+        for row in range(3):
+            at = 6 * row * LANES
+            columns = _weight_gradients(load6(half, at, LANES))
+            for column in range(3):
+                store(dw, ((3 * row + column) * i + c) * o + panel * LANES, columns[column])
+
+
+# tiles
+
+
+@inlined
+def _tiles(shape):
+    return shape[0] * ((shape[1] + 3) // 4) * ((shape[2] + 3) // 4)
+
+
+@inlined
+def _place(index, h, w):
+    """Sample, and row and column of the first output, of a tile."""
+    down, across = (h + 3) // 4, (w + 3) // 4
+    sample, rest = index // (down * across), index % (down * across)
+    return sample, 4 * (rest // across), 4 * (rest % across)
+
+
+@njit
+def _transform_input(x, shape, index, place, of, half, transformed):
+    """B' d B of a tile, at ``place`` among ``of``: transformed[36,of,i]."""
+    _, h, w, i = shape
+    sample, top, left = _place(index, h, w)
+    zero = fill(x.dtype.type(0))
+    for c in range(0, i, LANES):
+        for column in range(6):
+            across = left + column - 1
+            if 0 <= across < w:
+                at = ((sample * h + top - 1) * w + across) * i + c
+                d0 = load(x, at) if top > 0 else zero
+                d1 = load(x, at + w * i)
+                d2 = load(x, at + 2 * w * i) if top + 1 < h else zero
+                d3 = load(x, at + 3 * w * i) if top + 2 < h else zero
+                d4 = load(x, at + 4 * w * i) if top + 3 < h else zero
+                d5 = load(x, at + 5 * w * i) if top + 4 < h else zero
+                store6(half, column * LANES, 6 * LANES, _inputs((d0, d1, d2, d3, d4, d5)))
+            else:
+                store6(half, column * LANES, 6 * LANES, alike(zero))
+        for row in range(6):
+            at = 6 * row * LANES
+            store6(transformed, (6 * row * of + place) * i + c, of * i, _inputs(load6(half, at, LANES)))
+
+
+@kernel("r4 r* r1 r* i i w4")
+def _forward(x, weights, bias, add, add_sample, add_pixel, y):
+    tiles = _tiles(x.shape)
+    for block in prange(blocks(tiles, TILES)):
+        _forward_block(block, x.shape, x.ravel(), weights, bias, add, add_sample, add_pixel, y.shape[3], y.ravel(), tiles)
+
+
+@njit
+def _forward_block(block, shape, x, weights, bias, add, add_sample, add_pixel, o, y, tiles):
+    _, h, w, i = shape
+    begin, end = span(block, tiles, TILES)
+    transformed, products = np.empty(36 * TILES * i, x.dtype), np.empty(36 * TILES * LANES, x.dtype)
+    half, zeros = np.empty(36 * LANES, x.dtype), alike(fill(x.dtype.type(0)))
+    for index in range(begin, end):
+        _transform_input(x, shape, index, index - begin, TILES, half, transformed)
+    for panel in range(o // LANES):
+        for p in range(36):
+            for row in range(p * TILES, (p + 1) * TILES, ROWS):
+                sums = tile(i, transformed, places(row * i, i), 1, weights, (p * (o // LANES) + panel) * i * LANES, LANES, zeros)
+                store6(products, row * LANES, LANES, sums)
+        for index in range(begin, end):
+            _output(products, index, index - begin, h, w, o, panel * LANES, bias, add, add_sample, add_pixel, half, y)
+
+
+@njit
+def _output(products, index, place, h, w, o, c, bias, add, add_sample, add_pixel, half, y):
+    """A' m A of a tile, with what is added: 16 channels of its outputs that lie in the image."""
+    sample, top, left = _place(index, h, w)
+    step = 6 * TILES * LANES
+    for column in range(6):
+        at = (column * TILES + place) * LANES
+        r0, r1, r2, r3 = _outputs(load6(products, at, step))
+        at = column * LANES
+        store(half, at, r0)
+        store(half, at + 6 * LANES, r1)
+        store(half, at + 12 * LANES, r2)
+        store(half, at + 18 * LANES, r3)
+    shift = load(bias, c)
+    for row in range(min(4, h - top)):
+        at = 6 * row * LANES
+        y0, y1, y2, y3 = _outputs(load6(half, at, LANES))
+        pixel = (top + row) * w + left
+        at, more = (sample * h * w + pixel) * o + c, sample * add_sample + pixel * add_pixel + c
+        store(y, at, y0 + (shift + load(add, more)))
+        if left + 1 < w:
+            store(y, at + o, y1 + (shift + load(add, more + add_pixel)))
+        if left + 2 < w:
+            store(y, at + 2 * o, y2 + (shift + load(add, more + 2 * add_pixel)))
+        if left + 3 < w:
+            store(y, at + 3 * o, y3 + (shift + load(add, more + 3 * add_pixel)))
+
+
+@kernel("r4 r4 w4")
+def _weight_sums(dy, x, sums):
+    """The products of (1), added over the tiles of each part: sums[parts,36,i,o]."""
+    tiles = _tiles(x.shape)
+    for part in prange(len(sums)):
+        _weight_sums_of(part, len(sums), dy.shape, dy.ravel(), x.shape, x.ravel(), sums[part].ravel(), tiles)
+
+
+@njit
+def _weight_sums_of(part, parts, dy_shape, dy, shape, x, sums, tiles):
+    i, o = shape[3], dy_shape[3]
+    transformed, gradients = np.empty(36 * GRADIENT_TILES * i, x.dtype), np.empty(36 * GRADIENT_TILES * o, x.dtype)
+    half = np.empty(36 * LANES, x.dtype)
+    sums[:] = 0
+    first, last = part * tiles // parts, (part + 1) * tiles // parts
+    for begin in range(first, last, GRADIENT_TILES):
+        end = min(last, begin + GRADIENT_TILES)
+        for index in range(begin, end):
+            _transform_input(x, shape, index, index - begin, GRADIENT_TILES, half, transformed)
+            _transform_output_gradient(dy, dy_shape, index, index - begin, half, gradients)
+        for p in range(36):
+            at = p * GRADIENT_TILES
+            for c in range(0, o, LANES):
+                accumulate(i, end - begin, transformed, at * i, 1, i, gradients, at * o + c, o, sums, p * i * o + c, o)
+
+
+@njit
+def _transform_output_gradient(dy, shape, index, place, half, transformed):
+    """A dy A' of a tile, at ``place``: transformed[36,tiles,o].  Outputs beyond the image are none: their gradient is 0."""
+    _, h, w, o = shape
+    sample, top, left = _place(index, h, w)
+    zero = fill(dy.dtype.type(0))
+    for c in range(0, o, LANES):
+        for column in range(4):
+            if left + column < w:
+                at = ((sample * h + top) * w + left + column) * o + c
+                y0 = load(dy, at)
+                y1 = load(dy, at + w * o) if top + 1 < h else zero
+                y2 = load(dy, at + 2 * w * o) if top + 2 < h else zero
+                y3 = load(dy, at + 3 * w * o) if top + 3 < h else zero
+                store6(half, column * LANES, 4 * LANES, _output_gradients(y0, y1, y2, y3))
+            else:
+                store6(half, column * LANES, 4 * LANES, alike(zero))
+        for row in range(6):
+            at = 4 * row * LANES
+            rows = _output_gradients(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES), load(half, at + 3 * LANES))
+            store6(transformed, (6 * row * GRADIENT_TILES + place) * o + c, GRADIENT_TILES * o, rows)

@@ -1,0 +1,75 @@
+"""What Winograd's convolution costs in training: the loss on held-out digits after training with it and with the direct one.
+
+    python -m benchmarks.winograd --seeds 5 --steps 2000
+
+A seed gives both the same data, noise and first weights: they differ by roundings alone, which training makes larger, as it does any
+other difference.  The criterion: for no seed are the two further apart than the seeds are from one another.
+"""
+
+import argparse
+from types import SimpleNamespace
+
+import numpy as np
+
+import accelerated.cpu
+from accelerated.cpu.conv import direct, direct_backward, sums
+from reference import datasets
+from reference.commands.report import progress
+from reference.denoiser import Denoiser
+from reference.networks import UNet
+from reference.ops.conv import check_backward, check_forward
+from reference.ops.random import Purpose
+from reference.schedules import linear
+from reference.training import Settings, begin, train
+
+COPIES = 4  # of each held-out image, at different times
+
+
+def conv2d(x, w, b, stride=1, add=None):
+    return direct(x, w, b, stride, add, check_forward(x, w, b, stride, add))
+
+
+def conv2d_backward(dy, x, w, stride=1, add=None):
+    check_backward(dy, x, w, stride, add)
+    return *direct_backward(dy, x, w, stride), *sums(dy, add)
+
+
+DIRECT = SimpleNamespace(**vars(accelerated.cpu) | {"conv2d": conv2d, "conv2d_backward": conv2d_backward})
+PORTS = {"winograd": accelerated.cpu, "direct": DIRECT}
+
+
+def final_loss(ops, seed, steps, batch=64):
+    """The held-out loss of the averaged weights, all images at times spread evenly, with the same noise for every seed."""
+    data = datasets.load("digits", 0)
+    model, settings = Denoiser(UNet(), linear(1000), "noise", data.variance), Settings(batch=batch, seed=seed)
+    state = begin(model.network, seed)
+    for _ in train(model, data.train, data.train_labels, settings, state, steps, ops):
+        pass
+    losses = []
+    for copy in range(COPIES):
+        sample = np.arange(len(data.held_out))
+        t = 1 + (7 * sample + 250 * copy) % 1000
+        noise = ops.normal(0, sample, copy, Purpose.EVALUATION, data.shape, np.float32)
+        losses.append(model.loss(state.ema, data.held_out, t, noise, ops=ops)[0])
+    return float(np.mean(losses))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.winograd", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="(default 5)")
+    parser.add_argument("--steps", type=int, default=2000, metavar="N", help="(default 2000)")
+    arguments = parser.parse_args()
+    runs = [(name, seed) for seed in range(arguments.seeds) for name in PORTS]
+    losses: dict = {name: [] for name in PORTS}
+    for name, seed in progress(runs, len(runs), "trained"):
+        losses[name].append(final_loss(PORTS[name], seed, arguments.steps))
+    for name, found in losses.items():
+        print(f"{name:9}", *(f"{loss:.5f}" for loss in found), f"  mean {np.mean(found):.5f}, deviation {np.std(found, ddof=1):.5f}")
+    apart = np.abs(np.subtract(*losses.values()))
+    spread = max(map(np.ptp, losses.values()))
+    print(f"apart for one seed: at most {apart.max():.5f}; seeds apart: {spread:.5f}")
+    return int(apart.max() > spread)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,22 @@
+"""``vectors``: inputs, outputs, gradients and tolerances of every op as files, so that a port without Python can be checked.
+
+vectors.json, vectors.safetensors, and README.md, which describes them: the head of reference/vectors.py.
+"""
+
+from reference import vectors
+from reference.files import new_folder, write_atomically
+
+
+def add_options(parser):
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
+
+
+def execute(arguments, ops):
+    folder = new_folder(arguments.out)
+    made = vectors.vectors()
+    files = {"README.md": f"{vectors.__doc__}".encode(), "vectors.safetensors": made.data(), "vectors.json": made.text()}
+    counts = {"vectors.safetensors": f"{len(made.tensors)} tensors", "vectors.json": f"{len(made.cases)} cases"}
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+        print(f"wrote {folder / name}" + (f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else ""))
+    return 0

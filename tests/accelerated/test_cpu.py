@@ -1,0 +1,167 @@
+"""The CPU port beside its results: how kernels compile and are kept, threads, memory."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import accelerated.cpu
+from accelerated.__main__ import PROGRAM
+from accelerated.cpu import kernel
+from accelerated.cpu.activation import _silu
+from reference.__main__ import main
+from reference.contract import OPS
+from reference.networks import MLP
+from reference.training import Settings, begin
+from tests.example_networks import numbers
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(program, **environment):
+    """What a new process says on standard output and error."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_every_op_of_the_contract_is_there_by_name():
+    names: dict = {}
+    exec("from accelerated.cpu import *", names)
+    assert not {*OPS} - {*names}
+
+
+# compilation
+
+
+def test_a_kernel_is_compiled_once_a_dtype_whatever_the_layout_of_the_arguments():
+    for dtype in (np.float32, np.float64):
+        x = numbers(0, 6, 4).astype(dtype)
+        read_only = x.copy()
+        read_only.setflags(write=False)
+        for array in (x, x.T, x[::2], x[::-1], read_only, x[0, 0]):
+            accelerated.cpu.silu(np.asarray(array))
+    assert set(_silu.compiled) == {(np.dtype(np.float32), False), (np.dtype(np.float64), False)}
+    assert all(len(compiled.signatures) == 1 for compiled in _silu.compiled.values())
+
+
+SILU = "import numpy as np, accelerated.cpu; print(accelerated.cpu.silu(np.ones(3))[0])"
+
+
+def test_a_new_installation_says_once_that_it_compiles_and_later_processes_say_nothing(tmp_path):
+    first, second = (python(SILU, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first[1].count("compiling the kernels") == 1 and second[1] == "" and first[0] == second[0]
+
+
+def test_machine_code_of_other_sources_is_not_used(tmp_path, monkeypatch):
+    before = kernel.folder.__wrapped__()
+    (tmp_path / "one.py").write_text("changed")
+    monkeypatch.setattr(kernel, "HERE", tmp_path)
+    assert kernel.folder.__wrapped__().name != before.name
+
+
+def test_a_folder_that_can_not_be_written_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    program = "from accelerated.cpu import kernel\ntry:\n    kernel.folder()\nexcept OSError as error:\n    print(error)"
+    said, _ = python(program, NUMBA_CACHE_DIR=str(tmp_path / "file"))
+    assert re.fullmatch("no folder can be written in which compiled kernels could be kept: .*file is none\n", said)
+
+
+# threads
+
+BITS = """
+import hashlib, numpy as np
+from accelerated import cpu
+from reference import ops
+from reference.calls import backward_arguments, outputs
+from reference.ops import Key
+draw = lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+image, sample = draw(5, 9, 10, 32), np.arange(600)
+weights = lambda k, o: (draw(k, k, 32, o), draw(o))
+calls = {
+    "linear": [(draw(5000, 20), draw(20, 40), draw(40))],
+    "conv2d": [(image, *weights(k, o), stride, None) for k, o, stride in ((3, 48, 1), (3, 3, 1), (3, 33, 2), (1, 7, 1))],
+    "group_norm_silu": [(image, draw(32), draw(32), 8, 1e-5)],
+    "attention": [(draw(6, 30, 16),) * 3 + (2,)],
+    "softmax": [(draw(300, 50),)],
+    "embedding": [(sample % 7, draw(7, 300))],
+    "mse": [(image, 2 * image)],
+    "gaussian_kl": [(image, image)],
+}
+faces = draw(41, 50), draw(40, 51)
+alone = {
+    "global_norm": ([image, draw(70000)],),
+    "add_noise": (draw(600, 20), 0.5, 0.5, Key(1, sample, 2, 3)),
+    "mixture_score": (draw(5000, 2), np.float32([0.5, 0.5]), draw(2, 2), np.float32([1, 2])),
+    "fokker_planck_step_2d": (abs(draw(40, 50)), *faces, *map(abs, faces), 0.1, 0.1, 0.1),
+}
+for name, drawn in calls.items():
+    alone |= {(name, n): args for n, args in enumerate(drawn)}
+    for n, args in enumerate(drawn):
+        dy = draw(*outputs(name, getattr(ops, name), args)[name == "mse"].shape)
+        alone[f"{name}_backward", n] = backward_arguments(name, args, dy)
+bits = []
+for threads in (1, 2, 3):
+    cpu.set_threads(threads)
+    for name, args in alone.items():
+        name = name[0] if isinstance(name, tuple) else name
+        results = outputs(name, getattr(cpu, name), args)
+        bits.append((name, hashlib.sha256(b"".join(r.tobytes() for r in results if r is not None)).hexdigest()))
+third = len(bits) // 3
+print([one[0] for one, *others in zip(bits[:third], bits[third : 2 * third], bits[2 * third :]) if any(one != other for other in others)])
+"""
+
+
+def test_results_are_the_same_bits_for_any_number_of_threads():
+    assert python(BITS, NUMBA_NUM_THREADS="3")[0] == "[]\n"
+
+
+def test_threads_are_those_that_were_asked_for():
+    program = "from accelerated import cpu; cpu.set_threads(2); print(cpu.threads(), cpu.environment()['threads'])"
+    assert python(program, NUMBA_NUM_THREADS="3")[0] == "2 2\n"
+    with pytest.raises(ValueError, match=r"threads must lie in 1 \.\. \d+, got 0"):
+        accelerated.cpu.set_threads(0)
+
+
+def test_the_command_line_takes_threads_for_a_shipped_port_alone(capsys):
+    assert main(["info", "--threads", "1"], PROGRAM) == 0
+    assert re.search(r"^threads +1$", capsys.readouterr().out, re.MULTILINE)
+    assert main(["info", "--threads", "1000"], PROGRAM) == 2 and "threads must lie in 1 .. " in capsys.readouterr().err
+    assert main(["info", "--threads", "1", "--port", "reference.ops"], PROGRAM) == 2
+    assert "--threads is an option of the shipped ports" in capsys.readouterr().err
+
+
+# memory
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident memory of a process is read from /proc")
+def test_memory_does_not_grow_over_ten_thousand_steps():
+    """What one call may leave behind is at least a line of cache: 10,000 of them would be 640 kB for each op alone."""
+    network, x, c = MLP(width=16, depth=2, embedding=4), numbers(0, 8, 2).astype(np.float32), np.full(8, 5, np.float32)
+    state, image = begin(network, Settings().seed), numbers(1, 1, 5, 5, 16).astype(np.float32)
+    w = {stride: numbers(2, 3, 3, 16, 16).astype(np.float32) for stride in (1, 2)}
+
+    def step(n):
+        y, saved = network.forward(state.params, x, c, accelerated.cpu)
+        _, gradients = network.backward(state.params, y, saved, accelerated.cpu)
+        for name, p in state.params.items():
+            accelerated.cpu.adam_step_(p, gradients[name], state.m[name], state.v[name], n + 1, 1e-3)
+        if n % 10 == 0:
+            for stride in w:
+                dy = accelerated.cpu.conv2d(image, w[stride], w[stride][0, 0, 0], stride)
+                accelerated.cpu.conv2d_backward(dy, image, w[stride], stride)
+
+    for n in range(1000):
+        step(n)
+    before = resident()
+    for n in range(10_000):
+        step(n)
+    assert resident() - before < 640_000
