@@ -5,6 +5,8 @@ exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n
 is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
 the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
 
+expm1.  e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where e^r - 1 is r times a series; n is 0 for small x, and nothing cancels.
+
 log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)), read off the bits: those of sqrt(1/2) subtracted, what stands above the fraction is n.
 With s = f / (2 + f), f = m - 1 exact, is log m = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ..: the large term f is not rounded,
 so that the relative error stays small near 1.  |s| <= 0.172; the first term left out is below 2^-28 (four terms) or 2^-60 (ten).
@@ -37,24 +39,37 @@ def bits(typing_context, x):
 
 
 def _reduced(x):
-    """e^r, and the sum whose low bits are n."""
+    """r, and the sum whose low bits are n."""
 
 
 @overload(_reduced, jit_options={"fastmath": FUSED})
 def _implement_reduced(x):
     real, _, point, _, ln2 = FORMATS[x]
     log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
-    ln2, rest, terms = real(ln2), real(LN2[0] - ln2 + LN2[1]), 8 if x == types.float32 else 14
-    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(terms)))  # Horner's rule begins with the last
+    ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
 
     def implementation(x):
         shifted = x * log2_e + large
         n = shifted - large
-        r = (x - n * ln2) - n * rest
+        return (x - n * ln2) - n * rest, shifted
+
+    return implementation
+
+
+def _series(r):
+    """(e^r - 1) / r"""
+
+
+@overload(_series, jit_options={"fastmath": FUSED})
+def _implement_series(r):
+    real, terms = FORMATS[r][0], 8 if r == types.float32 else 14
+    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # Horner's rule begins with the last
+
+    def implementation(r):
         series = c[0]
         for coefficient in c[1:]:
             series = series * r + coefficient
-        return series, shifted
+        return series
 
     return implementation
 
@@ -67,16 +82,37 @@ def exp(x):
 def _implement_exp(x):
     real, whole, point, bias, _ = FORMATS[x]
     low, high = (-105, 89) if x == types.float32 else (-746, 710)
-    low, high, large_bits = real(low), real(high), real(1.5 * 2.0**point).view(whole)
+    low, high, one, large_bits = real(low), real(high), real(1), real(1.5 * 2.0**point).view(whole)
     point, bias = whole(point), whole(bias)
 
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
-        series, shifted = _reduced(x)
+        r, shifted = _reduced(x)
         k = whole(bits(shifted) - large_bits)
         half = whole(k >> 1)
-        return series * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+        return (_series(r) * r + one) * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+
+    return implementation
+
+
+def expm1(x):
+    """e^x - 1 in x's dtype, within three roundings."""
+
+
+@overload(expm1, jit_options={"fastmath": FUSED})
+def _implement_expm1(x):
+    real, whole, point, _, _ = FORMATS[x]
+    low, high = (-80, 89) if x == types.float32 else (-700, 710)
+    low, high, half, two = real(low), real(high), real(0.5), real(2)
+    point, half_bits = whole(point), half.view(whole)
+
+    def implementation(x):
+        x = low if x < low else x
+        x = high if x > high else x
+        r, shifted = _reduced(x)
+        scale = bits(whole((bits(shifted) << point) + half_bits))  # 2^n / 2, which is finite for the largest n
+        return two * (scale * (_series(r) * r) + (scale - half))
 
     return implementation
 
@@ -95,8 +131,8 @@ def _implement_logistic(x):
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
-        series, shifted = _reduced(-x)
-        return one / (one + series * bits(whole((bits(shifted) << point) + one_bits)))
+        r, shifted = _reduced(-x)
+        return one / (one + (_series(r) * r + one) * bits(whole((bits(shifted) << point) + one_bits)))
 
     return implementation
 
@@ -106,7 +142,7 @@ def log(x):
 
 
 @overload(log, jit_options={"fastmath": FUSED})
-def _log(x):
+def _implement_log(x):
     real, whole, point, bias, ln2 = FORMATS[x]
     ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
     one, two = real(1), real(2)

@@ -58,6 +58,11 @@ def set_threads(count):
     numba.set_num_threads(count)
 
 
+def contiguous(array):
+    """The array itself, or a copy where its memory is no C-contiguous one."""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
+
+
 def environment():
     """What the bits of a result depend on, beside the code and the processor; the number of threads is only told."""
     return {"threads": str(threads()), "numba": numba.__version__}
@@ -81,9 +86,7 @@ class Kernel:
     def __call__(self, *args):
         args = list(args)
         for position in self.read:
-            flags = args[position].flags
-            if not (flags.c_contiguous and flags.aligned):
-                args[position] = np.require(args[position], requirements=("C", "A"))
+            args[position] = contiguous(args[position])
         for position in self.flat:
             args[position] = args[position].reshape(-1)
         dtype = None if self.of_dtype is None else args[self.of_dtype].dtype

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.activation import silu_slope
-from accelerated.cpu.blocks import ENTRIES, blocks, span
+from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
 from reference.ops.checks import takes_out
@@ -60,18 +60,11 @@ def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     return dx, dscale, dshift
 
 
-@njit
-def _cut(x, samples):
-    """Entries of a sample, and samples of a block."""
-    size = len(x) // max(1, samples)
-    return size, max(1, ENTRIES // max(1, size))
-
-
 @kernel("r* r1 r1 w* w2 w2 s b")
 def _forward(x, scale, shift, y, mean, rstd, eps, with_silu):
-    size, count = _cut(x, len(mean))
-    for block in prange(blocks(len(mean), count)):
-        begin, end = span(block, len(mean), count)
+    size = x.size // max(1, len(mean))
+    for block in prange(blocks(len(mean), count(size))):
+        begin, end = span(block, len(mean), count(size))
         entries = slice(begin * size, end * size)
         _forward_part(x[entries], scale, shift, y[entries], mean[begin:end], rstd[begin:end], eps, with_silu)
 
@@ -106,10 +99,10 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
 
 @kernel("r* r* r1 r1 r2 r2 w* w1 w1 b")
 def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
-    size, count = _cut(x, len(mean))
-    parts = np.empty((blocks(len(mean), count), 2, len(scale)), x.dtype)
+    size = x.size // max(1, len(mean))
+    parts = np.empty((blocks(len(mean), count(size)), 2, len(scale)), x.dtype)
     for block in prange(len(parts)):
-        begin, end = span(block, len(mean), count)
+        begin, end = span(block, len(mean), count(size))
         entries = slice(begin * size, end * size)
         of_samples = mean[begin:end], rstd[begin:end]
         _backward_part(dy[entries], x[entries], scale, shift, *of_samples, dx[entries], parts[block, 0], parts[block, 1], with_silu)
@@ -165,10 +158,10 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
 
 
 @njit
-def _rows(count, size, channels, dtype):
-    """Memory for ``count`` rows."""
-    memory = np.empty((count, channels * max(1, min(size // 16, ROW) // channels)), dtype)
-    return [memory[i] for i in range(count)]
+def _rows(number, size, channels, dtype):
+    """Memory for so many rows."""
+    memory = np.empty((number, channels * max(1, min(size // 16, ROW) // channels)), dtype)
+    return [memory[i] for i in range(number)]
 
 
 @njit
