@@ -74,7 +74,8 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     width, entries = channels // groups, x.dtype.type(size // groups)
-    centre, factor, offset, sums = _rows(4, size, channels, x.dtype)
+    rows = _rows(4, size, channels, x.dtype)
+    centre, factor, offset, sums = rows[0], rows[1], rows[2], rows[3]
     ones, by_group = np.ones(channels, x.dtype), np.empty(groups, x.dtype)
     _spread(np.ones(groups, x.dtype), shift, offset)
     for n in range(samples):
@@ -111,11 +112,11 @@ def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
 
 @njit
 def _sum_parts(parts, dscale, dshift):
-    dscale[:] = 0
-    dshift[:] = 0
+    _clear(dscale)
+    _clear(dshift)
     for block in range(len(parts)):
-        dscale += parts[block, 0]
-        dshift += parts[block, 1]
+        _add(parts[block, 0], dscale)
+        _add(parts[block, 1], dshift)
 
 
 @njit
@@ -123,13 +124,14 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     entries = x.dtype.type(size // groups)
-    centre, factor, scales, offset, sums, dots, product = _rows(7, size, channels, x.dtype)
+    rows = _rows(7, size, channels, x.dtype)
+    centre, factor, scales, offset, sums, dots, product = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
     ones, mean_d, mean_dot = np.ones(channels, x.dtype), np.empty(groups, x.dtype), np.empty(groups, x.dtype)
     below = np.empty(size if with_silu else 0, x.dtype)  # the gradient below SiLU
     _spread(np.ones(groups, x.dtype), scale, scales)
     _spread(np.ones(groups, x.dtype), shift, offset)
-    dscale[:] = 0
-    dshift[:] = 0
+    _clear(dscale)
+    _clear(dshift)
     for n in range(samples):
         part = slice(n * size, (n + 1) * size)
         _spread(mean[n], ones, centre)
@@ -140,8 +142,8 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
             _add_products(dy[part], x[part], centre, factor, sums, dots)
         _sum_groups(sums, scale, mean_d)
         _sum_groups(dots, scale, mean_dot)
-        dshift += sums[:channels]
-        dscale += dots[:channels]
+        _add(sums[:channels], dshift)
+        _add(dots[:channels], dscale)
         for g in range(groups):
             mean_d[g] *= rstd[n, g] / entries
             mean_dot[g] *= rstd[n, g] * rstd[n, g] / entries
@@ -155,6 +157,18 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
 
 
 # Rows.
+
+
+@njit
+def _add(row, total):
+    for i in range(len(row)):
+        total[i] += row[i]
+
+
+@njit
+def _clear(row):
+    for i in range(len(row)):
+        row[i] = 0
 
 
 @njit
@@ -172,7 +186,8 @@ def _spread(by_group, by_channel, row):
         for c in range(g * width, (g + 1) * width):
             row[c] = by_group[g] * by_channel[c]
     for begin in range(channels, len(row), channels):
-        row[begin : begin + channels] = row[:channels]
+        for c in range(channels):
+            row[begin + c] = row[c]
 
 
 @njit
@@ -180,7 +195,7 @@ def _sum_groups(row, by_channel, sums):
     """The first pixel of a row becomes the sum of all; sums[g] that over a group's channels, each times its number."""
     channels, width = len(by_channel), len(by_channel) // len(sums)
     for begin in range(channels, len(row), channels):
-        row[:channels] += row[begin : begin + channels]
+        _add(row[begin : begin + channels], row)
     for g in range(len(sums)):
         total = row.dtype.type(0)
         for c in range(g * width, (g + 1) * width):
@@ -194,7 +209,7 @@ def _sum_groups(row, by_channel, sums):
 @njit(fastmath=FUSED)
 def _add_differences(x, centre, sums):
     """sums = those of x - centre."""
-    sums[:] = 0
+    _clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -204,7 +219,7 @@ def _add_differences(x, centre, sums):
 @njit(fastmath=FUSED)
 def _add_squares(x, centre, sums):
     """sums = those of (x - centre)^2."""
-    sums[:] = 0
+    _clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -231,8 +246,8 @@ def _normalise_silu(x, centre, factor, offset, y):
 @njit(fastmath=FUSED)
 def _add_products(dy, x, centre, factor, sums, dots):
     """sums = those of dy, dots = those of dy x^."""
-    sums[:] = 0
-    dots[:] = 0
+    _clear(sums)
+    _clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, d = x[begin : begin + len(centre)], dy[begin : begin + len(centre)]
         for i in range(len(row)):
@@ -243,8 +258,8 @@ def _add_products(dy, x, centre, factor, sums, dots):
 @njit(fastmath=FUSED)
 def _through_silu(dy, x, centre, factor, scale, offset, d, sums, dots):
     """d = the gradient dy sent back through SiLU, sums = those of d, dots = those of d x^."""
-    sums[:] = 0
-    dots[:] = 0
+    _clear(sums)
+    _clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, above, below = x[begin : begin + len(centre)], dy[begin : begin + len(centre)], d[begin : begin + len(centre)]
         for i in range(len(row)):
