@@ -1,6 +1,7 @@
 """The ops of the contract in Numba."""
 
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from accelerated.cpu.attention import attention, attention_backward
 from accelerated.cpu.conv import conv2d, conv2d_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step
 from accelerated.cpu.kernel import environment, set_threads, threads

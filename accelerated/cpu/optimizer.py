@@ -12,8 +12,15 @@ from reference.ops.checks import check, takes_out
 from reference.ops.optimizer import check_adam, check_list, scalar
 
 
+def _writable(*targets):
+    """What a kernel can write to instead: the arrays themselves, or copies of those that are not contiguous."""
+    if not all(target.flags.writeable for target in targets):
+        raise ValueError("assignment destination is read-only")
+    return [contiguous(target) for target in targets]
+
+
 def _write_back(targets, results):
-    """A kernel writes to contiguous memory: where that was a copy, here it comes back."""
+    """Where the kernel wrote to a copy, the array itself follows."""
     for target, result in zip(targets, results):
         if result is not target:
             target[...] = result
@@ -22,7 +29,7 @@ def _write_back(targets, results):
 def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
     step, lr, beta1, beta2, eps = check_adam(p, g, m, v, step, lr, beta1, beta2, eps)
-    targets = [contiguous(array) for array in (p, m, v)]
+    targets = _writable(p, m, v)
     _adam(*targets, g, beta1, 1 - beta1, beta2, 1 - beta2, float(lr) / (1 - beta1**step), 1 / (1 - beta2**step), eps)
     _write_back((p, m, v), targets)
 
@@ -48,9 +55,9 @@ def ema_step_(average, p, decay):
     """average[...] = decay average + (1 - decay) p, in place."""
     check("average[...] p[...]", average, p)
     decay = scalar("decay", decay, average)
-    target = contiguous(average)
-    _ema(target, p, decay, 1 - decay)
-    _write_back([average], [target])
+    targets = _writable(average)
+    _ema(*targets, p, decay, 1 - decay)
+    _write_back([average], targets)
 
 
 @kernel("w* r* s s")
