@@ -4,6 +4,7 @@ exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n
 (1.5 2^23, in double precision 1.5 2^52) that the sum has no bits for a fraction; its low bits are then n itself, which shifted into place
 is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
 the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
+e^x - 1 is 2^n (e^r - 1) + (2^n - 1), with the series without its first term.
 
 log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)), read off the bits: those of sqrt(1/2) subtracted, what stands above the fraction is n.
 With s = f / (2 + f), f = m - 1 exact, is log m = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ..: the large term f is not rounded,
@@ -36,30 +37,63 @@ def bits(typing_context, x):
     return target(x), lambda context, builder, signature, args: builder.bitcast(args[0], context.get_value_type(target))
 
 
+def halvings(x):
+    """n and r with x = n ln 2 + r, n a whole number of x's width, |r| <= ln 2 / 2."""
+
+
+@overload(halvings, jit_options={"fastmath": FUSED})
+def _halvings(x):
+    real, whole, point, _, ln2 = FORMATS[x]
+    log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
+    ln2, rest, large_bits = real(ln2), real(LN2[0] - ln2 + LN2[1]), large.view(whole)
+
+    def implementation(x):
+        shifted = x * log2_e + large
+        n = shifted - large
+        return whole(bits(shifted) - large_bits), (x - n * ln2) - n * rest
+
+    return implementation
+
+
 def exp(x):
     """e^x in x's dtype, within two roundings; 0 and infinity where these are nearest, NaN of NaN."""
 
 
 @overload(exp, jit_options={"fastmath": FUSED})
 def _exp(x):
-    real, whole, point, bias, ln2 = FORMATS[x]
+    real, whole, point, bias, _ = FORMATS[x]
     low, high, terms = (-105, 89, 8) if x == types.float32 else (-746, 710, 14)
-    low, high, log2_e, large = real(low), real(high), real(1 / math.log(2)), real(1.5 * 2.0**point)
-    ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
-    large_bits, point, bias = large.view(whole), whole(point), whole(bias)
+    low, high, point, bias = real(low), real(high), whole(point), whole(bias)
     c = tuple(real(1 / math.factorial(k)) for k in reversed(range(terms)))  # Horner's rule begins with the last
 
     def implementation(x):
-        x = low if x < low else high if x > high else x
-        shifted = x * log2_e + large
-        n = shifted - large
-        r = (x - n * ln2) - n * rest
+        n, r = halvings(low if x < low else high if x > high else x)
         series = c[0]
         for coefficient in c[1:]:
             series = series * r + coefficient
-        k = whole(bits(shifted) - large_bits)
-        half = whole(k >> 1)
-        return series * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+        half = whole(n >> 1)
+        return series * bits(whole((half + bias) << point)) * bits(whole((n - half + bias) << point))
+
+    return implementation
+
+
+def expm1(x):
+    """e^x - 1 in x's dtype for |x| <= 80, within two roundings; NaN of NaN."""
+
+
+@overload(expm1, jit_options={"fastmath": FUSED})
+def _expm1(x):
+    real, whole, point, bias, _ = FORMATS[x]
+    one, point, bias = real(1), whole(point), whole(bias)
+    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(2, 9 if x == types.float32 else 15)))
+
+    def implementation(x):
+        n, r = halvings(x)
+        series = c[0]
+        for coefficient in c[1:]:
+            series = series * r + coefficient
+        power = bits(whole((n + bias) << point))
+        return power * (r + r * r * series) + (power - one)
 
     return implementation
 
