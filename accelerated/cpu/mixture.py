@@ -12,7 +12,7 @@ from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
 from reference.ops.checks import takes_out
-from reference.ops.mixture import factors
+from reference.ops.mixture import cholesky_factors
 
 PARTICLES = 256
 
@@ -20,15 +20,15 @@ PARTICLES = 256
 @takes_out
 def mixture_log_density(x, weights, means, covariances):
     """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
-    lower = factors(x, weights, means, covariances)
+    factors = cholesky_factors(x, weights, means, covariances)
     y = np.empty(len(x), x.dtype)
-    _log_density(x, weights, means, lower, y)
+    _log_density(x, weights, means, factors, y)
     return y
 
 
 @kernel("r2 r1 r2 r3 w1")
-def _log_density(x, weights, means, lower, y):
-    inverses, constants = _inverted(lower, weights)
+def _log_density(x, weights, means, factors, y):
+    inverses, constants = _inverted(factors, weights)
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
         largest, total, _ = _sums(x[begin:end], means, inverses, constants, with_scores=False)
@@ -38,15 +38,15 @@ def _log_density(x, weights, means, lower, y):
 @takes_out
 def mixture_score(x, weights, means, covariances):
     """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
-    lower = factors(x, weights, means, covariances)
+    factors = cholesky_factors(x, weights, means, covariances)
     y = np.empty(x.shape, x.dtype)
-    _score(x, weights, means, lower, y)
+    _score(x, weights, means, factors, y)
     return y
 
 
 @kernel("r2 r1 r2 r3 w2")
-def _score(x, weights, means, lower, y):
-    inverses, constants = _inverted(lower, weights)
+def _score(x, weights, means, factors, y):
+    inverses, constants = _inverted(factors, weights)
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
         _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
@@ -56,12 +56,12 @@ def _score(x, weights, means, lower, y):
 
 
 @njit
-def _inverted(lower, weights):
+def _inverted(factors, weights):
     """M = L^-1 [k,d,d], and log w + sum_i log M_ii - d/2 log(2 pi) of each component, in double precision, rounded once."""
-    k, d, _ = lower.shape
-    inverses, constants = np.zeros(lower.shape), np.empty(k, weights.dtype)
+    k, d, _ = factors.shape
+    inverses, constants = np.zeros(factors.shape), np.empty(k, weights.dtype)
     for c in range(k):
-        L, M = lower[c], inverses[c]
+        L, M = factors[c], inverses[c]
         constant = np.log(np.float64(weights[c])) - d / 2 * np.log(2 * np.pi)
         for i in range(d):  # L M = 1, row by row
             for j in range(i):
@@ -72,7 +72,7 @@ def _inverted(lower, weights):
             M[i, i] = 1 / np.float64(L[i, i])
             constant -= np.log(np.float64(L[i, i]))
         constants[c] = constant
-    return inverses.astype(lower.dtype), constants
+    return inverses.astype(factors.dtype), constants
 
 
 @njit
