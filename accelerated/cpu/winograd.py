@@ -5,14 +5,17 @@ A tile of 4x4 outputs depends on 6x6 inputs d.  With weights g, and B, G and A b
     y = A' [(G g G') * (B' d B)] A,                                                                     (1)
 
 where * multiplies entry by entry: 36 products instead of 144.  Summed over input channels, each of the 36 entries is a matrix product,
-[tiles, i] [i, o].  (1) is polynomial multiplication done at the points 0, 1, -1, 2, -2 and infinity.  Along one axis
+[tiles, i] [i, o].  (1) is polynomial multiplication done at six points, here 0, a, -a, b, -b and infinity, with (Toom and Cook)
 
-    B' = 4  0 -5  0  1  0     G = 1/4                  A' = 1  1  1  1  1  0
-         0 -4 -4  1  1  0        -1/6 -1/6 -1/6             0  1 -1  2 -2  0
-         0  4 -4 -1  1  0        -1/6  1/6 -1/6             0  1  1  4  4  0
-         0 -2 -1  2  1  0         1/24 1/12 1/6             0  1 -1  8 -8  1
-         0  2 -1 -2  1  0         1/24 -1/12 1/6
-         0  4  0 -5  0  1                   1
+    B' = a^2 b^2    0     -a^2-b^2    0     1  0     G = 1/a^2 b^2                 A' = 1  1   1   1   1  0
+         0       -a b^2     -b^2      a     1  0         1/n  a/n  a^2/n                0  a  -a   b  -b  0
+         0        a b^2     -b^2     -a     1  0         1/n -a/n  a^2/n                0 a^2 a^2 b^2 b^2 0
+         0       -a^2 b     -a^2      b     1  0         1/m  b/m  b^2/m                0 a^3-a^3 b^3-b^3 1
+         0        a^2 b     -a^2     -b     1  0         1/m -b/m  b^2/m
+         0       a^2 b^2     0    -a^2-b^2  0  1                      1
+
+n = 2 a^2 (a^2 - b^2) and m = 2 b^2 (b^2 - a^2).  The usual points, 1 and 2, are no good in single precision: rounding errors grow with the
+sizes of these numbers.  Of all pairs a = 5/8 and b = 3/2 is nearly the best, all of B' and A' are exact, and the error is less than half.
 
 The gradient at x is a convolution with the weights turned by 180 degrees, from o to i channels.  That at g follows from (1), where y is
 linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].
@@ -29,6 +32,9 @@ from accelerated.cpu.product import ROWS, accumulate, alike, load6, places, stor
 from accelerated.cpu.rows import clear
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
+A, B = 5 / 8, 3 / 2
+AA, BB = A * A, B * B
+N, M = 2 * AA * (AA - BB), 2 * BB * (BB - AA)
 TILES = 12  # of a block, two tiles of the product
 GRADIENT_TILES = 24
 
@@ -81,39 +87,41 @@ def backward(dy, x, w):
 def _inputs(d):
     """B' d."""
     d0, d1, d2, d3, d4, d5 = d
-    even, odd = d4 - 4 * d2, d3 - 4 * d1
-    near, far = d4 - d2, 2 * (d3 - d1)
-    return 4 * d0 - 5 * d2 + d4, even + odd, even - odd, near + far, near - far, 4 * d1 - 5 * d3 + d5
+    near, near_odd, far, far_odd = d4 - BB * d2, A * (d3 - BB * d1), d4 - AA * d2, B * (d3 - AA * d1)
+    even, odd = (AA * BB) * d0 - (AA + BB) * d2 + d4, (AA * BB) * d1 - (AA + BB) * d3 + d5
+    return even, near + near_odd, near - near_odd, far + far_odd, far - far_odd, odd
 
 
 @inlined
 def _weights(g0, g1, g2):
     """G g."""
-    outer, third = g0 + g2, (1 / 24) * g0 + (1 / 6) * g2
-    return 0.25 * g0, (-1 / 6) * (outer + g1), (-1 / 6) * (outer - g1), third + (1 / 12) * g1, third - (1 / 12) * g1, g2
+    near, near_odd = (1 / N) * g0 + (AA / N) * g2, (A / N) * g1
+    far, far_odd = (1 / M) * g0 + (BB / M) * g2, (B / M) * g1
+    return (1 / (AA * BB)) * g0, near + near_odd, near - near_odd, far + far_odd, far - far_odd, g2
 
 
 @inlined
 def _outputs(m):
     """A' m."""
     m0, m1, m2, m3, m4, m5 = m
-    near, far, near_odd, far_odd = m1 + m2, m3 + m4, m1 - m2, m3 - m4
-    return m0 + near + far, near_odd + 2 * far_odd, near + 4 * far, near_odd + 8 * far_odd + m5
+    near, near_odd, far, far_odd = m1 + m2, A * (m1 - m2), m3 + m4, B * (m3 - m4)
+    return m0 + near + far, near_odd + far_odd, AA * near + BB * far, AA * near_odd + BB * far_odd + m5
 
 
 @inlined
 def _output_gradients(y0, y1, y2, y3):
     """A y."""
-    even, odd, far, far_odd = y0 + y2, y1 + y3, y0 + 4 * y2, 2 * y1 + 8 * y3
-    return y0, even + odd, even - odd, far + far_odd, far - far_odd, y3
+    near, near_odd, far, far_odd = y0 + AA * y2, A * (y1 + AA * y3), y0 + BB * y2, B * (y1 + BB * y3)
+    return y0, near + near_odd, near - near_odd, far + far_odd, far - far_odd, y3
 
 
 @inlined
 def _weight_gradients(s):
     """G' s."""
     s0, s1, s2, s3, s4, s5 = s
-    near, far = (1 / 6) * (s1 + s2), (1 / 24) * (s3 + s4)
-    return 0.25 * s0 - near + far, (1 / 6) * (s2 - s1) + (1 / 12) * (s3 - s4), (1 / 6) * (s3 + s4) - near + s5
+    near, far = s1 + s2, s3 + s4
+    odd = (A / N) * (s1 - s2) + (B / M) * (s3 - s4)
+    return (1 / (AA * BB)) * s0 + (1 / N) * near + (1 / M) * far, odd, (AA / N) * near + (BB / M) * far + s5
 
 
 @inlined

@@ -16,12 +16,12 @@ MUTANTS = (
     (CPU + "linear.py", "        store(db, column, total)", "        store(db, 0, total)", LINEAR),
     (CPU + "linear.py", "for n in range(first, last):", "for n in range(first + 1, last):", LINEAR),
     # Winograd
-    (CPU + "winograd.py", "even, odd = d4 - 4 * d2, d3 - 4 * d1", "even, odd = d4 - 4 * d2, 4 * d1 - d3", WINOGRAD),
-    (CPU + "winograd.py", "near_odd + 8 * far_odd + m5", "near_odd + 4 * far_odd + m5", WINOGRAD),
+    (CPU + "winograd.py", "B * (d3 - AA * d1)", "B * (d3 + AA * d1)", WINOGRAD),
+    (CPU + "winograd.py", "AA * near_odd + BB * far_odd + m5", "near_odd + BB * far_odd + m5", WINOGRAD),
     (CPU + "winograd.py", "d0 = load(x, at) if top > 0 else zero", "d0 = zero", WINOGRAD),
     (CPU + "winograd.py", "if top + 4 < h else zero", "if top + 5 < h else zero", WINOGRAD),
     (CPU + "winograd.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", WINOGRAD),
-    (CPU + "winograd.py", "2 * y1 + 8 * y3", "2 * y1 + 4 * y3", WINOGRAD),
+    (CPU + "winograd.py", "B * (y1 + BB * y3)", "B * (y1 + AA * y3)", WINOGRAD),
     (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
     # products over patches
     (CPU + "conv.py", "target[: first * i] = 0", "target[: first * i] = 1", PATCHES),
