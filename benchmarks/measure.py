@@ -95,9 +95,8 @@ class Worker:
     def __init__(self, implementation, name, size, threads, folder):
         self.results_path, self.log = Path(folder) / f"{name}.npz", tempfile.TemporaryFile("w+")
         command = [sys.executable, "-m", "benchmarks.worker", implementation, name, size, str(threads), str(self.results_path)]
-        pipe = subprocess.PIPE
         self.process: Any = subprocess.Popen(
-            command, env=environment(threads), stdin=pipe, stdout=pipe, stderr=self.log, text=True, bufsize=1
+            command, env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1
         )
 
     def __enter__(self):
@@ -281,9 +280,9 @@ def doubts(name, report):
 
 def machine(threads):
     """What the numbers depend on."""
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        model = next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
     versions = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:
@@ -292,7 +291,7 @@ def machine(threads):
             continue
     return {
         "system": platform.platform(),
-        "processor": model or platform.processor(),
+        "processor": model,
         "processors": os.cpu_count(),
         "threads": threads,
         "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
