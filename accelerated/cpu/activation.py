@@ -3,9 +3,10 @@
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, span
-from accelerated.cpu.elementary import FUSED, logistic
+from accelerated.cpu.blocks import SUM, blocks, count, dot, span
+from accelerated.cpu.elementary import FUSED, exp, logistic
 from accelerated.cpu.kernel import kernel
+from reference.ops.activation import check_softmax
 from reference.ops.checks import check, takes_out
 
 
@@ -58,3 +59,90 @@ def silu_slope(x):
     """silu'(x)."""
     one, g = type(x)(1), logistic(x)
     return g * (one + x * (one - g))
+
+
+@takes_out
+def silu_second(dy, v, x):
+    """dy[...], v[...], x[...] -> dy v silu''(x): what a gradient dy at ``silu_backward(v, x)`` sends back to x."""
+    check("dy[...] v[...] x[...]", dy, v, x)
+    dx = np.empty(x.shape, x.dtype)
+    _silu_second(dy, v, x, dx)
+    return dx
+
+
+@kernel("r* r* r* w*")
+def _silu_second(dy, v, x, dx):
+    for block in prange(blocks(x.size)):
+        begin, end = span(block, x.size)
+        _silu_second_part(dy[begin:end], v[begin:end], x[begin:end], dx[begin:end])
+
+
+@njit(fastmath=FUSED)
+def _silu_second_part(dy, v, x, dx):
+    one, two = x.dtype.type(1), x.dtype.type(2)
+    for i in range(len(x)):
+        g = logistic(x[i])
+        dx[i] = dy[i] * v[i] * (g * (one - g) * (two + x[i] * (one - two * g)))
+
+
+@takes_out
+def softmax(x):
+    """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
+    check_softmax(x)
+    y = np.empty(x.shape, x.dtype)
+    _softmax(x, y, x.shape[-1])
+    return y
+
+
+@kernel("r* w* i")
+def _softmax(x, y, n):
+    rows = x.size // n
+    for block in prange(blocks(rows, count(n))):
+        begin, end = span(block, rows, count(n))
+        for row in range(begin, end):
+            _softmax_row(x[row * n : (row + 1) * n], y[row * n : (row + 1) * n])
+
+
+@njit
+def _softmax_row(x, y):
+    largest = x[0]
+    for i in range(len(x)):
+        largest = max(largest, x[i])
+    for i in range(len(x)):
+        y[i] = exp(x[i] - largest)
+    total = _total(y)
+    for i in range(len(x)):
+        y[i] /= total
+
+
+@njit(fastmath=SUM)
+def _total(x):
+    total = x.dtype.type(0)
+    for i in range(len(x)):
+        total += x[i]
+    return total
+
+
+@takes_out
+def softmax_backward(dy, y):
+    """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
+    check("dy[...,n] y[...,n]", dy, y)
+    dx = np.empty(y.shape, y.dtype)
+    _softmax_backward(dy, y, dx, y.shape[-1])
+    return dx
+
+
+@kernel("r* r* w* i")
+def _softmax_backward(dy, y, dx, n):
+    rows = y.size // max(1, n)
+    for block in prange(blocks(rows, count(n))):
+        begin, end = span(block, rows, count(n))
+        for row in range(begin, end):
+            _softmax_backward_row(dy[row * n : (row + 1) * n], y[row * n : (row + 1) * n], dx[row * n : (row + 1) * n])
+
+
+@njit
+def _softmax_backward_row(dy, y, dx):
+    mean = dot(dy, y)
+    for i in range(len(y)):
+        dx[i] = y[i] * (dy[i] - mean)

@@ -4,17 +4,31 @@ exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n
 (1.5 2^23, in double precision 1.5 2^52) that the sum has no bits for a fraction; its low bits are then n itself, which shifted into place
 is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
 the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
+
+expm1.  e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where e^r - 1 is r times a series; n is 0 for small x, and nothing cancels.
+
+log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)), read off the bits: those of sqrt(1/2) subtracted, what stands above the fraction is n.
+With s = f / (2 + f), f = m - 1 exact, is log m = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ..: the large term f is not rounded,
+so that the relative error stays small near 1.  |s| <= 0.172; the first term left out is below 2^-28 (four terms) or 2^-60 (ten).
+
+cos and sin.  x = n pi/2 + y with n whole, as for exp, and |y| <= pi/4; Taylor series of both in y; the last two bits of n say which of the
+two is which, and their signs.  The first terms left out are below 2^-58.
 """
 
 import math
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic, overload
 
-FORMATS: dict = {types.float32: (np.float32, np.int32, 23, 127), types.float64: (np.float64, np.int64, 52, 1023)}  # fraction bits, bias
 SAME_WIDTH = {types.float32: types.int32, types.float64: types.int64, types.int32: types.float32, types.int64: types.float64}
 FUSED = {"contract"}  # a product and a sum may be one instruction with one rounding
+# a whole number of the same width, the bits of a fraction, the exponent of 1, and the first bits of ln 2
+FORMATS: dict = {
+    types.float32: (np.float32, np.int32, 23, 127, 0.693359375),
+    types.float64: (np.float64, np.int64, 52, 1023, float.fromhex("0x1.62e42feep-1")),
+}
+LN2 = float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")  # their sum
 
 
 @intrinsic
@@ -25,25 +39,37 @@ def bits(typing_context, x):
 
 
 def _reduced(x):
-    """e^r, and the sum whose low bits are n."""
+    """r, and the sum whose low bits are n."""
 
 
 @overload(_reduced, jit_options={"fastmath": FUSED})
 def _implement_reduced(x):
-    real, _, point, _ = FORMATS[x]
-    ln2, terms = (0.693359375, 8) if x == types.float32 else (float.fromhex("0x1.62e42feep-1"), 14)
+    real, _, point, _, ln2 = FORMATS[x]
     log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
-    ln2, rest = real(ln2), real(float.fromhex("0x1.62e42fefa39efp-1") - ln2 + float.fromhex("0x1.abc9e3b39803fp-56"))
-    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(terms)))  # Horner's rule begins with the last
+    ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
 
     def implementation(x):
         shifted = x * log2_e + large
         n = shifted - large
-        r = (x - n * ln2) - n * rest
+        return (x - n * ln2) - n * rest, shifted
+
+    return implementation
+
+
+def _series(r):
+    """(e^r - 1) / r"""
+
+
+@overload(_series, jit_options={"fastmath": FUSED})
+def _implement_series(r):
+    real, terms = FORMATS[r][0], 8 if r == types.float32 else 14
+    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # Horner's rule begins with the last
+
+    def implementation(r):
         series = c[0]
         for coefficient in c[1:]:
             series = series * r + coefficient
-        return series, shifted
+        return series
 
     return implementation
 
@@ -54,18 +80,39 @@ def exp(x):
 
 @overload(exp, jit_options={"fastmath": FUSED})
 def _implement_exp(x):
-    real, whole, point, bias = FORMATS[x]
+    real, whole, point, bias, _ = FORMATS[x]
     low, high = (-105, 89) if x == types.float32 else (-746, 710)
-    low, high, large_bits = real(low), real(high), real(1.5 * 2.0**point).view(whole)
+    low, high, one, large_bits = real(low), real(high), real(1), real(1.5 * 2.0**point).view(whole)
     point, bias = whole(point), whole(bias)
 
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
-        series, shifted = _reduced(x)
+        r, shifted = _reduced(x)
         k = whole(bits(shifted) - large_bits)
         half = whole(k >> 1)
-        return series * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+        return (_series(r) * r + one) * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+
+    return implementation
+
+
+def expm1(x):
+    """e^x - 1 in x's dtype, within three roundings."""
+
+
+@overload(expm1, jit_options={"fastmath": FUSED})
+def _implement_expm1(x):
+    real, whole, point, _, _ = FORMATS[x]
+    low, high = (-80, 89) if x == types.float32 else (-700, 710)
+    low, high, half, two = real(low), real(high), real(0.5), real(2)
+    point, half_bits = whole(point), half.view(whole)
+
+    def implementation(x):
+        x = low if x < low else x
+        x = high if x > high else x
+        r, shifted = _reduced(x)
+        scale = bits(whole((bits(shifted) << point) + half_bits))  # 2^n / 2, which is finite for the largest n
+        return two * (scale * (_series(r) * r) + (scale - half))
 
     return implementation
 
@@ -76,7 +123,7 @@ def logistic(x):
 
 @overload(logistic, jit_options={"fastmath": FUSED})
 def _implement_logistic(x):
-    real, whole, point, _ = FORMATS[x]
+    real, whole, point, _, _ = FORMATS[x]
     high = 87 if x == types.float32 else 708  # there it is just a normal number, and n small enough for one factor 2^n
     low, high, one = real(-high), real(high), real(1)
     point, one_bits = whole(point), one.view(whole)
@@ -84,7 +131,58 @@ def _implement_logistic(x):
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
-        series, shifted = _reduced(-x)
-        return one / (one + series * bits(whole((bits(shifted) << point) + one_bits)))
+        r, shifted = _reduced(-x)
+        return one / (one + (_series(r) * r + one) * bits(whole((bits(shifted) << point) + one_bits)))
 
     return implementation
+
+
+def log(x):
+    """Natural logarithm of x, positive and not below the smallest normal number, in x's dtype within two roundings; NaN of NaN."""
+
+
+@overload(log, jit_options={"fastmath": FUSED})
+def _implement_log(x):
+    real, whole, point, bias, ln2 = FORMATS[x]
+    ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
+    one, two = real(1), real(2)
+    root, fraction = real(math.sqrt(0.5)).view(whole), whole(2**point - 1)
+    up, large, large_bits, point = one.view(whole) - root, real(2.0**point + bias), real(2.0**point).view(whole), whole(point)
+    c = tuple(real(2 / (2 * k + 1)) for k in reversed(range(1, 5 if x == types.float32 else 11)))
+
+    def implementation(x):
+        shifted = whole(bits(x) + up)
+        n = bits(whole((shifted >> point) | large_bits)) - large  # a whole number is the fraction of its sum with 2^point
+        f = bits(whole((shifted & fraction) + root)) - one
+        s = f / (two + f)
+        z = s * s
+        series = c[0]
+        for coefficient in c[1:]:
+            series = series * z + coefficient
+        return (f - s * (f - z * series)) + n * rest + n * ln2 if x == x else x
+
+    return implementation
+
+
+LARGE = 1.5 * 2.0**52
+HALF_PI = float.fromhex("0x1.921fb544p0"), float.fromhex("0x1.0b4611a626331p-34")  # the first few bits, and the rest
+SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in reversed(range(1, 9)))
+COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in reversed(range(1, 9)))
+
+
+@njit(fastmath=FUSED)
+def cos_sin(x):
+    """(cos x, sin x) in float64 for |x| <= 2^20, within 2^-52; NaN of NaN and of infinity."""
+    shifted = x * (2 / np.pi) + LARGE
+    n = shifted - LARGE
+    y = (x - n * HALF_PI[0]) - n * HALF_PI[1]
+    z = y * y
+    sine, cosine = SINE[0], COSINE[0]
+    for coefficient in SINE[1:]:
+        sine = sine * z + coefficient
+    for coefficient in COSINE[1:]:
+        cosine = cosine * z + coefficient
+    sine, cosine = y + y * (z * sine), 1 + z * cosine
+    quarter = bits(shifted)
+    c, s = (sine, cosine) if quarter & 1 else (cosine, sine)
+    return bits(bits(c) ^ ((quarter + 1 & 2) << 62)), bits(bits(s) ^ ((quarter & 2) << 62))

@@ -32,6 +32,20 @@ NUMBERS = {"d": types.float64, "i": types.int64, "b": types.boolean}
 ELEMENTS = {"I": types.int64, "U": types.uint32, "D": types.float64}
 
 
+SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
+
+
+def _start_threads():
+    """Numba's threads, started with another default: OpenMP's own is to look for milliseconds, which on a busy machine makes all wait."""
+    if not {SPIN[0], "OMP_WAIT_POLICY"} & {*os.environ}:
+        os.environ[SPIN[0]] = SPIN[1]
+        numba.get_num_threads()
+        del os.environ[SPIN[0]]
+
+
+_start_threads()
+
+
 def threads():
     """How many threads the kernels use: ``NUMBA_NUM_THREADS``, or all processors, until ``set_threads``."""
     return numba.get_num_threads()
@@ -42,6 +56,11 @@ def set_threads(count):
     if not 1 <= count <= numba.config.NUMBA_NUM_THREADS:
         raise ValueError(f"threads must lie in 1 .. {numba.config.NUMBA_NUM_THREADS}, got {count}")
     numba.set_num_threads(count)
+
+
+def contiguous(array):
+    """The array itself, or a copy where its memory is no C-contiguous one."""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
 
 
 def environment():
@@ -67,9 +86,7 @@ class Kernel:
     def __call__(self, *args):
         args = list(args)
         for position in self.read:
-            flags = args[position].flags
-            if not (flags.c_contiguous and flags.aligned):
-                args[position] = np.require(args[position], requirements=("C", "A"))
+            args[position] = contiguous(args[position])
         for position in self.flat:
             args[position] = args[position].reshape(-1)
         dtype = None if self.of_dtype is None else args[self.of_dtype].dtype
@@ -99,7 +116,7 @@ def _type(word, dtype):
 def folder():
     """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
     sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("*.py")))
-    machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
+    machine = f"{numba.__version__} {numba.config.OPT} {llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
     name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion-from-scratch"
     given = os.environ.get("NUMBA_CACHE_DIR")

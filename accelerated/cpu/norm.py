@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.activation import silu_slope
-from accelerated.cpu.blocks import ENTRIES, blocks, span
+from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
 from reference.ops.checks import takes_out
@@ -60,18 +60,11 @@ def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     return dx, dscale, dshift
 
 
-@njit
-def _cut(x, samples):
-    """Entries of a sample, and samples of a block."""
-    size = len(x) // max(1, samples)
-    return size, max(1, ENTRIES // max(1, size))
-
-
 @kernel("r* r1 r1 w* w2 w2 s b")
 def _forward(x, scale, shift, y, mean, rstd, eps, with_silu):
-    size, count = _cut(x, len(mean))
-    for block in prange(blocks(len(mean), count)):
-        begin, end = span(block, len(mean), count)
+    size = x.size // max(1, len(mean))
+    for block in prange(blocks(len(mean), count(size))):
+        begin, end = span(block, len(mean), count(size))
         entries = slice(begin * size, end * size)
         _forward_part(x[entries], scale, shift, y[entries], mean[begin:end], rstd[begin:end], eps, with_silu)
 
@@ -81,7 +74,8 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     width, entries = channels // groups, x.dtype.type(size // groups)
-    centre, factor, offset, sums = _rows(4, size, channels, x.dtype)
+    rows = _rows(4, size, channels, x.dtype)
+    centre, factor, offset, sums = rows[0], rows[1], rows[2], rows[3]
     ones, by_group = np.ones(channels, x.dtype), np.empty(groups, x.dtype)
     _spread(np.ones(groups, x.dtype), shift, offset)
     for n in range(samples):
@@ -106,10 +100,10 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
 
 @kernel("r* r* r1 r1 r2 r2 w* w1 w1 b")
 def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
-    size, count = _cut(x, len(mean))
-    parts = np.empty((blocks(len(mean), count), 2, len(scale)), x.dtype)
+    size = x.size // max(1, len(mean))
+    parts = np.empty((blocks(len(mean), count(size)), 2, len(scale)), x.dtype)
     for block in prange(len(parts)):
-        begin, end = span(block, len(mean), count)
+        begin, end = span(block, len(mean), count(size))
         entries = slice(begin * size, end * size)
         of_samples = mean[begin:end], rstd[begin:end]
         _backward_part(dy[entries], x[entries], scale, shift, *of_samples, dx[entries], parts[block, 0], parts[block, 1], with_silu)
@@ -118,11 +112,11 @@ def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
 
 @njit
 def _sum_parts(parts, dscale, dshift):
-    dscale[:] = 0
-    dshift[:] = 0
+    _clear(dscale)
+    _clear(dshift)
     for block in range(len(parts)):
-        dscale += parts[block, 0]
-        dshift += parts[block, 1]
+        _add(parts[block, 0], dscale)
+        _add(parts[block, 1], dshift)
 
 
 @njit
@@ -130,13 +124,14 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     entries = x.dtype.type(size // groups)
-    centre, factor, scales, offset, sums, dots, product = _rows(7, size, channels, x.dtype)
+    rows = _rows(7, size, channels, x.dtype)
+    centre, factor, scales, offset, sums, dots, product = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
     ones, mean_d, mean_dot = np.ones(channels, x.dtype), np.empty(groups, x.dtype), np.empty(groups, x.dtype)
     below = np.empty(size if with_silu else 0, x.dtype)  # the gradient below SiLU
     _spread(np.ones(groups, x.dtype), scale, scales)
     _spread(np.ones(groups, x.dtype), shift, offset)
-    dscale[:] = 0
-    dshift[:] = 0
+    _clear(dscale)
+    _clear(dshift)
     for n in range(samples):
         part = slice(n * size, (n + 1) * size)
         _spread(mean[n], ones, centre)
@@ -147,8 +142,8 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
             _add_products(dy[part], x[part], centre, factor, sums, dots)
         _sum_groups(sums, scale, mean_d)
         _sum_groups(dots, scale, mean_dot)
-        dshift += sums[:channels]
-        dscale += dots[:channels]
+        _add(sums[:channels], dshift)
+        _add(dots[:channels], dscale)
         for g in range(groups):
             mean_d[g] *= rstd[n, g] / entries
             mean_dot[g] *= rstd[n, g] * rstd[n, g] / entries
@@ -165,10 +160,22 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
 
 
 @njit
-def _rows(count, size, channels, dtype):
-    """Memory for ``count`` rows."""
-    memory = np.empty((count, channels * max(1, min(size // 16, ROW) // channels)), dtype)
-    return [memory[i] for i in range(count)]
+def _add(row, total):
+    for i in range(len(row)):
+        total[i] += row[i]
+
+
+@njit
+def _clear(row):
+    for i in range(len(row)):
+        row[i] = 0
+
+
+@njit
+def _rows(number, size, channels, dtype):
+    """Memory for so many rows."""
+    memory = np.empty((number, channels * max(1, min(size // 16, ROW) // channels)), dtype)
+    return [memory[i] for i in range(number)]
 
 
 @njit
@@ -179,7 +186,8 @@ def _spread(by_group, by_channel, row):
         for c in range(g * width, (g + 1) * width):
             row[c] = by_group[g] * by_channel[c]
     for begin in range(channels, len(row), channels):
-        row[begin : begin + channels] = row[:channels]
+        for c in range(channels):
+            row[begin + c] = row[c]
 
 
 @njit
@@ -187,7 +195,7 @@ def _sum_groups(row, by_channel, sums):
     """The first pixel of a row becomes the sum of all; sums[g] that over a group's channels, each times its number."""
     channels, width = len(by_channel), len(by_channel) // len(sums)
     for begin in range(channels, len(row), channels):
-        row[:channels] += row[begin : begin + channels]
+        _add(row[begin : begin + channels], row)
     for g in range(len(sums)):
         total = row.dtype.type(0)
         for c in range(g * width, (g + 1) * width):
@@ -201,7 +209,7 @@ def _sum_groups(row, by_channel, sums):
 @njit(fastmath=FUSED)
 def _add_differences(x, centre, sums):
     """sums = those of x - centre."""
-    sums[:] = 0
+    _clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -211,7 +219,7 @@ def _add_differences(x, centre, sums):
 @njit(fastmath=FUSED)
 def _add_squares(x, centre, sums):
     """sums = those of (x - centre)^2."""
-    sums[:] = 0
+    _clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -238,8 +246,8 @@ def _normalise_silu(x, centre, factor, offset, y):
 @njit(fastmath=FUSED)
 def _add_products(dy, x, centre, factor, sums, dots):
     """sums = those of dy, dots = those of dy x^."""
-    sums[:] = 0
-    dots[:] = 0
+    _clear(sums)
+    _clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, d = x[begin : begin + len(centre)], dy[begin : begin + len(centre)]
         for i in range(len(row)):
@@ -250,8 +258,8 @@ def _add_products(dy, x, centre, factor, sums, dots):
 @njit(fastmath=FUSED)
 def _through_silu(dy, x, centre, factor, scale, offset, d, sums, dots):
     """d = the gradient dy sent back through SiLU, sums = those of d, dots = those of d x^."""
-    sums[:] = 0
-    dots[:] = 0
+    _clear(sums)
+    _clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, above, below = x[begin : begin + len(centre)], dy[begin : begin + len(centre)], d[begin : begin + len(centre)]
         for i in range(len(row)):

@@ -41,12 +41,16 @@ def silu_second(dy, v, x):
     return dy * v * (g * (1 - g) * (2 + x * (1 - 2 * g)))
 
 
-@takes_out
-def softmax(x):
-    """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
+def check_softmax(x):
     check("x[...,n]", x)
     if x.shape[-1] == 0:
         raise ValueError(f"x must have at least one entry on its last axis, got shape {x.shape}")
+
+
+@takes_out
+def softmax(x):
+    """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
+    check_softmax(x)
     y = np.exp(x - x.max(axis=-1, keepdims=True))
     return y / y.sum(axis=-1, keepdims=True)
 

@@ -18,12 +18,19 @@ import numpy as np
 from reference.ops.checks import check, takes_out, whole
 
 
-def _check(q, k, v, heads):
+def check_forward(q, k, v, heads):
     check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
     if whole("heads", heads) < 1 or q.shape[2] % heads or q.shape[2] == 0:
         raise ValueError(f"heads must be a whole number that divides the {q.shape[2]} channels, got {heads}")
     if k.shape[1] == 0:
         raise ValueError(f"k must have at least one row, got shape {k.shape}")
+
+
+def check_backward(dy, q, k, v, heads, y, logsumexp):
+    check_forward(q, k, v, heads)
+    check("dy[b,n,c] q[b,n,c] y[b,n,c] logsumexp[b,h,n]", dy, q, y, logsumexp)
+    if logsumexp.shape[1] != heads:
+        raise ValueError(f"logsumexp must have {heads} heads, got shape {logsumexp.shape}")
 
 
 def _split(x, heads):
@@ -46,7 +53,7 @@ def _scores(q, k):
 @takes_out
 def attention(q, k, v, heads):
     """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled logits."""
-    _check(q, k, v, heads)
+    check_forward(q, k, v, heads)
     s = _scores(_split(q, heads), _split(k, heads))
     largest = s.max(axis=-1, keepdims=True)
     p = np.exp(s - largest)
@@ -58,10 +65,7 @@ def attention(q, k, v, heads):
 @takes_out
 def attention_backward(dy, q, k, v, heads, y, logsumexp):
     """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
-    _check(q, k, v, heads)
-    check("dy[b,n,c] q[b,n,c] y[b,n,c] logsumexp[b,h,n]", dy, q, y, logsumexp)
-    if logsumexp.shape[1] != heads:
-        raise ValueError(f"logsumexp must have {heads} heads, got shape {logsumexp.shape}")
+    check_backward(dy, q, k, v, heads, y, logsumexp)
     dy, q, k, v, y = (_split(array, heads) for array in (dy, q, k, v, y))
     f = q.dtype.type(q.shape[-1] ** -0.5)
     p = np.exp(_scores(q, k) - logsumexp[..., None])

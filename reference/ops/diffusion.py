@@ -19,7 +19,11 @@ def reverse_step(x, prediction, a, b, c, noise):
     check("x[b,...] prediction[b,...]", x, prediction)
     mean = per_sample("a", a, x) * x + per_sample("b", b, x) * prediction
     if noise is None:
-        if isinstance(c, (int, float, np.integer, np.floating)) and c == 0:
-            return mean
-        raise ValueError(f"c must be 0 where noise is None, got {c}")
+        check_no_noise(c)
+        return mean
     return mean + per_sample("c", c, x) * noise_like(noise, x)
+
+
+def check_no_noise(c):
+    if not (isinstance(c, (int, float, np.integer, np.floating)) and c == 0):
+        raise ValueError(f"c must be 0 where noise is None, got {c}")

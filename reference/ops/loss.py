@@ -5,7 +5,7 @@ import numpy as np
 from reference.ops.checks import check, takes_out
 
 
-def _entries(y):
+def entries(y):
     if y.size == 0:
         raise ValueError(f"a loss needs at least one sample and one entry, got shape {y.shape}")
     return y.reshape(len(y), -1)
@@ -19,7 +19,7 @@ def _broadcast(d_per_sample, y):
 def mse(y, target):
     """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y - target)^2; mean is their mean."""
     check("y[b,...] target[b,...]", y, target)
-    per_sample = (_entries(y - target) ** 2).mean(axis=1)
+    per_sample = (entries(y - target) ** 2).mean(axis=1)
     return per_sample.mean(), per_sample
 
 
@@ -27,8 +27,8 @@ def mse(y, target):
 def mse_backward(d_per_sample, y, target):
     """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
     check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
-    entries = _entries(y).shape[1]
-    return _broadcast(d_per_sample, y) * (2 * (y - target) / entries)
+    n = entries(y).shape[1]
+    return _broadcast(d_per_sample, y) * (2 * (y - target) / n)
 
 
 @takes_out
@@ -38,13 +38,13 @@ def gaussian_kl(mean, log_var):
     1/2 (mean^2 + e^log_var - 1 - log_var), never negative.
     """
     check("mean[b,...] log_var[b,...]", mean, log_var)
-    return (_entries(mean * mean + (np.expm1(log_var) - log_var)) / 2).sum(axis=1)
+    return (entries(mean * mean + (np.expm1(log_var) - log_var)) / 2).sum(axis=1)
 
 
 @takes_out
 def gaussian_kl_backward(d_per_sample, mean, log_var):
     """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
     check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
-    _entries(mean)
+    entries(mean)
     d = _broadcast(d_per_sample, mean)
     return d * mean, d * (np.expm1(log_var) / 2)

@@ -17,23 +17,29 @@ import numpy as np
 from reference.ops.checks import check, per_sample, takes_out, whole
 
 
-def _scalar(name, value, x):
+def scalar(name, value, x):
     value = per_sample(name, value, x)
     if value.shape != ():
         raise ValueError(f"{name} must be a number, got shape {value.shape}")
     return value
 
 
-def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
+def check_adam(p, g, m, v, step, lr, beta1, beta2, eps):
+    """The numbers among them, as they enter the computation."""
     check("p[...] g[...] m[...] v[...]", p, g, m, v)
-    lr = _scalar("lr", lr, p)
+    lr = scalar("lr", lr, p)
     step = whole("step", step)
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
     beta1, beta2, eps = float(beta1), float(beta2), float(eps)  # a float64 scalar would have float32 arrays computed in float64
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
         raise ValueError(f"beta1 and beta2 must lie in [0, 1) and eps must not be negative, got {beta1}, {beta2}, {eps}")
+    return step, lr, beta1, beta2, eps
+
+
+def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
+    step, lr, beta1, beta2, eps = check_adam(p, g, m, v, step, lr, beta1, beta2, eps)
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
     mhat = m / p.dtype.type(1 - beta1**step)
@@ -47,13 +53,11 @@ def ema_step_(average, p, decay):
     A constant decay remembers the first average for about 1 / (1 - decay) steps; ``training.ema_decay`` gives the sequence that does not.
     """
     check("average[...] p[...]", average, p)
-    decay = _scalar("decay", decay, average)
+    decay = scalar("decay", decay, average)
     average[...] = decay * average + (1 - decay) * p
 
 
-@takes_out
-def global_norm(arrays):
-    """The Euclidean norm of all entries of a list of arrays together, in their dtype."""
+def check_list(arrays):
     if not isinstance(arrays, (list, tuple)):
         raise TypeError(f"arrays must be a list of arrays, got {type(arrays).__name__}")
     if not arrays:
@@ -62,4 +66,10 @@ def global_norm(arrays):
         check("arrays[...]", array)
         if array.dtype != arrays[0].dtype:
             raise TypeError(f"arrays must be {arrays[0].dtype} like the first, got {array.dtype}")
+
+
+@takes_out
+def global_norm(arrays):
+    """The Euclidean norm of all entries of a list of arrays together, in their dtype."""
+    check_list(arrays)
     return np.sqrt(sum((array * array).sum() for array in arrays))

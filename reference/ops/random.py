@@ -57,10 +57,15 @@ class Key(NamedTuple):
     purpose: int
 
 
-def _index(name, value, bits=32):
+def index(name, value, bits=32):
     if not 0 <= whole(name, value) < 2**bits:
         raise ValueError(f"{name} must lie in 0 .. 2^{bits} - 1, got {value}")
     return int(value)
+
+
+def check_samples(sample):
+    for extreme in (sample.min(), sample.max()) if sample.size else ():
+        index("sample", extreme)
 
 
 def philox(counter, key):
@@ -78,17 +83,16 @@ def philox(counter, key):
 def philox_bits(seed, sample, step, purpose, count):
     """uint32[b,count], the first ``count`` words of every sample.  ``sample`` is an integer array [b], indices below 2^32."""
     check("sample:int[b]", sample)
-    seed, step, purpose = _index("seed", seed, 64), _index("step", step), _index("purpose", purpose)
-    blocks = -(-_index("count", count, 34) // 4)
-    for extreme in (sample.min(), sample.max()) if sample.size else ():
-        _index("sample", extreme)
+    seed, step, purpose = index("seed", seed, 64), index("step", step), index("purpose", purpose)
+    blocks = -(-index("count", count, 34) // 4)
+    check_samples(sample)
     block, sample_column = np.arange(blocks, dtype=np.uint64), sample.astype(np.uint64)[:, None]
     counter = np.broadcast_arrays(block, sample_column, np.uint64(step), np.uint64(purpose))
     words = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
     return words.reshape(len(sample), 4 * blocks)[:, :count].astype(np.uint32)
 
 
-def _entries(shape, dtype):
+def entries(shape, dtype):
     if np.dtype(dtype) not in FLOATS:
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
     if not isinstance(shape, tuple) or any(whole("shape", n) < 0 for n in shape):
@@ -104,7 +108,7 @@ def _open_interval(bits):
 @takes_out
 def uniform(seed, sample, step, purpose, shape, dtype=np.float64):
     """[b,*shape], uniform on (0, 1).  float32 takes the upper 23 bits of a word, so that nothing is rounded there either."""
-    bits = philox_bits(seed, sample, step, purpose, _entries(shape, dtype))
+    bits = philox_bits(seed, sample, step, purpose, entries(shape, dtype))
     u = _open_interval(bits) if np.dtype(dtype) == np.float64 else ((bits >> np.uint32(9)) + 0.5) * 2.0**-23
     return u.astype(dtype).reshape(len(sample), *shape)
 
@@ -116,7 +120,7 @@ def normal(seed, sample, step, purpose, shape, dtype=np.float64):
     r = sqrt(-2 log u1); r cos(2 pi u2), r sin(2 pi u2).  Computed in float64 and rounded once, so that float32 normals are the
     rounded float64 ones.
     """
-    count = _entries(shape, dtype)
+    count = entries(shape, dtype)
     u = _open_interval(philox_bits(seed, sample, step, purpose, count + count % 2))
     r, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = np.stack((r * np.cos(angle), r * np.sin(angle)), axis=-1)

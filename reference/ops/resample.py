@@ -5,11 +5,15 @@ import numpy as np
 from reference.ops.checks import check, takes_out
 
 
-def _blocks(name, x):
+def check_even(name, x):
+    check(f"{name}[b,h,w,c]", x)
+    if x.shape[1] % 2 or x.shape[2] % 2:
+        raise ValueError(f"{name} must have even height and width to be halved, got shape {x.shape}")
+
+
+def _blocks(x):
     """x[b,h,w,c] -> [b,h/2,2,w/2,2,c], the 2x2 blocks of pixels on axes 2 and 4."""
     b, h, w, c = x.shape
-    if h % 2 or w % 2:
-        raise ValueError(f"{name} must have even height and width to be halved, got shape {x.shape}")
     return x.reshape(b, h // 2, 2, w // 2, 2, c)
 
 
@@ -23,15 +27,15 @@ def upsample_nearest(x):
 @takes_out
 def upsample_nearest_backward(dy):
     """dy[b,2h,2w,c] -> dx[b,h,w,c]: a pixel's gradient is the sum over its block."""
-    check("dy[b,h,w,c]", dy)
-    return _blocks("dy", dy).sum(axis=(2, 4))
+    check_even("dy", dy)
+    return _blocks(dy).sum(axis=(2, 4))
 
 
 @takes_out
 def average_pool(x):
     """x[b,2h,2w,c] -> y[b,h,w,c]: the mean of every 2x2 block.  ValueError for odd sizes."""
-    check("x[b,h,w,c]", x)
-    return _blocks("x", x).mean(axis=(2, 4))
+    check_even("x", x)
+    return _blocks(x).mean(axis=(2, 4))
 
 
 @takes_out
@@ -48,11 +52,16 @@ def concat(x, y):
     return np.concatenate((x, y), axis=-1)
 
 
+def check_concat_backward(dy, x, y):
+    check("dy[b,...,e] x[b,...,c] y[b,...,d]", dy, x, y)
+    channels = x.shape[-1] + y.shape[-1]
+    if dy.shape[-1] != channels:
+        raise ValueError(f"dy must have {channels} channels, got shape {dy.shape}")
+
+
 @takes_out
 def concat_backward(dy, x, y):
     """The gradient dy[b,...,c+d] of ``concat(x, y)`` cut in two: dx[b,...,c], dy[b,...,d]."""
-    check("dy[b,...,e] x[b,...,c] y[b,...,d]", dy, x, y)
+    check_concat_backward(dy, x, y)
     c = x.shape[-1]
-    if dy.shape[-1] != c + y.shape[-1]:
-        raise ValueError(f"dy must have {c + y.shape[-1]} channels, got shape {dy.shape}")
     return dy[..., :c].copy(), dy[..., c:].copy()

@@ -221,6 +221,16 @@ def test_wrong_type_of_any_array_is_a_type_error(port, name, data):
             assert not port.shipped or error.value.args[0].split()[0] in names(name)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@few
+@given(data=st.data())
+def test_target_that_is_read_only_is_a_value_error(port, name, data):
+    args = data.draw(arguments(name, np.float64, **UNIT))
+    for position in TARGETS[name]:
+        with pytest.raises(ValueError):
+            getattr(port, name)(*substitute(replace(args, np.copy), position, read_only(args[position])))
+
+
 @every_op
 @few
 @given(data=st.data())

@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     (OPS + "embedding.py", "np.add.at(dtable, labels, dy)", "dtable[labels] = dy", COORDINATES + "[embedding]"),
     # losses
-    (OPS + "loss.py", "(2 * (y - target) / entries)", "((y - target) / entries)", COORDINATES + "[mse]"),
+    (OPS + "loss.py", "(2 * (y - target) / n)", "((y - target) / n)", COORDINATES + "[mse]"),
     (
         OPS + "loss.py",
         "(np.expm1(log_var) - log_var)",

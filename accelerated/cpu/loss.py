@@ -1,0 +1,152 @@
+"""Losses: formulas as in reference/ops/loss.py."""
+
+import numpy as np
+from numba import njit, prange
+
+from accelerated.cpu.blocks import SUM, blocks, count, span
+from accelerated.cpu.elementary import FUSED, expm1
+from accelerated.cpu.kernel import kernel
+from reference.ops.checks import check, takes_out
+from reference.ops.loss import entries
+
+
+@takes_out
+def mse(y, target):
+    """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y - target)^2; mean is their mean."""
+    check("y[b,...] target[b,...]", y, target)
+    entries(y)
+    per_sample = np.empty(len(y), y.dtype)
+    mean = _mse(y, target, per_sample)
+    return y.dtype.type(mean), per_sample
+
+
+@kernel("r* r* w1")
+def _mse(y, target, per_sample):
+    samples, size = len(per_sample), y.size // len(per_sample)
+    for block in prange(blocks(samples, count(size))):
+        begin, end = span(block, samples, count(size))
+        for n in range(begin, end):
+            sample = slice(n * size, (n + 1) * size)
+            per_sample[n] = _squares(y[sample], target[sample]) / size
+    return _mean(per_sample)
+
+
+@njit
+def _squares(y, target):
+    total = y.dtype.type(0)
+    for block in range(blocks(len(y))):
+        begin, end = span(block, len(y))
+        total += _squares_part(y[begin:end], target[begin:end])
+    return total
+
+
+@njit(fastmath=SUM)
+def _squares_part(y, target):
+    total = y.dtype.type(0)
+    for i in range(len(y)):
+        total += (y[i] - target[i]) * (y[i] - target[i])
+    return total
+
+
+@njit
+def _mean(per_sample):
+    total = 0.0
+    for loss in per_sample:
+        total += loss
+    return total / len(per_sample)
+
+
+@takes_out
+def mse_backward(d_per_sample, y, target):
+    """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
+    check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
+    entries(y)
+    dy = np.empty(y.shape, y.dtype)
+    _mse_backward(d_per_sample, y, target, dy)
+    return dy
+
+
+@kernel("r1 r* r* w*")
+def _mse_backward(d_per_sample, y, target, dy):
+    samples, size = len(d_per_sample), y.size // len(d_per_sample)
+    for block in prange(blocks(samples, count(size))):
+        begin, end = span(block, samples, count(size))
+        for n in range(begin, end):
+            sample = slice(n * size, (n + 1) * size)
+            _scale_difference(y.dtype.type(2 * d_per_sample[n] / size), y[sample], target[sample], dy[sample])
+
+
+@njit
+def _scale_difference(factor, y, target, dy):
+    for i in range(len(y)):
+        dy[i] = factor * (y[i] - target[i])
+
+
+@takes_out
+def gaussian_kl(mean, log_var):
+    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1)) summed over a sample's entries."""
+    check("mean[b,...] log_var[b,...]", mean, log_var)
+    entries(mean)
+    per_sample = np.empty(len(mean), mean.dtype)
+    _gaussian_kl(mean, log_var, per_sample)
+    return per_sample
+
+
+@kernel("r* r* w1")
+def _gaussian_kl(mean, log_var, per_sample):
+    samples, size = len(per_sample), mean.size // len(per_sample)
+    for block in prange(blocks(samples, count(size))):
+        begin, end = span(block, samples, count(size))
+        for n in range(begin, end):
+            sample = slice(n * size, (n + 1) * size)
+            per_sample[n] = _divergence(mean[sample], log_var[sample])
+
+
+@njit
+def _divergence(mean, log_var):
+    total = mean.dtype.type(0)
+    for block in range(blocks(len(mean))):
+        begin, end = span(block, len(mean))
+        total += _divergence_part(mean[begin:end], log_var[begin:end])
+    return total / 2
+
+
+@njit(fastmath=SUM)
+def _divergence_part(mean, log_var):
+    total = mean.dtype.type(0)
+    for i in range(len(mean)):
+        total += _divergence_entry(mean[i], log_var[i])
+    return total
+
+
+@njit(fastmath=FUSED)
+def _divergence_entry(mean, log_var):
+    return mean * mean + (expm1(log_var) - log_var)
+
+
+@takes_out
+def gaussian_kl_backward(d_per_sample, mean, log_var):
+    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
+    check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
+    entries(mean)
+    dmean, dlog_var = np.empty(mean.shape, mean.dtype), np.empty(mean.shape, mean.dtype)
+    _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var)
+    return dmean, dlog_var
+
+
+@kernel("r1 r* r* w* w*")
+def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var):
+    samples, size = len(d_per_sample), mean.size // len(d_per_sample)
+    for block in prange(blocks(samples, count(size))):
+        begin, end = span(block, samples, count(size))
+        for n in range(begin, end):
+            sample = slice(n * size, (n + 1) * size)
+            _gaussian_kl_backward_part(d_per_sample[n], mean[sample], log_var[sample], dmean[sample], dlog_var[sample])
+
+
+@njit
+def _gaussian_kl_backward_part(d, mean, log_var, dmean, dlog_var):
+    half = mean.dtype.type(0.5)
+    for i in range(len(mean)):
+        dmean[i] = d * mean[i]
+        dlog_var[i] = d * (half * expm1(log_var[i]))

@@ -1,0 +1,143 @@
+"""Density and score of a Gaussian mixture: formulas as in reference/ops/mixture.py.
+
+One pass over the components for PARTICLES points at a time, whose coordinates, sums and maxima stand in rows, so that all loops over
+points are vector code.  The sums are those of e^(l - m), l = log(w_k N_k) and m the largest so far; where a component brings a larger
+one, they are scaled by e^(m - l) instead: one exponential, of -|l - m|, serves both.  Factors of covariances are inverted once.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from accelerated.cpu.blocks import blocks, span
+from accelerated.cpu.elementary import FUSED, exp, log
+from accelerated.cpu.kernel import kernel
+from reference.ops.checks import takes_out
+from reference.ops.mixture import factors
+
+PARTICLES = 256
+
+
+@takes_out
+def mixture_log_density(x, weights, means, covariances):
+    """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
+    lower = factors(x, weights, means, covariances)
+    y = np.empty(len(x), x.dtype)
+    _log_density(x, weights, means, lower, y)
+    return y
+
+
+@kernel("r2 r1 r2 r3 w1")
+def _log_density(x, weights, means, lower, y):
+    inverses, constants = _inverted(lower, weights)
+    for block in prange(blocks(len(x), PARTICLES)):
+        begin, end = span(block, len(x), PARTICLES)
+        largest, total, _ = _sums(x[begin:end], means, inverses, constants, with_scores=False)
+        _log_sums(largest, total, y[begin:end])
+
+
+@takes_out
+def mixture_score(x, weights, means, covariances):
+    """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
+    lower = factors(x, weights, means, covariances)
+    y = np.empty(x.shape, x.dtype)
+    _score(x, weights, means, lower, y)
+    return y
+
+
+@kernel("r2 r1 r2 r3 w2")
+def _score(x, weights, means, lower, y):
+    inverses, constants = _inverted(lower, weights)
+    for block in prange(blocks(len(x), PARTICLES)):
+        begin, end = span(block, len(x), PARTICLES)
+        _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
+        for i in range(end - begin):
+            for j in range(x.shape[1]):
+                y[begin + i, j] = scores[j, i] / total[i]
+
+
+@njit
+def _inverted(lower, weights):
+    """M = L^-1 [k,d,d], and log w + sum_i log M_ii - d/2 log(2 pi) of each component, in double precision, rounded once."""
+    k, d, _ = lower.shape
+    inverses, constants = np.zeros(lower.shape), np.empty(k, weights.dtype)
+    for c in range(k):
+        L, M = lower[c], inverses[c]
+        constant = np.log(np.float64(weights[c])) - d / 2 * np.log(2 * np.pi)
+        for i in range(d):  # L M = 1, row by row
+            for j in range(i):
+                for column in range(j + 1):
+                    M[i, column] -= L[i, j] * M[j, column]
+            for column in range(i):
+                M[i, column] /= L[i, i]
+            M[i, i] = 1 / np.float64(L[i, i])
+            constant -= np.log(np.float64(L[i, i]))
+        constants[c] = constant
+    return inverses.astype(lower.dtype), constants
+
+
+@njit
+def _sums(x, means, inverses, constants, with_scores):
+    """For points x[n,d]: the largest l, the sum of e^(l - largest) and, if asked for, the scores' sum [d,n] under these weights."""
+    n, d = x.shape
+    coordinates, z, scores = np.empty((d, n), x.dtype), np.empty((d, n), x.dtype), np.zeros((d, n), x.dtype)
+    largest, total = np.full(n, np.finfo(x.dtype).min, x.dtype), np.zeros(n, x.dtype)
+    weight, scale = np.empty(n, x.dtype), np.empty(n, x.dtype)
+    for j in range(d):
+        for i in range(n):
+            coordinates[j, i] = x[i, j]
+    for k in range(len(constants)):
+        M = inverses[k]
+        for i in range(d):
+            z[i] = 0
+            for j in range(i + 1):
+                if M[i, j] != 0:
+                    _add_multiple(z[i], M[i, j], coordinates[j], means[k, j])
+        _weigh(z, constants[k], largest, total, weight, scale)
+        if with_scores:
+            for i in range(d):
+                _multiply(scores[i], scale)
+                for j in range(i, d):
+                    if M[j, i] != 0:
+                        _subtract_multiple(scores[i], M[j, i], z[j], weight)
+    return largest, total, scores
+
+
+@njit(fastmath=FUSED)
+def _add_multiple(z, m, x, mean):
+    for i in range(len(z)):
+        z[i] += m * (x[i] - mean)
+
+
+@njit(fastmath=FUSED)
+def _weigh(z, constant, largest, total, weight, scale):
+    """One component more: the weight e^(l - largest) that it has, and by how much all earlier ones have to be scaled."""
+    zero, half, one = weight.dtype.type(0), weight.dtype.type(0.5), weight.dtype.type(1)
+    weight[:] = zero
+    for j in range(len(z)):
+        for i in range(len(weight)):
+            weight[i] += z[j, i] * z[j, i]
+    for i in range(len(weight)):
+        l = constant - half * weight[i]
+        above = l - largest[i]
+        ratio = exp(-abs(above))
+        weight[i], scale[i], largest[i] = (one, ratio, l) if above > zero else (ratio, one, largest[i])
+        total[i] = total[i] * scale[i] + weight[i]
+
+
+@njit
+def _multiply(scores, scale):
+    for i in range(len(scores)):
+        scores[i] *= scale[i]
+
+
+@njit(fastmath=FUSED)
+def _subtract_multiple(scores, m, z, weight):
+    for i in range(len(scores)):
+        scores[i] -= weight[i] * (m * z[i])
+
+
+@njit
+def _log_sums(largest, total, y):
+    one = y.dtype.type(1)
+    for i in range(len(y)):
+        y[i] = largest[i] + log(total[i]) if total[i] != 0 else -one / total[i]  # further from all means than numbers reach

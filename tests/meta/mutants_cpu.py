@@ -1,0 +1,43 @@
+"""Known mistakes in the kernels of the CPU port.  Each is compiled anew: one test of one kernel in one precision."""
+
+CPU = "accelerated/cpu/"
+OPS = "tests/conformance/test_ops.py::test_"
+LINEAR = OPS + "linear_of_many_sizes[accelerated.cpu-33-70-50-float32]"
+WINOGRAD = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-9-6-16-48-3-1-float32]"
+PATCHES = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-13-11-33-17-3-2-float32]"
+FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
+PORT = "tests/accelerated/test_cpu.py::test_"
+
+MUTANTS = (
+    # products
+    (CPU + "product.py", "at + min(5, last) * row\n", "at + min(4, last) * row\n", LINEAR),
+    (CPU + "product.py", "start = alike(load(bias, panel * LANES))", "start = alike(load(bias, 0))", LINEAR),
+    (CPU + "product.py", "if lane < w.shape[1] else 0", "if lane < w.shape[1] - 1 else 0", LINEAR),
+    (CPU + "linear.py", "        store(db, column, total)", "        store(db, 0, total)", LINEAR),
+    (CPU + "linear.py", "for n in range(first, last):", "for n in range(first + 1, last):", LINEAR),
+    # Winograd
+    (CPU + "winograd.py", "even, odd = d4 - 4 * d2, d3 - 4 * d1", "even, odd = d4 - 4 * d2, 4 * d1 - d3", WINOGRAD),
+    (CPU + "winograd.py", "near_odd + 8 * far_odd + m5", "near_odd + 4 * far_odd + m5", WINOGRAD),
+    (CPU + "winograd.py", "d0 = load(x, at) if top > 0 else zero", "d0 = zero", WINOGRAD),
+    (CPU + "winograd.py", "if top + 4 < h else zero", "if top + 5 < h else zero", WINOGRAD),
+    (CPU + "winograd.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", WINOGRAD),
+    (CPU + "winograd.py", "2 * y1 + 8 * y3", "2 * y1 + 4 * y3", WINOGRAD),
+    (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
+    # products over patches
+    (CPU + "conv.py", "target[: first * i] = 0", "target[: first * i] = 1", PATCHES),
+    (CPU + "conv.py", "min(k, height - top)", "min(k, height - top - 1)", PATCHES),
+    (CPU + "conv.py", "        y[...] = b\n", "        y[...] = 0\n", FEW),
+    (
+        CPU + "conv.py",
+        "np.ascontiguousarray(turned(weight_gradient(x, dy, stride, k)))",
+        "turned(weight_gradient(x, dy, stride, k))[::-1]",
+        FEW,
+    ),
+    # what is kept
+    (
+        CPU + "kernel.py",
+        "hashlib.sha256(sources + machine.encode())",
+        "hashlib.sha256(machine.encode())",
+        PORT + "machine_code_of_other_sources_is_not_used",
+    ),
+)
