@@ -129,24 +129,33 @@ def sampling(workload):
 
 
 def of_particles(workload):
-    x_T = jnp.asarray(workload.prior().T)
-    rows = [jnp.stack(parts) for parts in zip(*particles.tables(workload, jnp.asarray))]
-    noises = None if workload.own else jnp.stack([noise.T for noise in workload.noises()])
+    """With noise of its own the loop over the steps is compiled too; without, XLA would give such a loop one thread."""
+    x_T, rows = particles.coordinates(workload.prior(), jnp.asarray), particles.tables(workload, jnp.asarray)
 
     @jax.jit
-    def run(x, rows, noises):
-        def step(n, x):
-            row = [part[n] for part in rows]
-            if workload.own:
-                noise = jax.random.normal(jax.random.fold_in(jax.random.key(0), n), x.shape)
-            else:
-                noise = noises[n % len(noises)]
-            return particles.step(jnp, x, noise, *row)
+    def step(x, noise, row):
+        return particles.step(jnp, x, noise, *row)
 
-        return jax.lax.fori_loop(0, workload.steps, step, x)
+    @jax.jit
+    def run(x, rows):
+        def own_step(n, x):
+            keys = jax.random.split(jax.random.fold_in(jax.random.key(0), n), len(x))
+            return step(x, [jax.random.normal(key, part.shape) for key, part in zip(keys, x)], [part[n] for part in rows])
 
-    call = lambda: run(x_T, rows, noises).block_until_ready()
-    return lambda: particles.results(workload, np.asarray(call()).T), call
+        return jax.lax.fori_loop(0, workload.steps, own_step, x)
+
+    stacked = [jnp.stack(parts) for parts in zip(*rows)]
+    noises = [] if workload.own else [particles.coordinates(noise, jnp.asarray) for noise in workload.noises()]
+
+    def call():
+        if workload.own:
+            return jax.block_until_ready(run(x_T, stacked))
+        x = x_T
+        for n, row in enumerate(rows):
+            x = step(x, noises[n % len(noises)], row)
+        return jax.block_until_ready(x)
+
+    return lambda: particles.results(workload, call()), call
 
 
 def fokker_planck(workload):

@@ -170,19 +170,19 @@ def sampling(workload, layout, maybe_compiled):
 
 
 def of_particles(workload, layout, maybe_compiled):
-    x_T, rows = torch.tensor(workload.prior().T.copy()), particles.tables(workload, torch.tensor)
+    """Noise of its own comes from torch.randn: what the compiler makes of that in its loop takes four times as long."""
+    x_T, rows = particles.coordinates(workload.prior(), torch.tensor), particles.tables(workload, torch.tensor)
     step = maybe_compiled(lambda x, noise, row: particles.step(torch, x, noise, *row))
-    own_step = maybe_compiled(lambda x, row: particles.step(torch, x, torch.randn_like(x), *row))
-    noises = [] if workload.own else [torch.tensor(noise.T.copy()) for noise in workload.noises()]
+    noises = [] if workload.own else [particles.coordinates(noise, torch.tensor) for noise in workload.noises()]
 
     @torch.inference_mode()
     def call():
         x = x_T
         for n, row in enumerate(rows):
-            x = own_step(x, row) if workload.own else step(x, noises[n % len(noises)], row)
+            x = step(x, [torch.randn(workload.count) for _ in x] if workload.own else noises[n % len(noises)], row)
         return x
 
-    return lambda: particles.results(workload, call().numpy().T), call
+    return lambda: particles.results(workload, call()), call
 
 
 def product(workload, layout, maybe_compiled):
