@@ -57,7 +57,11 @@ def main(arguments=None):
     except ValueError as error:
         print(f"python -m benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    report = run(chosen, implementations, threads, options.size, options.quick)
+    try:
+        report = run(chosen, implementations, threads, options.size, options.quick)
+    except KeyboardInterrupt:
+        print("python -m benchmarks: interrupted", file=sys.stderr)
+        return 130
     print(table(report))
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
@@ -111,8 +115,6 @@ def run(chosen, implementations, threads, size, quick):
     for name in (PRODUCT, *chosen):
         serving = [i for i in present if i not in PEERS or PEERS[i].serves(WORKLOADS[size][name])]
         report["workloads"][name] = measure.measure(name, size, serving, threads, effort.budget, effort.turns, say)
-        for doubt in measure.doubts(name, report["workloads"][name]):
-            say(f"warning: {doubt}")
     report["seconds"] = time.perf_counter() - begin
     return compare(report)
 
@@ -154,6 +156,7 @@ def table(report):
         lines += ["", f"{name:24} {'ms [quartiles]':>30} {'x peer':>7} {'x ref':>7} {'GFLOP/s':>8} {'share':>6} {'MB':>7}"]
         for i, entry in workload["implementations"].items():
             lines.append(f"  {i:22} " + (row(entry) if "median" in entry else entry["not_run"]))
+        lines += [f"  warning: {doubt}" for doubt in workload["doubts"]]
     return "\n".join(lines)
 
 

@@ -1,17 +1,20 @@
-"""What work costs by the contract's counts: a port that computes as another does and adds up the operations of its calls."""
+"""What work costs by the contract's counts: a port that computes as another does and adds up its calls."""
 
+import time
 from collections import Counter
+from typing import Any
 
 from reference.calls import positional, shapes
 from reference.contract import OPS
 
 
 class Recorder:
-    """``operations``: of all calls, by op.  Noise that an op draws inside is not counted, in none of the implementations."""
+    """``operations`` and ``seconds`` of all calls, by op.  Noise that an op draws inside is not counted, in none of the implementations."""
 
     def __init__(self, port):
         self.port = port
-        self.operations: Counter = Counter()
+        self.operations: Any = Counter()
+        self.seconds: Any = Counter()
 
     def __getattr__(self, name):
         function = getattr(self.port, name)
@@ -19,7 +22,9 @@ class Recorder:
             return function
 
         def op(*args, **kwargs):
+            begin = time.perf_counter()
             results = function(*args, **kwargs)
+            self.seconds[name] += time.perf_counter() - begin
             self.operations[name] += operations(name, positional(name, args, kwargs), results)
             return results
 

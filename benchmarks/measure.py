@@ -47,9 +47,8 @@ class Failure(Exception):
 def expected(workload):
     """What the reference says, in both precisions, the operations of a call by op, and the seconds that the reference needs for one."""
     recorder, part = Recorder(reference_ops), workload.part()
-    begin = time.perf_counter()
     single = part.results(recorder, np.float32)
-    seconds = (time.perf_counter() - begin) * workload.share
+    seconds = sum(recorder.seconds.values()) * workload.share
     operations = {name: count * workload.share for name, count in recorder.operations.items()}
     return single, part.results(reference_ops, np.float64), operations, seconds
 
@@ -179,7 +178,7 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
     for entry in entries.values():
         if "turns" in entry:
             entry |= statistics(entry["turns"])
-    return {"workload": asdict(workload), "operations": operations, "implementations": entries}
+    return {"workload": asdict(workload), "operations": operations, "implementations": entries, "doubts": doubts(entries)}
 
 
 def _admit(implementation, worker, workers, entry, single, exact):
@@ -266,15 +265,15 @@ def statistics(turns):
     return {"median": float(median), "quartiles": [float(low), float(high)], "minimum": float(seconds.min()), "spread": float(spread)}
 
 
-def doubts(name, report):
+def doubts(entries):
     """Sentences about what makes the numbers of one workload doubtful."""
     found = []
-    for implementation, entry in report["implementations"].items():
+    for implementation, entry in entries.items():
         if entry.get("spread", 0) > WIDE:
-            found.append(f"{name}: {implementation}: the middle half of its times spans {entry['spread']:.0%} of the median")
+            found.append(f"{implementation}: the middle half of its times spans {entry['spread']:.0%} of the median")
         taken, available = np.sum(entry.get("others", [[0.0, 1.0]]), axis=0)
         if taken / available > BUSY:
-            found.append(f"{name}: {implementation}: others took {taken / available:.0%} of the processors meanwhile")
+            found.append(f"{implementation}: others took {taken / available:.0%} of the processors meanwhile")
     return found
 
 

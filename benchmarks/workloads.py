@@ -209,7 +209,8 @@ class Particles(Work):
     def noises(self, dtype=np.float32):
         """What stands for the noise of each step in turns."""
         if self.own:
-            return [Key(SEED, np.arange(self.count), step, Purpose.STEP_NOISE) for step in range(self.steps)]
+            sample = np.arange(self.count)
+            return [Key(SEED, sample, step, Purpose.STEP_NOISE) for step in range(self.steps)]
         return [numbers(Purpose.STEP_NOISE, step, self.count, (2,), dtype) for step in range(min(self.given, self.steps))]
 
     def run(self, ops, x, tables, noises):
@@ -273,13 +274,11 @@ class Product(Work):
     """Two square matrices and a bias: the fastest implementation of it is the machine's matrix-product rate."""
 
     n: int
-    rows: int
 
     def inputs(self, dtype=np.float32):
-        """x [rows,n], w [n,n], b [n]."""
-        return *(numbers(Purpose.DATA, step, rows, (self.n,), dtype) for step, rows in enumerate((self.rows, self.n))), np.ones(
-            self.n, dtype
-        )
+        """x [n,n], w [n,n], b [n]."""
+        x, w = (numbers(Purpose.DATA, step, self.n, (self.n,), dtype) for step in range(2))
+        return x, w, np.ones(self.n, dtype)
 
     def results(self, ops, dtype=np.float32):
         return {"product": {"y": ops.linear(*self.inputs(dtype))}}
@@ -288,18 +287,15 @@ class Product(Work):
         inputs = self.inputs()
         return lambda: ops.linear(*inputs)
 
-    def part(self):
-        return replace(self, rows=min(self.rows, 64))
-
     @property
     def share(self):
-        return self.rows / self.part().rows
+        return 1
 
 
 def _workloads(product, points, small, large, images, steps, particles, cells):
     """``points``, ``small`` and ``large``: a network and a batch of each."""
     return {
-        "product": Product(product, product),
+        "product": Product(product),
         "mlp-step": Training(*points),
         "mlp-forward": Forward(*points),
         "unet8-step": Training(*small),

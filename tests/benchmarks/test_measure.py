@@ -41,10 +41,10 @@ def test_a_turn_has_as_many_calls_as_fit(call, expected):
 
 
 def test_wide_spreads_and_busy_machines_are_said():
-    report = {"implementations": {"a": {"spread": 0.3, "others": [[0.5, 1.0]]}, "b": {"spread": 0.01, "others": [[0.0, 1.0]]}, "c": {}}}
-    assert doubts("w", report) == [
-        "w: a: the middle half of its times spans 30% of the median",
-        "w: a: others took 50% of the processors meanwhile",
+    entries = {"a": {"spread": 0.3, "others": [[0.5, 1.0]]}, "b": {"spread": 0.01, "others": [[0.0, 1.0]]}, "c": {}}
+    assert doubts(entries) == [
+        "a: the middle half of its times spans 30% of the median",
+        "a: others took 50% of the processors meanwhile",
     ]
 
 
@@ -52,8 +52,8 @@ def synthetic():
     entry = lambda median, **more: {"median": median, "quartiles": [median, median], "memory": 1e6} | more
     product = {REFERENCE: entry(2.0), "pytorch": entry(1.0)}
     work = {REFERENCE: {"estimate": 100.0, "not_run": "slow"}, "accelerated.cpu": entry(2.0), "pytorch": entry(5.0), "jax": entry(4.0)}
-    workloads = {"product": {"operations": {"linear": 1e9}, "implementations": product}}
-    workloads["work"] = {"operations": {"conv2d": 3e9, "silu": 1e9}, "implementations": work}
+    workloads = {"product": {"operations": {"linear": 1e9}, "implementations": product, "doubts": []}}
+    workloads["work"] = {"operations": {"conv2d": 3e9, "silu": 1e9}, "implementations": work, "doubts": ["jax: doubtful"]}
     return compare({"machine": {"processor": "one", "threads": 2}, "workloads": workloads})
 
 
@@ -75,6 +75,7 @@ def test_the_table_has_a_line_for_each_implementation():
     (ours,) = [line for line in lines if "accelerated.cpu" in line]
     assert ours.split() == ["accelerated.cpu", "2000", "[2000,", "2000]", "2.00", "50.0", "2.0", "200%", "1"]
     assert any(line.split() == [REFERENCE, "slow"] for line in lines)
+    assert lines[-1] == "  warning: jax: doubtful"
 
 
 def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
