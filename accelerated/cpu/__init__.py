@@ -1,9 +1,12 @@
 """The ops of the contract in Numba."""
 
+from accelerated.cpu import memory
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.cpu.attention import attention, attention_backward
 from accelerated.cpu.conv import conv2d, conv2d_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step
+from accelerated.cpu.embedding import embedding, embedding_backward, timestep_embedding
+from accelerated.cpu.fokker_planck import fokker_planck_step, fokker_planck_step_2d
 from accelerated.cpu.kernel import environment, set_threads, threads
 from accelerated.cpu.linear import linear, linear_backward
 from accelerated.cpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
@@ -20,3 +23,5 @@ from accelerated.cpu.resample import (
     upsample_nearest_backward,
 )
 from reference.ops.random import Key, Purpose
+
+memory.keep()

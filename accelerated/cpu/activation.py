@@ -3,9 +3,10 @@
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import SUM, blocks, count, dot, span
+from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, exp, logistic
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import SUM, dot
 from reference.ops.activation import check_softmax
 from reference.ops.checks import check, takes_out
 

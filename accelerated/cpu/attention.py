@@ -9,10 +9,11 @@ nothing; whatever they hold is never read out.
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, count, dot, span
+from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.product import ROWS, load6, places, store6, tile
+from accelerated.cpu.rows import clear, copy, dot
 from accelerated.cpu.simd import LANES, fill, store
 from reference.ops.attention import check_backward, check_forward
 from reference.ops.checks import takes_out
@@ -51,8 +52,8 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
         for panel in panels:
             sample, head, i = _place(panel, of_pair, heads)
             _take(q[sample, i : i + LANES], head * e, factor, queries, (panel - first) * LANES)
-        scores[:] = 0
-        values[:] = 0
+        clear(scores.reshape(-1))
+        clear(values.reshape(-1))
         for panel in panels:
             sample, head, i = _place(panel, of_pair, heads)
             column = (panel - first) * LANES
@@ -69,7 +70,7 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
             column = (panel - first) * LANES
             _put(values, column, q.dtype.type(1), y[sample, i : i + LANES], head * e, e)
             of_panel = logsumexp[sample, head, i : i + LANES]
-            of_panel[:] = largest[column : column + len(of_panel)]
+            copy(largest[column : column + len(of_panel)], of_panel)
 
 
 @takes_out
@@ -102,8 +103,8 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
     rows, dqueries, means = np.zeros((LANES, wide), q.dtype), np.empty((_sixes(n), wide), q.dtype), np.empty(n, q.dtype)
     for first in range(begin * of_pair, end * of_pair, PANELS):
         panels = range(first, min(first + PANELS, end * of_pair))
-        dkeys[:] = 0
-        dvalues[:] = 0
+        clear(dkeys.reshape(-1))
+        clear(dvalues.reshape(-1))
         for panel in panels:
             sample, head, j = _place(panel, of_pair, heads)
             column = (panel - first) * LANES
@@ -126,7 +127,7 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
             _put(dvalues, column, one, dv[sample, j : j + LANES], head * e, e)
             _put(dkeys, column, factor, dk[sample, j : j + LANES], head * e, e)
             if j == 0:
-                dqueries[:] = 0
+                clear(dqueries.reshape(-1))
             here = k[sample, j : j + LANES]
             for i in range(len(here)):
                 for a in range(e):
@@ -178,7 +179,7 @@ def _put(panel, column, factor, x, first, width):
 
 @njit
 def _largest(scores, largest):
-    largest[:] = scores[0]
+    copy(scores[0], largest)
     for j in range(len(scores)):
         row = scores[j]
         for i in range(len(row)):
@@ -188,7 +189,7 @@ def _largest(scores, largest):
 @njit(fastmath=FUSED)
 def _exponentials(scores, largest, total):
     """scores = e^(scores - largest), total = their sums."""
-    total[:] = 0
+    clear(total)
     for j in range(len(scores)):
         row = scores[j]
         for i in range(len(row)):

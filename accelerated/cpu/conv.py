@@ -11,6 +11,7 @@ from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.linear import SOME, TERMS, product, transposed_product
 from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels
+from accelerated.cpu.rows import add_to, clear, copy
 from accelerated.cpu.simd import LANES
 from accelerated.cpu.winograd import turned
 from reference.ops.checks import takes_out
@@ -51,13 +52,7 @@ def _sums(dy, by_sample):
         by_sample[sample] = 0
         for row in range(dy.shape[1]):
             for column in range(dy.shape[2]):
-                _add(dy[sample, row, column], by_sample[sample])
-
-
-@njit
-def _add(row, total):
-    for c in range(len(row)):
-        total[c] += row[c]
+                add_to(by_sample[sample], dy[sample, row, column])
 
 
 # products over patches
@@ -123,16 +118,10 @@ def _gather(x, k, stride, shape, begin, end, patches):
             if 0 <= top + u < h and first < last:
                 at = ((sample * h + top + u) * w + left) * i
                 target[: first * i] = 0
-                _copy(x[at + first * i : at + last * i], target[first * i : last * i])
+                copy(x[at + first * i : at + last * i], target[first * i : last * i])
                 target[last * i :] = 0
             else:
-                target[:] = 0
-
-
-@njit
-def _copy(source, target):
-    for c in range(len(source)):
-        target[c] = source[c]
+                clear(target)
 
 
 @kernel("r4 r3 r1 i i w4")
@@ -164,7 +153,7 @@ def _scatter_sample(dy, w, zeros, stride, k, dx):
             top, left = pixel // n * stride - k // 2, pixel % n * stride - k // 2
             for u in range(max(0, -top), min(k, height - top)):
                 for v in range(max(0, -left), min(k, width - left)):
-                    _add(patches[pixel - begin, u, v], dx[top + u, left + v])
+                    add_to(dx[top + u, left + v], patches[pixel - begin, u, v])
 
 
 @kernel("r4 r4 i i w3")

@@ -116,7 +116,8 @@ def _type(word, dtype):
 def folder():
     """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
     sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("*.py")))
-    machine = f"{numba.__version__} {numba.config.OPT} {llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
+    processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
+    machine = f"{numba.__version__} {numba.config.OPT} {processor}"
     name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion-from-scratch"
     given = os.environ.get("NUMBA_CACHE_DIR")

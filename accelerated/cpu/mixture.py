@@ -11,8 +11,9 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import clear
 from reference.ops.checks import takes_out
-from reference.ops.mixture import factors
+from reference.ops.mixture import cholesky_factors
 
 PARTICLES = 256
 
@@ -20,15 +21,22 @@ PARTICLES = 256
 @takes_out
 def mixture_log_density(x, weights, means, covariances):
     """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
-    lower = factors(x, weights, means, covariances)
+    factors = cholesky_factors(x, weights, means, covariances)
     y = np.empty(len(x), x.dtype)
-    _log_density(x, weights, means, lower, y)
+    _log_density(x, means, factors, _constants(weights, factors), y)
     return y
 
 
-@kernel("r2 r1 r2 r3 w1")
-def _log_density(x, weights, means, lower, y):
-    inverses, constants = _inverted(lower, weights)
+def _constants(weights, factors):
+    """log w - sum_i log L_ii - d/2 log(2 pi) of each component, in double precision, rounded once."""
+    logs = np.log(np.diagonal(factors, axis1=1, axis2=2).astype(np.float64)).sum(axis=1)
+    with np.errstate(divide="ignore"):  # a component of weight 0 has log-weight -inf and no say
+        return (np.log(weights.astype(np.float64)) - logs - factors.shape[1] / 2 * np.log(2 * np.pi)).astype(weights.dtype)
+
+
+@kernel("r2 r2 r3 r1 w1")
+def _log_density(x, means, factors, constants, y):
+    inverses = _inverted(factors)
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
         largest, total, _ = _sums(x[begin:end], means, inverses, constants, with_scores=False)
@@ -38,15 +46,15 @@ def _log_density(x, weights, means, lower, y):
 @takes_out
 def mixture_score(x, weights, means, covariances):
     """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
-    lower = factors(x, weights, means, covariances)
+    factors = cholesky_factors(x, weights, means, covariances)
     y = np.empty(x.shape, x.dtype)
-    _score(x, weights, means, lower, y)
+    _score(x, means, factors, _constants(weights, factors), y)
     return y
 
 
-@kernel("r2 r1 r2 r3 w2")
-def _score(x, weights, means, lower, y):
-    inverses, constants = _inverted(lower, weights)
+@kernel("r2 r2 r3 r1 w2")
+def _score(x, means, factors, constants, y):
+    inverses = _inverted(factors)
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
         _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
@@ -56,13 +64,12 @@ def _score(x, weights, means, lower, y):
 
 
 @njit
-def _inverted(lower, weights):
-    """M = L^-1 [k,d,d], and log w + sum_i log M_ii - d/2 log(2 pi) of each component, in double precision, rounded once."""
-    k, d, _ = lower.shape
-    inverses, constants = np.zeros(lower.shape), np.empty(k, weights.dtype)
+def _inverted(factors):
+    """M = L^-1 [k,d,d], in double precision, rounded once."""
+    k, d, _ = factors.shape
+    inverses = np.zeros(factors.shape)
     for c in range(k):
-        L, M = lower[c], inverses[c]
-        constant = np.log(np.float64(weights[c])) - d / 2 * np.log(2 * np.pi)
+        L, M = factors[c], inverses[c]
         for i in range(d):  # L M = 1, row by row
             for j in range(i):
                 for column in range(j + 1):
@@ -70,9 +77,7 @@ def _inverted(lower, weights):
             for column in range(i):
                 M[i, column] /= L[i, i]
             M[i, i] = 1 / np.float64(L[i, i])
-            constant -= np.log(np.float64(L[i, i]))
-        constants[c] = constant
-    return inverses.astype(lower.dtype), constants
+    return inverses.astype(factors.dtype)
 
 
 @njit
@@ -112,7 +117,7 @@ def _add_multiple(z, m, x, mean):
 def _weigh(z, constant, largest, total, weight, scale):
     """One component more: the weight e^(l - largest) that it has, and by how much all earlier ones have to be scaled."""
     zero, half, one = weight.dtype.type(0), weight.dtype.type(0.5), weight.dtype.type(1)
-    weight[:] = zero
+    clear(weight)
     for j in range(len(z)):
         for i in range(len(weight)):
             weight[i] += z[j, i] * z[j, i]

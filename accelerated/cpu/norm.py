@@ -16,6 +16,7 @@ from accelerated.cpu.activation import silu_slope
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import add_to, clear
 from reference.ops.checks import takes_out
 from reference.ops.norm import check_backward, check_forward
 
@@ -112,11 +113,11 @@ def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
 
 @njit
 def _sum_parts(parts, dscale, dshift):
-    _clear(dscale)
-    _clear(dshift)
+    clear(dscale)
+    clear(dshift)
     for block in range(len(parts)):
-        _add(parts[block, 0], dscale)
-        _add(parts[block, 1], dshift)
+        add_to(dscale, parts[block, 0])
+        add_to(dshift, parts[block, 1])
 
 
 @njit
@@ -130,8 +131,8 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
     below = np.empty(size if with_silu else 0, x.dtype)  # the gradient below SiLU
     _spread(np.ones(groups, x.dtype), scale, scales)
     _spread(np.ones(groups, x.dtype), shift, offset)
-    _clear(dscale)
-    _clear(dshift)
+    clear(dscale)
+    clear(dshift)
     for n in range(samples):
         part = slice(n * size, (n + 1) * size)
         _spread(mean[n], ones, centre)
@@ -142,8 +143,8 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
             _add_products(dy[part], x[part], centre, factor, sums, dots)
         _sum_groups(sums, scale, mean_d)
         _sum_groups(dots, scale, mean_dot)
-        _add(sums[:channels], dshift)
-        _add(dots[:channels], dscale)
+        add_to(dshift, sums[:channels])
+        add_to(dscale, dots[:channels])
         for g in range(groups):
             mean_d[g] *= rstd[n, g] / entries
             mean_dot[g] *= rstd[n, g] * rstd[n, g] / entries
@@ -157,18 +158,6 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
 
 
 # Rows.
-
-
-@njit
-def _add(row, total):
-    for i in range(len(row)):
-        total[i] += row[i]
-
-
-@njit
-def _clear(row):
-    for i in range(len(row)):
-        row[i] = 0
 
 
 @njit
@@ -195,7 +184,7 @@ def _sum_groups(row, by_channel, sums):
     """The first pixel of a row becomes the sum of all; sums[g] that over a group's channels, each times its number."""
     channels, width = len(by_channel), len(by_channel) // len(sums)
     for begin in range(channels, len(row), channels):
-        _add(row[begin : begin + channels], row)
+        add_to(row, row[begin : begin + channels])
     for g in range(len(sums)):
         total = row.dtype.type(0)
         for c in range(g * width, (g + 1) * width):
@@ -209,7 +198,7 @@ def _sum_groups(row, by_channel, sums):
 @njit(fastmath=FUSED)
 def _add_differences(x, centre, sums):
     """sums = those of x - centre."""
-    _clear(sums)
+    clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -219,7 +208,7 @@ def _add_differences(x, centre, sums):
 @njit(fastmath=FUSED)
 def _add_squares(x, centre, sums):
     """sums = those of (x - centre)^2."""
-    _clear(sums)
+    clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
         for i in range(len(row)):
@@ -246,8 +235,8 @@ def _normalise_silu(x, centre, factor, offset, y):
 @njit(fastmath=FUSED)
 def _add_products(dy, x, centre, factor, sums, dots):
     """sums = those of dy, dots = those of dy x^."""
-    _clear(sums)
-    _clear(dots)
+    clear(sums)
+    clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, d = x[begin : begin + len(centre)], dy[begin : begin + len(centre)]
         for i in range(len(row)):
@@ -258,8 +247,8 @@ def _add_products(dy, x, centre, factor, sums, dots):
 @njit(fastmath=FUSED)
 def _through_silu(dy, x, centre, factor, scale, offset, d, sums, dots):
     """d = the gradient dy sent back through SiLU, sums = those of d, dots = those of d x^."""
-    _clear(sums)
-    _clear(dots)
+    clear(sums)
+    clear(dots)
     for begin in range(0, len(x), len(centre)):
         row, above, below = x[begin : begin + len(centre)], dy[begin : begin + len(centre)], d[begin : begin + len(centre)]
         for i in range(len(row)):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, dot, span
+from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED
 from accelerated.cpu.kernel import contiguous, kernel
+from accelerated.cpu.rows import dot
 from reference.ops.checks import check, takes_out
 from reference.ops.optimizer import check_adam, check_list, scalar
 

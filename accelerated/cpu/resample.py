@@ -5,6 +5,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import copy
 from reference.ops.checks import check, takes_out
 from reference.ops.resample import check_concat_backward, check_even
 
@@ -58,7 +59,7 @@ def _double_row(x, factor, y):
     """x[w,c] -> y[2,2w,c] = factor x, four times."""
     for j in range(len(x)):
         _scale(x[j], factor, y[0, 2 * j], y[0, 2 * j + 1])
-    y[1] = y[0]
+    copy(y[0].reshape(-1), y[1].reshape(-1))
 
 
 @njit
@@ -113,8 +114,8 @@ def _concat(x, y, z, c, d):
     for block in prange(blocks(pixels, count(c + d))):
         begin, end = span(block, pixels, count(c + d))
         for n in range(begin, end):
-            _copy(x[n * c : (n + 1) * c], z[n * (c + d) : n * (c + d) + c])
-            _copy(y[n * d : (n + 1) * d], z[n * (c + d) + c : (n + 1) * (c + d)])
+            copy(x[n * c : (n + 1) * c], z[n * (c + d) : n * (c + d) + c])
+            copy(y[n * d : (n + 1) * d], z[n * (c + d) + c : (n + 1) * (c + d)])
 
 
 @takes_out
@@ -132,11 +133,5 @@ def _concat_backward(dz, dx, dy, c, d):
     for block in prange(blocks(pixels, count(c + d))):
         begin, end = span(block, pixels, count(c + d))
         for n in range(begin, end):
-            _copy(dz[n * (c + d) : n * (c + d) + c], dx[n * c : (n + 1) * c])
-            _copy(dz[n * (c + d) + c : (n + 1) * (c + d)], dy[n * d : (n + 1) * d])
-
-
-@njit
-def _copy(x, y):
-    for i in range(len(x)):
-        y[i] = x[i]
+            copy(dz[n * (c + d) : n * (c + d) + c], dx[n * c : (n + 1) * c])
+            copy(dz[n * (c + d) + c : (n + 1) * (c + d)], dy[n * d : (n + 1) * d])

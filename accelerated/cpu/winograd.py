@@ -26,6 +26,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.product import ROWS, accumulate, alike, load6, places, store6, tile
+from accelerated.cpu.rows import clear
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
 TILES = 12  # of a block, two tiles of the product
@@ -279,7 +280,7 @@ def _weight_sums_of(part, parts, dy_shape, dy, shape, x, sums, tiles):
     i, o = shape[3], dy_shape[3]
     transformed, gradients = np.empty(36 * GRADIENT_TILES * i, x.dtype), np.empty(36 * GRADIENT_TILES * o, x.dtype)
     half = np.empty(36 * LANES, x.dtype)
-    sums[:] = 0
+    clear(sums)
     first, last = part * tiles // parts, (part + 1) * tiles // parts
     for begin in range(first, last, GRADIENT_TILES):
         end = min(last, begin + GRADIENT_TILES)

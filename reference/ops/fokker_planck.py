@@ -28,7 +28,7 @@ def fokker_planck_step(p, drift, diffusion, dx, dt, periodic=False):
     Nothing passes the outer faces; with ``periodic`` they are one face, whose values are the first.
     """
     check("p[n] drift[f] diffusion[f]", p, drift, diffusion)
-    _check_faces("drift", drift, len(p) + 1)
+    check_faces("drift", drift, len(p) + 1)
     return _step(p[:, None], drift[:, None], diffusion[:, None], dx, dt, periodic)[:, 0]
 
 
@@ -39,8 +39,8 @@ def fokker_planck_step_2d(p, drift_x, drift_y, diffusion_x, diffusion_y, dx, dy,
     drift_x[n+1,m] and diffusion_x on the faces between neighbours in x, drift_y[n,m+1] and diffusion_y on those in y.
     """
     check("p[n,m] drift_x[f,m] drift_y[n,g] diffusion_x[f,m] diffusion_y[n,g]", p, drift_x, drift_y, diffusion_x, diffusion_y)
-    _check_faces("drift_x", drift_x, p.shape[0] + 1)
-    _check_faces("drift_y", drift_y.T, p.shape[1] + 1)
+    check_faces("drift_x", drift_x, p.shape[0] + 1)
+    check_faces("drift_y", drift_y.T, p.shape[1] + 1)
     p = _step(p, drift_x, diffusion_x, dx, dt / 2, periodic)
     p = _step(p.T, drift_y.T, diffusion_y.T, dy, dt, periodic).T
     return np.ascontiguousarray(_step(p, drift_x, diffusion_x, dx, dt / 2, periodic))
@@ -67,7 +67,7 @@ def _b(Bdx, diffusion):
     return np.where(large & (Bdx > 0), 0, b).astype(Bdx.dtype)
 
 
-def _check_faces(name, drift, faces):
+def check_faces(name, drift, faces):
     cells = faces - 1
     if cells < 3:
         raise ValueError(f"p must have at least 3 cells along each axis, got {cells}")
@@ -81,13 +81,19 @@ def _number(name, value):
     return float(value)
 
 
-def _step(p, drift, diffusion, dx, dt, periodic):
-    """Each column of p[n,m] by itself."""
+def check_lengths(diffusion, dx, dt):
+    """dx and dt as floats, of a step with this diffusion."""
     dx, dt = _number("dx", dx), _number("dt", dt)
     if not (0 < dx < np.inf and 0 <= dt < np.inf):
         raise ValueError(f"dx must be positive, dt not negative, and both finite, got {dx} and {dt}")
     if not (diffusion >= 0).all():
         raise ValueError(f"diffusion must not be negative on any face, got {diffusion[~(diffusion >= 0)][0]}")
+    return dx, dt
+
+
+def _step(p, drift, diffusion, dx, dt, periodic):
+    """Each column of p[n,m] by itself."""
+    dx, dt = check_lengths(diffusion, dx, dt)
     to_left, to_right = face_rates(drift, diffusion, dx, periodic)
     flux = to_left * np.concatenate((p, p[:1])) - to_right * np.concatenate((p[-1:], p))
     half = p.dtype.type(dt / 2)

@@ -16,7 +16,7 @@ from reference.ops.activation import softmax
 from reference.ops.checks import check, takes_out
 
 
-def factors(x, weights, means, covariances):
+def cholesky_factors(x, weights, means, covariances):
     """L[k,d,d], for covariances[k,d,d] or variances[k], after all checks."""
     check("x[n,d] weights[k] means[k,d]", x, weights, means)
     scalar = getattr(covariances, "ndim", 3) == 1
@@ -39,12 +39,12 @@ def factors(x, weights, means, covariances):
 
 def _components(x, weights, means, covariances):
     """log(w_k N_k)[n,k], the z[k,d,n] and the factors L[k,d,d] of the derivation."""
-    lower = factors(x, weights, means, covariances)
-    z = np.linalg.solve(lower, (x - means[:, None]).swapaxes(1, 2))
-    log_det = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    factors = cholesky_factors(x, weights, means, covariances)
+    z = np.linalg.solve(factors, (x - means[:, None]).swapaxes(1, 2))
+    log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
     with np.errstate(divide="ignore"):  # a component of weight 0 has log-weight -inf and no say
         constants = np.log(weights) - log_det - x.dtype.type(x.shape[1] / 2 * np.log(2 * np.pi))
-    return ((z * z).sum(axis=1) / -2).T + constants, z, lower
+    return ((z * z).sum(axis=1) / -2).T + constants, z, factors
 
 
 @takes_out
@@ -58,6 +58,6 @@ def mixture_log_density(x, weights, means, covariances):
 @takes_out
 def mixture_score(x, weights, means, covariances):
     """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
-    logs, z, lower = _components(x, weights, means, covariances)
-    scores = -np.linalg.solve(lower.swapaxes(1, 2), z)  # [k,d,n]
+    logs, z, factors = _components(x, weights, means, covariances)
+    scores = -np.linalg.solve(factors.swapaxes(1, 2), z)  # [k,d,n]
     return np.einsum("nk,kdn->nd", softmax(logs), scores)

@@ -213,7 +213,7 @@ MUTANTS = (
         CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]",
     ),
     (OPS + "checks.py", "    target[...] = result\n", "", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
-    (OPS + "embedding.py", "half)).astype(c.dtype)", "half))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
+    (OPS + "embedding.py", "half)).astype(dtype)", "half))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
     (
         OPS + "loss.py",
         '    check("mean[b,...] log_var[b,...]", mean, log_var)\n',
