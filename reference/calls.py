@@ -93,6 +93,18 @@ def positional(name, args, kwargs):
     return bound.args
 
 
+def shapes(name, arguments, results):
+    """The shapes of all arrays in the signature, as its counts take them; where nothing was given, of what could have been."""
+    if name == "concat_backward":  # two of its arrays are called dy
+        return [array.shape for array in (*arguments, *results)]
+    image = results[0] if name == "conv2d" else arguments[0]
+    arrays = dict(zip(words(name), arguments)) | dict(zip(axes(OPS[name].results), results))
+    instead = {"b": lambda: arguments[1].shape[1:], "noise": lambda: image.shape}
+    instead |= dict.fromkeys(("add", "dadd"), lambda: (len(image), 1, 1, image.shape[-1]))
+    present = lambda word: isinstance(arrays[word], (np.ndarray, np.floating))
+    return [np.shape(arrays[word]) if present(word) else instead[word]() for word in axes(OPS[name].signature)]
+
+
 def describe(name, arguments):
     """``x float32[1,5,7,2], w float32[3,3,2,4], b None, stride 2``: shapes, and plain numbers as they are."""
     return ", ".join(f"{word} {_describe(argument)}" for word, argument in zip(words(name), arguments))

@@ -51,8 +51,21 @@ FIXED = {  # what a UNet2DModel could be told, and a UNet is
 
 def to_diffusers(network, params):
     """(config, arrays): what UNet2DModel is told, and its parameters by its names."""
-    arrays = {their_name(name): np.ascontiguousarray(array.transpose(_axes(name, array.shape))) for name, array in params.items()}
-    return config_of(network), arrays
+    return config_of(network), their_arrays(params)
+
+
+def their_arrays(params):
+    """Parameters, or their gradients, by PyTorch's names and in its layouts: those of any network here."""
+    return {their_name(name): np.ascontiguousarray(array.transpose(_axes(name, array.shape))) for name, array in params.items()}
+
+
+def our_arrays(network, arrays):
+    """The way back."""
+    params = {}
+    for name, shape in network.shapes().items():
+        ours = arrays[their_name(name)].transpose(np.argsort(_axes(name, shape)))
+        params[name] = np.ascontiguousarray(ours)
+    return params
 
 
 def their_name(name):
@@ -117,11 +130,7 @@ def load(folder):
     if network.layers > len(arrays):  # before as many shapes are made
         raise ValueError(f"{path} is not the config of {weights.name}: layers_per_block is {network.layers}")
     checkpoint.checked(weights, arrays, their_shapes(network))
-    params = {}
-    for name, shape in network.shapes().items():
-        ours = arrays[their_name(name)].transpose(np.argsort(_axes(name, shape)))
-        params[name] = np.ascontiguousarray(ours)
-    return network, params
+    return network, our_arrays(network, arrays)
 
 
 def network_of(config):

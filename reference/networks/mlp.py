@@ -61,11 +61,7 @@ class MLP:
 
     def forward(self, params, x, c, ops=reference_ops, labels=None):
         """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved."""
-        check("x[b,...] c[b]", x, c)
-        if x.shape[1:] != self.size:
-            raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
-        if labels is not None:
-            raise ValueError("labels must not be given: an MLP has no classes")
+        self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
         y, (hs, pre) = stack(params, "layers", ops.concat(flat, embedded), self.depth, ops)
@@ -109,3 +105,10 @@ class MLP:
             gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
         dx, _ = ops.concat_backward(dh, flat, embedded)
         return dx.reshape(len(dx), *self.size), dh_dot.reshape(len(dx), *self.size), gradients
+
+    def _check(self, x, c, labels):
+        check("x[b,...] c[b]", x, c)
+        if x.shape[1:] != self.size:
+            raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
+        if labels is not None:
+            raise ValueError("labels must not be given: an MLP has no classes")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.calls import axes, outputs, words
+from reference.calls import outputs, shapes, words
 from reference.contract import CONTRACT, OPS
 from tests.strategies import arguments
 
@@ -23,26 +23,12 @@ def test_parameters_have_the_names_and_the_order_of_the_contract(name):
     assert list(inspect.signature(getattr(ops, name)).parameters) == words(name)
 
 
-def shapes(name, args):
-    """The shapes of all arrays in the signature; where nothing was given, of what could have been."""
-    results = outputs(name, getattr(ops, name), args)
-    image = results[0] if name == "conv2d" else args[0]
-    instead = {"b": lambda: args[1].shape[1:], "noise": lambda: image.shape}
-    instead |= dict.fromkeys(("add", "dadd"), lambda: (len(image), 1, 1, image.shape[-1]))
-    arrays_of = dict(zip(words(name), args)) | dict(zip(axes(OPS[name].results), results))
-    if name == "concat_backward":  # two of its arrays are called dy
-        return [a.shape for a in (*args, *results)]
-    return [
-        np.shape(arrays_of[word]) if isinstance(arrays_of[word], (np.ndarray, np.floating)) else instead[word]()
-        for word in axes(OPS[name].signature)
-    ]
-
-
 @pytest.mark.parametrize("name", [name for name in OPS if name != "global_norm"])
 @few
 @given(data=st.data())
 def test_counts_follow_from_the_shapes_of_a_call(name, data):
-    all_shapes = shapes(name, data.draw(arguments(name, np.float64, **UNIT)))
+    args = data.draw(arguments(name, np.float64, **UNIT))
+    all_shapes = shapes(name, args, outputs(name, getattr(ops, name), args))
     flops, read_and_written = OPS[name].flops(*all_shapes), OPS[name].bytes(*all_shapes)
     sizes = [np.prod(shape, dtype=int) for shape in all_shapes]
     assert 4 * sum(sizes) <= read_and_written <= 8 * sum(sizes)

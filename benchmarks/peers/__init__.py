@@ -1,0 +1,38 @@
+"""The same work in other libraries.  A module here has ``set_threads(n)`` and ``prepare(workload, **options) -> (results, call)``.
+
+``results()`` are those of ``workload.results``, by its names, from the very functions that ``call`` runs, with the draws that the workload
+states; in ``call`` each library draws by its own generator.  Every one is written as its users would who want it fast.
+"""
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+NETWORKS = ("Training", "Forward", "Sampling")
+
+
+@dataclass(frozen=True)
+class Peer:
+    module: str
+    needs: tuple[str, ...]  # packages
+    works: tuple[str, ...]  # classes of workloads that it is a peer in
+    options: dict = field(default_factory=dict)
+    compiles: bool = False
+
+    def serves(self, workload):
+        """A memory format is a matter of images."""
+        served = type(workload).__name__ in self.works
+        return served and not ("channels_last" in self.options and len(workload.network.sample_shape) == 1)
+
+    def missing(self):
+        return [name for name in self.needs if find_spec(name) is None]
+
+
+TORCH = ("torch", "diffusers")
+PEERS = {
+    "pytorch": Peer("in_pytorch", TORCH, ("Product", *NETWORKS)),
+    "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
+    "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Particles"), {"compiled": True}, compiles=True),
+    "jax": Peer("in_jax", ("jax",), ("Product", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
+    "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
+    "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),
+}

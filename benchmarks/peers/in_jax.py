@@ -1,0 +1,196 @@
+"""JAX: whole steps under jit, with the memory of what they replace handed over."""
+
+import dataclasses
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.peers import jax_ops, particles
+from reference.networks import MLP, UNet
+from reference.training import ema_decay
+
+
+def set_threads(threads):
+    """XLA takes as many as there are processors, and a worker has as many processors as threads."""
+
+
+def prepare(workload):
+    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles}
+    kinds |= {"FokkerPlanck": fokker_planck, "Product": product}
+    return kinds[type(workload).__name__](workload)
+
+
+def to_jax(tree):
+    return jax.tree.map(jnp.asarray, tree)
+
+
+class Points(MLP):
+    def _check(self, x, c, labels):
+        """JAX's arrays are none of NumPy's."""
+
+
+class Images(UNet):
+    _check = Points._check
+
+
+def network_of(workload):
+    """(params, x, c) -> y."""
+    network = workload.network
+    fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
+    wiring = {MLP: Points, UNet: Images}[type(network)](**fields)
+    return lambda params, x, c: wiring.forward(params, x, c, jax_ops)[0]
+
+
+def training(workload):
+    network, data, settings = network_of(workload), jnp.asarray(workload.data()), workload.settings
+    model, t = workload.model, np.arange(workload.model.schedule.T + 1)
+    schedule = model.schedule
+    columns = schedule.signal(t), schedule.noise_scale(t), model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+    tables = [jnp.asarray(column, jnp.float32) for column in (*columns, schedule.condition(t))]
+
+    def loss_of(params, x0, t, noise):
+        signal, noise_scale, input_scale, condition = (table[t] for table in tables)
+        column = lambda a: a.reshape(-1, *[1] * (x0.ndim - 1))
+        x = (column(signal) * x0 + column(noise_scale) * noise) * column(input_scale)
+        return jnp.square(network(params, x, condition) - noise).mean()
+
+    @jax.jit
+    def draw(step):
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), step), 3)
+        indices = jax.random.randint(keys[0], (settings.batch,), 0, len(data))
+        times = jax.random.randint(keys[1], (settings.batch,), 1, schedule.T + 1)
+        return indices, times, jax.random.normal(keys[2], (settings.batch, *data.shape[1:]))
+
+    def advance(state, coefficients, indices, t, noise):
+        (params, m, v, average), (first, second, decay) = state, coefficients
+        loss, gradients = jax.value_and_grad(loss_of)(params, data[indices], t, noise)
+        m = jax.tree.map(lambda m, g: 0.9 * m + (1 - 0.9) * g, m, gradients)
+        v = jax.tree.map(lambda v, g: 0.999 * v + (1 - 0.999) * g * g, v, gradients)
+        params = jax.tree.map(lambda p, m, v: p - settings.lr * (m / first) / (jnp.sqrt(v / second) + 1e-8), params, m, v)
+        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+        return (params, m, v, average), loss
+
+    advance = jax.jit(advance, donate_argnums=0)
+
+    def begin():
+        """Four sets of arrays of their own: memory is handed over once."""
+        copies = [jax.tree.map(jnp.array, workload.parameters()) for _ in range(4)]
+        zeros = [jax.tree.map(jnp.zeros_like, copy) for copy in copies[1:3]]
+        return copies[0], *zeros, copies[3]
+
+    def take(state, step, draws):
+        """1 - 0.999^n would lose five of float32's seven digits: what depends on the step alone is computed here."""
+        return advance(state, np.array((1 - 0.9**step, 1 - 0.999**step, ema_decay(settings.ema, step)), np.float32), *draws)
+
+    def results():
+        state, losses = begin(), []
+        for step in range(1, workload.steps + 1):
+            indices, t, noise = workload.draws(step)
+            state, loss = take(state, step, (jnp.asarray(indices, jnp.int32), jnp.asarray(t, jnp.int32), jnp.asarray(noise)))
+            losses.append(loss)
+        arrays = lambda tree: {name: np.asarray(a) for name, a in tree.items()}
+        return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": arrays(state[1]), "average": arrays(state[3])}
+
+    state, step = begin(), 0
+
+    def call():
+        nonlocal state, step
+        step += 1
+        state, loss = take(state, step, draw(step))
+        jax.block_until_ready((state, loss))
+
+    return results, call
+
+
+def forward(workload):
+    network, params, inputs = jax.jit(network_of(workload)), to_jax(workload.parameters()), to_jax(workload.inputs())
+    call = lambda: network(params, *inputs).block_until_ready()
+    return lambda: {"output": {"y": np.asarray(call())}}, call
+
+
+def sampling(workload):
+    network, params, x_T = network_of(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
+    rows = jnp.asarray(workload.coefficients(), jnp.float32)
+
+    @jax.jit
+    def sample(params, x, rows):
+        def step(x, row):
+            scale, condition, a, b = row
+            return a * x + b * network(params, scale * x, jnp.full(len(x), condition)), None
+
+        return jax.lax.scan(step, x, rows)[0]
+
+    call = lambda: sample(params, x_T, rows).block_until_ready()
+    return lambda: {"samples": {"x": np.asarray(call())}}, call
+
+
+def of_particles(workload):
+    """With noise of its own the loop over the steps is compiled too; without, XLA would give such a loop one thread."""
+    x_T, rows = particles.coordinates(workload.prior(), jnp.asarray), particles.tables(workload, jnp.asarray)
+
+    @jax.jit
+    def step(x, noise, row):
+        return particles.step(jnp, x, noise, *row)
+
+    @jax.jit
+    def run(x, rows):
+        def own_step(n, x):
+            keys = jax.random.split(jax.random.fold_in(jax.random.key(0), n), len(x))
+            return step(x, [jax.random.normal(key, part.shape) for key, part in zip(keys, x)], [part[n] for part in rows])
+
+        return jax.lax.fori_loop(0, workload.steps, own_step, x)
+
+    stacked = [jnp.stack(parts) for parts in zip(*rows)]
+    noises = [] if workload.own else [particles.coordinates(noise, jnp.asarray) for noise in workload.noises()]
+
+    def call():
+        if workload.own:
+            return jax.block_until_ready(run(x_T, stacked))
+        x = x_T
+        for n, row in enumerate(rows):
+            x = step(x, noises[n % len(noises)], row)
+        return jax.block_until_ready(x)
+
+    return lambda: particles.results(workload, call()), call
+
+
+def fokker_planck(workload):
+    jax.config.update("jax_enable_x64", True)
+    inputs = workload.inputs()
+    p, drift, diffusion = map(jnp.asarray, inputs[:3])
+    dx, dt = inputs[3:]
+
+    @jax.jit
+    def step(p, drift, diffusion):
+        """reference/ops/fokker_planck.py, with nothing passing the outer faces."""
+        B = jnp.gradient(diffusion, dx) - drift
+        w = jnp.abs(B) * dx / diffusion
+        both = diffusion / dx**2 * jnp.where(w == 0, 1, w / jnp.expm1(jnp.where(w == 0, 1, w)))
+        to_left, to_right = ((dt / 2 * (both + jnp.maximum(sign * B, 0) / dx)).at[jnp.array((0, -1))].set(0) for sign in (1, -1))
+        flux = to_left[1:-1] * p[1:] - to_right[1:-1] * p[:-1]
+        right = p + jnp.diff(flux, prepend=0, append=0)
+        solved = jax.lax.linalg.tridiagonal_solve(-to_right[:-1], 1 + to_right[1:] + to_left[:-1], -to_left[1:], right[:, None])
+        return solved[:, 0]
+
+    def results():
+        q = p
+        for _ in range(workload.steps):
+            q = step(q, drift, diffusion)
+        return {"density": {"p": np.asarray(q)}}
+
+    def call():
+        nonlocal p
+        p = step(p, drift, diffusion).block_until_ready()
+
+    return results, call
+
+
+def product(workload):
+    x, w, b = to_jax(workload.inputs())
+    linear = jax.jit(jax_ops.linear)
+    call = lambda: linear(x, w, b).block_until_ready()
+    return lambda: {"product": {"y": np.asarray(call())}}, call

@@ -1,0 +1,195 @@
+"""PyTorch, eager and compiled: diffusers' UNet2DModel and a plain MLP with our weights; fused Adam, one fused call for the average."""
+
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from benchmarks.peers import particles
+from reference import diffusers
+from reference.networks import MLP, UNet
+from reference.training import ema_decay
+
+set_threads = torch.set_num_threads
+
+
+def prepare(workload, channels_last=False, compiled=False):
+    maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
+    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles, "Product": product}
+    layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
+    return kinds[type(workload).__name__](workload, layout, maybe_compiled)
+
+
+class Layout:
+    """Arrays [b,...] to tensors and back: images are [b,c,h,w] there, in one of two memory formats."""
+
+    def __init__(self, memory_format):
+        self.memory_format = memory_format
+
+    def tensor(self, array):
+        if array.ndim != 4:
+            return torch.tensor(array)
+        return torch.tensor(array.transpose(0, 3, 1, 2)).contiguous(memory_format=self.memory_format)
+
+    def array(self, tensor):
+        array = tensor.detach().numpy()
+        return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+    def noise(self, shape):
+        """For a tensor [b,...] of points, or of images in this format."""
+        if len(shape) == 4 and self.memory_format == torch.channels_last:
+            b, c, h, w = shape
+            return torch.randn(b, h, w, c).permute(0, 3, 1, 2)
+        return torch.randn(shape)
+
+
+class Points(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        widths = [network.entries + network.embedding, *[network.width] * network.depth, network.entries]
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(i, o) for i, o in pairwise(widths))
+        half = network.embedding // 2
+        self.register_buffer("frequencies", torch.tensor(10000.0 ** (-np.arange(half) / half), dtype=torch.float32), persistent=False)
+
+    def forward(self, x, c):
+        angles = c[:, None] * self.frequencies
+        h = torch.cat((x, torch.cos(angles), torch.sin(angles)), dim=1)
+        for layer in self.layers[:-1]:
+            h = F.silu(layer(h))
+        return self.layers[-1](h)
+
+
+class Images(torch.nn.Module):
+    """A UNet2DModel that takes tensors and returns one."""
+
+    def __init__(self, network):
+        from diffusers import UNet2DModel
+
+        super().__init__()
+        self.unet = UNet2DModel.from_config(diffusers.config_of(network))
+
+    def forward(self, x, c):
+        return self.unet(x, c, return_dict=False)[0]
+
+
+def model_of(workload, layout):
+    network, arrays = workload.network, diffusers.their_arrays(workload.parameters())
+    model: Any = {MLP: Points, UNet: Images}[type(network)](network)
+    inner = model.unet if isinstance(model, Images) else model
+    inner.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    return model.to(memory_format=layout.memory_format), inner
+
+
+def training(workload, layout, maybe_compiled):
+    model, inner = model_of(workload, layout)
+    data, T, settings = layout.tensor(workload.data()), workload.model.schedule.T, workload.settings
+    tables = workload_tables(workload)
+    names, parameters = zip(*inner.named_parameters())
+
+    @maybe_compiled
+    def loss_of(x0, t, noise):
+        signal, noise_scale, input_scale, condition = (table[t] for table in tables)
+        column = lambda a: a.view(-1, *[1] * (x0.dim() - 1))
+        x = (column(signal) * x0 + column(noise_scale) * noise) * column(input_scale)
+        return F.mse_loss(model(x, condition), noise)
+
+    class Run:
+        """Parameters, Adam's moments and the average, from the beginning."""
+
+        def __init__(self):
+            self.adam = torch.optim.Adam(parameters, lr=settings.lr, fused=True)
+            self.average, self.step = [p.detach().clone() for p in parameters], 0
+
+        def advance(self, indices, t, noise):
+            self.step += 1
+            loss = loss_of(data[indices], t, noise)
+            loss.backward()
+            self.adam.step()
+            self.adam.zero_grad(set_to_none=True)
+            torch._foreach_lerp_(self.average, list(parameters), 1 - ema_decay(settings.ema, self.step))
+            return loss.item()
+
+    def results():
+        start, run, losses = deepcopy(inner.state_dict()), Run(), []
+        for step in range(1, workload.steps + 1):
+            indices, t, noise = workload.draws(step)
+            losses.append(run.advance(torch.tensor(indices), torch.tensor(t), layout.tensor(noise)))
+        ours = lambda tensors: diffusers.our_arrays(
+            workload.network, {name: tensor.detach().numpy() for name, tensor in zip(names, tensors)}
+        )
+        gradients = ours([run.adam.state[p]["exp_avg"] for p in parameters])
+        inner.load_state_dict(start)
+        return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": gradients, "average": ours(run.average)}
+
+    run, batch = Run(), settings.batch
+
+    def call():
+        indices, t = torch.randint(len(data), (batch,)), torch.randint(1, T + 1, (batch,))
+        run.advance(indices, t, layout.noise((batch, *data.shape[1:])))
+
+    return results, call
+
+
+def workload_tables(workload):
+    """signal, noise scale, input scale and condition of every time 0 .. T."""
+    model, t = workload.model, np.arange(workload.model.schedule.T + 1)
+    schedule = model.schedule
+    columns = schedule.signal(t), schedule.noise_scale(t), model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+    return [torch.tensor(column, dtype=torch.float32) for column in (*columns, schedule.condition(t))]
+
+
+def forward(workload, layout, maybe_compiled):
+    model, (x, c) = maybe_compiled(model_of(workload, layout)[0]), map(layout.tensor, workload.inputs())
+
+    @torch.inference_mode()
+    def call():
+        return model(x, c)
+
+    return lambda: {"output": {"y": layout.array(call())}}, call
+
+
+def sampling(workload, layout, maybe_compiled):
+    model, x_T, rows = model_of(workload, layout)[0], layout.tensor(workload.prior()), workload.coefficients()
+    rows = [tuple(map(torch.tensor, row)) for row in torch.tensor(rows, dtype=torch.float32).tolist()]
+
+    @maybe_compiled
+    def step(x, scale, condition, a, b):
+        return a * x + b * model(scale * x, condition.expand(len(x)))
+
+    @torch.inference_mode()
+    def call():
+        x = x_T
+        for row in rows:
+            x = step(x, *row)
+        return x
+
+    return lambda: {"samples": {"x": layout.array(call())}}, call
+
+
+def of_particles(workload, layout, maybe_compiled):
+    """Noise of its own comes from torch.randn: what the compiler makes of that in its loop takes four times as long."""
+    x_T, rows = particles.coordinates(workload.prior(), torch.tensor), particles.tables(workload, torch.tensor)
+    step = maybe_compiled(lambda x, noise, row: particles.step(torch, x, noise, *row))
+    noises = [] if workload.own else [particles.coordinates(noise, torch.tensor) for noise in workload.noises()]
+
+    @torch.inference_mode()
+    def call():
+        x = x_T
+        for n, row in enumerate(rows):
+            x = step(x, [torch.randn(workload.count) for _ in x] if workload.own else noises[n % len(noises)], row)
+        return x
+
+    return lambda: particles.results(workload, call()), call
+
+
+def product(workload, layout, maybe_compiled):
+    x, w, b = map(torch.tensor, workload.inputs())
+
+    @torch.inference_mode()
+    def call():
+        return torch.addmm(b, x, w)
+
+    return lambda: {"product": {"y": call().numpy()}}, call

@@ -1,0 +1,46 @@
+"""A step of the reverse SDE by the exact score of a mixture, for libraries that fuse it into one loop over the particles.
+
+Particles are d arrays [n], one a coordinate, and what depends on the law alone is computed beforehand.  (An array [d,n] has XLA compute
+every coordinate's score for each of them, eight times slower.)
+"""
+
+from functools import reduce
+
+import numpy as np
+
+
+def tables(workload, array):
+    """Of every step: means [k,d], inverse covariances [k,d,d], log-weights with the Gaussians' constants [k], and a, b, c."""
+    rows = []
+    for weights, means, covariances, coefficients in workload.tables(np.float64):
+        constants = np.log(weights) - np.log(np.linalg.det(covariances)) / 2
+        row = means, np.linalg.inv(covariances), constants, np.array(coefficients)
+        rows.append(tuple(array(part.astype(np.float32)) for part in row))
+    return rows
+
+
+def step(library, x, noise, means, inverses, constants, coefficients):
+    """x -> a x + b score + c noise, lists of d arrays [n], the components one after the other: there is one expression a particle."""
+    d, pulls, logs = range(len(x)), [], []
+    for k in range(len(means)):
+        difference = [means[k, i] - x[i] for i in d]
+        pulls.append([sum(inverses[k, i, j] * difference[j] for j in d) for i in d])
+        logs.append(constants[k] - sum(difference[i] * pulls[k][i] for i in d) / 2)
+    largest = reduce(library.maximum, logs)
+    weights = [library.exp(log - largest) for log in logs]
+    total, (a, b, c) = sum(weights), coefficients
+    score = [sum(weight * pull[i] for weight, pull in zip(weights, pulls)) / total for i in d]
+    return [a * x[i] + b * score[i] + c * noise[i] for i in d]
+
+
+def coordinates(x, array):
+    """x[n,d] -> d arrays [n]."""
+    return [array(column) for column in x.T.copy()]
+
+
+def results(workload, x):
+    """Of x, d arrays [n]: x[n,d] itself; of noise that no other library knows, the mean and the covariance of the particles."""
+    x = np.stack(x, axis=1)
+    if not workload.own:
+        return {"particles": {"x": x}}
+    return {"moments": {"mean": x.mean(axis=0, dtype=np.float64), "covariance": np.cov(x.T, dtype=np.float64)}}

@@ -1,0 +1,334 @@
+"""The work that is timed: each piece once, on the ops of a port, with inputs that are functions of a seed and serve every peer.
+
+    workload.results(ops, dtype)   {group: {name: array}}: in what an implementation must agree with the reference
+    workload.call(ops)             a function without arguments: the work once, as it is timed
+    workload.part()                the same work on fewer samples, since each sample's results are its own
+    workload.share                 how many times the work of ``part().results`` a call is, in operations of the contract
+
+All in float32 but for the Fokker-Planck equation.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference import training
+from reference.conversions import conversion
+from reference.ddpm.ddim import ddim_kernel
+from reference.denoiser import Denoiser
+from reference.mixtures import Mixture
+from reference.networks import MLP, UNet
+from reference.networks.blocks import initial
+from reference.ops.random import Key, Purpose
+from reference.samplers import last
+from reference.samplers.ddim import ddim
+from reference.samplers.grids import uniform
+from reference.samplers.sde import euler_maruyama_predictor
+from reference.schedules import linear
+from reference.sde.sde import VP
+
+SEED = 1
+
+
+def numbers(purpose, step, n, shape, dtype=np.float32):
+    """Normal numbers [n,*shape] that float32 holds, whatever the dtype; those of fewer samples are the first ones of more."""
+    return reference_ops.normal(SEED, np.arange(n), step, purpose, shape, np.float32).astype(dtype)
+
+
+class Work:
+    dtype: np.dtype = np.dtype(np.float32)
+
+    def part(self):
+        return self
+
+    @property
+    def share(self) -> float:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class OfNetwork(Work):
+    """A network that predicts the noise on DDPM's linear schedule, on data of variance 1/2."""
+
+    network: Any
+    batch: int
+
+    @cached_property
+    def model(self):
+        return Denoiser(self.network, linear(1000), data_variance=0.5)
+
+    def parameters(self, dtype=np.float32):
+        """None of them 0 or 1, as they are when training begins: that would hide faults."""
+        params = initial(self.network.shapes(), (), SEED, np.float32)
+        moved = lambda index, p: p + np.float32(0.1) * numbers(Purpose.INIT, index + 1, 1, p.shape)[0]
+        return {name: moved(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
+
+    @property
+    def share(self):
+        return self.batch / self.part().batch
+
+
+@dataclass(frozen=True)
+class Training(OfNetwork):
+    """A step: draws, noising, forward, loss, backward, Adam, moving average.  Results: two steps' losses, and where they lead.
+
+    Gradients are those that Adam's first moment holds.  The bias of an attention's key has a gradient of 0 but for rounding, which Adam
+    divides by its own size: where that leads is no result.
+    """
+
+    examples = 1024
+    steps = 2
+
+    @property
+    def share(self):
+        return 1 / self.steps
+
+    @cached_property
+    def settings(self):
+        return training.Settings(batch=self.batch, seed=SEED, warmup=0)
+
+    def data(self, dtype=np.float32):
+        return numbers(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
+
+    def draws(self, step):
+        """Indices of examples [b], times [b] and noise [b,...] of a step."""
+        return training.batch(self.model, self.data(), self.settings, step)
+
+    def states(self, ops, dtype, steps):
+        params = self.parameters(dtype)
+        copies, zeros = ({name: make(p) for name, p in params.items()} for make in (np.copy, np.zeros_like))
+        state = training.State(params, copies, zeros, {name: z.copy() for name, z in zeros.items()})
+        return training.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
+
+    def results(self, ops, dtype=np.float32):
+        losses = []
+        for state in self.states(ops, dtype, self.steps):
+            losses.append(state.loss)
+        average = {name: array for name, array in state.ema.items() if not name.endswith("to_k.b")}
+        return {"losses": {"loss": np.array(losses, dtype)}, "gradients": state.m, "average": average}
+
+    def call(self, ops):
+        states = self.states(ops, np.float32, float("inf"))
+        return lambda: next(states)
+
+
+@dataclass(frozen=True)
+class Forward(OfNetwork):
+    def inputs(self, dtype=np.float32):
+        """x [b,...] and conditions c [b]."""
+        u = reference_ops.uniform(SEED, np.arange(self.batch), 0, Purpose.TIME, (), np.float32)
+        return numbers(Purpose.DATA, 1, self.batch, self.network.sample_shape, dtype), (1000 * u).astype(dtype)
+
+    def results(self, ops, dtype=np.float32):
+        return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops)[0]}}
+
+    def call(self, ops):
+        params, inputs = self.parameters(), self.inputs()
+        return lambda: self.network.forward(params, *inputs, ops)
+
+    def part(self):
+        return replace(self, batch=min(self.batch, 8))
+
+
+@dataclass(frozen=True)
+class Sampling(OfNetwork):
+    """DDIM without noise of its own, from the prior."""
+
+    steps: int
+
+    def prior(self, dtype=np.float32):
+        return numbers(Purpose.PRIOR, 0, self.batch, self.network.sample_shape, dtype)
+
+    @property
+    def grid(self):
+        return self.model.schedule.grid(self.steps)
+
+    def coefficients(self):
+        """(input scale, condition, a, b) of each step x <- a x + b network(scale x, condition): ``ddim`` in one line."""
+        schedule, rows = self.model.schedule, []
+        for t, t_prev in pairwise(self.grid):
+            scale = self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+            a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+            c_x, c_x0 = ddim_kernel(schedule, t, t_prev, 0.0)
+            rows.append((scale, schedule.condition(t), c_x + c_x0 * a, c_x0 * b))
+        return rows
+
+    def sample(self, params, x, ops):
+        noise_of = self.model.noise_of(params, ops=ops)
+        return last(ddim(noise_of, self.model.schedule, self.grid, x, SEED, np.arange(len(x)), ops=ops))
+
+    def results(self, ops, dtype=np.float32):
+        return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}
+
+    def call(self, ops):
+        params, x = self.parameters(), self.prior()
+        return lambda: self.sample(params, x, ops)
+
+    def part(self):
+        return replace(self, batch=1)
+
+
+@dataclass(frozen=True)
+class Particles(Work):
+    """Euler-Maruyama of the reverse VP SDE in the plane by the exact score of a mixture with full covariances.
+
+    ``own``: every implementation draws the noise of each step by its own generator; else it is given, ten arrays in turns (one for
+    each step would measure the memory alone).
+    """
+
+    count: int
+    steps: int
+    own: bool
+    components = 8
+    given = 10
+
+    def law(self):
+        angles = 2 * np.pi * np.arange(self.components) / self.components
+        means = 2 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
+        along, across = 0.4, 0.1  # deviations, on the circle and off it
+        turns = np.stack((means[:, ::-1] * (-1, 1), means), axis=2) / 2
+        covariances = np.einsum("kia,a,kja->kij", turns, np.square((along, across)), turns)
+        return Mixture(np.arange(1, self.components + 1) / 36, means, covariances)
+
+    def tables(self, dtype=np.float32):
+        """Of every step: the noised law's weights, means and covariances, and a, b, c of x <- a x + b score + c noise."""
+        sde, rows = VP(), []
+        for t, t_prev in pairwise(uniform(sde, self.steps)):
+            law = self.law().noised(*sde.marginal(t))
+            arrays = (array.astype(dtype) for array in (law.weights, law.means, law.covariances))
+            rows.append((*arrays, euler_maruyama_predictor(sde, t, t_prev)))
+        return rows
+
+    def prior(self, dtype=np.float32):
+        return numbers(Purpose.PRIOR, 0, self.count, (2,), dtype)
+
+    def noises(self, dtype=np.float32):
+        """What stands for the noise of each step in turns."""
+        if self.own:
+            sample = np.arange(self.count)
+            return [Key(SEED, sample, step, Purpose.STEP_NOISE) for step in range(self.steps)]
+        return [numbers(Purpose.STEP_NOISE, step, self.count, (2,), dtype) for step in range(min(self.given, self.steps))]
+
+    def run(self, ops, x, tables, noises):
+        for step, (weights, means, covariances, coefficients) in enumerate(tables):
+            score = ops.mixture_score(x, weights, means, covariances)
+            x = ops.reverse_step(x, score, *coefficients, noises[step % len(noises)])
+        return x
+
+    def results(self, ops, dtype=np.float32):
+        return {"particles": {"x": self.run(ops, self.prior(dtype), self.tables(dtype), self.noises(dtype))}}
+
+    def call(self, ops):
+        x, tables, noises = self.prior(), self.tables(), self.noises()
+        return lambda: self.run(ops, x, tables, noises)
+
+    def part(self):
+        return replace(self, count=min(self.count, 10_000))
+
+    @property
+    def share(self):
+        return self.count / self.part().count
+
+
+@dataclass(frozen=True)
+class FokkerPlanck(Work):
+    """Steps of the motion in a double well, each from the last one's p."""
+
+    cells: int
+    steps = 3
+    dtype = np.dtype(np.float64)
+
+    @property
+    def share(self):
+        return 1 / self.steps
+
+    def inputs(self, dtype=np.float64):
+        """p [n], drift [n+1], diffusion [n+1], dx, dt."""
+        faces = np.linspace(-3, 3, self.cells + 1)
+        centres, dx = (faces[1:] + faces[:-1]) / 2, 6 / self.cells
+        p = np.exp(-((centres - 1) ** 2)) / np.pi**0.5
+        return p.astype(dtype), (faces - faces**3).astype(dtype), np.full(self.cells + 1, 0.5, dtype), dx, dx
+
+    def results(self, ops, dtype=np.float64):
+        p, *rest = self.inputs(dtype)
+        for _ in range(self.steps):
+            p = ops.fokker_planck_step(p, *rest)
+        return {"density": {"p": p}}
+
+    def call(self, ops):
+        p, *rest = self.inputs()
+
+        def step():
+            nonlocal p
+            p = ops.fokker_planck_step(p, *rest)
+
+        return step
+
+
+@dataclass(frozen=True)
+class Product(Work):
+    """Two square matrices and a bias: the fastest implementation of it is the machine's matrix-product rate."""
+
+    n: int
+
+    def inputs(self, dtype=np.float32):
+        """x [n,n], w [n,n], b [n]."""
+        x, w = (numbers(Purpose.DATA, step, self.n, (self.n,), dtype) for step in range(2))
+        return x, w, np.ones(self.n, dtype)
+
+    def results(self, ops, dtype=np.float32):
+        return {"product": {"y": ops.linear(*self.inputs(dtype))}}
+
+    def call(self, ops):
+        inputs = self.inputs()
+        return lambda: ops.linear(*inputs)
+
+    @property
+    def share(self):
+        return 1
+
+
+def _workloads(product, points, small, large, images, steps, particles, cells):
+    """``points``, ``small`` and ``large``: a network and a batch of each."""
+    return {
+        "product": Product(product),
+        "mlp-step": Training(*points),
+        "mlp-forward": Forward(*points),
+        "unet8-step": Training(*small),
+        "unet8-forward": Forward(*small),
+        "unet32-step": Training(*large),
+        "unet32-forward": Forward(*large),
+        "unet32-ddim": Sampling(large[0], images, steps),
+        "particles-given": Particles(particles, 2 * steps, own=False),
+        "particles-own": Particles(particles, 2 * steps, own=True),
+        "fokker-planck": FokkerPlanck(cells),
+        "fokker-planck-fine": FokkerPlanck(100 * cells),
+    }
+
+
+WORKLOADS = {
+    "full": _workloads(
+        product=1024,
+        points=(MLP(), 512),
+        small=(UNet(), 128),
+        large=(UNet(size=(32, 32), channels=(32, 64, 64)), 32),
+        images=16,
+        steps=50,
+        particles=1_000_000,
+        cells=1_000,
+    ),
+    "tiny": _workloads(  # for tests
+        product=16,
+        points=(MLP(width=16, depth=2, embedding=8), 32),
+        small=(UNet(size=(4, 4), channels=(8, 16), groups=4), 4),
+        large=(UNet(size=(8, 8), channels=(8, 8, 16), groups=4), 2),
+        images=2,
+        steps=5,
+        particles=500,
+        cells=20,
+    ),
+}

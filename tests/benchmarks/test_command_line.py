@@ -1,0 +1,71 @@
+"""``python -m benchmarks``: bad options, what is left out, and the JSON file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.measure import REFERENCE, statistics
+from benchmarks.peers import PEERS, Peer
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--only", "transformer"], "--only: no workload has 'transformer' in its name"),
+        (["--implementations", "fortran"], "port fortran can't be imported"),
+        (["--threads", "0"], "--threads must lie in 1 .."),
+        (["--threads", "many"], "--threads: invalid int value"),
+        (["--json", "HERE"], "exists and is not overwritten"),
+        (["--fast"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_code_2(arguments, said, tmp_path, capsys):
+    (tmp_path / "there.json").touch()
+    arguments = [str(tmp_path / "there.json") if word == "HERE" else word for word in arguments]
+    try:
+        code = command.main(arguments)
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    assert code == 2 and captured.out == "" and captured.err.count("\n") == 1 and said in captured.err
+
+
+def test_a_peer_that_is_not_installed_is_left_out_and_one_that_compiles_is_not_run_quickly(monkeypatch):
+    monkeypatch.setitem(PEERS, "absent", Peer("in_scipy", ("no_such_package",), ()))
+    monkeypatch.setitem(PEERS, "compiling", Peer("in_scipy", ("scipy",), (), compiles=True))
+    assert command.left_out("absent", quick=False) == "left out, no_such_package not installed: pip install -e '.[peers]'"
+    assert command.left_out("compiling", quick=True) == "not run (quick)"
+    assert command.left_out("compiling", quick=False) is command.left_out(REFERENCE, quick=True) is None
+
+
+def test_the_json_file_holds_every_value_and_what_the_table_shows(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
+    out = tmp_path / "new" / "out.json"
+    arguments = [
+        "--quick",
+        "--size",
+        "tiny",
+        "--only",
+        "fine",
+        "--implementations",
+        REFERENCE,
+        "scipy",
+        "--threads",
+        "1",
+        "--json",
+        str(out),
+    ]
+    assert command.main(arguments) == 0
+    report, printed = json.loads(out.read_text()), capsys.readouterr().out
+    assert command.table(report) in printed and str(out) in printed
+    assert list(report["workloads"]) == ["product", "fokker-planck-fine"]
+    assert report["machine"]["threads"] == 1 and report["machine"]["versions"]["numpy"] == np.__version__
+    workload = report["workloads"]["fokker-planck-fine"]
+    assert workload["workload"] == {"cells": 2000} and workload["operations"] == {"fokker_planck_step": 34 * 2000}
+    for entry in workload["implementations"].values():
+        assert entry["valid"] and entry["over_best_peer"] > 0 and entry["over_reference"] > 0
+        assert entry["error_over_budget"] <= 1 and entry["first"] > 0 and entry["import"] > 0
+        assert entry.items() >= statistics(entry["turns"]).items()
+    assert workload["implementations"]["scipy"]["over_best_peer"] == 1

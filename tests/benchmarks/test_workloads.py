@@ -1,0 +1,102 @@
+"""The workloads at their tiny size: the reference agrees with itself, faulty ports do not, and what is counted is what a call does."""
+
+import numpy as np
+import pytest
+
+from benchmarks.counts import Recorder, operations
+from benchmarks.measure import Failure, disagreement, expected
+from benchmarks.workloads import WORKLOADS
+from reference import ops
+from reference.contract import OPS
+from tests.meta.faults import FAULTS
+
+every_workload = pytest.mark.parametrize("name", WORKLOADS["tiny"])
+
+
+class Faulty:
+    def __init__(self, fault):
+        self.name, self.function = FAULTS[fault]
+
+    def __getattr__(self, name):
+        return self.function if name == self.name else getattr(ops, name)
+
+
+def compared(name, port):
+    workload = WORKLOADS["tiny"][name]
+    single, exact, _, _ = expected(workload)
+    return disagreement(workload.results(port, workload.dtype.type), single, exact)
+
+
+@every_workload
+def test_the_reference_agrees_with_itself(name):
+    assert compared(name, ops).over <= 1
+
+
+@every_workload
+def test_a_call_can_be_repeated(name):
+    call = WORKLOADS["tiny"][name].call(ops)
+    call(), call()
+
+
+def test_the_tiny_size_has_every_workload():
+    assert list(WORKLOADS["tiny"]) == list(WORKLOADS["full"])
+
+
+@pytest.mark.parametrize(
+    "fault, name",
+    [
+        ("transposed weight gradient", "mlp-step"),
+        ("transposed weight gradient", "unet8-step"),
+        ("missing bias gradient", "unet8-step"),
+        ("unbiased variance", "unet32-forward"),
+        ("padding off by one", "unet32-ddim"),
+        ("gradients in half precision", "unet32-step"),
+        ("element never written", "mlp-forward"),
+    ],
+)
+def test_a_planted_fault_is_a_disagreement(fault, name):
+    assert compared(name, Faulty(fault)).over > 1
+
+
+def test_particles_of_other_noise_agree_by_their_moments_and_without_noise_they_do_not():
+    workload = WORKLOADS["tiny"]["particles-own"]
+    _, exact, _, _ = expected(workload)
+    others = ops.normal(99, np.arange(100_000), 0, 0, (2,)) @ np.linalg.cholesky(np.cov(exact["particles"]["x"].T)).T
+    moments = lambda x: {"moments": {"mean": x.mean(axis=0), "covariance": np.cov(x.T)}}
+    assert disagreement(moments(others + exact["particles"]["x"].mean(axis=0)), {}, exact).over <= 1
+    assert disagreement(moments(0.7 * others), {}, exact).over > 1
+
+
+def test_results_that_are_missing_or_of_another_shape_are_said():
+    workload = WORKLOADS["tiny"]["mlp-forward"]
+    single, exact, _, _ = expected(workload)
+    with pytest.raises(Failure, match="it gives no output of y"):
+        disagreement({}, single, exact)
+    with pytest.raises(Failure, match=r"output of y has shape \(8, 1\) instead of \(8, 2\)"):
+        disagreement({"output": {"y": np.ones((32, 1), np.float32)}}, single, exact)
+
+
+@every_workload
+def test_the_counts_are_those_of_a_call(name):
+    workload, recorder = WORKLOADS["tiny"][name], Recorder(ops)
+    workload.call(recorder)()
+    assert {name: pytest.approx(n) for name, n in recorder.operations.items()} == expected(workload)[2]
+
+
+def test_an_mlps_forward_is_counted_as_by_hand():
+    network, batch = WORKLOADS["tiny"]["mlp-forward"].network, WORKLOADS["tiny"]["mlp-forward"].batch
+    i, width, o = network.entries + network.embedding, network.width, network.entries
+    products = 2 * batch * (i * width + width * width + width * o)  # a multiplication and an addition, the bias with the first
+    _, _, counted, _ = expected(WORKLOADS["tiny"]["mlp-forward"])
+    assert counted["linear"] == products
+    assert counted["silu"] == 4 * batch * 2 * width
+    assert counted["concat"] == 0
+
+
+def test_calls_are_counted_by_their_own_shapes():
+    x, w, b = np.ones((2, 5, 4, 3)), np.ones((3, 3, 3, 2)), np.ones(2)
+    y = ops.conv2d(x, w, b, 2)
+    assert operations("conv2d", (x, w, b, 2, None), y) == y.size * (2 * 9 * 3 + 1)
+    arrays = [np.ones((2, 3)), np.ones(4)]
+    assert operations("global_norm", (arrays,), ops.global_norm(arrays)) == 2 * 10
+    assert operations("adam_step_", (x, x, x, x, 1, 0.1, 0.9, 0.999, 1e-8), None) == OPS["adam_step_"].flops(*[x.shape] * 4)
