@@ -30,8 +30,6 @@ HERE = Path(__file__).parent
 DTYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 NUMBERS = {"d": types.float64, "i": types.int64, "b": types.boolean}
 ELEMENTS = {"I": types.int64, "U": types.uint32, "D": types.float64}
-
-
 SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
 
 
