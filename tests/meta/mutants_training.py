@@ -12,16 +12,23 @@ MUTANTS = (
     _mutant("training", "(step - 1) / (step + 9)", "step / (step + 10)", "training.py::test_the_first_average_is_the_first_parameters"),
     _mutant(
         "training",
-        "ops.ema_step_(state.ema[name], p,",
-        "ops.ema_step_(p, state.ema[name],",
+        "ops.ema_step_(state.ema.flat, state.params.flat,",
+        "ops.ema_step_(state.params.flat, state.ema.flat,",
         "training.py::test_the_average_lags_behind_the_parameters_that_it_averages",
     ),
     _mutant(
         "training",
-        "state.v[name], step, lr)",
-        "state.v[name], 1, lr)",
+        "state.v.flat, step, lr)",
+        "state.v.flat, 1, lr)",
         "training.py::test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_that_warms_up",
     ),
+    _mutant(
+        "training",
+        "    def __deepcopy__(self, memo):\n        return Joined(self)\n",
+        "",
+        "training.py::test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone",
+    ),
+    _mutant("training", "self[name][...] = value", "super().__setitem__(name, value)", "training.py::test_an_array_that_is_set_is_trained"),
     _mutant(
         "training",
         "settings.seed, sample, step, Purpose.DATA_ORDER",

@@ -1,5 +1,7 @@
 """Training: what it draws, what it carries, and that stopping it changes nothing."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,23 @@ def test_training_in_two_parts_has_the_bits_of_training_in_one():
     first, state = run(settings, 4)
     second, state = run(settings, 10, state)
     assert first + second == whole and bits(state) == bits(at_once)
+
+
+def test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone():
+    settings = training.Settings(batch=8)
+    _, state = run(settings, 3)
+    before, copied = bits(state), deepcopy(state)
+    run(settings, 6, copied)
+    assert bits(state) == before and bits(copied) == bits(run(settings, 6)[1])
+
+
+def test_an_array_that_is_set_is_trained():
+    settings = training.Settings(batch=8)
+    state = training.begin(DENOISER.network, 0)
+    state.params["layers.2.b"] = np.ones_like(state.params["layers.2.b"])
+    at_first = state.params["layers.2.b"].copy()
+    run(settings, 1, state)
+    assert (at_first == 1).all() and not (state.params["layers.2.b"] == 1).any()
 
 
 def test_another_seed_trains_differently():
