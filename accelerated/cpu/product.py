@@ -9,7 +9,7 @@ with zeros; a is stepped through along rows or columns, so that x' y needs no tr
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from accelerated.cpu.blocks import blocks
 from accelerated.cpu.kernel import kernel
@@ -121,7 +121,7 @@ def panels(w):
 
 @kernel("r2 w3")
 def _panels(w, packed):
-    for panel in prange(len(packed)):
+    for panel in range(len(packed)):  # too little for several threads
         _panel(w[:, panel * LANES :], packed[panel])
 
 

@@ -24,8 +24,8 @@ MUTANTS = (
     ),
     _mutant(
         "training",
-        "    def __deepcopy__(self, memo):\n        return Joined(self)\n",
-        "",
+        "return Joined(self)\n",
+        "return self\n",
         "training.py::test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone",
     ),
     _mutant("training", "self[name][...] = value", "super().__setitem__(name, value)", "training.py::test_an_array_that_is_set_is_trained"),
