@@ -100,8 +100,8 @@ class Training(OfNetwork):
 
     def states(self, ops, dtype, steps):
         params = self.parameters(dtype)
-        copies, zeros = ({name: make(p) for name, p in params.items()} for make in (np.copy, np.zeros_like))
-        state = training.State(params, copies, zeros, {name: z.copy() for name, z in zeros.items()})
+        zeros = {name: np.zeros_like(p) for name, p in params.items()}
+        state = training.State(params, params, zeros, zeros)
         return training.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
 
     def results(self, ops, dtype=np.float32):
