@@ -6,7 +6,6 @@ A seed gives both the same data, noise and first weights: they differ by roundin
 other difference.  The criterion: for no seed are the two further apart than the seeds are from one another.
 """
 
-import argparse
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 import accelerated.cpu
 from accelerated.cpu.conv import direct, direct_backward, sums
 from reference import datasets
+from reference.__main__ import Parser
 from reference.commands.report import progress
 from reference.denoiser import Denoiser
 from reference.networks import UNet
@@ -54,11 +54,14 @@ def final_loss(ops, seed, steps, batch=64):
     return float(np.mean(losses))
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.winograd", description=__doc__.partition("\n")[0])
+def main(arguments=None):
+    """The exit code: 1 if the criterion fails."""
+    parser = Parser(prog="python -m benchmarks.winograd", description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="(default 5)")
     parser.add_argument("--steps", type=int, default=2000, metavar="N", help="(default 2000)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
+    if arguments.seeds < 2 or arguments.steps < 1:
+        parser.error(f"--seeds must be at least 2 and --steps at least 1, got {arguments.seeds} and {arguments.steps}")
     runs = [(name, seed) for seed in range(arguments.seeds) for name in PORTS]
     losses: dict = {name: [] for name in PORTS}
     for name, seed in progress(runs, len(runs), "trained"):
