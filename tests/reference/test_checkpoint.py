@@ -13,9 +13,14 @@ NETWORK = MLP(size=(2,), width=4, depth=1, embedding=2)
 CONFIG = {"training": {"seed": 7}, "note": "ä"}
 
 
+def _put(tensors, name, array):
+    """The array itself, of which ``Joined`` would take the values alone."""
+    dict.__setitem__(tensors, name, array)
+
+
 def state():
     fresh = training.begin(NETWORK, 3)
-    fresh.params["layers.0.w"] = np.asfortranarray(fresh.params["layers.0.w"] + 1)  # safetensors would save this layout wrong
+    _put(fresh.params, "layers.0.w", np.asfortranarray(fresh.params["layers.0.w"] + 1))  # safetensors would save this layout wrong
     fresh.step, fresh.loss, fresh.gradient_norm = 12, 0.1, float("nan")
     return fresh
 
@@ -62,7 +67,7 @@ def test_a_checkpoint_whose_metadata_are_wrong_is_refused(tmp_path, facts):
 @pytest.mark.parametrize("value", [np.full(2, np.nan, np.float32), np.zeros(2), np.zeros(2, np.int32)])
 def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value):
     saved = state()
-    dict.__setitem__(saved.ema, "layers.1.b", value)  # a Joined would take the values alone
+    _put(saved.ema, "layers.1.b", value)
     checkpoint.save(tmp_path, saved, CONFIG)
     with pytest.raises(ValueError, match=r"ema/layers.1.b must hold finite float32"):
         checkpoint.load(tmp_path, NETWORK.shapes())
