@@ -3,6 +3,9 @@
 One pass over the components for PARTICLES points at a time, whose coordinates, sums and maxima stand in rows, so that all loops over
 points are vector code.  The sums are those of e^(l - m), l = log(w_k N_k) and m the largest so far; where a component brings a larger
 one, they are scaled by e^(m - l) instead: one exponential, of -|l - m|, serves both.  Factors of covariances are inverted once.
+
+In the plane, where particles are many, z stays in registers and is never written down: first all l and their maxima, then the weights.
+A loop writes to one or two rows: with more, LLVM would have to ask whether they overlap, and gives vector code up.
 """
 
 import numpy as np
@@ -11,7 +14,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.rows import clear
+from accelerated.cpu.rows import add_to, clear
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
 
@@ -57,10 +60,13 @@ def _score(x, means, factors, constants, y):
     inverses = _inverted(factors)
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
-        _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
-        for i in range(end - begin):
-            for j in range(x.shape[1]):
-                y[begin + i, j] = scores[j, i] / total[i]
+        if x.shape[1] == 2:
+            total, scores = _sums_in_plane(x[begin:end], means, inverses, constants)
+        else:
+            _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
+        for j in range(x.shape[1]):
+            _divide(scores[j], total)
+            _put(scores[j], y[begin:end].reshape(-1)[j:], x.shape[1])
 
 
 @njit
@@ -107,6 +113,53 @@ def _sums(x, means, inverses, constants, with_scores):
     return largest, total, scores
 
 
+@njit
+def _sums_in_plane(x, means, inverses, constants):
+    """As ``_sums``, for points x[n,2]."""
+    n, components = len(x), len(constants)
+    coordinates, scores, logs = np.empty((2, n), x.dtype), np.zeros((2, n), x.dtype), np.empty((components, n), x.dtype)
+    largest, total = np.full(n, np.finfo(x.dtype).min, x.dtype), np.zeros(n, x.dtype)
+    x0, x1 = coordinates[0], coordinates[1]
+    for i in range(n):
+        x0[i], x1[i] = x[i, 0], x[i, 1]
+    for k in range(components):
+        M = inverses[k]
+        _logs_in_plane(x0, x1, means[k, 0], means[k, 1], M[0, 0], M[1, 0], M[1, 1], constants[k], logs[k], largest)
+    for k in range(components):
+        M = inverses[k]
+        _weights_in_plane(logs[k], largest)
+        add_to(total, logs[k])
+        P00, P01, P11 = M[0, 0] * M[0, 0] + M[1, 0] * M[1, 0], M[1, 0] * M[1, 1], M[1, 1] * M[1, 1]  # M'M, the inverse of the covariance
+        _subtract_in_plane(scores[0], logs[k], x0, x1, means[k, 0], means[k, 1], P00, P01)
+        _subtract_in_plane(scores[1], logs[k], x0, x1, means[k, 0], means[k, 1], P01, P11)
+    return total, scores
+
+
+@njit(fastmath=FUSED)
+def _logs_in_plane(x0, x1, mean0, mean1, m00, m10, m11, constant, logs, largest):
+    half = logs.dtype.type(0.5)
+    for i in range(len(logs)):
+        d0, d1 = x0[i] - mean0, x1[i] - mean1
+        z0, z1 = m00 * d0, m10 * d0 + m11 * d1
+        l = constant - half * (z0 * z0 + z1 * z1)
+        logs[i] = l
+        largest[i] = l if l > largest[i] else largest[i]
+
+
+@njit(fastmath=FUSED)
+def _weights_in_plane(logs, largest):
+    """In the place of the l, e^(l - largest)."""
+    for i in range(len(logs)):
+        logs[i] = exp(logs[i] - largest[i])
+
+
+@njit(fastmath=FUSED)
+def _subtract_in_plane(score, weight, x0, x1, mean0, mean1, p0, p1):
+    """score -= weight p'(x - mean)."""
+    for i in range(len(score)):
+        score[i] -= weight[i] * (p0 * (x0[i] - mean0) + p1 * (x1[i] - mean1))
+
+
 @njit(fastmath=FUSED)
 def _add_multiple(z, m, x, mean):
     for i in range(len(z)):
@@ -127,6 +180,19 @@ def _weigh(z, constant, largest, total, weight, scale):
         ratio = exp(-abs(above))
         weight[i], scale[i], largest[i] = (one, ratio, l) if above > zero else (ratio, one, largest[i])
         total[i] = total[i] * scale[i] + weight[i]
+
+
+@njit
+def _divide(scores, total):
+    for i in range(len(scores)):
+        scores[i] /= total[i]
+
+
+@njit
+def _put(column, x, step):
+    """Every ``step``th entry of x becomes the next of the column."""
+    for i in range(len(column)):
+        x[i * step] = column[i]
 
 
 @njit
