@@ -47,7 +47,7 @@ class Work:
 
     @property
     def share(self) -> float:
-        raise NotImplementedError
+        return 1
 
 
 @dataclass(frozen=True)
@@ -286,10 +286,6 @@ class Product(Work):
     def call(self, ops):
         inputs = self.inputs()
         return lambda: ops.linear(*inputs)
-
-    @property
-    def share(self):
-        return 1
 
 
 def _workloads(product, points, small, large, images, steps, particles, cells):
