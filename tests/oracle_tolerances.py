@@ -51,7 +51,8 @@ SDE_FORMULA = 16 * EXACT
 # steps whose errors differ in sign and die out toward the data.
 WITHIN_RK45 = 10
 
-# Log-densities, of size 1 to 10, by an adaptive solver with a tolerance of 1e-9: some hundreds of steps, each that good.
+# Log-densities, of size 1 to 10, by an adaptive solver with this tolerance: some hundreds of steps, each that good.
+FLOW_SOLVER = {"rtol": 1e-9, "atol": 1e-9}
 FLOW_LIKELIHOOD = 1e-6
 
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
@@ -83,6 +84,9 @@ def central_difference(step, size, width):
 def integrated(steps, rtol, atol, size=1.0):
     """An adaptive solver that keeps the error of each of ``steps`` steps below rtol size + atol, of a flow that magnifies none of them."""
     return steps * (rtol * size + atol)
+
+
+PRECISE = {"rtol": 1e-10, "atol": 1e-12}  # of a solver that stands for the exact flow: ``integrated`` says how exact that is
 
 
 def z_score(tests=1, rate=FALSE_ALARM):

@@ -17,7 +17,7 @@ from reference.samplers.ddim import ddim
 from reference.samplers.indi import drift, indi
 from reference.schedules import Exploding
 from tests.example_networks import numbers, random_parameters
-from tests.oracle_tolerances import EXACT, MIXTURE, accumulated, assert_close, assert_slope, integrated, z_score
+from tests.oracle_tolerances import EXACT, MIXTURE, PRECISE, accumulated, assert_close, assert_slope, integrated, z_score
 from tests.reference.test_networks import gradient_of_each
 
 LAW = example_2_1()
@@ -81,9 +81,9 @@ def test_one_step_is_the_estimate_of_least_squares_and_many_restore_the_spread()
 def test_the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data():
     s2, n2 = 0.7, 1.3
     f = drift(gaussian(s2, n2))
-    solved = solve_ivp(f, (1.0, 1e-9), [1.0, -2.0], rtol=1e-10, atol=1e-12)
+    solved = solve_ivp(f, (1.0, 1e-9), [1.0, -2.0], **PRECISE)
     expected = np.array([1.0, -2.0]) * (s2 / (s2 + n2)) ** 0.5
-    assert_close(solved.y[:, -1], expected, integrated(len(solved.t), 1e-10, 1e-12, 2.0), 1.0)
+    assert_close(solved.y[:, -1], expected, integrated(len(solved.t), **PRECISE, size=2.0), 1.0)
 
 
 def test_the_iterates_are_those_of_ddim_on_the_noise_levels_of_the_path():

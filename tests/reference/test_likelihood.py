@@ -18,7 +18,7 @@ from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
 from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
 from tests.example_networks import random_parameters
-from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, assert_close, assert_printed
+from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, FLOW_SOLVER, assert_close, assert_printed
 
 LINE, GAUSSIAN = example_2_1(), Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
 PLANE = Mixture(np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.0, 0.0]]), np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.2], [-0.2, 0.4]]]))
@@ -56,7 +56,7 @@ def points(law, count=5):
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(law, sde):
     x = points(law)
-    found = log_likelihood(sde, exact(law, sde), x, prior=prior_of(law, sde), rtol=1e-9, atol=1e-9)
+    found = log_likelihood(sde, exact(law, sde), x, prior=prior_of(law, sde), **FLOW_SOLVER)
     assert found.shape == (5,) and found.dtype == np.float64
     assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
@@ -65,7 +65,7 @@ def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(law, sde):
 def test_from_a_later_time_it_is_the_density_of_that_time(sde):
     law = PLANE.noised(*sde.marginal(0.3 * sde.end))
     x = points(law)
-    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.end, rtol=1e-9, atol=1e-9)
+    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.end, **FLOW_SOLVER)
     assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
 
@@ -130,7 +130,7 @@ def test_the_priors_bias_is_that_of_the_density_where_the_flow_ends():
     """On the line the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer way."""
     x, sizes = points(LINE, 8), []
     for sde in (VP(beta_max=8.0), VP()):
-        found = log_likelihood(sde, exact(LINE, sde), x, rtol=1e-9, atol=1e-9)
+        found = log_likelihood(sde, exact(LINE, sde), x, **FLOW_SOLVER)
         end = LINE.noised(*sde.marginal(sde.end))
         x_end = end.quantile(LINE.cdf(x[:, 0]))
         bias = norm.logpdf(x_end) - end.log_density(x_end[:, None])
