@@ -9,7 +9,7 @@ from numba import njit, prange
 from accelerated.cpu import winograd
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.linear import SOME, TERMS, product, transposed_product
+from accelerated.cpu.linear import SOME, parts_of, product, transposed_product
 from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels
 from accelerated.cpu.rows import add_to, clear, copy
 from accelerated.cpu.simd import LANES
@@ -49,7 +49,7 @@ def sums(dy, add):
 @kernel("r4 w2")
 def _sums(dy, by_sample):
     for sample in prange(len(dy)):
-        by_sample[sample] = 0
+        clear(by_sample[sample])
         for row in range(dy.shape[1]):
             for column in range(dy.shape[2]):
                 add_to(by_sample[sample], dy[sample, row, column])
@@ -95,8 +95,7 @@ def direct_backward(dy, x, w, stride):
 def weight_gradient(dy, x, stride, k):
     """P' dY of the reference's derivation, [k,k,i,o]."""
     i, o = x.shape[3], dy.shape[3]
-    parts = max(1, min(8, dy[..., 0].size // TERMS))
-    dw = np.zeros((parts, k * k * i, padded(o)), x.dtype)
+    dw = np.zeros((parts_of(dy[..., 0].size), k * k * i, padded(o)), x.dtype)
     _weight_gradient(filled_up(dy), x, stride, k, dw)
     return np.ascontiguousarray(dw.sum(axis=0)[:, :o]).reshape(k, k, i, o)
 
@@ -117,9 +116,9 @@ def _gather(x, k, stride, shape, begin, end, patches):
             target = patches[pixel - begin, u]
             if 0 <= top + u < h and first < last:
                 at = ((sample * h + top + u) * w + left) * i
-                target[: first * i] = 0
+                clear(target[: first * i])
                 copy(x[at + first * i : at + last * i], target[first * i : last * i])
-                target[last * i :] = 0
+                clear(target[last * i :])
             else:
                 clear(target)
 

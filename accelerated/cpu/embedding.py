@@ -8,6 +8,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import cos_sin
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import add_to
 from reference.ops.checks import check, takes_out
 from reference.ops.embedding import check_labels, frequencies
 
@@ -68,10 +69,4 @@ def _embedding_backward(dy, labels, dtable):
         begin, end = span(block, dy.shape[1], COLUMNS)
         dtable[:, begin:end] = 0
         for row in range(len(labels)):
-            _add(dy[row, begin:end], dtable[labels[row], begin:end])
-
-
-@njit
-def _add(x, y):
-    for j in range(len(x)):
-        y[j] += x[j]
+            add_to(dtable[labels[row], begin:end], dy[row, begin:end])

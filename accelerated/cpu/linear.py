@@ -42,10 +42,15 @@ def _product(x, w, bias, y):
         multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, w, y.shape[1], y.ravel(), begin * y.shape[1], bias)
 
 
+def parts_of(n):
+    """In how many parts n terms are added up."""
+    return max(1, min(8, n // TERMS))
+
+
 def transposed_product(x, dy):
     """x' dy, and the sum of dy's rows."""
     n, i, o = len(x), x.shape[1], dy.shape[1]
-    parts = max(1, min(8, n // TERMS))
+    parts = parts_of(n)
     dw, db = np.zeros((parts, i, padded(o)), x.dtype), np.zeros((parts, padded(o)), x.dtype)
     _transposed_product(x, filled_up(dy), dw, db)
     dw, db = (dw[0], db[0]) if parts == 1 else (dw.sum(axis=0), db.sum(axis=0))

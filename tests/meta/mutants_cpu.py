@@ -24,7 +24,7 @@ MUTANTS = (
     (CPU + "winograd.py", "B * (y1 + BB * y3)", "B * (y1 + AA * y3)", WINOGRAD),
     (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
     # products over patches
-    (CPU + "conv.py", "target[: first * i] = 0", "target[: first * i] = 1", PATCHES),
+    (CPU + "conv.py", "clear(target[: first * i])", "clear(target[:0])", PATCHES),
     (CPU + "conv.py", "min(k, height - top)", "min(k, height - top - 1)", PATCHES),
     (CPU + "conv.py", "        y[...] = b\n", "        y[...] = 0\n", FEW),
     (
