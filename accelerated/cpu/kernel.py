@@ -5,8 +5,8 @@
 
 compiles at the first call with arrays of a dtype, for that dtype alone.  The words are the arguments' types: ``r2`` an array of two axes
 that is read, ``w2`` one that is written, ``r*`` and ``w*`` arrays of any shape, laid out as one axis; ``s`` a number of the same dtype,
-``d`` a float64, ``i`` an int64, ``b`` a bool; ``rI1`` and ``rU1`` are arrays of int64 and uint32, ``rD1`` one of float64 whatever the
-dtype, and so with ``w``.  Arrays that are read may come in any layout and are made C-contiguous; those that are written must be so.
+``i`` an int64, ``b`` a bool; ``rI1`` and ``wU*`` are arrays of int64 and uint32.  Arrays that are read may come in any layout and are made
+C-contiguous; those that are written must be so.
 
 A kernel shares its work by ``prange`` over blocks whose number depends on the shapes alone.  With one thread it is compiled as a plain
 loop; the bits are the same for any number of threads.  The machine code is kept in a folder whose name is a hash of every source file
@@ -17,6 +17,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -28,8 +29,9 @@ from numba import types
 
 HERE = Path(__file__).parent
 DTYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
-NUMBERS = {"d": types.float64, "i": types.int64, "b": types.boolean}
-ELEMENTS = {"I": types.int64, "U": types.uint32, "D": types.float64}
+NUMBERS = {"i": types.int64, "b": types.boolean}
+ELEMENTS = {"I": types.int64, "U": types.uint32}
+KEPT = 4  # folders of machine code, each of a few megabytes
 SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
 
 
@@ -42,18 +44,21 @@ def _start_threads():
 
 
 _start_threads()
+_threads = numba.get_num_threads()
 
 
 def threads():
     """How many threads the kernels use: ``NUMBA_NUM_THREADS``, or all processors, until ``set_threads``."""
-    return numba.get_num_threads()
+    return _threads
 
 
 def set_threads(count):
     """Use ``count`` threads, at least 1 and at most as many as Numba started with.  ValueError beyond."""
+    global _threads
     if not 1 <= count <= numba.config.NUMBA_NUM_THREADS:
         raise ValueError(f"threads must lie in 1 .. {numba.config.NUMBA_NUM_THREADS}, got {count}")
     numba.set_num_threads(count)
+    _threads = count
 
 
 def contiguous(array):
@@ -88,7 +93,7 @@ class Kernel:
         for position in self.flat:
             args[position] = args[position].reshape(-1)
         dtype = None if self.of_dtype is None else args[self.of_dtype].dtype
-        key = dtype, self.has_parts and numba.get_num_threads() > 1
+        key = dtype, self.has_parts and _threads > 1
         return (self.compiled.get(key) or self.compile(*key))(*args)
 
     def compile(self, dtype, parallel):
@@ -123,8 +128,17 @@ def folder():
         with contextlib.suppress(OSError):
             (parent / name).mkdir(parents=True, exist_ok=True)
             if os.access(parent / name, os.W_OK):
+                _forget_others(parent, parent / name)
                 return parent / name
     raise OSError(f"no folder can be written in which compiled kernels could be kept: set NUMBA_CACHE_DIR, {given or user} is none")
+
+
+def _forget_others(parent, used):
+    """Remove what other sources left behind, but for the few that were used last: another environment may share this folder."""
+    with contextlib.suppress(OSError):  # another process may be at it
+        os.utime(used)
+        for old in sorted(parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 class Progress:
@@ -164,7 +178,7 @@ def _cache(name, parallel):
     """Within: Numba keeps what it compiles in this port's folder.  Serial and parallel code would overwrite each other in one."""
     kept, before = folder(), numba.config.CACHE_DIR
     place = kept / ("parallel" if parallel else "serial")
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     numba.config.CACHE_DIR = str(place)
     try:
         with _progress.of(name, place / f"{name.replace(' ', '-')}.done"):
