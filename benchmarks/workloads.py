@@ -98,6 +98,12 @@ class Training(OfNetwork):
         """Indices of examples [b], times [b] and noise [b,...] of a step."""
         return training.batch(self.model, self.data(), self.settings, step)
 
+    def tables(self):
+        """signal, noise scale, input scale and condition of every time 0 .. T, in float32: what a peer needs of the schedule."""
+        schedule, t = self.model.schedule, np.arange(self.model.schedule.T + 1)
+        columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+        return [column.astype(np.float32) for column in (*columns, schedule.condition(t))]
+
     def states(self, ops, dtype, steps):
         params = self.parameters(dtype)
         zeros = {name: np.zeros_like(p) for name, p in params.items()}

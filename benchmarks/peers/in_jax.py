@@ -47,10 +47,7 @@ def network_of(workload):
 
 def training(workload):
     network, data, settings = network_of(workload), jnp.asarray(workload.data()), workload.settings
-    model, t = workload.model, np.arange(workload.model.schedule.T + 1)
-    schedule = model.schedule
-    columns = schedule.signal(t), schedule.noise_scale(t), model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
-    tables = [jnp.asarray(column, jnp.float32) for column in (*columns, schedule.condition(t))]
+    tables, T = to_jax(workload.tables()), workload.model.schedule.T
 
     def loss_of(params, x0, t, noise):
         signal, noise_scale, input_scale, condition = (table[t] for table in tables)
@@ -62,7 +59,7 @@ def training(workload):
     def draw(step):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(0), step), 3)
         indices = jax.random.randint(keys[0], (settings.batch,), 0, len(data))
-        times = jax.random.randint(keys[1], (settings.batch,), 1, schedule.T + 1)
+        times = jax.random.randint(keys[1], (settings.batch,), 1, T + 1)
         return indices, times, jax.random.normal(keys[2], (settings.batch, *data.shape[1:]))
 
     def advance(state, coefficients, indices, t, noise):

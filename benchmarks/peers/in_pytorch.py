@@ -86,7 +86,7 @@ def model_of(workload, layout):
 def training(workload, layout, maybe_compiled):
     model, inner = model_of(workload, layout)
     data, T, settings = layout.tensor(workload.data()), workload.model.schedule.T, workload.settings
-    tables = workload_tables(workload)
+    tables = list(map(torch.tensor, workload.tables()))
     names, parameters = zip(*inner.named_parameters())
 
     @maybe_compiled
@@ -131,14 +131,6 @@ def training(workload, layout, maybe_compiled):
         run.advance(indices, t, layout.noise((batch, *data.shape[1:])))
 
     return results, call
-
-
-def workload_tables(workload):
-    """signal, noise scale, input scale and condition of every time 0 .. T."""
-    model, t = workload.model, np.arange(workload.model.schedule.T + 1)
-    schedule = model.schedule
-    columns = schedule.signal(t), schedule.noise_scale(t), model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
-    return [torch.tensor(column, dtype=torch.float32) for column in (*columns, schedule.condition(t))]
 
 
 def forward(workload, layout, maybe_compiled):
