@@ -1,6 +1,7 @@
 """How commands speak: progress on a terminal or in plain lines, and an orderly stop."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -39,6 +40,7 @@ def stop_on_signal():
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
+        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be what was interrupted
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

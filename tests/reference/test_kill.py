@@ -15,9 +15,11 @@ from reference.run import open_run
 OPTIONS = "train ddpm --data mixture1d --width 8 --depth 1 --batch 4 --steps 10000000 --save-every 3 --resume --out".split()
 
 
-def start(folder):
+def start(folder, stderr=None):
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "reference", *OPTIONS, str(folder)], stdout=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", "reference", *OPTIONS, str(folder)], stdout=subprocess.DEVNULL, stderr=stderr, env=environment
+    )
 
 
 def reached(folder):
@@ -40,10 +42,11 @@ def test_a_run_killed_twenty_times_resumes_each_time_and_has_the_bits_of_an_unin
         time.sleep(moment)
         process.kill()
         assert process.wait() == -signal.SIGKILL
-    process = start(tmp_path)
+    process = start(tmp_path, subprocess.PIPE)
     wait_for_step(tmp_path, reached(tmp_path) + 1, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"stopping after this step; once more stops at once\n" in said
 
     run = open_run(tmp_path)
     data, whole = run.data, training.begin(run.model.network, run.settings.seed)
