@@ -1,5 +1,11 @@
 """What serves a port, a module that exports the ops of the contract (reference/contract.py): the command line on it, and ``trace``."""
 
+import os
+
+# NumPy's BLAS reads this when it is loaded: for so many cycles, 2^20, its threads look for work before they sleep.  Of itself it does for
+# 0.1 s, in which they take the processors from a port's threads, and whoever times the one after the other blames the port.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+
 import importlib
 import importlib.util
 import sys

@@ -135,6 +135,19 @@ def test_threads_are_those_that_were_asked_for():
         accelerated.cpu.set_threads(0)
 
 
+def test_blas_is_told_to_sleep_before_it_is_loaded():
+    program = """if True:
+        import os, sys
+        class Watch:
+            def find_spec(self, name, path=None, target=None):
+                if name == "numpy":
+                    print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+        sys.meta_path.insert(0, Watch())
+        import accelerated.__main__"""
+    assert python(program)[0].split() == ["20"]
+    assert python(program, OPENBLAS_THREAD_TIMEOUT="5")[0].split() == ["5"]
+
+
 def test_the_command_line_takes_threads_for_a_shipped_port_alone(capsys):
     assert main(["info", "--threads", "1"], PROGRAM) == 0
     assert re.search(r"^threads +1$", capsys.readouterr().out, re.MULTILINE)
