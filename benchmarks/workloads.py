@@ -130,11 +130,11 @@ class Forward(OfNetwork):
         return numbers(Purpose.DATA, 1, self.batch, self.network.sample_shape, dtype), (1000 * u).astype(dtype)
 
     def results(self, ops, dtype=np.float32):
-        return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops)[0]}}
+        return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops, keep=False)[0]}}
 
     def call(self, ops):
         params, inputs = self.parameters(), self.inputs()
-        return lambda: self.network.forward(params, *inputs, ops)
+        return lambda: self.network.forward(params, *inputs, ops, keep=False)
 
     def part(self):
         return replace(self, batch=min(self.batch, 8))

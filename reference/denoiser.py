@@ -55,17 +55,17 @@ class Denoiser:
         """1 / sqrt(alpha^2 v + sigma^2), which brings x to unit variance."""
         return (signal_power * self.data_variance + noise_power) ** -0.5
 
-    def predict(self, params, x, t, labels=None, ops=reference_ops):
-        """x[b,...] at times t[b] -> what the network says, saved."""
+    def predict(self, params, x, t, labels=None, ops=reference_ops, keep=True):
+        """x[b,...] at times t[b] -> what the network says, saved (see networks)."""
         scale = self.input_scale(self.schedule.alpha_bar(t), self.schedule.noise_power(t))
         c = self.schedule.condition(t).astype(x.dtype)
-        return self.network.forward(params, x * column(scale.astype(x.dtype), x), c, ops, labels)
+        return self.network.forward(params, x * column(scale.astype(x.dtype), x), c, ops, labels, keep)
 
     def noise_of(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
 
         def noise_of(x, t):
-            prediction, _ = self.predict(params, x, np.full(len(x), t), labels, ops)
+            prediction, _ = self.predict(params, x, np.full(len(x), t), labels, ops, keep=False)
             alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
             return convert(prediction, x, self.prediction, "noise", alpha, sigma)
 

@@ -36,9 +36,11 @@ class Schedule:
         object.__setattr__(self, "T", len(table) - 1)
 
     def _log(self, t):
-        if np.any(np.not_equal(t, np.floor(t))) or np.any(np.less(t, 0)) or np.any(np.greater(t, self.T)):
+        times = np.asarray(t)
+        whole = times.dtype.kind in "iu" or np.array_equal(times, np.floor(times))
+        if not whole or (times.size and not 0 <= times.min() <= times.max() <= self.T):
             raise ValueError(f"t must be a whole number from 0 to T = {self.T}, got {t}")
-        return self.log_alpha_bar[np.asarray(t).astype(np.int64)]
+        return self.log_alpha_bar[times.astype(np.int64)]
 
     def alpha_bar(self, t):
         """Power of the signal, prod_{i <= t} alpha_i."""

@@ -5,6 +5,8 @@ exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n
 is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
 the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
 
+exp2.  2^x = 2^n e^(r ln 2) with |r| <= 1/2 exact: the same series in r ln 2, whose powers are part of the coefficients.
+
 expm1.  e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where e^r - 1 is r times a series; n is 0 for small x, and nothing cancels.
 
 log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)), read off the bits: those of sqrt(1/2) subtracted, what stands above the fraction is n.
@@ -18,8 +20,11 @@ two is which, and their signs.  The first terms left out are below 2^-58.
 import math
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+
+from accelerated.cpu.simd import LANES, Vector, maximum
 
 SAME_WIDTH = {types.float32: types.int32, types.float64: types.int64, types.int32: types.float32, types.int64: types.float64}
 FUSED = {"contract"}  # a product and a sum may be one instruction with one rounding
@@ -38,13 +43,41 @@ def bits(typing_context, x):
     return target(x), lambda context, builder, signature, args: builder.bitcast(args[0], context.get_value_type(target))
 
 
+def _number(x):
+    """The type of x, a number or a vector of them."""
+    return getattr(x, "dtype", x)
+
+
+@intrinsic
+def times_power(typing_context, x, shifted):
+    """x 2^n, both normal numbers, where n is the low bits of ``shifted``."""
+    point = FORMATS[_number(x)][2]
+
+    def generate(context, builder, signature, args):
+        whole = ir.IntType(_number(x).bitwidth)
+        whole, points = (ir.VectorType(whole, LANES), [point] * LANES) if isinstance(x, Vector) else (whole, point)
+        number, n = (builder.bitcast(arg, whole) for arg in args)
+        return builder.bitcast(builder.add(number, builder.shl(n, ir.Constant(whole, points))), args[0].type)
+
+    return x(x, shifted), generate
+
+
+@njit(fastmath=FUSED)
+def _polynomial(c, x):
+    """c[0] x^n + c[1] x^(n-1) + .. + c[n], by Horner's rule."""
+    y = x * c[0] + c[1]
+    for coefficient in c[2:]:
+        y = y * x + coefficient
+    return y
+
+
 def _reduced(x):
     """r, and the sum whose low bits are n."""
 
 
 @overload(_reduced, jit_options={"fastmath": FUSED})
 def _implement_reduced(x):
-    real, _, point, _, ln2 = FORMATS[x]
+    real, _, point, _, ln2 = FORMATS[_number(x)]
     log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
     ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
 
@@ -62,16 +95,10 @@ def _series(r):
 
 @overload(_series, jit_options={"fastmath": FUSED})
 def _implement_series(r):
-    real, terms = FORMATS[r][0], 8 if r == types.float32 else 14
+    real, terms = FORMATS[_number(r)][0], 8 if _number(r) == types.float32 else 14
     c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # Horner's rule begins with the last
 
-    def implementation(r):
-        series = c[0]
-        for coefficient in c[1:]:
-            series = series * r + coefficient
-        return series
-
-    return implementation
+    return lambda r: _polynomial(c, r)
 
 
 def exp(x):
@@ -92,6 +119,26 @@ def _implement_exp(x):
         k = whole(bits(shifted) - large_bits)
         half = whole(k >> 1)
         return (_series(r) * r + one) * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+
+    return implementation
+
+
+def exp2(x):
+    """2^x for x <= 0, of a number or a vector, within two roundings; where that is no normal number, about the smallest; NaN of NaN."""
+
+
+@overload(exp2, jit_options={"fastmath": FUSED})
+def _implement_exp2(x):
+    real, _, point, bias, _ = FORMATS[_number(x)]
+    terms = 8 if _number(x) == types.float32 else 14
+    low, large, one = real(1 - bias), real(1.5 * 2.0**point), real(1)
+    c = tuple(real(math.log(2) ** k / math.factorial(k)) for k in reversed(range(1, terms)))
+
+    def implementation(x):
+        x = maximum(low, x)
+        shifted = x + large
+        r = x - (shifted - large)
+        return times_power(_polynomial(c, r) * r + one, shifted)
 
     return implementation
 
@@ -156,10 +203,7 @@ def _implement_log(x):
         f = bits(whole((shifted & fraction) + root)) - one
         s = f / (two + f)
         z = s * s
-        series = c[0]
-        for coefficient in c[1:]:
-            series = series * z + coefficient
-        return (f - s * (f - z * series)) + n * rest + n * ln2 if x == x else x
+        return (f - s * (f - z * _polynomial(c, z))) + n * rest + n * ln2 if x == x else x
 
     return implementation
 
@@ -177,12 +221,7 @@ def cos_sin(x):
     n = shifted - LARGE
     y = (x - n * HALF_PI[0]) - n * HALF_PI[1]
     z = y * y
-    sine, cosine = SINE[0], COSINE[0]
-    for coefficient in SINE[1:]:
-        sine = sine * z + coefficient
-    for coefficient in COSINE[1:]:
-        cosine = cosine * z + coefficient
-    sine, cosine = y + y * (z * sine), 1 + z * cosine
+    sine, cosine = y + y * (z * _polynomial(SINE, z)), 1 + z * _polynomial(COSINE, z)
     quarter = bits(shifted)
     c, s = (sine, cosine) if quarter & 1 else (cosine, sine)
     return bits(bits(c) ^ ((quarter + 1 & 2) << 62)), bits(bits(s) ^ ((quarter & 2) << 62))

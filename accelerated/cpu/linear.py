@@ -5,7 +5,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, padded, panels
+from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, packed, padded
 from accelerated.cpu.simd import LANES, fill, load, store
 from reference.ops.checks import check, takes_out
 
@@ -24,22 +24,24 @@ def linear(x, w, b=None):
 def linear_backward(dy, x, w):
     """Gradients of ``linear``.  dy[n,o], x[n,i], w[i,o] -> dx[n,i], dw[i,o], db[o]."""
     check("dy[n,o] x[n,i] w[i,o]", dy, x, w)
-    return product(dy, w.T), *transposed_product(x, dy)
+    return product(dy, w, turned=True), *transposed_product(x, dy)
 
 
-def product(x, w, b=None):
-    """x w + b."""
-    y = np.empty((len(x), w.shape[1]), x.dtype)
-    _product(x, panels(w), np.zeros(padded(w.shape[1]), x.dtype) if b is None else filled_up(b), y)
+def product(x, w, b=None, turned=False):
+    """x w + b, or x w' if ``turned``."""
+    columns = w.shape[0 if turned else 1]
+    y = np.empty((len(x), columns), x.dtype)
+    _product(x, w, turned, np.zeros(padded(columns), x.dtype) if b is None else filled_up(b), y)
     return y
 
 
-@kernel("r2 r* r1 w2")
-def _product(x, w, bias, y):
+@kernel("r2 r2 b r1 w2")
+def _product(x, w, turned, bias, y):
     n, terms = x.shape
+    panels = packed(w, turned)
     for block in prange(blocks(n, SOME)):
         begin, end = span(block, n, SOME)
-        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, w, y.shape[1], y.ravel(), begin * y.shape[1], bias)
+        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, panels, y.shape[1], y.ravel(), begin * y.shape[1], bias)
 
 
 def parts_of(n):

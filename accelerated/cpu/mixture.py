@@ -4,21 +4,23 @@ One pass over the components for PARTICLES points at a time, whose coordinates, 
 points are vector code.  The sums are those of e^(l - m), l = log(w_k N_k) and m the largest so far; where a component brings a larger
 one, they are scaled by e^(m - l) instead: one exponential, of -|l - m|, serves both.  Factors of covariances are inverted once.
 
-In the plane, where particles are many, z stays in registers and is never written down: first all l and their maxima, then the weights.
-A loop writes to one or two rows: with more, LLVM would have to ask whether they overlap, and gives vector code up.
+In the plane, where particles are many, 16 points at a time go through in registers: first all l and the largest, then the weights.  The l
+are there taken to base 2, l / log 2 = constant / log 2 - |z'|^2 with z' = M' (x - mean), M' = M / sqrt(2 log 2).
 """
 
 import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
-from accelerated.cpu.elementary import FUSED, exp, log
+from accelerated.cpu.elementary import FUSED, exp, exp2, log
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.rows import add_to, clear
+from accelerated.cpu.rows import clear
+from accelerated.cpu.simd import LANES, evens_odds, fill, in_turns, inlined, item, load, maximum, multiply_add, store
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
 
-PARTICLES = 256
+PARTICLES = 1024
+NUMBERS = 9  # by which a component of the plane is known
 
 
 @takes_out
@@ -58,15 +60,16 @@ def mixture_score(x, weights, means, covariances):
 @kernel("r2 r2 r3 r1 w2")
 def _score(x, means, factors, constants, y):
     inverses = _inverted(factors)
+    table = _in_plane(means, inverses, constants) if x.shape[1] == 2 else constants
     for block in prange(blocks(len(x), PARTICLES)):
         begin, end = span(block, len(x), PARTICLES)
         if x.shape[1] == 2:
-            total, scores = _sums_in_plane(x[begin:end], means, inverses, constants)
+            _scores_in_plane(x[begin:end].ravel(), table, y[begin:end].ravel())
         else:
             _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
-        for j in range(x.shape[1]):
-            _divide(scores[j], total)
-            _put(scores[j], y[begin:end].reshape(-1)[j:], x.shape[1])
+            for j in range(x.shape[1]):
+                _divide(scores[j], total)
+                _put(scores[j], y[begin:end].reshape(-1)[j:], x.shape[1])
 
 
 @njit
@@ -114,50 +117,56 @@ def _sums(x, means, inverses, constants, with_scores):
 
 
 @njit
-def _sums_in_plane(x, means, inverses, constants):
-    """As ``_sums``, for points x[n,2]."""
-    n, components = len(x), len(constants)
-    coordinates, scores, logs = np.empty((2, n), x.dtype), np.zeros((2, n), x.dtype), np.empty((components, n), x.dtype)
-    largest, total = np.full(n, np.finfo(x.dtype).min, x.dtype), np.zeros(n, x.dtype)
-    x0, x1 = coordinates[0], coordinates[1]
-    for i in range(n):
-        x0[i], x1[i] = x[i, 0], x[i, 1]
-    for k in range(components):
+def _in_plane(means, inverses, constants):
+    """Every component's numbers in a row: mean, constant / log 2, M', and M'M, the inverse covariance."""
+    table, log2 = np.empty((len(constants), NUMBERS), means.dtype), np.log(2.0)
+    for k in range(len(constants)):
         M = inverses[k]
-        _logs_in_plane(x0, x1, means[k, 0], means[k, 1], M[0, 0], M[1, 0], M[1, 1], constants[k], logs[k], largest)
+        m00, m10, m11 = M[0, 0], M[1, 0], M[1, 1]
+        table[k, 0], table[k, 1], table[k, 2] = means[k, 0], means[k, 1], constants[k] / log2
+        table[k, 3], table[k, 4], table[k, 5] = m00 / np.sqrt(2 * log2), m10 / np.sqrt(2 * log2), m11 / np.sqrt(2 * log2)
+        table[k, 6], table[k, 7], table[k, 8] = m00 * m00 + m10 * m10, m10 * m11, m11 * m11
+    return table.ravel()
+
+
+@njit
+def _scores_in_plane(x, table, y):
+    """Scores y of the points x, both laid out flat, 16 points at a time."""
+    logs, n = np.empty(len(table) // NUMBERS * LANES, x.dtype), len(x)
+    whole = n // (2 * LANES) * 2 * LANES
+    for at in range(0, whole, 2 * LANES):
+        _score_of_16(x, at, table, logs, y)
+    if whole < n:
+        rest, scores = np.zeros(2 * LANES, x.dtype), np.empty(2 * LANES, x.dtype)
+        rest[: n - whole] = x[whole:]
+        _score_of_16(rest, 0, table, logs, scores)
+        y[whole:] = scores[: n - whole]
+
+
+@inlined
+def _score_of_16(x, at, table, logs, y):
+    components = len(table) // NUMBERS
+    x0, x1 = evens_odds(load(x, at), load(x, at + LANES))
+    largest = fill(x.dtype.type(np.finfo(x.dtype).min))
     for k in range(components):
-        M = inverses[k]
-        _weights_in_plane(logs[k], largest)
-        add_to(total, logs[k])
-        P00, P01, P11 = M[0, 0] * M[0, 0] + M[1, 0] * M[1, 0], M[1, 0] * M[1, 1], M[1, 1] * M[1, 1]  # M'M, the inverse of the covariance
-        _subtract_in_plane(scores[0], logs[k], x0, x1, means[k, 0], means[k, 1], P00, P01)
-        _subtract_in_plane(scores[1], logs[k], x0, x1, means[k, 0], means[k, 1], P01, P11)
-    return total, scores
-
-
-@njit(fastmath=FUSED)
-def _logs_in_plane(x0, x1, mean0, mean1, m00, m10, m11, constant, logs, largest):
-    half = logs.dtype.type(0.5)
-    for i in range(len(logs)):
-        d0, d1 = x0[i] - mean0, x1[i] - mean1
-        z0, z1 = m00 * d0, m10 * d0 + m11 * d1
-        l = constant - half * (z0 * z0 + z1 * z1)
-        logs[i] = l
-        largest[i] = l if l > largest[i] else largest[i]
-
-
-@njit(fastmath=FUSED)
-def _weights_in_plane(logs, largest):
-    """In the place of the l, e^(l - largest)."""
-    for i in range(len(logs)):
-        logs[i] = exp(logs[i] - largest[i])
-
-
-@njit(fastmath=FUSED)
-def _subtract_in_plane(score, weight, x0, x1, mean0, mean1, p0, p1):
-    """score -= weight p'(x - mean)."""
-    for i in range(len(score)):
-        score[i] -= weight[i] * (p0 * (x0[i] - mean0) + p1 * (x1[i] - mean1))
+        row = k * NUMBERS
+        d0, d1 = x0 - item(table, row), x1 - item(table, row + 1)
+        z0, z1 = item(table, row + 3) * d0, item(table, row + 4) * d0 + item(table, row + 5) * d1
+        l = item(table, row + 2) - z1 * z1 - z0 * z0
+        store(logs, k * LANES, l)
+        largest = maximum(l, largest)
+    zero = fill(x.dtype.type(0))
+    total, s0, s1 = zero, zero, zero
+    for k in range(components):
+        row = k * NUMBERS
+        weight = exp2(load(logs, k * LANES) - largest)
+        d0, d1 = x0 - item(table, row), x1 - item(table, row + 1)
+        total = total + weight
+        s0 = s0 - weight * (item(table, row + 6) * d0 + item(table, row + 7) * d1)
+        s1 = s1 - weight * (item(table, row + 7) * d0 + item(table, row + 8) * d1)
+    s0, s1 = in_turns(s0 / total, s1 / total)
+    store(y, at, s0)
+    store(y, at + LANES, s1)
 
 
 @njit(fastmath=FUSED)

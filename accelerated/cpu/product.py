@@ -13,6 +13,7 @@ from numba import njit
 
 from accelerated.cpu.blocks import blocks
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.rows import copy
 from accelerated.cpu.simd import LANES, fill, inlined, item, load, multiply_add, store
 
 ROWS = 6  # of a tile
@@ -114,19 +115,31 @@ def filled_up(array):
 
 def panels(w):
     """w[k,o] -> [panels,k,16]."""
-    packed = np.empty((padded(w.shape[1]) // LANES, len(w), LANES), w.dtype)
-    _panels(w, packed)
-    return packed
+    panels = np.empty((padded(w.shape[1]) // LANES, len(w), LANES), w.dtype)
+    _panels(w, panels)
+    return panels
 
 
-@kernel("r2 w3")
-def _panels(w, packed):
-    for panel in range(len(packed)):  # too little for several threads
-        _panel(w[:, panel * LANES :], packed[panel])
+@kernel("r2 w*")
+def _panels(w, panels):
+    copy(packed(w, False), panels)
 
 
 @njit
-def _panel(w, packed):
-    for k in range(len(packed)):
-        for lane in range(LANES):
-            packed[k, lane] = w[k, lane] if lane < w.shape[1] else 0
+def packed(w, turned):
+    """w, or w' if ``turned``, in panels: too little work for several threads."""
+    terms, columns = (w.shape[1], w.shape[0]) if turned else w.shape
+    panels, w = np.zeros((blocks(columns, LANES), terms, LANES), w.dtype), w.ravel()
+    for panel in range(len(panels)):
+        first, count = panel * LANES, min(LANES, columns - panel * LANES)
+        if turned:
+            for lane in range(count):
+                for k in range(terms):
+                    panels[panel, k, lane] = w[(first + lane) * terms + k]
+        elif count == LANES:
+            for k in range(terms):
+                store(panels, (panel * terms + k) * LANES, load(w, k * columns + first))
+        else:
+            for k in range(terms):
+                copy(w[k * columns + first : (k + 1) * columns], panels[panel, k, :count])
+    return panels.ravel()

@@ -1,4 +1,5 @@
-"""Vectors of 16 numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``; +, - and * of two or of a number and one.
+"""Vectors of 16 numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``, ``maximum``, ``evens_odds``,
+``in_turns``; +, -, * and / of two, or of a number and one.
 
 LLVM makes of one what the processor has: one register with AVX-512, two with AVX2, four with NEON.  Nothing here checks an index.
 """
@@ -92,6 +93,50 @@ def multiply_add(typing_context, a, b, c):
     return a(a, b, c), generate
 
 
+@intrinsic
+def _select_larger(typing_context, a, b):
+    return a(a, b), lambda context, builder, signature, args: builder.select(builder.fcmp_ordered(">", *args), *args)
+
+
+def maximum(a, b):
+    """The larger of a number and each one of b (or b itself, a number), b's where one is NaN."""
+
+
+@overload(maximum)
+def _typed_maximum(a, b):
+    if a == b:
+        return lambda a, b: _select_larger(a, b)
+    real = np.float32 if b.dtype == types.float32 else np.float64
+    return lambda a, b: _select_larger(fill(real(a)), b)
+
+
+def _shuffled(order):
+    """An intrinsic: the vector of those numbers of two vectors, the second's counted on from the first's."""
+
+    @intrinsic
+    def shuffle(typing_context, a, b):
+        places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order))
+        return a(a, b), lambda context, builder, signature, args: builder.shuffle_vector(*args, places)
+
+    return shuffle
+
+
+_evens, _odds = _shuffled(range(0, 2 * LANES, 2)), _shuffled(range(1, 2 * LANES, 2))
+_first, _second = (_shuffled([n // 2 + n % 2 * LANES for n in range(half, half + LANES)]) for half in (0, LANES))
+
+
+@inlined
+def evens_odds(a, b):
+    """Of the numbers of a and b in a row the first, third .., and the second, fourth .."""
+    return _evens(a, b), _odds(a, b)
+
+
+@inlined
+def in_turns(a, b):
+    """The numbers of a and b in turns, as two vectors: ``evens_odds`` undone."""
+    return _first(a, b), _second(a, b)
+
+
 def _operator(name, instruction):
     """Let ``name`` take two vectors, or a vector and a number; a product and a sum may become one instruction."""
 
@@ -106,8 +151,11 @@ def _operator(name, instruction):
         if isinstance(a, types.Number) and isinstance(b, Vector):
             real = np.float32 if b.dtype == types.float32 else np.float64
             return lambda a, b: apply(fill(real(a)), b)
+        if isinstance(a, Vector) and isinstance(b, types.Number):
+            real = np.float32 if a.dtype == types.float32 else np.float64
+            return lambda a, b: apply(a, fill(real(b)))
         return None
 
 
-for _name, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+for _name, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
     _operator(_name, _instruction)

@@ -61,7 +61,7 @@ def losses(run, data, ops, seed=1):
         t = model.schedule.times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
         noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
         x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
-        said, _ = model.predict(run.state.ema, x, t, ops=ops)
+        said, _ = model.predict(run.state.ema, x, t, ops=ops, keep=False)
         sums["loss"] += _mean_square(model.prediction_in(said) - target) / DRAWS
         sums["loss of predicting zero"] += _mean_square(target) / DRAWS
         if data.mixture:

@@ -96,15 +96,15 @@ class InDI:
         if not 0 <= self.epsilon < float("inf"):
             raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
 
-    def predict(self, params, x, t, ops=reference_ops):
+    def predict(self, params, x, t, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> E[x_0 | x_t] as learned, saved."""
         power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
         scale = column((power**-0.5).astype(x.dtype), x)
-        return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops)
+        return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
 
     def denoise_of(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
-        return lambda x, t: self.predict(params, x, np.full(len(x), t), ops)[0]
+        return lambda x, t: self.predict(params, x, np.full(len(x), t), ops, keep=False)[0]
 
     def score(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.

@@ -57,7 +57,7 @@ class LearnedVariance(Denoiser):
         """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
 
         def noise_of(x, t):
-            said, _ = self.predict(params, x, np.full(len(x), t), labels, ops)
+            said, _ = self.predict(params, x, np.full(len(x), t), labels, ops, keep=False)
             prediction, v = np.split(said, 2, axis=-1)
             return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
 

@@ -30,6 +30,13 @@ def initial(shapes, zero, seed, dtype):
     return params
 
 
+class Forgetful(dict):
+    """Takes what is saved where no backward follows, and keeps nothing."""
+
+    def __setitem__(self, name, value):
+        pass
+
+
 def layer_shapes(name, *shape):
     """Weights and bias of a linear layer [i,o] or a convolution [k,k,i,o]."""
     return {f"{name}.w": shape, f"{name}.b": shape[-1:]}

@@ -59,13 +59,13 @@ class MLP:
         """The parameters that training begins with."""
         return initial(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
-    def forward(self, params, x, c, ops=reference_ops, labels=None):
-        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved."""
+    def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
+        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved, None without ``keep``."""
         self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
         y, (hs, pre) = stack(params, "layers", ops.concat(flat, embedded), self.depth, ops)
-        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (flat, embedded, hs, pre)
+        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (flat, embedded, hs, pre) if keep else None
 
     def backward(self, params, dy, saved, ops=reference_ops):
         """dy of y's shape -> dx, gradients by parameter name."""

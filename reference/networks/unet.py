@@ -15,6 +15,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.networks.blocks import (
+    Forgetful,
     attention_block,
     attention_block_backward,
     attention_shapes,
@@ -111,10 +112,13 @@ class UNet:
         """The parameters that training begins with."""
         return initial(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
-    def forward(self, params, x, c, ops=reference_ops, labels=None):
-        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels * outputs], saved."""
+    def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
+        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels * outputs], saved.
+
+        Without ``keep`` nothing is saved: memory for two blocks and the skips, not for all.
+        """
         self._check(x, c, labels)
-        saved = {}
+        saved = {} if keep else Forgetful()
 
         def residual(name, h):
             y, saved[name] = residual_block(params, name, h, e, self.groups, ops)
@@ -152,8 +156,8 @@ class UNet:
                     h = attention(f"up_blocks.{u}.attentions.{j}", h)
             if i > 0:
                 name = f"up_blocks.{u}.upsamplers.0.conv"
-                saved[name] = ops.upsample_nearest(h)
-                h = ops.conv2d(saved[name], params[f"{name}.w"], params[f"{name}.b"])
+                saved[name] = h = ops.upsample_nearest(h)
+                h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"])
 
         g, mean, rstd = ops.group_norm_silu(h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups)
         y = ops.conv2d(g, params["conv_out.w"], params["conv_out.b"])

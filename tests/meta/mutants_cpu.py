@@ -6,6 +6,7 @@ LINEAR = OPS + "linear_of_many_sizes[accelerated.cpu-33-70-50-float32]"
 WINOGRAD = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-9-6-16-48-3-1-float32]"
 PATCHES = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-13-11-33-17-3-2-float32]"
 FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
+MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
 PORT = "tests/accelerated/test_cpu.py::test_"
 
 MUTANTS = (
@@ -33,6 +34,9 @@ MUTANTS = (
         "turned(weight_gradient(x, dy, stride, k))[::-1]",
         FEW,
     ),
+    # mixtures in the plane
+    (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
+    (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),
     # what is kept
     (
         CPU + "kernel.py",

@@ -64,7 +64,7 @@ class Oracle:
     prediction: str
     seen: list = field(default_factory=list)
 
-    def forward(self, params, x, c, ops=None, labels=None):
+    def forward(self, params, x, c, ops=None, labels=None, keep=True):
         t = np.round(c * self.schedule.T / 1000).astype(int)
         assert (t == t[0]).all()
         t = int(t[0])
@@ -124,7 +124,7 @@ def test_elbo_terms_refuse_a_number_of_steps_that_does_not_fit(steps):
 class Recorder:
     """Stands for a network, and keeps what it was given."""
 
-    def forward(self, params, x, c, ops=None, labels=None):
+    def forward(self, params, x, c, ops=None, labels=None, keep=True):
         self.given = x, c, labels
         return np.zeros_like(x), None
 

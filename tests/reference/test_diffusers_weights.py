@@ -295,7 +295,7 @@ class Recorder:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
-    def forward(self, params, x, c, ops=None, labels=None):
+    def forward(self, params, x, c, ops=None, labels=None, keep=True):
         self.x, self.c = x, c
         return x, None
 

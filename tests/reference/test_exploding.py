@@ -129,7 +129,7 @@ class Oracle:
     def __init__(self, schedule, prediction, variance):
         self.schedule, self.prediction, self.variance = schedule, prediction, variance
 
-    def forward(self, params, x, c, ops=None, labels=None):
+    def forward(self, params, x, c, ops=None, labels=None, keep=True):
         if isinstance(self.schedule, SDE):
             alpha, sigma = self.schedule.marginal(c[0] / 1000)
         else:

@@ -234,6 +234,15 @@ def test_wiring_calls_ops_slices_reshapes_adds_and_does_nothing_else(network):
     assert {"linear", "linear_backward", "timestep_embedding"} <= set(port.calls)
 
 
+@pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
+def test_forward_that_keeps_nothing_says_the_same(network):
+    x, c, labels = inputs(network)
+    params = random_parameters(network)
+    y, saved = network.forward(params, x, c, labels=labels, keep=False)
+    assert not saved
+    assert np.array_equal(y, network.forward(params, x, c, labels=labels)[0])
+
+
 # beginnings
 
 

@@ -108,7 +108,7 @@ def test_the_best_network_of_explicit_matching_has_no_loss():
     class Exact:
         classes = 0
 
-        def forward(self, params, x, c, ops=None, labels=None):
+        def forward(self, params, x, c, ops=None, labels=None, keep=True):
             t = round(float(c[0]) * 4 / 1000) + 1
             sigma = LADDER.noise_scale(t)
             return LAW.noise(x * (1.3 + sigma**2) ** 0.5, 1.0, sigma), None
