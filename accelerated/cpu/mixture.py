@@ -15,7 +15,7 @@ from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, exp, exp2, log
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.rows import clear
-from accelerated.cpu.simd import LANES, evens_odds, fill, in_turns, inlined, item, load, maximum, multiply_add, store
+from accelerated.cpu.simd import LANES, evens_odds, fill, in_turns, inlined, item, load, maximum, store
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
 

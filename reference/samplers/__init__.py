@@ -36,6 +36,6 @@ class Counted:
     def __init__(self, function):
         self.function, self.evaluations = function, 0
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments, **keywords):
         self.evaluations += 1
-        return self.function(*arguments)
+        return self.function(*arguments, **keywords)

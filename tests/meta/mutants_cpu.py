@@ -13,7 +13,8 @@ MUTANTS = (
     # products
     (CPU + "product.py", "at + min(5, last) * row\n", "at + min(4, last) * row\n", LINEAR),
     (CPU + "product.py", "start = alike(load(bias, panel * LANES))", "start = alike(load(bias, 0))", LINEAR),
-    (CPU + "product.py", "if lane < w.shape[1] else 0", "if lane < w.shape[1] - 1 else 0", LINEAR),
+    (CPU + "product.py", "copy(w[k * columns + first : (k + 1) * columns]", "copy(w[k * columns : (k + 1) * columns - first]", LINEAR),
+    (CPU + "product.py", "w[(first + lane) * terms + k]", "w[lane * terms + k]", LINEAR),
     (CPU + "linear.py", "        store(db, column, total)", "        store(db, 0, total)", LINEAR),
     (CPU + "linear.py", "for n in range(first, last):", "for n in range(first + 1, last):", LINEAR),
     # Winograd
