@@ -9,7 +9,8 @@ from hypothesis import settings  # noqa: E402
 
 settings.register_profile("ci", max_examples=20, derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
-settings.load_profile("ci")
+settings.register_profile("simulator", max_examples=3, derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("simulator" if os.environ.get("NUMBA_ENABLE_CUDASIM") else "ci")
 
 
 def pytest_addoption(parser):

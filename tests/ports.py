@@ -1,5 +1,6 @@
 """The ports under test: the shipped ones, or those that ``--port`` names."""
 
+import os
 from functools import cache
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 import accelerated
 from reference.contract import OPS
 
-SHIPPED = ("reference.ops", "accelerated.cpu")
+SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
+HERE = [name for name in SHIPPED if not (name == "accelerated.gpu" and accelerated.gpu().missing())]  # those that can work
+SIMULATED = bool(os.environ.get("NUMBA_ENABLE_CUDASIM"))  # kernels of a device run thread by thread, a millisecond each
 
 
 class Missing(AttributeError):

@@ -3,10 +3,8 @@
     @kernel("r* r* w*")
     def _silu_backward(dy, x, dx): ...
 
-compiles at the first call with arrays of a dtype, for that dtype alone.  The words are the arguments' types: ``r2`` an array of two axes
-that is read, ``w2`` one that is written, ``r*`` and ``w*`` arrays of any shape, laid out as one axis; ``s`` a number of the same dtype,
-``i`` an int64, ``b`` a bool; ``rI1`` and ``wU*`` are arrays of int64 and uint32.  Arrays that are read may come in any layout and are made
-C-contiguous; those that are written must be so.
+compiles at the first call with arrays of a dtype, for that dtype alone.  The words are the arguments' types (signatures.py).  Arrays that
+are read may come in any layout and are made C-contiguous; those that are written must be so.
 
 A kernel shares its work by ``prange`` over blocks whose number depends on the shapes alone.  With one thread it is compiled as a plain
 loop; the bits are the same for any number of threads.  The machine code is kept in a folder whose name is a hash of every source file
@@ -25,12 +23,10 @@ from pathlib import Path
 import llvmlite.binding
 import numba
 import numpy as np
-from numba import types
+
+from accelerated.signatures import flat, of_dtype, read, type_of
 
 HERE = Path(__file__).parent
-DTYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
-NUMBERS = {"i": types.int64, "b": types.boolean}
-ELEMENTS = {"I": types.int64, "U": types.uint32}
 KEPT = 4  # folders of machine code, each of a few megabytes
 SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
 
@@ -80,9 +76,7 @@ class Kernel:
     def __init__(self, function, words):
         self.function, self.words = function, words
         self.name = f"{function.__module__.rpartition('.')[2]}{function.__name__}"
-        self.read = [position for position, word in enumerate(words) if word[0] == "r"]
-        self.flat = [position for position, word in enumerate(words) if word[-1] == "*"]
-        self.of_dtype = next((position for position, word in enumerate(words) if word[0] in "rw" and word[1] not in ELEMENTS), None)
+        self.read, self.flat, self.of_dtype = read(words), flat(words), of_dtype(words)
         self.has_parts = "prange" in function.__code__.co_names
         self.compiled = {}
 
@@ -100,25 +94,16 @@ class Kernel:
         """The machine code for one dtype, from the cache or new."""
         with _cache(" ".join(filter(None, (self.name, dtype and dtype.name))), parallel):
             compiled = numba.njit(cache=True, nogil=True, parallel=parallel, error_model="numpy")(self.function)
-            compiled.compile(tuple(_type(word, dtype) for word in self.words))
+            compiled.compile(tuple(type_of(word, dtype) for word in self.words))
             compiled.disable_compile()
         self.compiled[dtype, parallel] = compiled
         return compiled
 
 
-def _type(word, dtype):
-    if word[0] in NUMBERS:
-        return NUMBERS[word]
-    if word == "s":
-        return DTYPES[dtype]
-    element = ELEMENTS[word[1]] if word[1] in ELEMENTS else DTYPES[dtype]
-    return types.Array(element, 1 if word[-1] == "*" else int(word[-1]), "C", readonly=word[0] == "r")
-
-
 @functools.cache
 def folder():
     """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
-    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted(HERE.glob("*.py")))
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted((*HERE.glob("*.py"), HERE.parent / "signatures.py")))
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
     machine = f"{numba.__version__} {numba.config.OPT} {processor}"
     name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"

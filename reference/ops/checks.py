@@ -13,6 +13,13 @@ import re
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+ARRAYS: tuple = (np.ndarray,)
+
+
+def add_arrays(kind):
+    """Let ``check`` accept another type of arrays beside NumPy's: those of a port whose numbers lie elsewhere."""
+    global ARRAYS
+    ARRAYS += (kind,)
 
 
 @functools.cache
@@ -24,7 +31,7 @@ def parse(spec):
 
 def check(spec, *arrays):
     """Sizes of the axes named in ``spec``.  TypeError for a wrong type or dtype, ValueError for a wrong shape."""
-    return dict(_check(spec, tuple([(a.shape, a.dtype) if isinstance(a, np.ndarray) else type(a) for a in arrays])))
+    return dict(_check(spec, tuple([(a.shape, a.dtype) if isinstance(a, ARRAYS) else type(a) for a in arrays])))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,7 +85,7 @@ def whole(name, value):
 
 def per_sample(name, value, x):
     """A coefficient in ``x``'s dtype: a scalar as it is, an array ``[b]`` of one entry a sample shaped to broadcast against ``x``."""
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, ARRAYS):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name} must be a number or an array, got {type(value).__name__}")
         return x.dtype.type(value)
@@ -113,7 +120,7 @@ def takes_out(function):
 
 
 def _check_out(result, target):
-    if not isinstance(target, np.ndarray) or target.dtype != result.dtype:
+    if not isinstance(target, ARRAYS) or target.dtype != result.dtype:
         got = getattr(target, "dtype", type(target).__name__)
         raise TypeError(f"out must be an array of {result.dtype}, got {got}")
     if target.shape != result.shape:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.ports import SHIPPED, port_of
+from tests.ports import HERE, port_of
 
 OF_OPS = ("test_ops", "test_calls")
 ORDER = (*OF_OPS, "test_networks", "test_training", "test_samplers")
@@ -15,7 +15,7 @@ def stage(module):
 def pytest_generate_tests(metafunc):
     if "port" in metafunc.fixturenames:
         oracle = metafunc.module and stage(metafunc.module) in OF_OPS  # of what is made of ops, the reference is the measure
-        ports = metafunc.config.getoption("port") or SHIPPED[0 if oracle else 1 :] or SHIPPED
+        ports = metafunc.config.getoption("port") or HERE[0 if oracle else 1 :]
         metafunc.parametrize("port", [port_of(name) for name in ports], ids=lambda port: Path(port.name).name)
 
 

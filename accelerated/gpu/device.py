@@ -1,0 +1,143 @@
+"""Where the arrays of this port lie: CuPy on a device, or in Numba's CUDA simulator (``NUMBA_ENABLE_CUDASIM=1``) simulated.py in its place.
+
+``xp`` is the module of arrays, ``cuda`` what kernels are made with, ``math`` their elementary functions.  Importing this needs neither CuPy
+nor a driver: what is missing is said when an op is called.
+"""
+
+import functools
+import importlib.util
+import math
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+from numba import config, cuda
+
+from reference.calls import TARGETS
+from reference.ops.checks import add_arrays, takes_out
+from reference.ops.random import Key
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+
+if SIMULATED:
+    from numba.cuda.simulator.kernel import _get_kernel_context
+
+    from accelerated.gpu import simulated as xp
+
+    class _Cuda:
+        """Inside of a kernel that kernel's own thread and block; the simulator exchanges a module's ``cuda``, but not those of helpers."""
+
+        def __getattr__(self, name):
+            return getattr(_get_kernel_context() or _cuda, name)
+
+    _cuda, cuda = cuda, _Cuda()
+    sys.setswitchinterval(1e-4)  # the thread that waits for the others at barriers would hold Python for 5 ms at a time
+    # of NumPy, they keep float32 and know infinities, as a device's do
+    functions = ("exp", "expm1", "log", "log1p", "sqrt", "cos", "sin", "floor", "fabs")
+    math = SimpleNamespace(**{name: getattr(np, name) for name in functions})
+elif importlib.util.find_spec("cupy"):
+    import cupy as xp
+
+    # arrays come from the very stream that kernels go to: by default Numba would wait for it at every launch
+    config.CUDA_ARRAY_INTERFACE_SYNC = 0
+else:
+    xp = None
+
+if xp is not None:
+    add_arrays(xp.ndarray)
+
+
+@functools.cache
+def missing():
+    """Why this port can't work here, in a sentence; None if it can."""
+    install = "pip install 'diffusion-from-scratch[gpu]'"
+    if SIMULATED:
+        return None
+    if xp is None:
+        return f"the package CuPy is missing: {install} (CUDA 13), or [gpu12] (CUDA 12)"
+    if importlib.util.find_spec("numba_cuda") is None:
+        return f"the package numba-cuda is missing: {install} (CUDA 13), or [gpu12] (CUDA 12)"
+    try:
+        devices = xp.cuda.runtime.getDeviceCount()
+    except xp.cuda.runtime.CUDARuntimeError as error:
+        return f"CUDA's driver is missing, or older than CuPy needs: {error}"
+    if not devices:
+        return "there is no CUDA device"
+    return None if cuda.is_available() else "Numba finds no CUDA device"
+
+
+def is_device(value):
+    return isinstance(value, xp.ndarray)
+
+
+def to_device(array):
+    """An array on the device, as this port's ops return them: those given such ones leave all where it is."""
+    require()
+    return xp.asarray(array)
+
+
+def to_host(array):
+    """A NumPy array.  Waits for the device."""
+    return xp.asnumpy(array) if is_device(array) else array
+
+
+def require():
+    """ValueError where this port can't work."""
+    if reason := missing():
+        raise ValueError(f"accelerated.gpu can't work here: {reason}")
+
+
+def op(function):
+    """An op on arrays of the device, with ``out=`` unless its name ends in ``_``.
+
+    NumPy arrays, if all arrays are, are brought there and the results back: right for any program, and slow.
+    """
+
+    @functools.wraps(function)
+    def anywhere(*args, **kwargs):
+        require()
+        given = [*args, *kwargs.values()]
+        if not any(map(_holds_host, given)):
+            return function(*args, **kwargs)
+        moved = function(*map(_moved, args), **{name: _moved(value) for name, value in kwargs.items()})
+        return moved if any(map(_holds_device, given)) else _back(moved)
+
+    @functools.wraps(function)
+    def in_place(*args, **kwargs):
+        require()
+        if not any(map(_holds_host, args)):
+            return function(*args, **kwargs)
+        moved = [_moved(arg) for arg in args]
+        function(*moved, **kwargs)
+        for position in TARGETS[function.__name__]:
+            if isinstance(args[position], np.ndarray):
+                args[position][...] = to_host(moved[position])
+        return None
+
+    return in_place if function.__name__ in TARGETS else takes_out(anywhere)
+
+
+def _leaves(value):
+    return value if isinstance(value, (list, Key)) else (value,)
+
+
+def _holds_host(value):
+    return any(isinstance(leaf, np.ndarray) for leaf in _leaves(value))
+
+
+def _holds_device(value):
+    return any(is_device(leaf) for leaf in _leaves(value))
+
+
+def _moved(value):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        return xp.asarray(value)
+    if isinstance(value, Key):
+        return value._replace(sample=_moved(value.sample))
+    return [_moved(leaf) for leaf in value] if isinstance(value, list) else value
+
+
+def _back(results):
+    if isinstance(results, tuple):
+        return tuple(map(_back, results))
+    return None if results is None else to_host(results)

@@ -1,0 +1,119 @@
+"""NumPy in CuPy's place, for Numba's CUDA simulator: what works here without mistakes about where arrays lie works there.
+
+An array of this kind behaves as one of CuPy's: it refuses to become a NumPy array unless ``asnumpy`` is asked for, and to meet one in
+arithmetic.  ``copies`` counts how often numbers were brought to the host, a single one included: a device would have to be waited for.
+"""
+
+import contextlib
+
+import numpy as np
+
+copies = 0
+float32, float64, int64, uint32 = np.float32, np.float64, np.int64, np.uint32
+
+
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
+    def __init__(self, array):
+        self.array = array
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
+        if any(isinstance(value, np.ndarray) and value.ndim for value in inputs):
+            raise TypeError(f"{ufunc.__name__} of an array of the device and one of the host")
+        if out is not None:
+            keywords["out"] = _plain(out)
+        with np.errstate(all="ignore"):  # a device warns of nothing
+            return _wrapped(getattr(ufunc, method)(*_plain(inputs), **_plain(keywords)))
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function is np.copyto or function is np.array_equal:
+            raise TypeError(f"{function.__name__} is not for arrays of the device")
+        return _wrapped(function(*_plain(args), **_plain(kwargs)))
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("an array of the device does not become one of the host by itself: use asnumpy")
+
+    def __getattr__(self, name):
+        value = getattr(self.array, name)
+        if name in ("item", "tolist", "tobytes", "data", "__array_interface__"):
+            raise AttributeError(f"an array of the device has no {name} here")
+        return (lambda *args, **kwargs: _wrapped(value(*_plain(args), **_plain(kwargs)))) if callable(value) else _wrapped(value)
+
+    def __getitem__(self, key):
+        return _wrapped(self.array[_plain(key)])
+
+    def __setitem__(self, key, value):
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("an array of the host can't be assigned to one of the device")
+        self.array[_plain(key)] = _plain(value)
+
+    def __len__(self):
+        return len(self.array)
+
+    def __copy__(self):
+        return ndarray(self.array.copy())
+
+    def __deepcopy__(self, memo):
+        return ndarray(self.array.copy())
+
+    def __float__(self):
+        return float(self.get())
+
+    def __int__(self):
+        return int(self.get())
+
+    def __bool__(self):
+        return bool(self.get())
+
+    def get(self):
+        global copies
+        copies += 1
+        return self.array.copy()
+
+
+def _plain(value):
+    if isinstance(value, ndarray):
+        return value.array
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _wrapped(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ndarray(np.asarray(value))
+    return type(value)(map(_wrapped, value)) if isinstance(value, (tuple, list)) and not _is_shape(value) else value
+
+
+def _is_shape(value):
+    return all(isinstance(n, int) for n in value)
+
+
+def asarray(array, dtype=None):
+    return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(_plain(array), dtype))
+
+
+def asnumpy(array):
+    return array.get()
+
+
+class _Stream:
+    ptr = 0
+
+    def synchronize(self):
+        global copies
+        copies += 1
+
+
+@contextlib.contextmanager
+def _nothing():
+    yield
+
+
+def current_stream():
+    return _Stream()
+
+
+def __getattr__(name):
+    """Any other function of NumPy, on arrays of this kind."""
+    function = getattr(np, name)
+    return lambda *args, **kwargs: _wrapped(function(*_plain(args), **_plain(kwargs)))
