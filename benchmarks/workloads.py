@@ -24,6 +24,7 @@ from reference.mixtures import Mixture
 from reference.networks import MLP, UNet
 from reference.networks.blocks import initial
 from reference.ops.random import Key, Purpose
+from reference.placement import fetch
 from reference.samplers import last
 from reference.samplers.ddim import ddim
 from reference.samplers.grids import uniform
@@ -113,9 +114,10 @@ class Training(OfNetwork):
     def results(self, ops, dtype=np.float32):
         losses = []
         for state in self.states(ops, dtype, self.steps):
-            losses.append(state.loss)
-        average = {name: array for name, array in state.ema.items() if not name.endswith("to_k.b")}
-        return {"losses": {"loss": np.array(losses, dtype)}, "gradients": state.m, "average": average}
+            losses.append(float(state.loss))
+        average, m = fetch(dict(state.ema)), fetch(dict(state.m))
+        average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
+        return {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
 
     def call(self, ops):
         states = self.states(ops, np.float32, float("inf"))

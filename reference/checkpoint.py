@@ -14,6 +14,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.files import write_atomically
 from reference.ops.checks import is_whole
+from reference.placement import fetch
 from reference.training import State
 
 FORMAT = 1
@@ -49,7 +50,7 @@ def save(folder, state, config, ops=reference_ops):
     from safetensors.numpy import save as to_bytes
 
     tensors = {
-        f"{part}/{name}": np.ascontiguousarray(array)  # other layouts would be saved wrong, without a word
+        f"{part}/{name}": np.ascontiguousarray(fetch(array))  # other layouts would be saved wrong, without a word
         for part, field in PARTS.items()
         for name, array in getattr(state, field).items()
     }
@@ -57,8 +58,8 @@ def save(folder, state, config, ops=reference_ops):
         "format": FORMAT,
         "step": state.step,
         "seed": config["training"]["seed"],
-        "loss": state.loss,
-        "gradient_norm": state.gradient_norm,
+        "loss": float(state.loss),
+        "gradient_norm": float(state.gradient_norm),
         "config": config,
         "environment": environment(ops),
     }

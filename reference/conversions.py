@@ -16,6 +16,8 @@ and any other prediction q = s0 x0 + s1 eps is then  q = (s0 r1 - s1 r0)/D x + (
 
 import numpy as np
 
+from reference.placement import in_dtype, on_host
+
 PREDICTIONS = ("noise", "x0", "v", "score")
 
 
@@ -44,13 +46,13 @@ def conversion(source, target, alpha, sigma):
 
 def convert(prediction, x, source, target, alpha, sigma):
     """The prediction ``source`` at x = alpha x0 + sigma eps, restated as ``target``: one of noise, x0, v, score."""
-    a, b = (column(np.asarray(value, x.dtype), x) for value in conversion(source, target, alpha, sigma))
+    a, b = (column(in_dtype(value, x), x) for value in conversion(source, target, alpha, sigma))
     return a * x + b * prediction
 
 
 def column(value, x):
     """A number as it is; one entry a sample, [b], shaped to broadcast against x[b,...]."""
-    return value if np.ndim(value) == 0 else np.reshape(value, (-1, *[1] * (x.ndim - 1)))
+    return value if getattr(value, "ndim", 0) == 0 else value.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def log_snr(log_alpha_bar):
@@ -66,7 +68,7 @@ def log_alpha_bar_of_log_snr(log_snr):
 
 def sigma_of_log_alpha_bar(log_alpha_bar):
     """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar): the variance-exploding view of the same sample."""
-    return np.sqrt(np.expm1(-np.asarray(log_alpha_bar, np.float64)))
+    return np.sqrt(np.expm1(-(np.asarray(log_alpha_bar, np.float64) if on_host(log_alpha_bar) else log_alpha_bar)))
 
 
 def log_alpha_bar_of_sigma(sigma):

@@ -16,6 +16,7 @@ from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert, row
 from reference.ddpm.ddpm import forward, simple_loss
 from reference.ops.random import Purpose
+from reference.placement import in_dtype
 
 TRAINABLE = ("noise", "x0", "v")
 
@@ -65,7 +66,7 @@ class Denoiser:
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
 
         def noise_of(x, t):
-            prediction, _ = self.predict(params, x, np.full(len(x), t), labels, ops, keep=False)
+            prediction, _ = self.predict(params, x, np.full(len(x), t, like=x), labels, ops, keep=False)
             alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
             return convert(prediction, x, self.prediction, "noise", alpha, sigma)
 
@@ -121,7 +122,7 @@ class Denoiser:
     def target(self, x0, t, noise, ops=reference_ops):
         """What the network should predict, r0 x0 + r1 noise at times t[b] (see conversions.py)."""
         r0, r1 = row(self.prediction, self.schedule.signal(t), self.schedule.noise_scale(t))
-        return ops.add_noise(x0, *(np.broadcast_to(r, t.shape).astype(x0.dtype) for r in (r0, r1)), noise)
+        return ops.add_noise(x0, in_dtype(r0, x0), in_dtype(r1, x0), noise)
 
     def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The times t[b], uniform over the schedule's, and the noise [b,*shape] of a training step."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from reference.conversions import log_alpha_bar_of_betas, log_alpha_bar_of_sigma, log_snr, sigma_of_log_alpha_bar
 from reference.ops.checks import is_whole
+from reference.placement import beside, on_host
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Schedule:
         object.__setattr__(self, "T", len(table) - 1)
 
     def _log(self, t):
+        if not on_host(t):  # to look at them would take waiting for the device
+            return beside(self.log_alpha_bar, t)[t]
         times = np.asarray(t)
         whole = times.dtype.kind in "iu" or np.array_equal(times, np.floor(times))
         if not whole or (times.size and not 0 <= times.min() <= times.max() <= self.T):
@@ -157,7 +160,7 @@ class Exploding(Schedule):
 
 def plain(value):
     """A number as a Python float, which leaves the dtype of an array that it meets as it is; an array as it is."""
-    return float(value) if np.ndim(value) == 0 else value
+    return float(value) if on_host(value) and np.ndim(value) == 0 else value
 
 
 def _check_T(T):

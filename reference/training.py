@@ -12,6 +12,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
+from reference.placement import on_host, place
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,18 @@ class State:
     m: Any
     v: Any
     step: int = 0
-    loss: float = float("nan")
-    gradient_norm: float = float("nan")
+    loss: Any = float("nan")
+    gradient_norm: Any = float("nan")
+
+    def settle(self):
+        """Make numbers of ``loss`` and ``gradient_norm``, for which a device is waited for.  FloatingPointError if they are not finite."""
+        self.loss, self.gradient_norm = float(self.loss), float(self.gradient_norm)
+        _check_finite(self.loss, self.gradient_norm, self.step)
+
+    def place(self, ops):
+        """Bring the arrays to where the port works."""
+        for name in ("params", "ema", "m", "v"):
+            setattr(self, name, place(dict(getattr(self, name)), ops))
 
     def __setattr__(self, name, value):
         super().__setattr__(name, Joined(value) if isinstance(value, dict) and not isinstance(value, Joined) else value)
@@ -85,7 +96,7 @@ def ema_decay(decay, step):
 
 def batch(model, data, settings, step, ops=reference_ops):
     """What step ``step`` trains on: indices [b] into the data, uniform, and what ``model.draw`` draws."""
-    sample = np.arange(settings.batch)
+    sample = np.arange(settings.batch, like=data)
     u = ops.uniform(settings.seed, sample, step, Purpose.DATA_ORDER, (), np.float64)
     indices = np.floor(u * len(data)).astype(np.int64)
     return indices, *model.draw(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
@@ -94,24 +105,33 @@ def batch(model, data, settings, step, ops=reference_ops):
 def advance(model, x0, draws, labels, settings, state, ops=reference_ops):
     """The step after ``state.step``, in place, on x0[b,...] with what ``model.draw`` drew for it.
 
-    FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.
+    FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.  On a device nobody looks,
+    since the step would have to be waited for, until ``state.settle()``.
     """
     step = state.step + 1
     with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         loss, _, gradients = model.loss(state.params, x0, *draws, labels=labels, ops=ops)
         gradient = np.concatenate([gradients[name].ravel() for name in state.params])
         norm = ops.global_norm([gradient])
-    if not np.isfinite(loss + norm):
-        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+    if on_host(gradient):
+        loss, norm = float(loss), float(norm)
+        _check_finite(loss, norm, step)
     lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
     ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, step, lr)
     ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, step))
-    state.step, state.loss, state.gradient_norm = step, float(loss), float(norm)
+    state.step, state.loss, state.gradient_norm = step, loss, norm
+
+
+def _check_finite(loss, norm, step):
+    if not np.isfinite(loss + norm):
+        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
 
 
 def train(model, data, labels, settings, state, steps, ops=reference_ops):
-    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``advance``, yielding ``state`` after it."""
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``advance``, yielding ``state`` after it, where the port works."""
+    state.place(ops)
+    data, labels = place(data, ops), place(labels if model.network.classes else None, ops)
     while state.step < steps:
         indices, *draws = batch(model, data, settings, state.step + 1, ops)
-        advance(model, data[indices], draws, labels[indices] if model.network.classes else None, settings, state, ops)
+        advance(model, data[indices], draws, None if labels is None else labels[indices], settings, state, ops)
         yield state

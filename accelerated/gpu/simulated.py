@@ -20,31 +20,31 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
         if any(isinstance(value, np.ndarray) and value.ndim for value in inputs):
             raise TypeError(f"{ufunc.__name__} of an array of the device and one of the host")
         if out is not None:
-            keywords["out"] = _plain(out)
+            keywords["out"] = plain(out)
         with np.errstate(all="ignore"):  # a device warns of nothing
-            return _wrapped(getattr(ufunc, method)(*_plain(inputs), **_plain(keywords)))
+            return wrapped(getattr(ufunc, method)(*plain(inputs), **plain(keywords)))
 
     def __array_function__(self, function, types, args, kwargs):
         if function is np.copyto or function is np.array_equal:
             raise TypeError(f"{function.__name__} is not for arrays of the device")
-        return _wrapped(function(*_plain(args), **_plain(kwargs)))
+        return wrapped(function(*plain(args), **plain(kwargs)))
 
     def __array__(self, *args, **kwargs):
         raise TypeError("an array of the device does not become one of the host by itself: use asnumpy")
 
     def __getattr__(self, name):
-        value = getattr(self.array, name)
-        if name in ("item", "tolist", "tobytes", "data", "__array_interface__"):
+        if name.startswith("__") or name in ("item", "tolist", "tobytes", "data"):  # ways for its numbers to reach the host
             raise AttributeError(f"an array of the device has no {name} here")
-        return (lambda *args, **kwargs: _wrapped(value(*_plain(args), **_plain(kwargs)))) if callable(value) else _wrapped(value)
+        value = getattr(self.array, name)
+        return (lambda *args, **kwargs: wrapped(value(*plain(args), **plain(kwargs)))) if callable(value) else wrapped(value)
 
     def __getitem__(self, key):
-        return _wrapped(self.array[_plain(key)])
+        return wrapped(self.array[plain(key)])
 
     def __setitem__(self, key, value):
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("an array of the host can't be assigned to one of the device")
-        self.array[_plain(key)] = _plain(value)
+        self.array[plain(key)] = plain(value)
 
     def __len__(self):
         return len(self.array)
@@ -70,18 +70,21 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
         return self.array.copy()
 
 
-def _plain(value):
+def plain(value):
+    """What holds arrays of this kind, with NumPy's in their place."""
     if isinstance(value, ndarray):
         return value.array
     if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
-    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+        parts = map(plain, value)
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return {name: plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
-def _wrapped(value):
+def wrapped(value):
+    """The other way."""
     if isinstance(value, (np.ndarray, np.generic)):
         return ndarray(np.asarray(value))
-    return type(value)(map(_wrapped, value)) if isinstance(value, (tuple, list)) and not _is_shape(value) else value
+    return type(value)(map(wrapped, value)) if isinstance(value, (tuple, list)) and not _is_shape(value) else value
 
 
 def _is_shape(value):
@@ -89,7 +92,7 @@ def _is_shape(value):
 
 
 def asarray(array, dtype=None):
-    return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(_plain(array), dtype))
+    return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(plain(array), dtype))
 
 
 def asnumpy(array):
@@ -116,4 +119,4 @@ def current_stream():
 def __getattr__(name):
     """Any other function of NumPy, on arrays of this kind."""
     function = getattr(np, name)
-    return lambda *args, **kwargs: _wrapped(function(*_plain(args), **_plain(kwargs)))
+    return lambda *args, **kwargs: wrapped(function(*plain(args), **plain(kwargs)))

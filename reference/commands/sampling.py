@@ -1,6 +1,7 @@
 """Which sampler, with which options, from where: what ``sample``, ``evaluate`` and ``demo`` share."""
 
 import warnings
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from reference.ddpm.ddpm import VARIANCES
 from reference.ddpm.indi import brownian
 from reference.ddpm.learned import LearnedVariance
 from reference.ops.random import Purpose
+from reference.placement import fetch, place
 from reference.run import as_score, noise_range
 from reference.samplers import Counted, last
 from reference.samplers.ancestral import ancestral, prior
@@ -171,7 +173,7 @@ def begin(run, ops, sample, sampler, seed, scale=1.0, **own):
     """Where the sampler starts for the indices ``sample`` [b]: degraded held-out data for ``indi``, else noise of size ``scale``."""
     shape = run.model.network.sample_shape
     if sampler == "indi":
-        return degraded(run, ops, sample, seed, own["noise"], own["blur"])[0]
+        return place(degraded(run, ops, fetch(sample), seed, own["noise"], own["blur"])[0], ops)
     if run.system == "indi" and sampler != "langevin":  # whose largest noise may be no larger than the data
         return solvers.start(run, sample, seed, ops)
     if sampler == "langevin":
@@ -250,13 +252,14 @@ def draw(run, ops, n, **how):
     """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``, and the network evaluations that
     each of them took, None for a sampler that takes none.  ValueError if they are not finite."""
     network = CountedNetwork(run.model.network)
-    run = replace(run, model=replace(run.model, network=network))
+    run = replace(run, model=replace(run.model, network=network), state=copy(run.state))
+    run.state.ema = place(dict(run.state.ema), ops)
     each, parts = length(**how), []
     batch = BATCH["images" if len(network.sample_shape) == 3 else "points"]
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         for number, first in enumerate(range(0, n, batch)):
-            states = trajectory(run, ops, np.arange(first, min(first + batch, n)), **how)
-            parts.append(last(progress(states, each * -(-n // batch), f"{how['sampler']} step", first=number * each)))
+            states = trajectory(run, ops, place(np.arange(first, min(first + batch, n)), ops), **how)
+            parts.append(fetch(last(progress(states, each * -(-n // batch), f"{how['sampler']} step", first=number * each))))
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():

@@ -129,6 +129,7 @@ def continue_training(run, data, save_every, ops):
         first = run.state.step
         states = training.train(training_model(run, data), data.train, data.train_labels, run.settings, run.state, run.steps, ops)
         for state in progress(states, run.steps, "training step", lambda state: f"loss {state.loss:.4f}", first):
+            state.settle()
             log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
             if stop.asked or state.step % save_every == 0 or state.step == run.steps:
                 log.flush()

@@ -12,6 +12,7 @@ from scipy.special import log_ndtr
 from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert
 from reference.ops.random import Key, Purpose
+from reference.placement import in_dtype
 from reference.schedules import plain
 
 VARIANCES = ("posterior", "beta", "exact")
@@ -27,7 +28,7 @@ def forward(schedule, x0, t, noise, ops=reference_ops):
 
     x0[b,...]; t a whole number or an integer array [b].
     """
-    signal, noise_scale = (np.asarray(value, x0.dtype) for value in (schedule.signal(t), schedule.noise_scale(t)))
+    signal, noise_scale = (in_dtype(value, x0) for value in (schedule.signal(t), schedule.noise_scale(t)))
     return ops.add_noise(x0, signal, noise_scale, noise)
 
 
@@ -99,7 +100,7 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
 def simple_loss(prediction, target, ops=reference_ops):
     """The loss that Ho et al. train with, ||target - prediction||^2 per entry, unweighted: (mean, per_sample[b], gradient of the mean)."""
     mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = np.full(len(target), 1 / len(target), target.dtype)
+    uniform_weights = np.full(len(target), 1 / len(target), target.dtype, like=target)
     return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
 
 

@@ -104,7 +104,7 @@ class InDI:
 
     def denoise_of(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
-        return lambda x, t: self.predict(params, x, np.full(len(x), t), ops, keep=False)[0]
+        return lambda x, t: self.predict(params, x, np.full(len(x), t, like=x), ops, keep=False)[0]
 
     def score(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.

@@ -57,7 +57,7 @@ class LearnedVariance(Denoiser):
         """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
 
         def noise_of(x, t):
-            said, _ = self.predict(params, x, np.full(len(x), t), labels, ops, keep=False)
+            said, _ = self.predict(params, x, np.full(len(x), t, like=x), labels, ops, keep=False)
             prediction, v = np.split(said, 2, axis=-1)
             return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
 
@@ -74,7 +74,7 @@ class LearnedVariance(Denoiser):
             _, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)  # that of L_t stops here
             per_sample, dv = squares + HYBRID_WEIGHT * nats, HYBRID_WEIGHT * dv
         _, gradients = self.network.backward(params, np.concatenate((d_prediction, dv), axis=-1).astype(x.dtype), saved, ops)
-        return x.dtype.type(per_sample.mean()), per_sample.astype(x.dtype), gradients
+        return per_sample.mean().astype(x.dtype), per_sample.astype(x.dtype), gradients
 
     def variational(self, x0, x, t, prediction, v):
         """T L_t [b] in nats at times t[b], and the gradients of its mean at prediction and v; all in float64."""
@@ -83,7 +83,7 @@ class LearnedVariance(Denoiser):
         a, b = conversion(self.prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
         x0_prediction = column(a, x) * x + column(b, x) * prediction
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
-        nats = np.empty(len(x))
+        nats = np.empty(len(x), like=x)
         for chosen, term in ((first, self._first), (~first, self._later)):
             if chosen.any():
                 nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from reference.placement import beside, fetch
 from reference.samplers import check_grid
 
 TABLES = {  # the rows of a, then b; c_i is the sum of row i
@@ -50,9 +51,11 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     from scipy.integrate import solve_ivp
 
     times = check_grid(grid)
-    flat = lambda t, y: np.ravel(f(y.reshape(x.shape).astype(x.dtype), t)).astype(np.float64)
-    solved = solve_ivp(flat, (times[0], times[-1]), np.ravel(x).astype(np.float64), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
+    shaped = lambda y: beside(y.reshape(x.shape).astype(x.dtype), x)
+    flat = lambda y: fetch(y).ravel().astype(np.float64)
+    slope, span = lambda t, y: flat(f(shaped(y), t)), (times[0], times[-1])
+    solved = solve_ivp(slope, span, flat(x), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
     if not solved.success:
         raise ValueError(f"rk45 failed on the way from t = {times[0]} to {times[-1]}: {solved.message}")
     for t, y in zip(times[1:], solved.y.T):
-        yield t, y.reshape(x.shape).astype(x.dtype), None
+        yield t, shaped(y), None

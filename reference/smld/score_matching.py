@@ -18,6 +18,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.conversions import column
+from reference.placement import in_dtype
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
@@ -25,7 +26,8 @@ def explicit(network, params, x, c, target, ops=reference_ops):
     y, saved = network.forward(params, x, c, ops)
     entries = x[0].size
     _, squares = ops.mse(y, target)
-    _, gradients = network.backward(params, ops.mse_backward(np.full(len(x), entries / (2 * len(x)), x.dtype), y, target), saved, ops)
+    each = np.full(len(x), entries / (2 * len(x)), x.dtype, like=x)
+    _, gradients = network.backward(params, ops.mse_backward(each, y, target), saved, ops)
     per_sample = squares * (entries / 2)
     return per_sample.mean(), per_sample, gradients
 
@@ -40,7 +42,7 @@ def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
     """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for networks with ``jvp``."""
-    basis = np.eye(x[0].size, dtype=x.dtype).reshape(-1, 1, *x.shape[1:])
+    basis = np.eye(x[0].size, dtype=x.dtype, like=x).reshape(-1, 1, *x.shape[1:])
     return _with_divergence(network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops)
 
 
@@ -65,7 +67,7 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
     if not hasattr(network, "jvp"):
         raise ValueError(f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not")
     count = x.dtype.type(len(x))
-    weight = column(np.asarray(weight, x.dtype), x)
+    weight = column(in_dtype(weight, x), x)
     y, saved = network.forward(params, x, c, ops)
     per_sample = (y * y).reshape(len(x), -1).sum(axis=1) / 2
     _, gradients = network.backward(params, y / count, saved, ops)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reference import datasets, training
+from reference.placement import fetch
 from reference.run import build_config, build_model
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 
@@ -28,8 +29,8 @@ def train(system, options, ops, dtype, steps):
     state = training.begin(model.network, 0, dtype)
     state.params = in_dtype(dtype)(training.begin(model.network, 0).params)
     states = training.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
-    losses = [(state.loss, state.gradient_norm) for state in states]
-    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in state.ema.items()}
+    losses = [(float(state.loss), float(state.gradient_norm)) for state in states]
+    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in fetch(dict(state.ema)).items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

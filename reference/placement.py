@@ -1,0 +1,35 @@
+"""Where arrays lie.  A port on another device has ``to_device``, and arrays that know NumPy's functions but never mix with NumPy's.
+
+So what serves any port makes new arrays ``like=`` those at hand, and looks at no number of theirs.
+"""
+
+import numpy as np
+
+
+def place(array, ops):
+    """An array, or a dictionary of them, where the port works; None is none."""
+    if isinstance(array, dict):
+        return {name: place(one, ops) for name, one in array.items()}
+    return array if array is None else getattr(ops, "to_device", lambda a: a)(array)
+
+
+def fetch(array):
+    """A NumPy array, or a dictionary of them, from wherever it lies: a device is waited for."""
+    if isinstance(array, dict):
+        return {name: fetch(one) for name, one in array.items()}
+    return array if on_host(array) else array.get()
+
+
+def on_host(x):
+    """Is x a number or an array of NumPy's?"""
+    return isinstance(x, np.ndarray) or not hasattr(x, "dtype") or isinstance(x, np.generic)
+
+
+def beside(table, x):
+    """NumPy's ``table`` where x lies."""
+    return table if on_host(x) else np.asarray(table, like=x)
+
+
+def in_dtype(value, x):
+    """A number, or an array of one entry a sample, in x's dtype."""
+    return x.dtype.type(value) if np.isscalar(value) else value.astype(x.dtype)

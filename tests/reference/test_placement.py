@@ -1,0 +1,78 @@
+"""Training and sampling where arrays lie on a device: the same bits, and the host is left alone on the way."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from accelerated.gpu import simulated
+from reference import datasets, ops, training
+from reference.commands.sampling import choose, draw
+from reference.placement import beside, fetch, on_host, place
+from reference.run import build_config, build_model, new_run
+from tests import device_port
+from tests.conformance.test_samplers import NAMES
+from tests.conformance.test_training import IMAGES, RUNS
+from tests.example_networks import random_parameters
+
+LOOKS = {"learned variances"}  # their first step is another formula: it takes a look which samples take it
+
+
+def states(name, port):
+    system, options = RUNS[name]
+    data = datasets.load(options["data"], 0)
+    config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
+    model, settings = build_model(config), training.Settings(**config["training"])
+    return training.train(model, data.train, data.train_labels, settings, training.begin(model.network, 0), 5, port)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
+    here, there = states(name, ops), states(name, device_port)
+    next(here), next(there)
+    before = simulated.copies
+    one, other = next(here), next(there)
+    assert simulated.copies == before or name in LOOKS
+    assert not on_host(other.loss) and not any(map(on_host, other.params.values()))
+    assert float(other.loss) == one.loss
+    for field in ("params", "ema", "m", "v"):
+        assert all(np.array_equal(getattr(one, field)[key], array) for key, array in fetch(dict(getattr(other, field))).items())
+
+
+def run_of(folder, system):
+    data = datasets.load("mixture2d", 0)
+    run = new_run(folder, build_config(system, data, {"data": "mixture2d", "width": 8, "depth": 2}))
+    run.state.ema = {name: array.astype(np.float32) for name, array in random_parameters(run.model.network).items()}
+    return run
+
+
+@pytest.mark.parametrize(
+    "system, sampler", [*(("smld" if "langevin" in name else "sde", name) for name in NAMES), ("indi", "indi"), ("vae", "decoder")]
+)
+def test_samples_from_a_device_have_the_same_bits_and_are_fetched_once(system, sampler, tmp_path):
+    run = run_of(tmp_path, system)
+    own = {"steps": None} if sampler in ("ode-rk45", "decoder") else {"steps": 5}
+    how = choose(run, SimpleNamespace(sampler=sampler, seed=3, **own))
+    here, before = draw(run, ops, 5, **how)[0], simulated.copies
+    there = draw(run, device_port, 5, **how)[0]
+    assert np.array_equal(here, there)
+    once = 2 if sampler == "indi" else 1  # which measurements to restore is a question to the host
+    assert simulated.copies - before == once or sampler == "ode-rk45"  # SciPy's
+
+
+def test_a_loss_that_is_not_finite_is_said_when_a_device_is_asked():
+    running = states("sde", device_port)
+    state = next(running)
+    state.params.flat[...] = np.inf
+    state = next(running)
+    with pytest.raises(FloatingPointError, match="not finite at step 2"):
+        state.settle()
+
+
+def test_arrays_of_a_device_do_not_meet_those_of_the_host():
+    x = place(np.ones(3), device_port)
+    for mixed in (lambda: x + np.ones(3), lambda: np.ones(3) * x, lambda: np.asarray(x), lambda: x.__setitem__(0, np.ones(3))):
+        with pytest.raises(TypeError, match="device"):
+            mixed()
+    assert not on_host(beside(np.ones(3), x)) and on_host(beside(np.ones(3), np.ones(1)))
+    assert place({"x": None}, ops) == {"x": None}
