@@ -1,5 +1,7 @@
-"""The reference on arrays that behave as a device's do (accelerated/gpu/simulated.py): what trains or samples with it never mixes such arrays
-with NumPy's, and ``simulated.copies`` counts how often it waited for a number."""
+"""The reference on arrays that behave as a device's do (accelerated/gpu/simulated.py).
+
+What trains or samples with it never mixes such arrays with NumPy's, and ``simulated.copies`` counts how often it waited for a number.
+"""
 
 from accelerated.gpu import simulated
 from reference import ops

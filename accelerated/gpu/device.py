@@ -6,42 +6,46 @@ nor a driver: what is missing is said when an op is called.
 
 import functools
 import importlib.util
-import math
+import math as plain_math
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
-from numba import config, cuda
+from numba import config
+from numba import cuda as numba_cuda
 
 from reference.calls import TARGETS
 from reference.ops.checks import add_arrays, takes_out
 from reference.ops.random import Key
 
-SIMULATED = bool(config.ENABLE_CUDASIM)
+SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
+xp: Any = None
+cuda: Any = numba_cuda
+math: Any = plain_math
 
 if SIMULATED:
     from numba.cuda.simulator.kernel import _get_kernel_context
 
-    from accelerated.gpu import simulated as xp
+    from accelerated.gpu import simulated
 
-    class _Cuda:
+    class Cuda:
         """Inside of a kernel that kernel's own thread and block; the simulator exchanges a module's ``cuda``, but not those of helpers."""
 
         def __getattr__(self, name):
-            return getattr(_get_kernel_context() or _cuda, name)
+            return getattr(_get_kernel_context() or numba_cuda, name)
 
-    _cuda, cuda = cuda, _Cuda()
-    sys.setswitchinterval(1e-4)  # the thread that waits for the others at barriers would hold Python for 5 ms at a time
-    # of NumPy, they keep float32 and know infinities, as a device's do
+    # of NumPy, elementary functions keep float32 and know infinities, as a device's do
     functions = ("exp", "expm1", "log", "log1p", "sqrt", "cos", "sin", "floor", "fabs")
-    math = SimpleNamespace(**{name: getattr(np, name) for name in functions})
+    xp, cuda, math = simulated, Cuda(), SimpleNamespace(**{name: getattr(np, name) for name in functions})
+    sys.setswitchinterval(1e-4)  # the thread that waits for the others at barriers would hold Python for 5 ms at a time
 elif importlib.util.find_spec("cupy"):
-    import cupy as xp
+    import cupy
+    from numba.cuda import api
 
+    xp = cupy
     # arrays come from the very stream that kernels go to: by default Numba would wait for it at every launch
-    config.CUDA_ARRAY_INTERFACE_SYNC = 0
-else:
-    xp = None
+    api.config.CUDA_ARRAY_INTERFACE_SYNC = 0
 
 if xp is not None:
     add_arrays(xp.ndarray)

@@ -25,7 +25,7 @@ import warnings
 import numpy as np
 
 from accelerated.gpu.device import SIMULATED, cuda, xp
-from accelerated.signatures import NUMBERS, of_dtype, type_of
+from accelerated.signatures import of_dtype, type_of
 
 KERNELS: list = []  # all of this port
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

@@ -1,5 +1,6 @@
-"""The affine map ``y = x w + b``: the products by cuBLAS.  It chooses how to sum by the shapes and the device: the same bits on every run of
-one device, other ones for another batch.
+"""The affine map ``y = x w + b``: the products by cuBLAS.
+
+It chooses how to sum by the shapes and the device: the same bits on every run of one device, other ones for another batch.
 """
 
 from accelerated.gpu.device import cuda, op, xp

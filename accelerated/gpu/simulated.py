@@ -12,7 +12,7 @@ copies = 0
 float32, float64, int64, uint32 = np.float32, np.float64, np.int64, np.uint32
 
 
-class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
     def __init__(self, array):
         self.array = array
 

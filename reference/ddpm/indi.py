@@ -21,6 +21,7 @@ from reference.conversions import column, log_alpha_bar_of_sigma
 from reference.ddpm.ddpm import simple_loss
 from reference.denoiser import check_data_variance
 from reference.ops.random import Purpose
+from reference.placement import in_dtype
 from reference.schedules import Exploding
 
 SMALLEST_T = 1e-3  # below, a network has seen nothing of use
@@ -70,7 +71,7 @@ class Degradation:
 
 def path(x0, y, t, ops=reference_ops):
     """x_t = (1 - t) x_0 + t y for x0, y[b,...] and t a number or [b]."""
-    t = np.asarray(t, x0.dtype)
+    t = in_dtype(t, x0)
     return ops.add_noise(x0, 1 - t, t, y)
 
 
