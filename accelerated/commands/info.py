@@ -1,0 +1,16 @@
+"""``info`` on a port: the reference's, and of every shipped port whether it works here."""
+
+import accelerated
+from reference.commands import info
+
+add_options = info.add_options
+
+
+def execute(arguments, ops):
+    status = info.execute(arguments, ops)
+    picked = accelerated.pick()
+    for word, name in accelerated.SHIPPED.items():
+        reason = getattr(accelerated.load(name), "missing", lambda: None)()
+        works = "works, and is picked" if word == picked else "works"
+        print(f"--port {word:5}  {f'does not work here: {reason}' if reason else works}")
+    return status

@@ -1,0 +1,154 @@
+"""``python -m benchmarks kernels``: every kernel of the GPU port as machine code for some devices, made without one.
+
+Each is compiled for every dtype that it is used with: by Numba to PTX, by nvJitLink to machine code, whose log says how many registers and
+how much shared memory it takes, and what it spills.  Occupancy is the share of a multiprocessor's threads that fit.  A spill is a fault, and
+so is float64 in a float32 kernel, in Numba's inferred types or in an instruction: both are slow without a word.  The generator's kernels
+alone may have it: their logarithms and angles are meant to be computed so.
+
+    pip install 'numba-cuda[cu13]'      all that this needs: no device, no driver, no toolkit
+"""
+
+import importlib
+import multiprocessing
+import re
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from reference.__main__ import Parser
+
+# bytes of shared memory a multiprocessor (NVIDIA's tuning guides); all have 65,536 registers, 2,048 threads and 32 blocks
+SHARED = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}
+REGISTERS, THREADS, BLOCKS, RESERVED = 65536, 2048, 32, 1024
+GENERATOR = ("normal", "drawn")  # words in the names of kernels that may compute in float64
+
+
+@dataclass(frozen=True)
+class Compiled:
+    kernel: str
+    dtype: str
+    arch: str
+    registers: int
+    shared: int  # bytes a block
+    spilled: int  # bytes a thread
+    threads: int  # a block
+    float64: tuple  # where a float32 kernel has it
+
+    @property
+    def occupancy(self):
+        warps = self.threads / 32
+        by_registers = REGISTERS // (-(-self.registers * 32 // 256) * 256 * -(-self.threads // 32))  # a warp gets multiples of 256
+        by_shared = SHARED[self.arch] // (self.shared + RESERVED)
+        return min(BLOCKS, THREADS // self.threads, by_registers, by_shared) * warps / (THREADS / 32)
+
+    @property
+    def faults(self):
+        spills = [f"it spills {self.spilled} bytes a thread"] if self.spilled else []
+        return spills + ([f"it has float64: {', '.join(self.float64)}"] if self.float64 else [])
+
+
+def main(arguments=None):
+    """The exit code: 0, 1 if a kernel has a fault, 2 where kernels can't be compiled."""
+    parser = Parser(prog="python -m benchmarks kernels", allow_abbrev=False, description="The GPU port's kernels, compiled without a GPU.")
+    parser.add_argument("--arch", nargs="+", choices=SHARED, default=list(SHARED), help="(default: all)")
+    options = parser.parse_args(arguments)
+    if reason := missing():
+        print(f"{parser.prog}: {reason}", file=sys.stderr)
+        return 2
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:  # a process compiles for one device
+        rows = [row for rows in pool.map(compile_for, options.arch) for row in rows]
+    print("\n".join(table(rows)))
+    return int(any(row.faults for row in rows))
+
+
+def missing():
+    """What can't be loaded, in a sentence; None if all can."""
+    try:
+        importlib.import_module("numba_cuda")
+        importlib.import_module("cuda.bindings.nvjitlink")
+        pathfinder = importlib.import_module("cuda.pathfinder")
+        for library in ("nvrtc", "nvvm", "nvJitLink"):
+            pathfinder.load_nvidia_dynamic_lib(library)
+        return None
+    except (ImportError, RuntimeError) as error:
+        return f"kernels can't be compiled here: {str(error).splitlines()[0]}; pip install 'numba-cuda[cu13]'"
+
+
+def compile_for(arch):
+    """Every kernel in every dtype of its own."""
+    from numba.cuda import dispatcher
+
+    from accelerated.gpu import kernel
+
+    capability = int(arch[3:-1]), int(arch[-1])
+    # what a kernel calls is compiled for the device at hand; there is none
+    vars(dispatcher)["get_current_device"] = lambda: SimpleNamespace(compute_capability=capability)
+    importlib.import_module("accelerated.gpu")
+    return [compiled(one, dtype, arch, capability, kernel.block()) for one in kernel.KERNELS for dtype in one.dtypes]
+
+
+def compiled(kernel, dtype, arch, capability, threads):
+    from numba import cuda
+
+    ptx, _ = cuda.compile_ptx(kernel.function, kernel.types(dtype), cc=capability)
+    log = linked(ptx, arch, kernel.name)
+    registers, shared = (int(re.search(pattern, log)[1]) for pattern in (r"used (\d+) registers", r"(\d+) bytes smem"))
+    spilled = sum(map(int, re.findall(r"(\d+) bytes spill", log)))
+    mixed: set = set()
+    if dtype == np.float32 and not any(word in kernel.name for word in GENERATOR):
+        mixed = float64_instructions(ptx) | float64_variables(kernel.function, kernel.types(dtype), capability)
+    shared += kernel.shared * threads * dtype.itemsize
+    return Compiled(kernel.name, dtype.name, arch, registers, shared, spilled, threads, tuple(sorted(mixed)))
+
+
+def linked(ptx, arch, name):
+    """What nvJitLink says of the machine code."""
+    nvjitlink: Any = importlib.import_module("cuda.bindings.nvjitlink")
+    code, link = ptx.encode(), nvjitlink.create(3, [f"-arch={arch}", "-verbose", "-O3"])
+    nvjitlink.add_data(link, nvjitlink.InputType.PTX, code, len(code), name)
+    nvjitlink.complete(link)
+    log = bytearray(nvjitlink.get_info_log_size(link))
+    nvjitlink.get_info_log(link, log)
+    nvjitlink.destroy(link)
+    return log.decode()
+
+
+def float64_instructions(ptx):
+    """Instructions on float64, as ``mul.f64``; registers may be called so and are none."""
+    return set(re.findall(r"^\s*(?:@!?%\w+\s+)?([a-z][\w.]*\.f64[\w.]*)", ptx, re.MULTILINE))
+
+
+def float64_variables(function, types, capability):
+    """Variables and intermediate results to which Numba gives float64, as ``x: float64``: the compiler may hide what is computed so."""
+    from numba.cuda import compiler
+    from numba.cuda import types as numba_types
+
+    result = compiler.compile_cuda(function, numba_types.void, types, cc=capability)
+    found = result.type_annotation.typemap.items()
+    return {f"{name}: float64" for name, kind in found if str(kind) == "float64" and not name.startswith("arg.")}
+
+
+def table(rows):
+    """Lines: one a kernel and dtype, with a column for each device."""
+    arches = list(dict.fromkeys(row.arch for row in rows))
+    lines = [f"{'kernel':34} {'dtype':8}" + "".join(f"{arch:>37}" for arch in arches)]
+    lines.append(" " * 43 + "".join("   registers  shared spilled occupied" for _ in arches))
+    by_kernel: dict = {}
+    for row in rows:
+        by_kernel.setdefault((row.kernel, row.dtype), []).append(row)
+    for (name, dtype), of_kernel in by_kernel.items():
+        cells = [f"{row.registers:>11} {row.shared:>7} {row.spilled:>8} {row.occupancy:>7.0%}" for row in of_kernel]
+        lines.append(f"{name:34} {dtype:8}" + "".join(f"{cell:>37}" for cell in cells))
+    faults = [f"{row.kernel} {row.dtype} {row.arch}: {fault}" for row in rows for fault in row.faults]
+    spills = sum(row.spilled > 0 for row in rows)
+    stray = sum(bool(row.float64) for row in rows)
+    return [
+        *lines,
+        "",
+        *faults,
+        f"{len(rows)} compilations of {len(by_kernel)} kernels and dtypes: {spills} spill, {stray} have stray float64",
+    ]

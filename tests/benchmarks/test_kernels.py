@@ -1,0 +1,64 @@
+"""The compile lane: faults that only machine code shows are found by it."""
+
+import numpy as np
+import pytest
+
+from benchmarks import kernels
+from benchmarks.kernels import Compiled, float64_instructions, main, table
+
+NEEDS = pytest.mark.skipif(kernels.missing() is not None, reason=kernels.missing() or "")
+FINE = Compiled("conv_gather", "float32", "sm_90", 32, 1024, 0, 256, ())
+
+
+def test_occupancy_is_bounded_by_registers_by_shared_memory_and_by_threads():
+    assert FINE.occupancy == 1
+    assert Compiled("k", "float32", "sm_90", 64, 0, 0, 256, ()).occupancy == 0.5  # 64 of 32: half the threads
+    assert Compiled("k", "float32", "sm_90", 33, 0, 0, 256, ()).occupancy == 0.75  # a warp gets 1280 registers
+    assert Compiled("k", "float32", "sm_80", 32, 81 * 1024, 0, 256, ()).occupancy == 0.25  # two blocks share 164 KB
+    assert Compiled("k", "float32", "sm_90", 16, 0, 0, 32, ()).occupancy == 0.5  # 32 blocks of a warp
+
+
+def test_a_spill_and_a_stray_float64_are_faults_by_name():
+    spilled, mixed = Compiled("k", "float32", "sm_80", 255, 0, 24, 256, ()), Compiled("m", "float32", "sm_80", 20, 0, 0, 256, ("mul.f64",))
+    lines = table([FINE, spilled, mixed])
+    assert "k float32 sm_80: it spills 24 bytes a thread" in lines
+    assert "m float32 sm_80: it has float64: mul.f64" in lines
+    assert "1 spill, 1 have stray float64" in lines[-1] and not FINE.faults
+
+
+def test_registers_that_are_called_f64_are_no_instructions():
+    ptx = "\tmov.f32 \t%f64, 0f3F800000;\n\t@%p1 mul.rn.f64 \t%fd1, %fd2, %fd3;\n\tcvt.f64.f32 \t%fd1, %f1;\n"
+    assert float64_instructions(ptx) == {"mul.rn.f64", "cvt.f64.f32"}
+
+
+def doubled(x, y):
+    from numba import cuda
+
+    i = cuda.grid(1)
+    y[i] = x[i] * 2.0
+
+
+@NEEDS
+def test_a_plain_constant_in_a_float32_kernel_is_found_in_types_and_instructions():
+    from accelerated.gpu.kernel import Kernel
+
+    kernel = Kernel(doubled, ["r*", "w*"], 0, ())
+    try:
+        found = kernels.compiled(kernel, np.dtype(np.float32), "sm_90", (9, 0), 256).float64
+    finally:
+        from accelerated.gpu.kernel import KERNELS
+
+        KERNELS.remove(kernel)
+    assert any(fault.endswith(": float64") for fault in found)
+
+
+@NEEDS
+def test_every_kernel_compiles_for_a_device_without_a_fault(capsys):
+    assert main(["--arch", "sm_90"]) == 0
+    assert "0 spill, 0 have stray float64" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(kernels.missing() is None, reason="all is installed")
+def test_what_is_missing_is_said_in_a_sentence(capsys):
+    assert main([]) == 2
+    assert "pip install 'numba-cuda[cu13]'" in capsys.readouterr().err
