@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from numba import cuda
 
+from accelerated.gpu.kernel import KERNELS, Kernel
 from benchmarks import kernels
 from benchmarks.kernels import Compiled, float64_instructions, main, table
 
@@ -32,22 +34,16 @@ def test_registers_that_are_called_f64_are_no_instructions():
 
 
 def doubled(x, y):
-    from numba import cuda
-
     i = cuda.grid(1)
     y[i] = x[i] * 2.0
 
 
 @NEEDS
 def test_a_plain_constant_in_a_float32_kernel_is_found_in_types_and_instructions():
-    from accelerated.gpu.kernel import Kernel
-
     kernel = Kernel(doubled, ["r*", "w*"], 0, ())
     try:
         found = kernels.compiled(kernel, np.dtype(np.float32), "sm_90", (9, 0), 256).float64
     finally:
-        from accelerated.gpu.kernel import KERNELS
-
         KERNELS.remove(kernel)
     assert any(fault.endswith(": float64") for fault in found)
 
