@@ -4,16 +4,20 @@ import time
 from collections import Counter
 from typing import Any
 
-from reference.calls import positional, shapes
+import numpy as np
+
+from reference.calls import TARGETS, positional, shapes
 from reference.contract import OPS
 
 
 class Recorder:
-    """``operations`` and ``seconds`` of all calls, by op.  Noise that an op draws inside is not counted, in none of the implementations."""
+    """``operations``, ``bytes``, ``calls`` and ``seconds``, by op.  Noise that an op draws inside is not counted, in no implementation."""
 
     def __init__(self, port):
         self.port = port
         self.operations: Any = Counter()
+        self.bytes: Any = Counter()
+        self.calls: Any = Counter()
         self.seconds: Any = Counter()
 
     def __getattr__(self, name):
@@ -25,7 +29,10 @@ class Recorder:
             begin = time.perf_counter()
             results = function(*args, **kwargs)
             self.seconds[name] += time.perf_counter() - begin
-            self.operations[name] += operations(name, positional(name, args, kwargs), results)
+            arguments = positional(name, args, kwargs)
+            self.operations[name] += operations(name, arguments, results)
+            self.bytes[name] += moved(name, arguments, results)
+            self.calls[name] += 1
             return results
 
         return op
@@ -36,3 +43,11 @@ def operations(name, arguments, results):
     if name == "global_norm":  # of a list of arrays
         return sum(OPS[name].flops(array.shape, ()) for array in arguments[0])
     return OPS[name].flops(*shapes(name, arguments, results if isinstance(results, tuple) else (results,)))
+
+
+def moved(name, arguments, results):
+    """Bytes that one call has to move at least: every array that is there read once, every result, or target, written once."""
+    read = [array for argument in arguments for array in (argument if isinstance(argument, list) else [argument])]
+    written = results if isinstance(results, tuple) else [results]
+    written = [arguments[position] for position in TARGETS[name]] if name in TARGETS else written
+    return sum(array.nbytes for array in (*read, *written) if isinstance(array, (np.ndarray, np.generic)))

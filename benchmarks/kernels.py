@@ -1,9 +1,9 @@
 """``python -m benchmarks kernels``: every kernel of the GPU port as machine code for some devices, made without one.
 
-Each is compiled for every dtype that it is used with: by Numba to PTX, by nvJitLink to machine code, whose log says how many registers and
-how much shared memory it takes, and what it spills.  Occupancy is the share of a multiprocessor's threads that fit.  Faults are a spill, and
-float64 in a float32 kernel, in Numba's inferred types or in an instruction: both are slow without a word.  The generator's kernels alone may
-have it: their logarithms and angles are meant to be computed so.
+Each is compiled for every dtype that it is used with: by Numba to PTX, by nvJitLink to machine code, whose log says how many registers
+and how much shared memory it takes, and what it spills.  Occupancy is the share of a multiprocessor's threads that fit.  Faults are a
+spill, and float64 in a float32 kernel, in Numba's inferred types or in an instruction: both are slow without a word.  The generator's
+kernels alone may have it: their logarithms and angles are meant to be computed so.
 
     pip install 'numba-cuda[cu13]'      all that this needs: no device, no driver, no toolkit
 """

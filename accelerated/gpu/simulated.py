@@ -9,6 +9,8 @@ import contextlib
 import numpy as np
 
 copies = 0
+launches = 0  # of what a device would do for the functions called here; which of these only look at shapes is said below
+SHAPES = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
 float32, float64, int64, uint32 = np.float32, np.float64, np.int64, np.uint32
 
 
@@ -21,12 +23,14 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
             raise TypeError(f"{ufunc.__name__} of an array of the device and one of the host")
         if out is not None:
             keywords["out"] = plain(out)
+        _count(ufunc.__name__)
         with np.errstate(all="ignore"):  # a device warns of nothing
             return wrapped(getattr(ufunc, method)(*plain(inputs), **plain(keywords)))
 
     def __array_function__(self, function, types, args, kwargs):
         if function is np.copyto or function is np.array_equal:
             raise TypeError(f"{function.__name__} is not for arrays of the device")
+        _count(function.__name__)
         return wrapped(function(*plain(args), **plain(kwargs)))
 
     def __array__(self, *args, **kwargs):
@@ -36,7 +40,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
         if name.startswith("__") or name in ("item", "tolist", "tobytes", "data"):  # ways for its numbers to reach the host
             raise AttributeError(f"an array of the device has no {name} here")
         value = getattr(self.array, name)
-        return (lambda *args, **kwargs: wrapped(value(*plain(args), **plain(kwargs)))) if callable(value) else wrapped(value)
+        return _counted(name, value) if callable(value) else wrapped(value)
 
     def __getitem__(self, key):
         return wrapped(self.array[plain(key)])
@@ -68,6 +72,19 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
         global copies
         copies += 1
         return self.array.copy()
+
+
+def _count(name):
+    global launches
+    launches += name not in SHAPES
+
+
+def _counted(name, function):
+    def call(*args, **kwargs):
+        _count(name)
+        return wrapped(function(*plain(args), **plain(kwargs)))
+
+    return call
 
 
 def plain(value):
@@ -118,5 +135,4 @@ def current_stream():
 
 def __getattr__(name):
     """Any other function of NumPy, on arrays of this kind."""
-    function = getattr(np, name)
-    return lambda *args, **kwargs: wrapped(function(*plain(args), **plain(kwargs)))
+    return _counted(name, getattr(np, name))

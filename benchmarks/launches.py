@@ -1,0 +1,26 @@
+"""How many launches a call of a workload is on the GPU port: ``NUMBA_ENABLE_CUDASIM=1 python -m benchmarks.launches SIZE WORKLOAD ...``.
+
+Kernels are counted and not launched, so that full sizes are soon done; what the results hold is left to chance.
+"""
+
+import json
+import sys
+
+from accelerated import gpu
+from accelerated.gpu import kernel, simulated
+from benchmarks.workloads import WORKLOADS
+
+
+def launches(workload):
+    """Of the second call: the first one may prepare tables."""
+    call = workload.call(gpu)
+    call()
+    before = kernel.launches + simulated.launches
+    call()
+    return kernel.launches + simulated.launches - before
+
+
+if __name__ == "__main__":
+    kernel.dry = True
+    size, *names = sys.argv[1:]
+    print(json.dumps({name: launches(WORKLOADS[size][name]) for name in names}))
