@@ -24,6 +24,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
+from accelerated import signatures
 from accelerated.signatures import flat, of_dtype, read, type_of
 
 HERE = Path(__file__).parent
@@ -103,7 +104,7 @@ class Kernel:
 @functools.cache
 def folder():
     """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
-    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted((*HERE.glob("*.py"), HERE.parent / "signatures.py")))
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted((*HERE.glob("*.py"), Path(signatures.__file__))))
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
     machine = f"{numba.__version__} {numba.config.OPT} {processor}"
     name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"

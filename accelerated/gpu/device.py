@@ -25,7 +25,7 @@ cuda: Any = numba_cuda
 math: Any = plain_math
 
 if SIMULATED:
-    from numba.cuda.simulator.kernel import _get_kernel_context
+    from numba.cuda.simulator import kernel as simulator
 
     from accelerated.gpu import simulated
 
@@ -33,7 +33,18 @@ if SIMULATED:
         """Inside of a kernel that kernel's own thread and block; the simulator exchanges a module's ``cuda``, but not those of helpers."""
 
         def __getattr__(self, name):
-            return getattr(_get_kernel_context() or numba_cuda, name)
+            return getattr(simulator._get_kernel_context() or numba_cuda, name)
+
+    class PoisonedBlock(simulator.BlockManager):
+        """A block begins with shared memory full of NaN: what is read before it is written shows."""
+
+        def run(self, grid_point, *args):
+            simulator._get_kernel_context().shared._dynshared[...] = -1
+            for array in simulator._get_kernel_context().shared._allocations.values():
+                array.fill(np.nan)
+            super().run(grid_point, *args)
+
+    simulator.BlockManager = PoisonedBlock
 
     # of NumPy, elementary functions keep float32 and know infinities, as a device's do
     functions = ("exp", "expm1", "log", "log1p", "sqrt", "cos", "sin", "floor", "fabs")

@@ -108,6 +108,11 @@ def _is_shape(value):
     return all(isinstance(n, int) for n in value)
 
 
+def empty(shape, dtype):
+    """Full of NaN, or the largest number: an element that is never written shows."""
+    return ndarray(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max, dtype))
+
+
 def asarray(array, dtype=None):
     return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(plain(array), dtype))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 @functools.cache
-def forks():
-    """The process that runs tests, started when first needed; it ends with this one."""
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+def forks(simulated):
+    """The process that runs tests, started when first needed; it ends with this one.  ``simulated``: with Numba's CUDA simulator."""
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | ({"NUMBA_ENABLE_CUDASIM": "1"} if simulated else {})
     command = [sys.executable, str(Path(__file__).with_name("forked.py"))]
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
@@ -19,5 +19,6 @@ def forks():
 def run(folder, output, *arguments):
     """(exit code, output) of pytest in ``folder``, whose packages are what the tests import; ``output`` is a file for what it prints."""
     arguments = ["-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *arguments]
-    forks().stdin.write(json.dumps([str(folder), str(output), arguments]) + "\n")
-    return int(forks().stdout.readline()), Path(output).read_text()
+    process = forks(any("accelerated.gpu" in argument for argument in arguments))
+    process.stdin.write(json.dumps([str(folder), str(output), arguments]) + "\n")
+    return int(process.stdout.readline()), Path(output).read_text()

@@ -1,0 +1,83 @@
+"""The GPU port beyond the contract: what it says without a device, and in the simulator launches, blocks and where arrays lie."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accelerated import gpu
+from accelerated.__main__ import PROGRAM
+from accelerated.gpu import device, kernel
+from reference import ops
+from reference.__main__ import main
+from reference.contract import OPS
+from tests.ports import SIMULATED
+
+SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
+simulated = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_ENABLE_CUDASIM=1")
+without = pytest.mark.skipif(gpu.missing() is None, reason="the port works here")
+
+
+def test_every_op_of_the_contract_is_there_by_name():
+    assert all(callable(getattr(gpu, name, None)) for name in OPS)
+
+
+@without
+def test_without_a_device_an_op_says_in_a_sentence_what_is_missing():
+    with pytest.raises(ValueError, match=r"accelerated\.gpu can't work here: .*(CuPy|numba-cuda|driver|device)"):
+        gpu.silu(np.ones(3))
+
+
+@without
+def test_without_a_device_the_command_line_refuses_in_one_line(capsys, tmp_path):
+    assert main(["demo", "--port", "gpu", "--out", str(tmp_path / "demo")], PROGRAM) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "accelerated.gpu can't work here" in said and not (tmp_path / "demo").exists()
+
+
+def test_importing_the_port_needs_neither_cupy_nor_a_driver():
+    code = "import sys; sys.modules['cupy'] = None; import accelerated.gpu as gpu; print(gpu.missing() or 'works')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("port", ["accelerated.gpu"])
+def test_no_kernel_narrows_an_index(port):
+    """Numba adds and multiplies whole numbers in 64 bits, unless somebody asks for fewer."""
+    for path in SOURCES:
+        narrow = [node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+        assert not {"int32", "int16", "intc"} & set(narrow), path.name
+
+
+def test_a_block_has_a_power_of_two_threads():
+    with pytest.raises(ValueError, match="a power of two"):
+        gpu.set_block(96)
+
+
+@simulated
+@pytest.mark.parametrize("threads", [1, 4, 16])
+@pytest.mark.parametrize("name", ["silu", "softmax", "linear_backward"])
+def test_results_are_right_for_any_block(name, threads):
+    rng = np.random.default_rng(0)
+    arrays = {"silu": [(37,)], "softmax": [(3, 11)], "linear_backward": [(9, 3), (9, 5), (5, 3)]}[name]
+    args = [rng.standard_normal(shape) for shape in arrays]
+    before = kernel.block()
+    gpu.set_block(threads)
+    try:
+        got = getattr(gpu, name)(*args)
+    finally:
+        gpu.set_block(before)
+    exact = getattr(ops, name)(*args)
+    for one, other in zip(*(results if isinstance(results, tuple) else (results,) for results in (got, exact)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+
+
+@simulated
+def test_arrays_of_the_device_stay_there_and_those_of_the_host_come_back():
+    x = np.linspace(-2, 2, 5)
+    assert isinstance(gpu.silu(x), np.ndarray) and device.is_device(gpu.silu(gpu.to_device(x)))
+    out = gpu.to_device(np.zeros(5))
+    assert gpu.silu(gpu.to_device(x), out=out) is out and np.array_equal(gpu.to_host(out), gpu.silu(x))
