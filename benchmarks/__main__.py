@@ -39,6 +39,7 @@ def build_parser():
     parser.add_argument(
         "--implementations", nargs="+", metavar="NAME", help=f"{known}, or a port of the ops, a module or a file (default: all)"
     )
+    parser.add_argument("--port", choices=("gpu",), help="only that port, op by op on the device, beside its roofline and PyTorch there")
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
     parser.add_argument("--json", metavar="OUT.json", help="write every measured value there")
     parser.add_argument("--size", choices=WORKLOADS, default="full", help="tiny: to try out the program itself")
@@ -64,16 +65,37 @@ def main(arguments=None):
     except ValueError as error:
         print(f"python -m benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    if options.port:
+        return on_device(options, out)
     try:
         report = run(chosen, implementations, threads, options.size, options.quick)
     except KeyboardInterrupt:
         print("python -m benchmarks: interrupted", file=sys.stderr)
         return 130
     print(table(report))
+    write(report, out)
+    return 0
+
+
+def on_device(options, out):
+    """The exit code: 0, 1 if an op disagrees with the reference, 2 where there is no device."""
+    from benchmarks import device
+
+    try:
+        report = device.main(options)
+    except ValueError as error:
+        print(f"python -m benchmarks: {error}", file=sys.stderr)
+        return 2
+    if "workloads" in report:
+        print(table(compare(report | {"machine": measure.machine(1)})))
+    write(report, out)
+    return int(not all(entry["valid"] for entry in report["ops"].values()))
+
+
+def write(report, out):
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         print(f"\nevery value: {out}")
-    return 0
 
 
 def workloads_of(options):
@@ -129,7 +151,8 @@ def run(chosen, implementations, threads, size, quick):
 def left_out(implementation, quick):
     """Why an implementation is not measured at all; None if it is."""
     if implementation not in PEERS:
-        return None
+        reason = getattr(accelerated.load(implementation), "missing", lambda: None)()
+        return reason and f"left out, {reason}"
     if missing := PEERS[implementation].missing():
         return f"left out, {' and '.join(missing)} not installed: pip install -e '.[peers]'"
     return "not run (quick)" if quick and PEERS[implementation].compiles else None

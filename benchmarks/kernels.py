@@ -96,7 +96,7 @@ def compiled(kernel, dtype, arch, capability, threads):
 
     ptx, _ = cuda.compile_ptx(kernel.function, kernel.types(dtype), cc=capability)
     log = linked(ptx, arch, kernel.name)
-    registers, shared = (int(re.search(pattern, log)[1]) for pattern in (r"used (\d+) registers", r"(\d+) bytes smem"))
+    registers, shared = (int(re.findall(pattern, log)[0]) for pattern in (r"used (\d+) registers", r"(\d+) bytes smem"))
     spilled = sum(map(int, re.findall(r"(\d+) bytes spill", log)))
     mixed: set = set()
     if dtype == np.float32 and not any(word in kernel.name for word in GENERATOR):
@@ -124,10 +124,9 @@ def float64_instructions(ptx):
 
 def float64_variables(function, types, capability):
     """Variables and intermediate results to which Numba gives float64, as ``x: float64``: the compiler may hide what is computed so."""
-    from numba.cuda import compiler
-    from numba.cuda import types as numba_types
-
-    result = compiler.compile_cuda(function, numba_types.void, types, cc=capability)
+    compiler: Any = importlib.import_module("numba.cuda.compiler")
+    void: Any = importlib.import_module("numba.cuda.types").void
+    result = compiler.compile_cuda(function, void, types, cc=capability)
     found = result.type_annotation.typemap.items()
     return {f"{name}: float64" for name, kind in found if str(kind) == "float64" and not name.startswith("arg.")}
 

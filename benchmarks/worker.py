@@ -63,7 +63,13 @@ def imported(implementation, threads):
     port = accelerated.load(implementation)
     if hasattr(port, "set_threads"):
         port.set_threads(threads)
-    return lambda workload: (lambda: workload.results(port, workload.dtype.type), workload.call(port))
+    return lambda workload: (lambda: workload.results(port, workload.dtype.type), finished(workload.call(port), port))
+
+
+def finished(call, port):
+    """The call, and where a port works on a device, a wait for it."""
+    wait = getattr(port, "synchronize", None)
+    return call if wait is None else lambda: (call(), wait())
 
 
 def timed(call, calls=1, repeats=1, warm=0):

@@ -24,7 +24,7 @@ from reference.mixtures import Mixture
 from reference.networks import MLP, UNet
 from reference.networks.blocks import initial
 from reference.ops.random import Key, Purpose
-from reference.placement import fetch
+from reference.placement import fetch, place
 from reference.samplers import last
 from reference.samplers.ddim import ddim
 from reference.samplers.grids import uniform
@@ -38,6 +38,11 @@ SEED = 1
 def numbers(purpose, step, n, shape, dtype=np.float32):
     """Normal numbers [n,*shape] that float32 holds, whatever the dtype; those of fewer samples are the first ones of more."""
     return reference_ops.normal(SEED, np.arange(n), step, purpose, shape, np.float32).astype(dtype)
+
+
+def place_noise(noise, ops):
+    """An array, or the samples of a key, where a port works."""
+    return noise._replace(sample=place(noise.sample, ops)) if isinstance(noise, Key) else place(noise, ops)
 
 
 class Work:
@@ -135,7 +140,7 @@ class Forward(OfNetwork):
         return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops, keep=False)[0]}}
 
     def call(self, ops):
-        params, inputs = self.parameters(), self.inputs()
+        params, inputs = place(self.parameters(), ops), [place(array, ops) for array in self.inputs()]
         return lambda: self.network.forward(params, *inputs, ops, keep=False)
 
     def part(self):
@@ -167,13 +172,13 @@ class Sampling(OfNetwork):
 
     def sample(self, params, x, ops):
         noise_of = self.model.noise_of(params, ops=ops)
-        return last(ddim(noise_of, self.model.schedule, self.grid, x, SEED, np.arange(len(x)), ops=ops))
+        return last(ddim(noise_of, self.model.schedule, self.grid, x, SEED, np.arange(len(x), like=x), ops=ops))
 
     def results(self, ops, dtype=np.float32):
         return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}
 
     def call(self, ops):
-        params, x = self.parameters(), self.prior()
+        params, x = place(self.parameters(), ops), place(self.prior(), ops)
         return lambda: self.sample(params, x, ops)
 
     def part(self):
@@ -231,7 +236,7 @@ class Particles(Work):
         return {"particles": {"x": self.run(ops, self.prior(dtype), self.tables(dtype), self.noises(dtype))}}
 
     def call(self, ops):
-        x, tables, noises = self.prior(), self.tables(), self.noises()
+        x, tables, noises = place(self.prior(), ops), self.tables(), [place_noise(noise, ops) for noise in self.noises()]
         return lambda: self.run(ops, x, tables, noises)
 
     def part(self):
@@ -268,11 +273,11 @@ class FokkerPlanck(Work):
         return {"density": {"p": p}}
 
     def call(self, ops):
-        p, *rest = self.inputs()
+        p, drift, diffusion, *rest = (place(value, ops) if isinstance(value, np.ndarray) else value for value in self.inputs())
 
         def step():
             nonlocal p
-            p = ops.fokker_planck_step(p, *rest)
+            p = ops.fokker_planck_step(p, drift, diffusion, *rest)
 
         return step
 
@@ -292,7 +297,7 @@ class Product(Work):
         return {"product": {"y": ops.linear(*self.inputs(dtype))}}
 
     def call(self, ops):
-        inputs = self.inputs()
+        inputs = [place(array, ops) for array in self.inputs()]
         return lambda: ops.linear(*inputs)
 
 

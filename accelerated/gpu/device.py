@@ -44,7 +44,7 @@ if SIMULATED:
                 array.fill(np.nan)
             super().run(grid_point, *args)
 
-    simulator.BlockManager = PoisonedBlock
+    vars(simulator)["BlockManager"] = PoisonedBlock
 
     # of NumPy, elementary functions keep float32 and know infinities, as a device's do
     functions = ("exp", "expm1", "log", "log1p", "sqrt", "cos", "sin", "floor", "fabs")
@@ -94,6 +94,12 @@ def to_device(array):
 def to_host(array):
     """A NumPy array.  Waits for the device."""
     return xp.asnumpy(array) if is_device(array) else array
+
+
+def synchronize():
+    """Wait for all that was launched; the simulator has done it."""
+    if not SIMULATED:
+        xp.cuda.get_current_stream().synchronize()
 
 
 def require():

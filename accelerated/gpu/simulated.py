@@ -4,8 +4,6 @@ An array of this kind behaves as one of CuPy's: it refuses to become a NumPy arr
 arithmetic.  ``copies`` counts how often numbers were brought to the host, a single one included: a device would have to be waited for.
 """
 
-import contextlib
-
 import numpy as np
 
 copies = 0
@@ -119,23 +117,6 @@ def asarray(array, dtype=None):
 
 def asnumpy(array):
     return array.get()
-
-
-class _Stream:
-    ptr = 0
-
-    def synchronize(self):
-        global copies
-        copies += 1
-
-
-@contextlib.contextmanager
-def _nothing():
-    yield
-
-
-def current_stream():
-    return _Stream()
 
 
 def __getattr__(name):

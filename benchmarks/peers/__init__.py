@@ -5,6 +5,7 @@ states; in ``call`` each library draws by its own generator.  Every one is writt
 """
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 
 NETWORKS = ("Training", "Forward", "Sampling")
@@ -17,6 +18,7 @@ class Peer:
     works: tuple[str, ...]  # classes of workloads that it is a peer in
     options: dict = field(default_factory=dict)
     compiles: bool = False
+    cuda: bool = False  # works on a CUDA device
 
     def serves(self, workload):
         """A memory format is a matter of images."""
@@ -24,7 +26,9 @@ class Peer:
         return served and not ("channels_last" in self.options and len(workload.network.sample_shape) == 1)
 
     def missing(self):
-        return [name for name in self.needs if find_spec(name) is None]
+        """What is not there, by name."""
+        lacking = [name for name in self.needs if find_spec(name) is None]
+        return lacking if lacking or not self.cuda or import_module("torch").cuda.is_available() else ["a CUDA device"]
 
 
 TORCH = ("torch", "diffusers")
@@ -32,6 +36,7 @@ PEERS = {
     "pytorch": Peer("in_pytorch", TORCH, ("Product", *NETWORKS)),
     "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
     "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Particles"), {"compiled": True}, compiles=True),
+    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", *NETWORKS), {"device": "cuda"}, cuda=True),
     "jax": Peer("in_jax", ("jax",), ("Product", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),

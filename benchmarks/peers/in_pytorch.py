@@ -16,11 +16,13 @@ from reference.training import ema_decay
 set_threads = torch.set_num_threads
 
 
-def prepare(workload, channels_last=False, compiled=False):
+def prepare(workload, channels_last=False, compiled=False, device="cpu"):
+    torch.set_default_device(device)
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
     kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles, "Product": product}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
-    return kinds[type(workload).__name__](workload, layout, maybe_compiled)
+    results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
+    return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
 
 
 class Layout:
@@ -35,7 +37,7 @@ class Layout:
         return torch.tensor(array.transpose(0, 3, 1, 2)).contiguous(memory_format=self.memory_format)
 
     def array(self, tensor):
-        array = tensor.detach().numpy()
+        array = tensor.detach().cpu().numpy()
         return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
     def noise(self, shape):
@@ -118,7 +120,7 @@ def training(workload, layout, maybe_compiled):
             indices, t, noise = workload.draws(step)
             losses.append(run.advance(torch.tensor(indices), torch.tensor(t), layout.tensor(noise)))
         ours = lambda tensors: diffusers.our_arrays(
-            workload.network, {name: tensor.detach().numpy() for name, tensor in zip(names, tensors)}
+            workload.network, {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, tensors)}
         )
         gradients = ours([run.adam.state[p]["exp_avg"] for p in parameters])
         inner.load_state_dict(start)
@@ -184,4 +186,4 @@ def product(workload, layout, maybe_compiled):
     def call():
         return torch.addmm(b, x, w)
 
-    return lambda: {"product": {"y": call().numpy()}}, call
+    return lambda: {"product": {"y": call().cpu().numpy()}}, call

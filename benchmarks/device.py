@@ -1,0 +1,158 @@
+"""``python -m benchmarks --port gpu``: every op of the GPU port on the device, validated, then timed beside what the device could do.
+
+The calls are those of the workloads, for each op the one that moves most.  Arguments lie on the device; events on its stream say how long
+a call takes there, so that the host is seen only where it can't keep up.  The roofline is that of the device's name if it is known, with
+rates measured here otherwise, by a product of matrices and a copy.  Then whole workloads, beside PyTorch on the same device if it is there.
+
+In the simulator all of this runs at tiny sizes, to show that it does; its times mean nothing.
+"""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from accelerated import gpu
+from accelerated.gpu.device import SIMULATED, to_device, xp
+from benchmarks import measure, roofline
+from benchmarks.counts import moved, operations
+from benchmarks.workloads import WORKLOADS, place_noise
+from reference import ops as reference_ops
+from reference.budgets import errors, worst
+from reference.calls import TARGETS, describe, outputs, positional
+from reference.contract import OPS
+from reference.ops.random import Key
+
+SECONDS = 0.2  # of calls that are timed, for each op
+SEEN = ("mlp-step", "unet8-step", "unet32-step", "particles-given", "fokker-planck-fine")  # workloads whose calls are taken
+PEER = "pytorch-cuda"
+
+
+def main(options, say=print):
+    """The report, ready for JSON.  ValueError where there is no device."""
+    if reason := gpu.missing():
+        raise ValueError(f"accelerated.gpu can't work here: {reason}")
+    size = "tiny" if SIMULATED else options.size
+    device = known_device() or measured_device(256 if SIMULATED else 8192)
+    say(f"{device.name}: {device.bandwidth / 1e9:.4g} GB/s, {device.float32 / 1e12:.3g} TFLOP/s in float32")
+    say(f"{'op':26} {'us':>10} {'us, roofline':>13} {'share':>6}   arguments")
+    report = {"format": 1, "device": device.name, "simulated": SIMULATED, "ops": {}}
+    for name, arguments in calls(size).items():
+        report["ops"][name] = entry = time_op(name, arguments, device)
+        times = ""
+        if "median" in entry:
+            times = f"{1e6 * entry['median']:10.2f} {1e6 * entry['roofline']:13.2f} {entry['roofline'] / entry['median']:6.0%}"
+        say(f"{name:26} {times or entry['not_run']}   {describe(name, arguments)}")
+    if not SIMULATED:
+        names = [name for name in WORKLOADS[size] if not options.only or any(word in name for word in options.only)]
+        report["workloads"] = {name: measure.measure(name, size, ["accelerated.gpu", PEER], 1, 5.0, 5, _say) for name in names}
+    return report
+
+
+def _say(line, end="\n"):
+    print(line, end=end, flush=True)
+
+
+class Largest:
+    """A port that computes as the reference does and keeps, of each op, the arguments of the call that moves most."""
+
+    def __init__(self):
+        self.calls: dict = {}
+
+    def __getattr__(self, name):
+        function = getattr(reference_ops, name)
+        if name not in OPS:
+            return function
+
+        def called(*args, **kwargs):
+            arguments = positional(name, args, kwargs)
+            kept = tuple(np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments)
+            results = function(*args, **kwargs)
+            moving = moved(name, arguments, results)
+            if moving > self.calls.get(name, (-1,))[0]:
+                self.calls[name] = moving, kept, operations(name, arguments, results)
+            return results
+
+        return called
+
+
+def calls(size):
+    """Of every op that the workloads call, the arguments of the largest call."""
+    port = Largest()
+    for name in SEEN:
+        workload = WORKLOADS[size][name]
+        workload.part().results(port, workload.dtype.type)
+    return {name: arguments for name, (_, arguments, _) in port.calls.items()}
+
+
+def time_op(name, arguments, device):
+    """{median, quartiles, roofline} in seconds, or why it is not timed: what disagrees with the reference is not."""
+    function = getattr(gpu, name)
+    expected = outputs(name, getattr(reference_ops, name), arguments)
+    error = worst(errors(name, outputs(name, function, arguments), arguments))
+    if error is not None and error.over > 1:
+        return {"valid": False, "not_run": f"it disagrees with the reference: {error}"}
+    there = [_there(argument) for argument in arguments]
+    call = lambda: function(*there)
+    call()
+    count = max(1, int(SECONDS / 20 / max(seconds_of(call, 1), 1e-9)))
+    seconds = [seconds_of(call, count) / count for _ in range(3 if SIMULATED else 20)]
+    results = expected if name not in TARGETS else ()
+    work = operations(name, arguments, results) if name not in TARGETS else OPS[name].flops(*_shapes(name, arguments))
+    least = max(device.seconds(work, moved(name, arguments, results), _dtype(arguments)))
+    return measure.statistics([seconds]) | {"valid": True, "roofline": least}
+
+
+def _shapes(name, arguments):
+    return [a.shape for a in arguments if isinstance(a, np.ndarray)]
+
+
+def _dtype(arguments):
+    floats = [a.dtype for a in arguments if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return floats[0] if floats else np.dtype(np.float32)
+
+
+def _there(argument):
+    if isinstance(argument, Key):
+        return place_noise(argument, gpu)
+    if isinstance(argument, list):
+        return [_there(one) for one in argument]
+    return to_device(argument) if isinstance(argument, np.ndarray) else argument
+
+
+def seconds_of(call, count):
+    """Of so many calls, on the device's own clock."""
+    if SIMULATED:
+        begin = time.perf_counter()
+        for _ in range(count):
+            call()
+        return time.perf_counter() - begin
+    first, last = xp.cuda.Event(), xp.cuda.Event()
+    first.record()
+    for _ in range(count):
+        call()
+    last.record()
+    last.synchronize()
+    return xp.cuda.get_elapsed_time(first, last) / 1e3
+
+
+def known_device():
+    """That of the roofline's table which bears this one's name; None if none does."""
+    if SIMULATED:
+        return None
+    name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    words = {"h100": "H100", "h200": "H200", "a100": "A100", "v100": "V100", "t4": "T4", "l4": "L4", "b200": "B200"}
+    words |= {f"rtx{n}": f"RTX {n}" for n in (3090, 4090, 5090)}
+    found = [roofline.DEVICES[key] for key, word in words.items() if word in name.split() or word in name]
+    return replace(found[0], name=f"{name}, as its data sheet says") if found else None
+
+
+def measured_device(n):
+    """Rates of the device at hand."""
+    rates = {}
+    for dtype in (np.float32, np.float64):
+        x = to_device(np.ones((n, n), dtype))
+        rates[np.dtype(dtype).name] = 2 * n**3 / min(seconds_of(lambda x=x: xp.matmul(x, x), 3) / 3 for _ in range(5))
+    a = to_device(np.ones(n * n))
+    bandwidth = 2 * a.nbytes / min(seconds_of(lambda: a.copy(), 3) / 3 for _ in range(5))
+    return roofline.Device("the device at hand, measured", bandwidth, **rates)
