@@ -2,6 +2,8 @@
 
 from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.gpu.device import missing, to_device, to_host
+from accelerated.gpu.diffusion import add_noise, reverse_step
 from accelerated.gpu.kernel import set_block
 from accelerated.gpu.linear import linear, linear_backward
+from accelerated.gpu.random import normal, philox_bits, uniform
 from reference.ops.random import Key, Purpose
