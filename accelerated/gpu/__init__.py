@@ -5,5 +5,6 @@ from accelerated.gpu.device import missing, to_device, to_host
 from accelerated.gpu.diffusion import add_noise, reverse_step
 from accelerated.gpu.kernel import set_block
 from accelerated.gpu.linear import linear, linear_backward
+from accelerated.gpu.mixture import mixture_log_density, mixture_score
 from accelerated.gpu.random import normal, philox_bits, uniform
 from reference.ops.random import Key, Purpose
