@@ -4,4 +4,5 @@ from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax
 from accelerated.gpu.device import missing, to_device, to_host
 from accelerated.gpu.kernel import set_block
 from accelerated.gpu.linear import linear, linear_backward
+from accelerated.gpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from reference.ops.random import Key, Purpose
