@@ -7,4 +7,5 @@ from accelerated.gpu.kernel import set_block
 from accelerated.gpu.linear import linear, linear_backward
 from accelerated.gpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
 from accelerated.gpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
+from accelerated.gpu.optimizer import adam_step_, ema_step_, global_norm
 from reference.ops.random import Key, Purpose
