@@ -1,0 +1,95 @@
+"""Losses: formulas as in reference/ops/loss.py.  A block sums a sample's entries, another one takes the mean of the samples."""
+
+from accelerated.gpu.device import cuda, math, op, xp
+from accelerated.gpu.kernel import index, kernel, total
+from reference.ops.checks import check
+from reference.ops.loss import entries
+
+
+@op
+def mse(y, target):
+    """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y - target)^2; mean is their mean."""
+    check("y[b,...] target[b,...]", y, target)
+    entries(y)
+    mean, per_sample = xp.empty((), y.dtype), xp.empty(len(y), y.dtype)
+    _mse.blocks(len(y))(y, target, per_sample)
+    _mean.blocks(1)(per_sample, mean)
+    return mean, per_sample
+
+
+@kernel("r* r* w*", shared=1)
+def _mse(y, target, per_sample):
+    shared, size = cuda.shared.array(0, y.dtype), y.size // per_sample.size
+    begin, part = cuda.blockIdx.x * size, y.dtype.type(0)
+    for i in range(begin + cuda.threadIdx.x, begin + size, cuda.blockDim.x):
+        part += (y[i] - target[i]) * (y[i] - target[i])
+    part = total(shared, part)
+    if cuda.threadIdx.x == 0:
+        per_sample[cuda.blockIdx.x] = part / y.dtype.type(size)
+
+
+@kernel("r* w*", shared=1)
+def _mean(per_sample, mean):
+    shared, part = cuda.shared.array(0, mean.dtype), mean.dtype.type(0)
+    for i in range(cuda.threadIdx.x, per_sample.size, cuda.blockDim.x):
+        part += per_sample[i]
+    part = total(shared, part)
+    if cuda.threadIdx.x == 0:
+        mean[0] = part / mean.dtype.type(per_sample.size)
+
+
+@op
+def mse_backward(d_per_sample, y, target):
+    """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
+    check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
+    size = entries(y).shape[1]
+    dy = xp.empty(y.shape, y.dtype)
+    _mse_backward[y.size](d_per_sample, y, target, dy, size, 2 / size)
+    return dy
+
+
+@kernel("r* r* r* w* i s")
+def _mse_backward(d_per_sample, y, target, dy, size, factor):
+    i = index()
+    if i < dy.size:
+        dy[i] = d_per_sample[i // size] * (factor * (y[i] - target[i]))
+
+
+@op
+def gaussian_kl(mean, log_var):
+    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1)) summed over a sample's entries."""
+    check("mean[b,...] log_var[b,...]", mean, log_var)
+    entries(mean)
+    per_sample = xp.empty(len(mean), mean.dtype)
+    _gaussian_kl.blocks(len(mean))(mean, log_var, per_sample)
+    return per_sample
+
+
+@kernel("r* r* w*", shared=1)
+def _gaussian_kl(mean, log_var, per_sample):
+    shared, size = cuda.shared.array(0, mean.dtype), mean.size // per_sample.size
+    begin, part = cuda.blockIdx.x * size, mean.dtype.type(0)
+    for i in range(begin + cuda.threadIdx.x, begin + size, cuda.blockDim.x):
+        part += mean[i] * mean[i] + (math.expm1(log_var[i]) - log_var[i])
+    part = total(shared, part)
+    if cuda.threadIdx.x == 0:
+        per_sample[cuda.blockIdx.x] = part / mean.dtype.type(2)
+
+
+@op
+def gaussian_kl_backward(d_per_sample, mean, log_var):
+    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
+    check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
+    size = entries(mean).shape[1]
+    dmean, dlog_var = (xp.empty(mean.shape, mean.dtype) for _ in range(2))
+    _gaussian_kl_backward[mean.size](d_per_sample, mean, log_var, dmean, dlog_var, size)
+    return dmean, dlog_var
+
+
+@kernel("r* r* r* w* w* i")
+def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var, size):
+    i = index()
+    if i < dmean.size:
+        d = d_per_sample[i // size]
+        dmean[i] = d * mean[i]
+        dlog_var[i] = d * (math.expm1(log_var[i]) / mean.dtype.type(2))
