@@ -123,12 +123,15 @@ def float64_instructions(ptx):
 
 
 def float64_variables(function, types, capability):
-    """Variables and intermediate results to which Numba gives float64, as ``x: float64``: the compiler may hide what is computed so."""
+    """Variables and intermediate results to which Numba gives float64, as ``x: float64``: the compiler may hide what is computed so.
+
+    A constant is one only in the source, if it is made an array's dtype at once.
+    """
     compiler: Any = importlib.import_module("numba.cuda.compiler")
     void: Any = importlib.import_module("numba.cuda.types").void
     result = compiler.compile_cuda(function, void, types, cc=capability)
     found = result.type_annotation.typemap.items()
-    return {f"{name}: float64" for name, kind in found if str(kind) == "float64" and not name.startswith("arg.")}
+    return {f"{name}: float64" for name, kind in found if str(kind) == "float64" and not name.startswith(("arg.", "$const"))}
 
 
 def table(rows):

@@ -8,11 +8,11 @@ The scores are read and written once between two products; dividing by the sums 
 import numpy as np
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import block, device, index, kernel
-from accelerated.gpu.norm import lanes
+from accelerated.gpu.kernel import block, device, index, kernel, lanes
 from reference.ops.attention import check_backward, check_forward
 
 SCORES = 2**28  # bytes at most of the matrices n x m that are there at a time, if those of one head of one sample are not larger
+INFINITY = np.float32(np.inf)
 
 
 @op
@@ -125,7 +125,7 @@ def _exponentials(p, logsumexp, sums, m, wide, f):
     shared, lane, row = cuda.shared.array(0, p.dtype), cuda.threadIdx.x % wide, index() // wide
     begin = row * m
     end = begin + m if row < sums.size else begin
-    top, part = p.dtype.type(-np.inf), p.dtype.type(0)
+    top, part = -p.dtype.type(INFINITY), p.dtype.type(0)
     for i in range(begin + lane, end, wide):
         top = p[i] if p[i] > top else top  # one that is no number makes the sum none
     top = f * _largest_of_row(shared, top, lane, wide)

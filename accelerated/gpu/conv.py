@@ -9,7 +9,7 @@ For a 1x1 kernel P is x itself, or every other of its pixels.
 
 from accelerated.gpu.device import op, xp
 from accelerated.gpu.kernel import device, index, kernel
-from accelerated.gpu.linear import PART, _sums_of_parts
+from accelerated.gpu.linear import column_sums
 from reference.ops.conv import check_backward, check_forward
 
 PATCHES = 2**28  # bytes that patches may take, unless those of a single sample take more
@@ -127,17 +127,8 @@ def _sums(dy, add):
     """db and dadd."""
     rows = dy.reshape(-1, dy.shape[3])
     if add is None:
-        return _sums_of_groups(rows, 1)[0], None
+        return column_sums(rows)[0], None
     if add.shape == dy.shape:
-        return _sums_of_groups(rows, 1)[0], dy.copy()
-    by_sample = _sums_of_groups(rows, len(dy))
-    return _sums_of_groups(by_sample, 1)[0], by_sample.reshape(add.shape)
-
-
-def _sums_of_groups(x, groups):
-    """x[n,o] -> [groups,o], the sums over so many groups of n / groups rows: first in parts, so that many blocks have work."""
-    while True:
-        parts = max(1, -(-len(x) // max(1, groups) // PART))
-        x = _sums_of_parts(x, groups * parts)
-        if parts == 1:
-            return x
+        return column_sums(rows)[0], dy.copy()
+    by_sample = column_sums(rows, len(dy))
+    return column_sums(by_sample)[0], by_sample.reshape(add.shape)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import config
 from numba import cuda as numba_cuda
 
-from reference.calls import TARGETS
+from reference.calls import TARGETS, positional
 from reference.ops.checks import add_arrays, takes_out
 from reference.ops.random import Key
 
@@ -126,20 +126,21 @@ def op(function):
     @functools.wraps(function)
     def in_place(*args, **kwargs):
         require()
-        if not any(map(_holds_host, args)):
-            return function(*args, **kwargs)
-        moved = [_moved(arg) for arg in args]
-        function(*moved, **kwargs)
+        arguments = positional(function.__name__, args, kwargs)
+        if not any(map(_holds_host, arguments)):
+            return function(*arguments)
+        moved = [_moved(argument) for argument in arguments]
+        function(*moved)
         for position in TARGETS[function.__name__]:
-            if isinstance(args[position], np.ndarray):
-                args[position][...] = to_host(moved[position])
+            if isinstance(arguments[position], np.ndarray):
+                arguments[position][...] = to_host(moved[position])
         return None
 
     return in_place if function.__name__ in TARGETS else takes_out(anywhere)
 
 
 def _leaves(value):
-    return value if isinstance(value, (list, Key)) else (value,)
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _holds_host(value):
@@ -155,7 +156,7 @@ def _moved(value):
         return xp.asarray(value)
     if isinstance(value, Key):
         return value._replace(sample=_moved(value.sample))
-    return [_moved(leaf) for leaf in value] if isinstance(value, list) else value
+    return [_moved(leaf) for leaf in value] if isinstance(value, (list, tuple)) and _holds_host(value) else value
 
 
 def _back(results):

@@ -6,11 +6,12 @@ and has no gradient.  Labels of NumPy's are checked.
 
 import functools
 import inspect
+from math import factorial, pi
 
 import numpy as np
 
 from accelerated.gpu.device import math, op, xp
-from accelerated.gpu.kernel import index, kernel
+from accelerated.gpu.kernel import device, index, kernel
 from reference.ops.checks import check, whole
 from reference.ops.embedding import check_labels, frequencies
 
@@ -21,7 +22,7 @@ def timestep_embedding(c, width):
     check("c[b]", c)
     f = _frequencies(whole("width", width), c.dtype)
     y = xp.empty((len(c), width), c.dtype)
-    _timestep_embedding[y.size // 2](c, f, y)
+    _timestep_embedding[c.dtype][y.size // 2](c, f, y)
     return y
 
 
@@ -30,18 +31,55 @@ def _frequencies(width, dtype):
     return xp.asarray(frequencies(width, dtype))
 
 
-@kernel("r* r* w*")
-def _timestep_embedding(c, f, y):
-    """A thread for a cosine and its sine; angles are rounded to their dtype, as the reference's are.
+# the first bits of pi/2, with room for a factor below 2^15, the next ones, and the rest
+HALF_PI = tuple(map(np.float32, (1.5703125, 4.837512969970703e-4, 7.549789948768648e-8)))
+SINE = tuple(np.float32((-1) ** k / factorial(2 * k + 1)) for k in range(1, 5))
+COSINE = tuple(np.float32((-1) ** k / factorial(2 * k)) for k in range(1, 6))
+QUARTERS, HALF, ONE, TWO = np.float32(2 / pi), np.float32(0.5), np.float32(1), np.float32(2)
 
-    Beyond 105615 CUDA's own cos and sin of float32 reduce the angle by way of float64; a condition of 0 .. 1000 never gets there.
+
+@device
+def cos_sin_of_float32(x):
+    """(cos x, sin x) for |x| < 2^15, by Taylor series at the distance from the nearest quarter of a turn.
+
+    CUDA's own go on to float64, and to local memory, for angles that are still larger.
     """
-    i = index()
-    if i < y.size // 2:
-        row, j = i // f.size, i % f.size
-        angle, at = c[row] * f[j], 2 * row * f.size + j
-        y[at] = math.cos(angle)
-        y[at + f.size] = math.sin(angle)
+    n = math.floor(x * QUARTERS + HALF)
+    y = ((x - n * HALF_PI[0]) - n * HALF_PI[1]) - n * HALF_PI[2]
+    z = y * y
+    sine = ((SINE[3] * z + SINE[2]) * z + SINE[1]) * z + SINE[0]
+    cosine = (((COSINE[4] * z + COSINE[3]) * z + COSINE[2]) * z + COSINE[1]) * z + COSINE[0]
+    sine, cosine = y + y * (z * sine), ONE + z * cosine
+    halves = math.floor(n * HALF)
+    if n != TWO * halves:
+        sine, cosine = cosine, -sine
+    if halves != TWO * math.floor(halves * HALF):
+        sine, cosine = -sine, -cosine
+    return cosine, sine
+
+
+@device
+def cos_sin_of_float64(x):
+    return math.cos(x), math.sin(x)
+
+
+def _kernel_of(dtype, cos_sin):
+    @kernel("r* r* w*", dtypes=(np.dtype(dtype),))
+    def _timestep_embedding(c, f, y):
+        """A thread for a cosine and its sine; angles are rounded to their dtype, as the reference's are."""
+        i = index()
+        if i < y.size // 2:
+            row, j = i // f.size, i % f.size
+            at = 2 * row * f.size + j
+            y[at], y[at + f.size] = cos_sin(c[row] * f[j])
+
+    return _timestep_embedding
+
+
+_timestep_embedding = {
+    np.dtype(np.float32): _kernel_of(np.float32, cos_sin_of_float32),
+    np.dtype(np.float64): _kernel_of(np.float64, cos_sin_of_float64),
+}
 
 
 def checks_labels(operation):

@@ -47,6 +47,11 @@ def block():
     return _threads
 
 
+def lanes(n):
+    """How many threads of a block, a power of two, take n neighbouring numbers."""
+    return min(_threads, 1 << (n - 1).bit_length())
+
+
 def kernel(signature, shared=0, dtypes=DTYPES):
     """A decorator: the kernel with arguments as ``signature`` spells them.  ``dtypes``: those that it is used with."""
     return lambda function: Kernel(function, signature.split(), shared, dtypes)
@@ -156,7 +161,7 @@ def largest(shared, value):
     while half > 0:
         if thread < half:
             other = shared[thread + half]
-            if not other <= shared[thread]:
+            if not other <= shared[thread] and shared[thread] == shared[thread]:
                 shared[thread] = other
         cuda.syncthreads()
         half //= 2

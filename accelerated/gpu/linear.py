@@ -32,14 +32,16 @@ def _add_bias(b, y):
 def linear_backward(dy, x, w):
     """Gradients of ``linear``.  dy[n,o], x[n,i], w[i,o] -> dx[n,i], dw[i,o], db[o]."""
     check("dy[n,o] x[n,i] w[i,o]", dy, x, w)
-    return xp.matmul(dy, w.T), xp.matmul(x.T, dy), column_sums(dy)
+    return xp.matmul(dy, w.T), xp.matmul(x.T, dy), column_sums(dy)[0]
 
 
-def column_sums(x):
-    """x[n,o] -> the sum of its rows [o]."""
-    while len(x) > 1:  # first in parts, so that many blocks have work
-        x = _sums_of_parts(x, -(-len(x) // PART))
-    return x[0] if len(x) else xp.zeros(x.shape[1], x.dtype)
+def column_sums(x, groups=1):
+    """x[n,o] -> [groups,o], the sums over so many groups of n / groups rows that follow one another."""
+    while True:  # first in parts, so that many blocks have work
+        parts = max(1, -(-len(x) // max(1, groups) // PART))
+        x = _sums_of_parts(x, groups * parts)
+        if parts == 1:
+            return x
 
 
 def _sums_of_parts(x, parts):

@@ -9,7 +9,7 @@ first pass comes from memory, the others from the cache, as long as it holds the
 
 from accelerated.gpu.activation import logistic
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import block, device, kernel, total
+from accelerated.gpu.kernel import device, kernel, lanes, total
 from accelerated.gpu.linear import column_sums
 from reference.ops.norm import check_backward, check_forward
 
@@ -49,13 +49,8 @@ def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     check_backward(dy, x, scale, shift, groups, mean, rstd)
     dx, sums = xp.empty(x.shape, x.dtype), xp.empty((len(x), 2 * scale.size), x.dtype)
     _backward.blocks(mean.size)(dy, x, scale, shift, mean, rstd, dx, sums, groups, lanes(scale.size // groups), with_silu)
-    sums = column_sums(sums)
+    sums = column_sums(sums)[0]
     return dx, sums[: scale.size], sums[scale.size :]
-
-
-def lanes(n):
-    """How many threads of a block, a power of two, take n neighbouring numbers."""
-    return min(block(), 1 << (n - 1).bit_length())
 
 
 @kernel("r* r* r* w* w* w* i i s b", shared=1)

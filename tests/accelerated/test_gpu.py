@@ -14,7 +14,13 @@ from accelerated.gpu import device, kernel
 from reference import ops
 from reference.__main__ import main
 from reference.contract import OPS
+from reference.denoiser import Denoiser
+from reference.networks import MLP
+from reference.placement import place
+from reference.samplers.ancestral import ancestral
+from reference.schedules import linear
 from tests.ports import SIMULATED
+from tests.reference.test_placement import states
 
 SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
 simulated = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_ENABLE_CUDASIM=1")
@@ -72,6 +78,28 @@ def test_results_are_right_for_any_block(name, threads):
     exact = getattr(ops, name)(*args)
     for one, other in zip(*(results if isinstance(results, tuple) else (results,) for results in (got, exact)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+
+
+@simulated
+@pytest.mark.parametrize("name", ["ddpm of points", "sliced score matching", "vae"])
+def test_a_training_step_leaves_the_host_alone(name):
+    running = states(name, gpu)
+    next(running)
+    before, launched = device.xp.copies, kernel.launches
+    state = next(running)
+    assert device.xp.copies == before and kernel.launches > launched and device.is_device(state.loss)
+
+
+@simulated
+def test_a_sampling_step_leaves_the_host_alone():
+    network, schedule = MLP(width=4, depth=1, embedding=4), linear(10)
+    params = place(network.init(0), gpu)
+    x, sample = gpu.to_device(np.ones((2, 2), np.float32)), gpu.to_device(np.arange(2))
+    steps = ancestral(Denoiser(network, schedule).noise_of(params, ops=gpu), schedule, schedule.grid(3), x, 1, sample, ops=gpu)
+    next(steps)
+    before = device.xp.copies
+    _, x, _ = next(steps)
+    assert device.xp.copies == before and device.is_device(x)
 
 
 @simulated
