@@ -4,11 +4,11 @@ lr and decay may be numbers of the host or, as arrays of shape (), of the device
 """
 
 from accelerated.gpu.device import cuda, is_device, math, op, xp
-from accelerated.gpu.kernel import device, index, kernel, total
+from accelerated.gpu.kernel import block, device, index, kernel, total
 from reference.ops.checks import check
 from reference.ops.optimizer import check_adam, check_list, scalar
 
-PART = 2**15  # entries that a block squares and sums
+PART = 64  # entries that a thread squares and sums one after the other: more would round more than NumPy does
 
 
 def _writable(*targets):
@@ -74,7 +74,7 @@ def _ema(average, p, number, array, there):
 def global_norm(arrays):
     """The Euclidean norm of all entries of a list of arrays together, in their dtype."""
     check_list(arrays)
-    blocks = [-(-array.size // PART) for array in arrays]
+    blocks = [-(-array.size // (PART * block())) for array in arrays]
     sums, norm = xp.zeros(max(1, sum(blocks)), arrays[0].dtype), xp.empty((), arrays[0].dtype)
     end = 0
     for array, count in zip(arrays, blocks):

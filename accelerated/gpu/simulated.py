@@ -7,6 +7,7 @@ arithmetic.  ``copies`` counts how often numbers were brought to the host, a sin
 import numpy as np
 
 copies = 0
+poisoned = True
 launches = 0  # of what a device would do for the functions called here; which of these only look at shapes is said below
 SHAPES = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
 float32, float64, int64, uint32 = np.float32, np.float64, np.int64, np.uint32
@@ -107,8 +108,9 @@ def _is_shape(value):
 
 
 def empty(shape, dtype):
-    """Full of NaN, or the largest number: an element that is never written shows."""
-    return ndarray(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max, dtype))
+    """Full of NaN, or the largest number: an element that is never written shows.  Of zeros where no kernel runs."""
+    poison = np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    return ndarray(np.full(shape, poison if poisoned else 0, dtype))
 
 
 def asarray(array, dtype=None):

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel
 from reference import ops
 from reference.__main__ import main
+from reference.budgets import accept
+from reference.calls import outputs
 from reference.contract import OPS
 from reference.denoiser import Denoiser
 from reference.networks import MLP
@@ -21,6 +25,7 @@ from reference.samplers.ancestral import ancestral
 from reference.schedules import linear
 from tests.ports import SIMULATED
 from tests.reference.test_placement import states
+from tests.strategies import arguments
 
 SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
 simulated = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_ENABLE_CUDASIM=1")
@@ -78,6 +83,28 @@ def test_results_are_right_for_any_block(name, threads):
     exact = getattr(ops, name)(*args)
     for one, other in zip(*(results if isinstance(results, tuple) else (results,) for results in (got, exact)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+
+
+@simulated
+@pytest.mark.parametrize("threads", [1, 4, 32])
+@pytest.mark.parametrize("name", OPS)
+@settings(max_examples=2)
+@given(data=st.data())
+def test_every_op_is_within_budget_for_any_block(name, threads, data):
+    args = data.draw(arguments(name, np.float32))
+    before = kernel.block()
+    gpu.set_block(threads)
+    try:
+        accept(name, outputs(name, getattr(gpu, name), args), args)
+    finally:
+        gpu.set_block(before)
+
+
+@simulated
+def test_the_norm_of_many_entries_is_within_budget():
+    """Each thread adds up many of them: NumPy adds pairs, and rounds less."""
+    args = ([np.random.default_rng(1).standard_normal(50_000).astype(np.float32)],)
+    accept("global_norm", outputs("global_norm", gpu.global_norm, args), args)
 
 
 @simulated

@@ -1,0 +1,30 @@
+"""The device lane, in the simulator: every op is validated before it is timed, and one that is wrong is not timed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.roofline import DEVICES
+from tests.ports import SIMULATED
+
+pytestmark = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_ENABLE_CUDASIM=1")
+
+
+def test_the_lane_runs_whole_at_tiny_sizes(tmp_path, capsys):
+    assert main(["--port", "gpu", "--json", str(tmp_path / "out.json")]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert {"conv2d_backward", "attention", "adam_step_", "mixture_score", "fokker_planck_step"} <= report["ops"].keys()
+    assert all(entry["valid"] and entry["median"] > 0 and entry["roofline"] > 0 for entry in report["ops"].values())
+    assert "conv2d_backward" in capsys.readouterr().out
+
+
+def test_an_op_that_disagrees_is_not_timed(monkeypatch):
+    from accelerated import gpu
+    from benchmarks.device import time_op
+
+    right = gpu.silu
+    monkeypatch.setattr(gpu, "silu", lambda x: right(x) * 2)
+    entry = time_op("silu", (np.ones((2, 3), np.float32),), DEVICES["h100"])
+    assert not entry["valid"] and "silu" in entry["not_run"] and "median" not in entry
