@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import accelerated
-from benchmarks import measure
+from benchmarks import measure, roofline
 from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
@@ -50,14 +50,15 @@ def names(size):
     return [name for name in WORKLOADS[size] if name != PRODUCT]
 
 
-WORDS = ("kernels", "roofline")  # each a module with a ``main``
+# first words of other programs, each a module with a ``main``
+WORDS = {"kernels": "kernels", "roofline": "roofline", "report": "report", "compare": "comparison"}
 
 
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in WORDS:
-        return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+        return importlib.import_module(f"benchmarks.{WORDS[arguments[0]]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
@@ -144,6 +145,7 @@ def run(chosen, implementations, threads, size, quick):
     for name in (PRODUCT, *chosen):
         serving = [i for i in present if i not in PEERS or PEERS[i].serves(WORKLOADS[size][name])]
         report["workloads"][name] = measure.measure(name, size, serving, threads, effort.budget, effort.turns, say)
+    report["copy_bandwidth"] = roofline.measured().bandwidth
     report["seconds"] = time.perf_counter() - begin
     return compare(report)
 
@@ -168,6 +170,7 @@ def compare(report):
         reference = medians.get(measure.REFERENCE, entries.get(measure.REFERENCE, {}).get("estimate"))
         for i, median in medians.items():
             entries[i]["rate"] = operations / median
+            entries[i]["bandwidth"] = sum(workload.get("bytes", {}).values()) / median
             entries[i]["over_best_peer"] = best_peer and best_peer / median
             entries[i]["over_reference"] = reference and reference / median
         if name == PRODUCT:

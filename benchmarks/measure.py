@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,13 +44,22 @@ class Failure(Exception):
     """An implementation can't be measured: why."""
 
 
+class Expected(NamedTuple):
+    """What the reference says, in both precisions, the operations and bytes of a call by op, and the seconds that the reference needs."""
+
+    single: dict
+    exact: dict
+    operations: dict
+    bytes: dict
+    seconds: float
+
+
 def expected(workload):
-    """What the reference says, in both precisions, the operations of a call by op, and the seconds that the reference needs for one."""
     recorder, part = Recorder(reference_ops), workload.part()
     single = part.results(recorder, np.float32)
     seconds = sum(recorder.seconds.values()) * workload.share
-    operations = {name: count * workload.share for name, count in recorder.operations.items()}
-    return single, part.results(reference_ops, np.float64), operations, seconds
+    operations, moved = ({n: count * workload.share for n, count in counter.items()} for counter in (recorder.operations, recorder.bytes))
+    return Expected(single, part.results(reference_ops, np.float64), operations, moved, seconds)
 
 
 def disagreement(results, single, exact):
@@ -158,7 +167,7 @@ def environment(threads):
 def measure(name, size, implementations, threads, budget, least_turns, say):
     """Everything about one workload, ready for JSON.  ``budget``: seconds of turns for each implementation."""
     workload = WORKLOADS[size][name]
-    single, exact, operations, of_reference = expected(workload)
+    single, exact, operations, moved, of_reference = expected(workload)
     workers: dict = {}
     entries: dict = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +187,7 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
     for entry in entries.values():
         if "turns" in entry:
             entry |= statistics(entry["turns"])
-    return {"workload": asdict(workload), "operations": operations, "implementations": entries, "doubts": doubts(entries)}
+    return {"workload": asdict(workload), "operations": operations, "bytes": moved, "implementations": entries, "doubts": doubts(entries)}
 
 
 def _admit(implementation, worker, workers, entry, single, exact):

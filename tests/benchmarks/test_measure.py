@@ -105,7 +105,7 @@ def test_an_implementation_that_fails_while_it_is_timed_keeps_no_numbers(tmp_pat
 
 
 def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
-    slow = (*measure.expected(measure.WORKLOADS["tiny"]["product"])[:3], 7.0)
+    slow = measure.expected(measure.WORKLOADS["tiny"]["product"])._replace(seconds=7.0)
     monkeypatch.setattr(measure, "expected", lambda workload: slow)
     entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, lambda line, end="": None)["implementations"][REFERENCE]
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}

@@ -19,7 +19,7 @@ CASES = [
 def test_a_peer_agrees_with_the_reference(peer, name, tmp_path):
     if missing := PEERS[peer].missing():
         pytest.skip(f"{' and '.join(missing)} not installed: pip install -e '.[peers]'")
-    single, exact, _, _ = expected(WORKLOADS["tiny"][name])
+    single, exact, *_ = expected(WORKLOADS["tiny"][name])
     with Worker(peer, name, "tiny", 1, tmp_path) as worker:
         worker.answer()
         error = disagreement(worker.results(), single, exact)

@@ -1,0 +1,136 @@
+"""``python -m benchmarks report OUT.json --out FOLDER``: a table in Markdown, and plots, of what was measured.
+
+bars.png      of every workload each implementation's median, with its quartiles, as a multiple of the fastest one's
+roofline.png  operations a second over operations a byte, below what the machine's products and copies allow
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers import PEERS
+from reference import figures
+from reference.__main__ import Parser
+from reference.files import write_atomically
+
+PALETTE = (figures.BLUE, figures.VERMILION, figures.SKY, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.BLACK, figures.GREY)
+
+
+def main(arguments=None):
+    """The exit code: 0, 2 for what can't be read or written."""
+    parser = Parser(prog="python -m benchmarks report", allow_abbrev=False, description="A table and plots of a measurement.")
+    parser.add_argument("report", metavar="OUT.json", help="what python -m benchmarks --json wrote")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="for table.md, bars.png and roofline.png")
+    options = parser.parse_args(arguments)
+    try:
+        report, folder = read(options.report), Path(options.out)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    made = {"table.md": ("\n".join(markdown(report)) + "\n").encode(), "bars.png": bars(report), "roofline.png": roofline(report)}
+    for name, content in made.items():
+        write_atomically(folder / name, content)
+        print(f"wrote {folder / name}")
+    return 0
+
+
+def read(path):
+    """A measurement.  ValueError if the file holds none."""
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        if report["format"] != 1 or not report["workloads"]:
+            raise KeyError("workloads")
+        return report
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no measurement of this program: {type(error).__name__} {error}") from None
+
+
+def timed(report):
+    """workload -> implementation -> entry, of those that have a time."""
+    of = {name: {i: e for i, e in work["implementations"].items() if "median" in e} for name, work in report["workloads"].items()}
+    return {name: entries for name, entries in of.items() if entries}
+
+
+def markdown(report):
+    """Lines: a row a workload, a column an implementation; the fastest is bold, and a port's ratio to the best peer stands beside it."""
+    machine, work = report["machine"], timed(report)
+    names = list(dict.fromkeys(i for entries in work.values() for i in entries))
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [f"{machine['processor']}, {machine['threads']} threads, {machine['time'][:10]}; {versions}.", ""]
+    lines += ["Milliseconds, the median and the spread from quartile to quartile; x is how many times as fast as the best peer.", ""]
+    lines += [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for name, entries in work.items():
+        fastest = min(entry["median"] for entry in entries.values())
+        cells = [cell(i, entries[i], fastest) if i in entries else "" for i in names]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    doubts = [f"- {name}: {doubt}" for name, one in report["workloads"].items() for doubt in one["doubts"]]
+    not_timed = [
+        f"- {name}: {i} is not timed: {entry['not_run']}"
+        for name, one in report["workloads"].items()
+        for i, entry in one["implementations"].items()
+        if "median" not in entry
+    ]
+    left_out = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
+    return [*lines, "", *not_timed, *left_out, *doubts]
+
+
+def cell(implementation, entry, fastest):
+    low, high = entry["quartiles"]
+    text = f"{1e3 * entry['median']:.4g} ± {(high - low) / 2 / entry['median']:.0%}"
+    text = f"**{text}**" if entry["median"] == fastest else text
+    ratio = entry.get("over_best_peer")
+    return f"{text}, {ratio:.2f}x" if ratio and implementation not in PEERS else text
+
+
+def bars(report):
+    """Times of each workload as multiples of its fastest implementation's, on a logarithmic axis."""
+    work = timed(report)
+    names = list(dict.fromkeys(i for entries in work.values() for i in entries))
+    figure = figures.blank(9, 0.5 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work))
+    axes, place, ticks = figure.subplots(), 0.0, {}
+    for name, entries in work.items():
+        fastest, first = min(entry["median"] for entry in entries.values()), place
+        for i, entry in entries.items():
+            median, (low, high) = entry["median"], entry["quartiles"]
+            error = [[(median - low) / fastest], [(high - median) / fastest]]
+            label = i if all(patch.get_label() != i for patch in axes.containers) else None
+            axes.barh(place, median / fastest, 0.9, xerr=error, color=PALETTE[names.index(i) % len(PALETTE)], label=label, ecolor="#444444")
+            axes.text(high / fastest * 1.03, place + 0.1, f"{1e3 * median:.3g} ms", va="center", fontsize=6, color="#444444")
+            place += 1
+        ticks[(first + place - 1) / 2] = name
+        place += 0.8
+    axes.set_xscale("log")
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.invert_yaxis()
+    axes.set_xlabel("time, as a multiple of the fastest implementation's; lines from quartile to quartile")
+    axes.legend(fontsize=7, loc="lower right")
+    axes.margins(y=0.01)
+    return figures.png(figure)
+
+
+def roofline(report):
+    """Every workload of every implementation at its operations a byte, under the roof of this machine."""
+    figure = figures.blank(7.5, 5)
+    axes, work = figure.subplots(), timed(report)
+    names = list(dict.fromkeys(i for entries in work.values() for i in entries))
+    rate, bandwidth = report["product_rate"], report["copy_bandwidth"]
+    intensities = {name: sum(one["operations"].values()) / sum(one["bytes"].values()) for name, one in report["workloads"].items()}
+    x = np.geomspace(min(0.05, *intensities.values()) / 2, max(200, *intensities.values()) * 2, 200)
+    axes.plot(x, np.minimum(rate, x * bandwidth) / 1e9, color=figures.BLACK, label=f"{rate / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
+    for name, entries in work.items():
+        for i, entry in entries.items():
+            color = PALETTE[names.index(i) % len(PALETTE)]
+            axes.plot(intensities[name], entry["rate"] / 1e9, "o", color=color, markersize=5, alpha=0.8)
+        best = max(entry["rate"] for entry in entries.values()) / 1e9
+        axes.annotate(name, (intensities[name], best), xytext=(0, 5), textcoords="offset points", fontsize=6, ha="center")
+    for i in names:
+        axes.plot([], [], "o", color=PALETTE[names.index(i) % len(PALETTE)], label=i)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("operations a byte, by the contract's counts, were every op to read and write memory")
+    axes.set_ylabel("GFLOP/s")
+    axes.legend(fontsize=7)
+    return figures.png(figure)

@@ -1,0 +1,76 @@
+"""Tables, plots and comparisons of measurements that are made up: what is said, not how long anything took."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import compare, main
+from benchmarks.comparison import changes, interval
+from benchmarks.measure import REFERENCE, statistics
+from benchmarks.report import markdown
+
+PORT = "accelerated.cpu"
+
+
+def measurement(scale=1.0, seed=0, **times):
+    """A report of one workload: seconds by implementation, ``scale`` times that of the port."""
+    rng, entries = np.random.default_rng(seed), {}
+    for i, seconds in ({REFERENCE: 4.0, PORT: 1.0 * scale, "pytorch": 2.0} | times).items():
+        turns = (seconds * rng.normal(1, 0.02, (8, 5))).tolist()
+        entries[i] = {"turns": turns, "memory": 1e6} | statistics(turns)
+    work = {"operations": {"linear": 4e9}, "bytes": {"linear": 1e9}, "implementations": entries, "doubts": ["pytorch: doubtful"]}
+    refused = {"reference.ops": entries[REFERENCE], "jax": {"not_run": "it disagrees with the reference: y"}}
+    other = {"operations": {"silu": 1e9}, "bytes": {"silu": 1e9}, "implementations": refused, "doubts": []}
+    machine = {"processor": "one", "threads": 2, "time": "2026-11-26T00:00:00", "versions": {"numpy": "2"}}
+    shell = {"format": 1, "machine": machine, "left_out": {"jax": "left out"}, "copy_bandwidth": 1e10}
+    return compare(shell | {"workloads": {"product": work, "other": other}})
+
+
+def test_the_table_has_times_ratios_and_what_was_not_timed():
+    lines = markdown(measurement())
+    (row,) = [line for line in lines if line.startswith("| product")]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[0] == "product" and cells[2].startswith("**") and float(cells[2].rpartition(", ")[2][:-1]) == pytest.approx(2, rel=0.05)
+    assert cells[3].startswith("2") and "x" not in cells[3]  # a peer has no ratio to peers
+    assert "- other: jax is not timed: it disagrees with the reference: y" in lines
+    assert "- jax: left out" in lines and "- product: pytorch: doubtful" in lines
+
+
+def test_a_report_is_written_from_a_file(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(measurement()))
+    assert main(["report", str(tmp_path / "a.json"), "--out", str(tmp_path / "new" / "folder")]) == 0
+    made = {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()}
+    assert made.keys() == {"table.md", "bars.png", "roofline.png"}
+    assert all(content.startswith(b"\x89PNG") for name, content in made.items() if name.endswith("png"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "workloads": {"a": 1}}'])
+def test_what_is_no_measurement_is_refused_in_a_line(content, tmp_path, capsys):
+    (tmp_path / "a.json").write_text(content)
+    for words in (["report", str(tmp_path / "a.json"), "--out", str(tmp_path)], ["compare", *2 * [str(tmp_path / "a.json")]]):
+        assert main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert main(["report", str(tmp_path / "none.json"), "--out", str(tmp_path)]) == 2
+
+
+def test_noise_is_no_change_and_a_tenth_is():
+    verdicts = lambda after: {i: verdict for name, i, *_, verdict in changes(measurement(), after) if name == "product"}
+    assert set(verdicts(measurement(seed=1)).values()) == {"the same"}
+    assert verdicts(measurement(1.2, seed=2)) == {REFERENCE: "the same", PORT: "slower", "pytorch": "the same"}
+    assert verdicts(measurement(0.8, seed=3))[PORT] == "faster"
+
+
+def test_a_change_within_the_noise_of_its_turns_is_none():
+    """One turn of six is slow, in one measurement and not in the other: a median of turns does not follow it."""
+    calm, disturbed = [[1.0, 1.01]] * 6, [[1.0, 1.01]] * 5 + [[3.0, 3.1]]
+    ratio, low, high = interval(calm, disturbed)
+    assert ratio == 1 and low <= 1 <= high
+
+
+def test_comparing_exits_1_when_something_became_slower(tmp_path, capsys):
+    for name, report in (("a", measurement()), ("b", measurement(1.5, seed=1))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(report))
+    assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 1
+    assert "slower" in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "b.json"), str(tmp_path / "a.json")]) == 0
