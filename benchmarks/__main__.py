@@ -42,7 +42,7 @@ def build_parser():
     parser.add_argument("--port", choices=("gpu",), help="only that port, op by op on the device, beside its roofline and PyTorch there")
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
     parser.add_argument("--json", metavar="OUT.json", help="write every measured value there")
-    parser.add_argument("--size", choices=WORKLOADS, default="full", help="tiny: to try out the program itself")
+    parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     return parser
 
 
@@ -51,7 +51,7 @@ def names(size):
 
 
 # first words of other programs, each a module with a ``main``
-WORDS = {"kernels": "kernels", "roofline": "roofline", "report": "report", "compare": "comparison"}
+WORDS = {"kernels": "kernels", "roofline": "roofline", "report": "report", "compare": "comparison", "scaling": "scaling"}
 
 
 def main(arguments=None):

@@ -342,3 +342,31 @@ WORKLOADS = {
         cells=20,
     ),
 }
+
+
+def _axes(batches, sizes, channels, steps, particles, cells):
+    """axis -> value -> the workload there."""
+    image = lambda size: UNet(size=(size, size), channels=(32, 64, 64) if size > 8 else (32, 64))
+    return {
+        "batch": {n: Training(UNet(), n) for n in batches},
+        "size": {n: Forward(image(n), 8) for n in sizes},
+        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32) for n in channels},
+        "steps": {n: Sampling(MLP(), 256, n) for n in steps},
+        "particles": {n: Particles(n, 10, own=False) for n in particles},
+        "cells": {n: FokkerPlanck(n) for n in cells},
+    }
+
+
+AXES = {
+    "full": _axes(
+        batches=(1, 4, 16, 64, 256),
+        sizes=(8, 16, 32, 64),
+        channels=(16, 32, 64, 128),
+        steps=(10, 40, 160),
+        particles=(1_000, 10_000, 100_000, 1_000_000),
+        cells=(100, 1_000, 10_000, 100_000),
+    ),
+    "tiny": _axes(batches=(1, 2), sizes=(8,), channels=(8, 16), steps=(2, 4), particles=(100, 200), cells=(20, 40)),
+}
+for _size, _of in AXES.items():
+    WORKLOADS[f"scaling-{_size}"] = {f"{axis}-{value}": workload for axis, works in _of.items() for value, workload in works.items()}

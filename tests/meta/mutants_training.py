@@ -39,7 +39,10 @@ MUTANTS = (
         "denoiser", "sample, step, Purpose.TRAINING_NOISE", "sample, 1, Purpose.TRAINING_NOISE", "training.py::test_every_step_draws_anew"
     ),
     _mutant(
-        "checkpoint", "np.ascontiguousarray(array)  # other", "array  # other", "checkpoint.py::test_a_checkpoint_comes_back_bit_for_bit"
+        "checkpoint",
+        "np.ascontiguousarray(fetch(array))  # other",
+        "fetch(array)  # other",
+        "checkpoint.py::test_a_checkpoint_comes_back_bit_for_bit",
     ),
     _mutant(
         "checkpoint",

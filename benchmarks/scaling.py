@@ -1,0 +1,130 @@
+"""``python -m benchmarks scaling --out FOLDER``: how time and memory grow with batch, image size, channels, steps, threads ..
+
+On each axis every implementation is validated and timed at a few values, as always.  The exponent is the slope of a straight line through
+the upper half of the points on logarithmic axes, by least squares: below lies what does not depend on the work.  Where one implementation
+overtakes another on the way is said.  FOLDER gets scaling.json, scaling.md and scaling.png.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import measure
+from benchmarks.peers import PEERS
+from benchmarks.report import PALETTE
+from benchmarks.workloads import AXES
+from reference import figures
+from reference.__main__ import Parser
+from reference.files import write_atomically
+
+THREADS = "threads"
+BUDGET, TURNS = 1.0, 3  # seconds of turns for each implementation and point, and how many at least
+DEFAULT = (measure.REFERENCE, "accelerated.cpu", "pytorch")
+
+
+def main(arguments=None):
+    """The exit code: 0, 2 for options that can't be."""
+    parser = Parser(prog="python -m benchmarks scaling", allow_abbrev=False, description="How time and memory grow.")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="for scaling.json, scaling.md and scaling.png")
+    parser.add_argument("--axes", nargs="+", choices=(*AXES["full"], THREADS), default=[*AXES["full"], THREADS], help="(default: all)")
+    parser.add_argument("--implementations", nargs="+", metavar="NAME", default=DEFAULT, help=f"(default: {', '.join(DEFAULT)})")
+    parser.add_argument("--size", choices=AXES, default="full", help="tiny: to try out the program itself")
+    options = parser.parse_args(arguments)
+    folder = Path(options.out)
+    if (folder / "scaling.json").exists():
+        print(f"{parser.prog}: --out: {folder} holds a scaling.json, which is not overwritten", file=sys.stderr)
+        return 2
+    folder.mkdir(parents=True, exist_ok=True)
+    present = [name for name in options.implementations if name not in PEERS or not PEERS[name].missing()]
+    report = {"machine": measure.machine(len(measure.processors())), "axes": {}}
+    for axis in options.axes:
+        report["axes"][axis] = points(axis, present, options.size)
+    made = {"scaling.json": json.dumps(report, indent=1) + "\n", "scaling.md": "\n".join(markdown(report)) + "\n"}
+    for name, content in (*made.items(), ("scaling.png", plot(report))):
+        write_atomically(folder / name, content.encode() if isinstance(content, str) else content)
+        print(f"wrote {folder / name}")
+    return 0
+
+
+def points(axis, implementations, size):
+    """{value: {implementation: entry}} along an axis."""
+    available = len(measure.processors())
+    if axis == THREADS:
+        steps = [(threads, f"batch-{max(AXES[size]['batch'])}", threads) for threads in range(1, available + 1)]
+    else:
+        steps = [(value, f"{axis}-{value}", available) for value in AXES[size][axis]]
+    say = lambda line, end="\n": print(f"  {line}", end=end, flush=True)
+    found = {}
+    for value, name, threads in steps:
+        workload = AXES[size]["batch" if axis == THREADS else axis][max(AXES[size]["batch"]) if axis == THREADS else value]
+        serving = [i for i in implementations if i not in PEERS or PEERS[i].serves(workload)]
+        entries = measure.measure(name, f"scaling-{size}", serving, threads, BUDGET, TURNS, say)["implementations"]
+        found[value] = {i: entry for i, entry in entries.items()} | {"workload": asdict(workload)}
+    return found
+
+
+def series(axis):
+    """implementation -> (values, medians, bytes) of the points that were timed."""
+    found: dict = {}
+    for value, entries in axis.items():
+        for i, entry in entries.items():
+            if i != "workload" and "median" in entry:
+                for row, number in zip(found.setdefault(i, ([], [], [])), (float(value), entry["median"], max(0, entry["memory"] or 0))):
+                    row.append(number)
+    return found
+
+
+def exponent(values, seconds):
+    """The slope of log seconds over log value in the upper half of the points; None of fewer than two."""
+    half = len(values) - max(2, (len(values) + 1) // 2)
+    if len(values) < 2:
+        return None
+    return float(np.polyfit(np.log(values[half:]), np.log(seconds[half:]), 1)[0])
+
+
+def overtakes(axis):
+    """Sentences: from which value on an implementation is faster than another that was faster before."""
+    found, lines = series(axis), []
+    for one in found:
+        for other in found:
+            shared = [v for v in found[one][0] if v in found[other][0]]
+            faster = [found[one][1][found[one][0].index(v)] < found[other][1][found[other][0].index(v)] for v in shared]
+            if one != other and faster and faster[-1] and not all(faster):
+                begin = len(faster) - faster[::-1].index(False)
+                lines.append(f"{one} overtakes {other} at {shared[begin]:g}")
+    return lines
+
+
+def markdown(report):
+    lines = [f"{report['machine']['processor']}, {report['machine']['threads']} threads, {report['machine']['time'][:10]}."]
+    for name, axis in report["axes"].items():
+        found = series(axis)
+        values = [float(value) for value in axis]
+        lines += ["", f"| {name} | {' | '.join(f'{value:g}' for value in values)} | exponent |", "|---" * (len(values) + 2) + "|"]
+        for i, (have, seconds, memory) in found.items():
+            cells = [f"{1e3 * seconds[have.index(v)]:.4g} ms, {memory[have.index(v)] / 1e6:.0f} MB" if v in have else "" for v in values]
+            slope = exponent(have, seconds)
+            lines.append(f"| {i} | {' | '.join(cells)} | {'' if slope is None else f'{slope:.2f}'} |")
+        lines += ["", *[f"- {line}" for line in overtakes(axis)]]
+    return lines
+
+
+def plot(report):
+    columns = 3
+    rows = -(-len(report["axes"]) // columns)
+    figure = figures.blank(4 * columns, 3.2 * rows)
+    panels = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    names = list(dict.fromkeys(i for axis in report["axes"].values() for i in series(axis)))
+    for axes, (name, axis) in zip(panels, report["axes"].items()):
+        for i, (values, seconds, _) in series(axis).items():
+            slope = exponent(values, seconds)
+            label = f"{i}, {'' if slope is None else f'exponent {slope:.2f}'}"
+            axes.plot(values, [1e3 * s for s in seconds], "o-", color=PALETTE[names.index(i) % len(PALETTE)], markersize=4, label=label)
+        axes.set(xscale="log", yscale="log", xlabel=name, ylabel="ms")
+        axes.legend(fontsize=6)
+    for axes in panels[len(report["axes"]) :]:
+        axes.set_axis_off()
+    return figures.png(figure)
