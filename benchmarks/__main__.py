@@ -30,7 +30,8 @@ FULL, QUICK = Effort(5.0, 5), Effort(1.0, 3)
 
 
 def build_parser():
-    parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""))
+    more = f"other programs, as in python -m benchmarks roofline --help: {', '.join(WORDS)}"
+    parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""), epilog=more)
     parser.add_argument("--quick", action="store_true", help="few calls, and none of the peers that compile")
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
@@ -50,15 +51,14 @@ def names(size):
     return [name for name in WORKLOADS[size] if name != PRODUCT]
 
 
-# first words of other programs, each a module with a ``main``
-WORDS = {"kernels": "kernels", "roofline": "roofline", "report": "report", "compare": "comparison", "scaling": "scaling"}
+WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "scaling")  # other programs, each a module with a ``main``
 
 
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in WORDS:
-        return importlib.import_module(f"benchmarks.{WORDS[arguments[0]]}").main(arguments[1:])
+        return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)

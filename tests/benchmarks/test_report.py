@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import compare, main
-from benchmarks.comparison import changes, interval
+from benchmarks.compare import changes, interval
 from benchmarks.measure import REFERENCE, statistics
 from benchmarks.report import markdown
 

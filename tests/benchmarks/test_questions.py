@@ -1,0 +1,44 @@
+"""Profiles and questions at tiny sizes: what they count and say, not how long anything took."""
+
+import numpy as np
+import pytest
+
+from benchmarks import questions
+from benchmarks.__main__ import main
+from benchmarks.profile import table
+from benchmarks.roofline import Device
+from benchmarks.workloads import WORKLOADS
+from reference import ops
+
+
+def test_a_profile_has_a_line_for_each_op_and_its_calls_in_one_call_of_the_workload():
+    lines = table(WORKLOADS["tiny"]["mlp-step"], ops, Device("a device", 1e9, 1e9, 1e9), 0.05)
+    rows = {line.split()[0]: line.split() for line in lines[1:-3]}
+    assert rows["linear"][1] == "3" and rows["adam_step_"][1] == "1"
+    shares = [float(row[3].rstrip("%")) for row in rows.values()]
+    assert shares == sorted(shares, reverse=True) and sum(shares) < 101
+
+
+def test_a_wrong_port_or_workload_is_refused_in_a_line(capsys):
+    assert main(["profile", "mlp-step", "--port", "no_such_file.py"]) == 2
+    with pytest.raises(SystemExit):
+        main(["profile", "transformer"])
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_images_cost_evaluations_times_batches():
+    workload = WORKLOADS["tiny"]["unet32-ddim"]
+    lines = dict(line.split(", ", 1) for line in questions.images(ops, "tiny", 1)[1:])
+    hours = {name: float(rest.split()[-2]) for name, rest in lines.items()}
+    assert hours["ddpm"] == pytest.approx(20 * hours["ddim"], rel=0.02) and workload.steps == 5
+
+
+def test_functions_are_called_in_turns_and_the_first_time_is_not_counted():
+    order = []
+    taken = questions.in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert "".join(order) == "abababab" and {name: len(seconds) for name, seconds in taken.items()} == {"a": 3, "b": 3}
+
+
+def test_errors_of_both_convolutions_are_within_their_budget():
+    lines = questions.winograd("tiny")[2:]
+    assert np.array([line.split()[-2:] for line in lines], float).max() < 1
