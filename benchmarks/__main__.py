@@ -51,7 +51,8 @@ def names(size):
     return [name for name in WORKLOADS[size] if name != PRODUCT]
 
 
-WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "scaling")  # other programs, each a module with a ``main``
+# other programs, each a module with a ``main``
+WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "runs", "scaling")
 
 
 def main(arguments=None):

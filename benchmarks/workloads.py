@@ -9,14 +9,14 @@ All in float32 but for the Fokker-Planck equation.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from reference import datasets, training
 from reference import ops as reference_ops
-from reference import training
 from reference.conversions import conversion
 from reference.ddpm.ddim import ddim_kernel
 from reference.denoiser import Denoiser
@@ -38,6 +38,11 @@ SEED = 1
 def numbers(purpose, step, n, shape, dtype=np.float32):
     """Normal numbers [n,*shape] that float32 holds, whatever the dtype; those of fewer samples are the first ones of more."""
     return reference_ops.normal(SEED, np.arange(n), step, purpose, shape, np.float32).astype(dtype)
+
+
+@cache
+def digits():
+    return datasets.load("digits", SEED)
 
 
 def place_noise(noise, ops):
@@ -86,8 +91,9 @@ class Training(OfNetwork):
     divides by its own size: where that leads is no result.
     """
 
+    steps: int = 2
+    digits: bool = False  # held-out ones excepted, from the network's own beginning; else normal numbers and parameters moved from there
     examples = 1024
-    steps = 2
 
     @property
     def share(self):
@@ -97,7 +103,12 @@ class Training(OfNetwork):
     def settings(self):
         return training.Settings(batch=self.batch, seed=SEED, warmup=0)
 
+    def parameters(self, dtype=np.float32):
+        return self.network.init(SEED, dtype) if self.digits else super().parameters(dtype)
+
     def data(self, dtype=np.float32):
+        if self.digits:
+            return digits().train.astype(dtype)
         return numbers(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
 
     def draws(self, step):
@@ -370,3 +381,7 @@ AXES = {
 }
 for _size, _of in AXES.items():
     WORKLOADS[f"scaling-{_size}"] = {f"{axis}-{value}": workload for axis, works in _of.items() for value, workload in works.items()}
+
+RUNS = {"full": Training(UNet(), 64, steps=1000, digits=True), "tiny": Training(UNet(channels=(8, 16), groups=4), 2, steps=2, digits=True)}
+for _size, _run in RUNS.items():
+    WORKLOADS[f"runs-{_size}"] = {"digits": _run}
