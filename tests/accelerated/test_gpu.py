@@ -130,6 +130,17 @@ def test_a_sampling_step_leaves_the_host_alone():
 
 
 @simulated
+def test_the_command_line_trains_resumes_and_samples_on_the_port(tmp_path):
+    words = ["--data", "mixture2d", "--width", "8", "--depth", "1", "--batch", "4", "--port", "gpu", "--out", str(tmp_path / "run")]
+    assert main(["train", "sde", *words, "--steps", "2"], PROGRAM) == 0
+    assert main(["train", "sde", *words, "--steps", "3", "--resume"], PROGRAM) == 0
+    out = tmp_path / "samples.npz"
+    assert main(["sample", str(tmp_path / "run"), "--steps", "2", "--n", "3", "--port", "gpu", "--out", str(out)], PROGRAM) == 0
+    with np.load(out) as archive:
+        assert archive["x"].shape == (3, 2) and np.isfinite(archive["x"]).all()
+
+
+@simulated
 def test_arrays_of_the_device_stay_there_and_those_of_the_host_come_back():
     x = np.linspace(-2, 2, 5)
     assert isinstance(gpu.silu(x), np.ndarray) and device.is_device(gpu.silu(gpu.to_device(x)))
