@@ -9,7 +9,7 @@ import signal
 import sys
 
 import hypothesis.extra.numpy  # noqa: F401
-import numba  # noqa: F401
+import numba.cuda  # noqa: F401
 import numpy  # noqa: F401
 import pytest
 import scipy.ndimage
