@@ -71,9 +71,12 @@ class State:
         _check_finite(self.loss, self.gradient_norm, self.step)
 
     def place(self, ops):
-        """Bring the arrays to where the port works."""
+        """Bring the arrays to where the port works, if they are not there."""
         for name in ("params", "ema", "m", "v"):
-            setattr(self, name, place(dict(getattr(self, name)), ops))
+            arrays = getattr(self, name)
+            placed = place(dict(arrays), ops)
+            if any(placed[key] is not arrays[key] for key in arrays):
+                setattr(self, name, placed)
 
     def __setattr__(self, name, value):
         super().__setattr__(name, Joined(value) if isinstance(value, dict) and not isinstance(value, Joined) else value)
