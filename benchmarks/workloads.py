@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from reference import datasets, training
+from reference import cases, datasets, training
 from reference import ops as reference_ops
+from reference.calls import backward_arguments, outputs, result_names
 from reference.conversions import conversion
 from reference.ddpm.ddim import ddim_kernel
 from reference.denoiser import Denoiser
@@ -295,6 +296,30 @@ class FokkerPlanck(Work):
 
 
 @dataclass(frozen=True)
+class Op(Work):
+    """One op, forward and backward at a random gradient; ``sizes`` as reference/cases.py takes them."""
+
+    op: str
+    sizes: tuple
+
+    def arguments(self, dtype=np.float32):
+        """Of the forward, and of the backward."""
+        args = getattr(cases, self.op)(cases.Numbers(SEED, 1.0, 0.0, dtype), *self.sizes)
+        y = outputs(self.op, getattr(reference_ops, self.op), args)[0]
+        return args, backward_arguments(self.op, args, cases.Numbers(SEED + 1, 1.0, 0.0, dtype)(*y.shape))
+
+    def results(self, ops, dtype=np.float32):
+        (args, back), name = self.arguments(dtype), f"{self.op}_backward"
+        y = outputs(self.op, getattr(ops, self.op), args)[0]
+        gradients = dict(zip(result_names(name), outputs(name, getattr(ops, name), back)))
+        return {"forward": {"y": y}, "backward": {word: array for word, array in gradients.items() if array is not None}}
+
+    def call(self, ops):
+        args, back = ([place(a, ops) if isinstance(a, np.ndarray) else a for a in group] for group in self.arguments())
+        return lambda: (getattr(ops, self.op)(*args), getattr(ops, f"{self.op}_backward")(*back))
+
+
+@dataclass(frozen=True)
 class Product(Work):
     """Two square matrices and a bias: the fastest implementation of it is the machine's matrix-product rate."""
 
@@ -313,7 +338,7 @@ class Product(Work):
         return lambda: ops.linear(*inputs)
 
 
-def _workloads(product, points, small, large, images, steps, particles, cells):
+def _workloads(product, points, small, large, images, steps, particles, cells, ops):
     """``points``, ``small`` and ``large``: a network and a batch of each."""
     return {
         "product": Product(product),
@@ -328,6 +353,7 @@ def _workloads(product, points, small, large, images, steps, particles, cells):
         "particles-own": Particles(particles, 2 * steps, own=True),
         "fokker-planck": FokkerPlanck(cells),
         "fokker-planck-fine": FokkerPlanck(100 * cells),
+        **{f"op-{op}": Op(op, sizes) for op, sizes in ops.items()},
     }
 
 
@@ -341,6 +367,13 @@ WORKLOADS = {
         steps=50,
         particles=1_000_000,
         cells=1_000,
+        ops={
+            "linear": (4096, 256, 256),
+            "conv2d": (32, 32, 32, 32, 32, 3, 1, None),
+            "group_norm_silu": (32, (32, 32), 8, 4, 1e-5),
+            "attention": (32, 64, 64, 8, 8),
+            "silu": (32, 32, 32, 32),
+        },
     ),
     "tiny": _workloads(  # for tests
         product=16,
@@ -351,6 +384,13 @@ WORKLOADS = {
         steps=5,
         particles=500,
         cells=20,
+        ops={
+            "linear": (8, 4, 4),
+            "conv2d": (2, 4, 4, 4, 4, 3, 1, None),
+            "group_norm_silu": (2, (4, 4), 2, 4, 1e-5),
+            "attention": (2, 4, 4, 2, 4),
+            "silu": (2, 4, 4, 4),
+        },
     ),
 }
 

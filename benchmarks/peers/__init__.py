@@ -33,10 +33,10 @@ class Peer:
 
 TORCH = ("torch", "diffusers")
 PEERS = {
-    "pytorch": Peer("in_pytorch", TORCH, ("Product", *NETWORKS)),
+    "pytorch": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS)),
     "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
-    "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Particles"), {"compiled": True}, compiles=True),
-    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", *NETWORKS), {"device": "cuda"}, cuda=True),
+    "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"compiled": True}, compiles=True),
+    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS), {"device": "cuda"}, cuda=True),
     "jax": Peer("in_jax", ("jax",), ("Product", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),

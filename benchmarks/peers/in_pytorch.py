@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from benchmarks.peers import particles
 from reference import diffusers
+from reference.calls import result_names
 from reference.networks import MLP, UNet
 from reference.training import ema_decay
 
@@ -19,7 +20,7 @@ set_threads = torch.set_num_threads
 def prepare(workload, channels_last=False, compiled=False, device="cpu"):
     torch.set_default_device(device)
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
-    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles, "Product": product}
+    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles, "Product": product, "Op": op}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
     results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
     return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
@@ -187,3 +188,42 @@ def product(workload, layout, maybe_compiled):
         return torch.addmm(b, x, w)
 
     return lambda: {"product": {"y": call().cpu().numpy()}}, call
+
+
+def op(workload, layout, maybe_compiled):
+    """Forward by ``F``, backward by autograd.  Weights are kept as this library's layers keep them."""
+    args, (dy, *_) = workload.arguments()
+    function, weights = OPS[workload.op]
+    arrays, options = ([a for a in args if a is not None and isinstance(a, np.ndarray) == kind] for kind in (True, False))
+    there = lambda n, array: torch.tensor(array.transpose(weights).copy()) if weights and n == 1 else layout.tensor(array)
+    leaves, upstream = [there(n, array).requires_grad_() for n, array in enumerate(arrays)], layout.tensor(dy)
+    forward = maybe_compiled(lambda *leaves: function(*leaves, *options))
+
+    def call():
+        for leaf in leaves:
+            leaf.grad = None
+        y = forward(*leaves)
+        y.backward(upstream)
+        return y
+
+    def results():
+        y = layout.array(call())
+        back = lambda n, grad: grad.cpu().numpy().transpose(np.argsort(weights)) if weights and n == 1 else layout.array(grad)
+        gradients = [back(n, leaf.grad) for n, leaf in enumerate(leaves)]
+        return {"forward": {"y": y}, "backward": dict(zip(result_names(f"{workload.op}_backward"), gradients))}
+
+    return results, call
+
+
+def attend(q, k, v, heads):
+    split = lambda x: x.view(*x.shape[:2], heads, -1).transpose(1, 2)
+    return F.scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2)
+
+
+OPS: dict = {  # the function, and the axes of our weights in the order of theirs
+    "linear": (F.linear, (1, 0)),
+    "conv2d": (lambda x, w, b, stride: F.conv2d(x, w, b, stride, padding=w.shape[-1] // 2), (3, 2, 0, 1)),
+    "group_norm_silu": (lambda x, scale, shift, groups, eps: F.silu(F.group_norm(x, groups, scale, shift, eps)), None),
+    "attention": (attend, None),
+    "silu": (F.silu, None),
+}
