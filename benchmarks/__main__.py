@@ -14,6 +14,7 @@ from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
 from reference.files import write_atomically
 
+OPS_ALONE = "op-"
 PRODUCT = "product"  # the workload that measures the machine
 SHIPPED = (measure.REFERENCE, *accelerated.SHIPPED.values())
 
@@ -26,13 +27,13 @@ class Effort:
     turns: int
 
 
-FULL, QUICK = Effort(5.0, 5), Effort(1.0, 3)
+FULL, QUICK = Effort(5.0, 5), Effort(0.5, 3)
 
 
 def build_parser():
     more = f"other programs, as in python -m benchmarks roofline --help: {', '.join(WORDS)}"
     parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""), epilog=more)
-    parser.add_argument("--quick", action="store_true", help="few calls, and none of the peers that compile")
+    parser.add_argument("--quick", action="store_true", help="few calls, no ops alone, and none of the peers that compile")
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
     )
@@ -104,6 +105,8 @@ def workloads_of(options):
     for word in options.only or ():
         if not any(word in name for name in names(options.size)):
             raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(names(options.size))}")
+    if options.quick and not options.only:
+        return [name for name in names(options.size) if not name.startswith(OPS_ALONE)]
     return [name for name in names(options.size) if not options.only or any(word in name for word in options.only)]
 
 
@@ -157,7 +160,7 @@ def left_out(implementation, quick):
         reason = getattr(accelerated.load(implementation), "missing", lambda: None)()
         return reason and f"left out, {reason}"
     if missing := PEERS[implementation].missing():
-        return f"left out, {' and '.join(missing)} not installed: pip install -e '.[peers]'"
+        return f"left out, there is no {' and no '.join(missing)}: pip install -e '.[peers]'"
     return "not run (quick)" if quick and PEERS[implementation].compiles else None
 
 

@@ -28,7 +28,7 @@ class Peer:
     def missing(self):
         """What is not there, by name."""
         lacking = [name for name in self.needs if find_spec(name) is None]
-        return lacking if lacking or not self.cuda or import_module("torch").cuda.is_available() else ["a CUDA device"]
+        return lacking if lacking or not self.cuda or import_module("torch").cuda.is_available() else ["CUDA device"]
 
 
 TORCH = ("torch", "diffusers")

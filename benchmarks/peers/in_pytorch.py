@@ -209,8 +209,8 @@ def op(workload, layout, maybe_compiled):
     def results():
         y = layout.array(call())
         back = lambda n, grad: grad.cpu().numpy().transpose(np.argsort(weights)) if weights and n == 1 else layout.array(grad)
-        gradients = [back(n, leaf.grad) for n, leaf in enumerate(leaves)]
-        return {"forward": {"y": y}, "backward": dict(zip(result_names(f"{workload.op}_backward"), gradients))}
+        gradients = dict(zip(result_names(f"{workload.op}_backward"), (back(n, leaf.grad) for n, leaf in enumerate(leaves))))
+        return {"forward": {"y": y}, "backward": gradients}
 
     return results, call
 

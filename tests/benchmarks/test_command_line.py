@@ -35,7 +35,7 @@ def test_a_wrong_option_is_one_sentence_and_code_2(arguments, said, tmp_path, ca
 def test_a_peer_that_is_not_installed_is_left_out_and_one_that_compiles_is_not_run_quickly(monkeypatch):
     monkeypatch.setitem(PEERS, "absent", Peer("in_scipy", ("no_such_package",), ()))
     monkeypatch.setitem(PEERS, "compiling", Peer("in_scipy", ("scipy",), (), compiles=True))
-    assert command.left_out("absent", quick=False) == "left out, no_such_package not installed: pip install -e '.[peers]'"
+    assert command.left_out("absent", quick=False) == "left out, there is no no_such_package: pip install -e '.[peers]'"
     assert command.left_out("compiling", quick=True) == "not run (quick)"
     assert command.left_out("compiling", quick=False) is command.left_out(REFERENCE, quick=True) is None
 
