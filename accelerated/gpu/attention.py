@@ -8,7 +8,7 @@ The scores are read and written once between two products; dividing by the sums 
 import numpy as np
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import block, device, index, kernel, lanes
+from accelerated.gpu.kernel import block, index, kernel, lanes, largest_of_row, total_of_row
 from reference.ops.attention import check_backward, check_forward
 
 SCORES = 2**28  # bytes at most of the matrices n x m that are there at a time, if those of one head of one sample are not larger
@@ -128,11 +128,11 @@ def _exponentials(p, logsumexp, sums, m, wide, f):
     top, part = -p.dtype.type(INFINITY), p.dtype.type(0)
     for i in range(begin + lane, end, wide):
         top = p[i] if p[i] > top else top  # one that is no number makes the sum none
-    top = f * _largest_of_row(shared, top, lane, wide)
+    top = f * largest_of_row(shared, top, lane, wide)
     for i in range(begin + lane, end, wide):
         p[i] = math.exp(f * p[i] - top)
         part += p[i]
-    part = _total_of_row(shared, part, lane, wide)
+    part = total_of_row(shared, part, lane, wide)
     if lane == 0 and row < sums.size:
         sums[row] = part
         logsumexp[row] = top + math.log(part)
@@ -146,33 +146,3 @@ def _weights(p, ds, logsumexp, means, m, wide, f):
         for i in range(row * m + cuda.threadIdx.x % wide, row * m + m, wide):
             p[i] = math.exp(f * p[i] - logsumexp[row])
             ds[i] = f * p[i] * (ds[i] - means[row])
-
-
-@device
-def _largest_of_row(shared, value, lane, wide):
-    thread, half = cuda.threadIdx.x, wide // 2
-    shared[thread] = value
-    cuda.syncthreads()
-    while half > 0:
-        if lane < half and shared[thread + half] > shared[thread]:
-            shared[thread] = shared[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    result = shared[thread - lane]
-    cuda.syncthreads()
-    return result
-
-
-@device
-def _total_of_row(shared, value, lane, wide):
-    thread, half = cuda.threadIdx.x, wide // 2
-    shared[thread] = value
-    cuda.syncthreads()
-    while half > 0:
-        if lane < half:
-            shared[thread] += shared[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    result = shared[thread - lane]
-    cuda.syncthreads()
-    return result

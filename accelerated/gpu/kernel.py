@@ -138,33 +138,44 @@ def index():
 
 @device
 def total(shared, value):
-    """The sum of the values of a block's threads, by halves: the same bits on every run.  ``shared``: a number for each thread."""
-    thread, half = cuda.threadIdx.x, cuda.blockDim.x // 2
-    shared[thread] = value
-    cuda.syncthreads()
-    while half > 0:
-        if thread < half:
-            shared[thread] += shared[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    result = shared[0]
-    cuda.syncthreads()  # before a next sum overwrites it
-    return result
+    """The sum of the values of a block's threads.  ``shared``: a number for each."""
+    return total_of_row(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
 
 
 @device
 def largest(shared, value):
     """The largest of the values of a block's threads; NaN if one is."""
-    thread, half = cuda.threadIdx.x, cuda.blockDim.x // 2
+    return largest_of_row(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
+
+
+@device
+def total_of_row(shared, value, lane, wide):
+    """The sum over a row of threads, of which a block has several: lanes 0 .. wide - 1, a power of two.  By halves: the same bits."""
+    thread, half = cuda.threadIdx.x, wide // 2
     shared[thread] = value
     cuda.syncthreads()
     while half > 0:
-        if thread < half:
+        if lane < half:
+            shared[thread] += shared[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    result = shared[thread - lane]
+    cuda.syncthreads()  # before a next sum overwrites it
+    return result
+
+
+@device
+def largest_of_row(shared, value, lane, wide):
+    thread, half = cuda.threadIdx.x, wide // 2
+    shared[thread] = value
+    cuda.syncthreads()
+    while half > 0:
+        if lane < half:
             other = shared[thread + half]
             if not other <= shared[thread] and shared[thread] == shared[thread]:
                 shared[thread] = other
         cuda.syncthreads()
         half //= 2
-    result = shared[0]
+    result = shared[thread - lane]
     cuda.syncthreads()
     return result

@@ -7,8 +7,8 @@ MUTANTS = (
     # a barrier that is missing
     (
         GPU + "kernel.py",
-        "    shared[thread] = value\n    cuda.syncthreads()\n    while half > 0:\n        if thread < half:\n            shared[thread] +=",
-        "    shared[thread] = value\n    while half > 0:\n        if thread < half:\n            shared[thread] +=",
+        "    shared[thread] = value\n    cuda.syncthreads()\n    while half > 0:\n        if lane < half:\n            shared[thread] +=",
+        "    shared[thread] = value\n    while half > 0:\n        if lane < half:\n            shared[thread] +=",
         OPS + "softmax-float32]",
     ),
     # shared memory that is read before it is written
