@@ -89,12 +89,14 @@ class OfNetwork(Work):
 class Training(OfNetwork):
     """A step: draws, noising, forward, loss, backward, Adam, moving average.  Results: two steps' losses, and where they lead.
 
-    Gradients are those that Adam's first moment holds.  The bias of an attention's key has a gradient of 0 but for rounding, which Adam
-    divides by its own size: where that leads is no result.
+    Gradients are those that Adam's first moment holds.  Adam divides each by its own size: where that leads is no result for the bias of
+    an attention's key, whose gradient is 0 but for rounding, and for a scale of sizes (``ends=False``) for none, since the larger the
+    work, the more gradients lie so near 0 that roundings decide.
     """
 
     steps: int = 2
     digits: bool = False  # held-out ones excepted, from the network's own beginning; else normal numbers and parameters moved from there
+    ends: bool = True  # whether where Adam leads is a result, and gradients of few entries, sums over all pixels of all samples
     examples = 1024
 
     @property
@@ -135,7 +137,11 @@ class Training(OfNetwork):
             losses.append(float(state.loss))
         average, m = fetch(dict(state.ema)), fetch(dict(state.m))
         average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
-        return {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
+        found = {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
+        if not self.ends:
+            found = found | {"gradients": {name: array for name, array in m.items() if array.size >= FEW}}
+            del found["average"]
+        return found
 
     def call(self, ops):
         states = self.states(ops, np.float32, float("inf"))
@@ -404,9 +410,9 @@ def _axes(batches, sizes, channels, steps, particles, cells):
     """axis -> value -> the workload there."""
     image = lambda size: UNet(size=(size, size), channels=(32, 64, 64) if size > 8 else (32, 64))
     return {
-        "batch": {n: Training(UNet(), n) for n in batches},
+        "batch": {n: Training(UNet(), n, ends=False) for n in batches},
         "size": {n: Forward(image(n), 8) for n in sizes},
-        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32) for n in channels},
+        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32, ends=False) for n in channels},
         "steps": {n: Sampling(MLP(), 256, n) for n in steps},
         "particles": {n: Particles(n, 10, own=False) for n in particles},
         "cells": {n: FokkerPlanck(n) for n in cells},

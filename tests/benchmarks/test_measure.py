@@ -84,7 +84,7 @@ def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
         path.write_text(PORT.format(PORTS[name]))
     said = []
     say = lambda line, end="": said.append(line)
-    report = measure.measure("product", "tiny", [*map(str, paths.values()), REFERENCE], 1, 0.02, 2, say)["implementations"]
+    report = measure.measure("product", "tiny", [*map(str, paths.values()), REFERENCE], 1, 0.5, 2, say)["implementations"]
     wrong, raising, dying = (report[str(paths[name])] for name in PORTS)
     assert (
         not wrong["valid"]

@@ -100,3 +100,9 @@ def test_calls_are_counted_by_their_own_shapes():
     arrays = [np.ones((2, 3)), np.ones(4)]
     assert operations("global_norm", (arrays,), ops.global_norm(arrays)) == 2 * 10
     assert operations("adam_step_", (x, x, x, x, 1, 0.1, 0.9, 0.999, 1e-8), None) == OPS["adam_step_"].flops(*[x.shape] * 4)
+
+
+def test_where_adam_leads_and_gradients_of_few_entries_are_no_results_on_a_scale_of_sizes():
+    workload = WORKLOADS["scaling-tiny"]["batch-2"]
+    found = workload.results(ops)
+    assert found.keys() == {"losses", "gradients"} and min(array.size for array in found["gradients"].values()) >= 64
