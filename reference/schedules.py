@@ -25,6 +25,7 @@ class Schedule:
     log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
     T: int = field(init=False)
+    _elsewhere: dict = field(init=False, repr=False, default_factory=dict)  # the table by the type of a device's arrays
 
     def __post_init__(self):
         table = np.array(self.log_alpha_bar, np.float64)
@@ -38,7 +39,9 @@ class Schedule:
 
     def _log(self, t):
         if not on_host(t):  # to look at them would take waiting for the device
-            return beside(self.log_alpha_bar, t)[t]
+            if type(t) not in self._elsewhere:
+                self._elsewhere[type(t)] = beside(self.log_alpha_bar, t)
+            return self._elsewhere[type(t)][t]
         times = np.asarray(t)
         whole = times.dtype.kind in "iu" or np.array_equal(times, np.floor(times))
         if not whole or (times.size and not 0 <= times.min() <= times.max() <= self.T):

@@ -12,7 +12,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
-from reference.placement import on_host, place
+from reference.placement import fetch, on_host, place
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,13 @@ class State:
             placed = place(dict(arrays), ops)
             if any(placed[key] is not arrays[key] for key in arrays):
                 setattr(self, name, placed)
+
+    def fetch(self):
+        """Bring them back to the host."""
+        for name in ("params", "ema", "m", "v"):
+            arrays = dict(getattr(self, name))
+            if not all(map(on_host, arrays.values())):
+                setattr(self, name, fetch(arrays))
 
     def __setattr__(self, name, value):
         super().__setattr__(name, Joined(value) if isinstance(value, dict) and not isinstance(value, Joined) else value)

@@ -137,5 +137,6 @@ def continue_training(run, data, save_every, ops):
             if stop.asked and state.step < run.steps:
                 print(f"stopped after step {state.step} of {run.steps}, which is saved: go on with --resume")
                 return 130
+    run.state.fetch()
     print(f"wrote {run.folder}: config.json, checkpoint.safetensors, log.jsonl")
     return 0

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from accelerated.gpu import simulated
+from accelerated.trace import trace
 from reference import datasets, ops, training
+from reference.commands.evaluate import losses
 from reference.commands.sampling import choose, draw
+from reference.commands.train import continue_training
 from reference.placement import beside, fetch, on_host, place
 from reference.run import build_config, build_model, new_run
+from reference.schedules import linear
 from tests import device_port
 from tests.conformance.test_samplers import NAMES
 from tests.conformance.test_training import IMAGES, RUNS
@@ -37,6 +41,23 @@ def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
     assert float(other.loss) == one.loss
     for field in ("params", "ema", "m", "v"):
         assert all(np.array_equal(getattr(one, field)[key], array) for key, array in fetch(dict(getattr(other, field))).items())
+
+
+def test_what_was_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_path):
+    data = datasets.load("mixture2d", 0)
+    run = new_run(tmp_path, build_config("ddpm", data, {"data": "mixture2d", "width": 8, "depth": 2, "steps": 2}))
+    assert continue_training(run, data, 1, device_port) == 0
+    assert all(map(on_host, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
+    assert np.isfinite(losses(run, data, device_port)["loss"])
+    assert trace(run, device_port, data).first_over() is None
+
+
+def test_a_schedule_goes_to_a_device_once():
+    schedule, t = linear(10), place(np.array([1, 10]), device_port)
+    assert np.array_equal(fetch(schedule.signal(t)), schedule.signal(np.array([1, 10])))
+    table = schedule._elsewhere[simulated.ndarray]
+    schedule.noise_scale(t)
+    assert schedule._elsewhere == {simulated.ndarray: table}
 
 
 def run_of(folder, system):
