@@ -1,8 +1,10 @@
 """The GPU port beyond the contract: what it says without a device, and in the simulator launches, blocks and where arrays lie."""
 
 import ast
+import importlib
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +15,16 @@ from hypothesis import strategies as st
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel
-from reference import ops
+from reference import cases, schedules
 from reference.__main__ import main
 from reference.budgets import accept
 from reference.calls import outputs
+from reference.cases import Numbers
 from reference.contract import OPS
 from reference.denoiser import Denoiser
 from reference.networks import MLP
 from reference.placement import place
 from reference.samplers.ancestral import ancestral
-from reference.schedules import linear
 from tests.ports import SIMULATED
 from tests.reference.test_placement import states
 from tests.strategies import arguments
@@ -67,22 +69,92 @@ def test_a_block_has_a_power_of_two_threads():
         gpu.set_block(96)
 
 
-@simulated
-@pytest.mark.parametrize("threads", [1, 4, 16])
-@pytest.mark.parametrize("name", ["silu", "softmax", "softmax_backward", "linear_backward"])
-def test_results_are_right_for_any_block(name, threads):
-    rng = np.random.default_rng(0)
-    arrays = {"silu": [(37,)], "softmax": [(3, 11)], "softmax_backward": 2 * [(3, 11)], "linear_backward": [(9, 3), (9, 5), (5, 3)]}[name]
-    args = [rng.standard_normal(shape) for shape in arrays]
+@contextmanager
+def block_of(threads):
     before = kernel.block()
     gpu.set_block(threads)
     try:
-        got = getattr(gpu, name)(*args)
+        yield
     finally:
         gpu.set_block(before)
-    exact = getattr(ops, name)(*args)
-    for one, other in zip(*(results if isinstance(results, tuple) else (results,) for results in (got, exact)), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+
+
+def check_with_backward(name, args):
+    """The op and its backward at a random gradient, within their budgets."""
+    for called, of in ((name, args), (f"{name}_backward", cases.with_gradient(name, NUMBERS, args))):
+        accept(called, outputs(called, getattr(gpu, called), of), of)
+
+
+NUMBERS = Numbers(0, 1.0, 0.0, np.float32)
+
+
+@simulated
+@pytest.mark.parametrize("threads", [1, 4, 16])
+@pytest.mark.parametrize("name, sizes", [("silu", (37,)), ("softmax", (3, 11)), ("linear", (9, 3, 5))])
+def test_rows_longer_and_shorter_than_a_block_are_right(name, sizes, threads):
+    with block_of(threads):
+        check_with_backward(name, getattr(cases, name)(NUMBERS, *sizes))
+
+
+# sizes that take another way than small ones do, with the size from which on made small
+
+
+def file_of(name):
+    """The module, where the package has an op of its name."""
+    return importlib.import_module(f"accelerated.gpu.{name}")
+
+
+@simulated
+@pytest.mark.parametrize("add", [None, "per channel", "per pixel"])
+@pytest.mark.parametrize("i, o", [(2, 3), (35, 2)])  # more channels than a warp has threads
+def test_a_convolution_whose_patches_are_made_in_parts(i, o, add, monkeypatch):
+    monkeypatch.setattr(file_of("conv"), "PATCHES", 1)  # a sample at a time
+    check_with_backward("conv2d", cases.conv2d(NUMBERS, 3, 2, 2, i, o, 3, 1, add))
+
+
+@simulated
+def test_attention_whose_scores_are_made_in_parts(monkeypatch):
+    monkeypatch.setattr(file_of("attention"), "SCORES", 1)  # a head of a sample at a time
+    check_with_backward("attention", cases.attention(NUMBERS, 2, 3, 5, 2, 2))
+
+
+@simulated
+def test_sums_of_rows_in_parts(monkeypatch):
+    monkeypatch.setattr(file_of("linear"), "PART", 2)
+    check_with_backward("linear", cases.linear(NUMBERS, 11, 2, 3))
+    check_with_backward("group_norm", cases.group_norm(NUMBERS, 9, (1,), 2, 2, 1e-5))
+
+
+@simulated
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_line_of_cells_on_which_many_blocks_work(periodic):
+    with block_of(2):  # from 32 cells on
+        args = cases.fokker_planck_step(NUMBERS, 131, 0.1, 0.1, periodic)
+        accept("fokker_planck_step", outputs("fokker_planck_step", gpu.fokker_planck_step, args), args)
+
+
+@simulated
+@pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
+def test_a_mixture_in_space(name):
+    args = cases.mixture_log_density(NUMBERS, 5, 9, 3, False)
+    accept(name, outputs(name, getattr(gpu, name), args), args)
+
+
+@simulated
+def test_targets_on_the_device_that_are_not_contiguous_are_written():
+    average, p = np.arange(12.0).reshape(3, 4), np.ones((4, 3))
+    there = gpu.to_device(average)
+    gpu.ema_step_(there.T, gpu.to_device(p), 0.75)
+    assert np.array_equal(there.get(), 0.75 * average + 0.25)
+
+
+@simulated
+def test_labels_of_the_device_that_are_out_of_range_read_nothing_else():
+    table, labels = np.arange(6.0).reshape(3, 2), np.array([1, 7, -1])
+    rows = gpu.embedding(gpu.to_device(labels), gpu.to_device(table)).get()
+    assert np.array_equal(rows[0], table[1]) and np.isnan(rows[1:]).all()
+    with pytest.raises(ValueError, match="labels"):
+        gpu.embedding(labels, table)
 
 
 @simulated
@@ -92,12 +164,8 @@ def test_results_are_right_for_any_block(name, threads):
 @given(data=st.data())
 def test_every_op_is_within_budget_for_any_block(name, threads, data):
     args = data.draw(arguments(name, np.float32))
-    before = kernel.block()
-    gpu.set_block(threads)
-    try:
+    with block_of(threads):
         accept(name, outputs(name, getattr(gpu, name), args), args)
-    finally:
-        gpu.set_block(before)
 
 
 @simulated
@@ -119,7 +187,7 @@ def test_a_training_step_leaves_the_host_alone(name):
 
 @simulated
 def test_a_sampling_step_leaves_the_host_alone():
-    network, schedule = MLP(width=4, depth=1, embedding=4), linear(10)
+    network, schedule = MLP(width=4, depth=1, embedding=4), schedules.linear(10)
     params = place(network.init(0), gpu)
     x, sample = gpu.to_device(np.ones((2, 2), np.float32)), gpu.to_device(np.arange(2))
     steps = ancestral(Denoiser(network, schedule).noise_of(params, ops=gpu), schedule, schedule.grid(3), x, 1, sample, ops=gpu)

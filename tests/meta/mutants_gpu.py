@@ -2,6 +2,7 @@
 
 GPU = "accelerated/gpu/"
 OPS = "tests/conformance/test_ops.py::test_its_results_are_within_budget[accelerated.gpu-"
+GPU_TESTS = "tests/accelerated/test_gpu.py::test_"
 
 MUTANTS = (
     # a barrier that is missing
@@ -20,13 +21,20 @@ MUTANTS = (
         GPU + "activation.py",
         "    inner = total(shared, part)\n    for i in range(first,",
         "    inner = total(shared, part)\n    for i in range(max(first - 1, 0),",
-        "tests/accelerated/test_gpu.py::test_results_are_right_for_any_block[softmax_backward-4]",
+        GPU_TESTS + "rows_longer_and_shorter_than_a_block_are_right[softmax-sizes1-4]",
+    ),
+    # a part of the work that takes another's place
+    (
+        GPU + "conv.py",
+        "dw = part if dw is None else dw + part",
+        "dw = part",
+        GPU_TESTS + "a_convolution_whose_patches_are_made_in_parts[2-3-None]",
     ),
     # an index of 32 bits
     (
         GPU + "kernel.py",
         "np.int64(cuda.blockIdx.x) * np.int64(cuda.blockDim.x)",
         "np.int32(cuda.blockIdx.x) * np.int32(cuda.blockDim.x)",
-        "tests/accelerated/test_gpu.py::test_no_kernel_narrows_an_index",
+        GPU_TESTS + "no_kernel_narrows_an_index",
     ),
 )
