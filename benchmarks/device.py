@@ -16,7 +16,8 @@ from accelerated import gpu
 from accelerated.gpu.device import SIMULATED, to_device, xp
 from benchmarks import measure, roofline
 from benchmarks.counts import moved, operations
-from benchmarks.workloads import WORKLOADS, place_noise
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.work import place_noise
 from reference import ops as reference_ops
 from reference.budgets import errors, worst
 from reference.calls import TARGETS, describe, outputs, positional

@@ -12,7 +12,8 @@ import numpy as np
 
 import accelerated
 from benchmarks.winograd import DIRECT
-from benchmarks.workloads import WORKLOADS, numbers
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.work import numbers
 from reference.__main__ import Parser
 from reference.budgets import errors, worst
 from reference.cases import Numbers, conv2d

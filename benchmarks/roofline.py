@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.counts import Recorder
-from benchmarks.workloads import WORKLOADS, Forward, Sampling
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.networks import Forward, Sampling
 from reference import ops as reference_ops
 from reference.__main__ import Parser
 

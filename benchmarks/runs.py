@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks import measure
 from benchmarks.peers import PEERS
-from benchmarks.workloads import RUNS, digits
+from benchmarks.workloads import RUNS
+from benchmarks.workloads.networks import digits
 from reference.__main__ import Parser
 
 QUALITY = {"full": 0.095, "tiny": np.inf}  # of the loss on held-out digits; predicting zero scores about 1

@@ -1,0 +1,104 @@
+"""The work that is timed: each piece once, on the ops of a port, with inputs that are functions of a seed and serve every peer.
+
+    workload.results(ops, dtype)   {group: {name: array}}: in what an implementation must agree with the reference
+    workload.call(ops)             a function without arguments: the work once, as it is timed
+    workload.part()                the same work on fewer samples, since each sample's results are its own
+    workload.share                 how many times the work of ``part().results`` a call is, in operations of the contract
+
+All in float32 but for the Fokker-Planck equation.
+"""
+
+from benchmarks.workloads.fokker_planck import FokkerPlanck
+from benchmarks.workloads.networks import Forward, Sampling, Training
+from benchmarks.workloads.ops import Op, Product
+from benchmarks.workloads.particles import Particles
+from reference.networks import MLP, UNet
+
+
+def _workloads(product, points, small, large, images, steps, particles, cells, ops):
+    """``points``, ``small`` and ``large``: a network and a batch of each."""
+    return {
+        "product": Product(product),
+        "mlp-step": Training(*points),
+        "mlp-forward": Forward(*points),
+        "unet8-step": Training(*small),
+        "unet8-forward": Forward(*small),
+        "unet32-step": Training(*large),
+        "unet32-forward": Forward(*large),
+        "unet32-ddim": Sampling(large[0], images, steps),
+        "particles-given": Particles(particles, 2 * steps, own=False),
+        "particles-own": Particles(particles, 2 * steps, own=True),
+        "fokker-planck": FokkerPlanck(cells),
+        "fokker-planck-fine": FokkerPlanck(100 * cells),
+        **{f"op-{op}": Op(op, sizes) for op, sizes in ops.items()},
+    }
+
+
+WORKLOADS = {
+    "full": _workloads(
+        product=1024,
+        points=(MLP(), 512),
+        small=(UNet(), 128),
+        large=(UNet(size=(32, 32), channels=(32, 64, 64)), 32),
+        images=16,
+        steps=50,
+        particles=1_000_000,
+        cells=1_000,
+        ops={
+            "linear": (4096, 256, 256),
+            "conv2d": (32, 32, 32, 32, 32, 3, 1, None),
+            "group_norm_silu": (32, (32, 32), 8, 4, 1e-5),
+            "attention": (32, 64, 64, 8, 8),
+            "silu": (32, 32, 32, 32),
+        },
+    ),
+    "tiny": _workloads(  # for tests
+        product=16,
+        points=(MLP(width=16, depth=2, embedding=8), 32),
+        small=(UNet(size=(4, 4), channels=(8, 16), groups=4), 4),
+        large=(UNet(size=(8, 8), channels=(8, 8, 16), groups=4), 2),
+        images=2,
+        steps=5,
+        particles=500,
+        cells=20,
+        ops={
+            "linear": (16, 8, 8),
+            "conv2d": (2, 4, 4, 4, 4, 3, 1, None),
+            "group_norm_silu": (2, (4, 4), 2, 4, 1e-5),
+            "attention": (2, 4, 4, 2, 4),
+            "silu": (2, 4, 4, 4),
+        },
+    ),
+}
+
+
+def _axes(batches, sizes, channels, steps, particles, cells):
+    """axis -> value -> the workload there."""
+    image = lambda size: UNet(size=(size, size), channels=(32, 64, 64) if size > 8 else (32, 64))
+    return {
+        "batch": {n: Training(UNet(), n, ends=False) for n in batches},
+        "size": {n: Forward(image(n), 8) for n in sizes},
+        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32, ends=False) for n in channels},
+        "steps": {n: Sampling(MLP(), 256, n) for n in steps},
+        "particles": {n: Particles(n, 10, own=False) for n in particles},
+        "cells": {n: FokkerPlanck(n) for n in cells},
+    }
+
+
+AXES = {
+    "full": _axes(
+        batches=(1, 4, 16, 64, 256),
+        sizes=(8, 16, 32, 64),
+        channels=(16, 32, 64, 128),
+        steps=(10, 40, 160),
+        particles=(1_000, 10_000, 100_000, 1_000_000),
+        cells=(100, 1_000, 10_000, 100_000),
+    ),
+    "tiny": _axes(batches=(1, 2), sizes=(8,), channels=(8, 16), steps=(2, 4), particles=(100, 200), cells=(20, 40)),
+}
+for _size, _of in AXES.items():
+    WORKLOADS[f"scaling-{_size}"] = {f"{axis}-{value}": workload for axis, works in _of.items() for value, workload in works.items()}
+
+RUNS = {"full": Training(UNet(), 64, steps=1000, digits=True), "tiny": Training(UNet(channels=(8, 16), groups=4), 2, steps=2, digits=True)}
+for _size, _run in RUNS.items():
+    WORKLOADS[f"runs-{_size}"] = {"digits": _run}

@@ -1,0 +1,168 @@
+"""The work of networks: a training step, a forward pass, a sample."""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workloads.work import SEED, Work, numbers
+from reference import datasets, training
+from reference import ops as reference_ops
+from reference.budgets import FEW
+from reference.conversions import conversion
+from reference.ddpm.ddim import ddim_kernel
+from reference.denoiser import Denoiser
+from reference.networks.blocks import initial
+from reference.ops.random import Purpose
+from reference.placement import fetch, place
+from reference.samplers import last
+from reference.samplers.ddim import ddim
+from reference.schedules import linear
+
+
+@cache
+def digits():
+    return datasets.load("digits", SEED)
+
+
+@dataclass(frozen=True)
+class OfNetwork(Work):
+    """A network that predicts the noise on DDPM's linear schedule, on data of variance 1/2."""
+
+    network: Any
+    batch: int
+
+    @cached_property
+    def model(self):
+        return Denoiser(self.network, linear(1000), data_variance=0.5)
+
+    def parameters(self, dtype=np.float32):
+        """None of them 0 or 1, as they are when training begins: that would hide faults."""
+        params = initial(self.network.shapes(), (), SEED, np.float32)
+        moved = lambda index, p: p + np.float32(0.1) * numbers(Purpose.INIT, index + 1, 1, p.shape)[0]
+        return {name: moved(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
+
+    @property
+    def share(self):
+        return self.batch / self.part().batch
+
+
+@dataclass(frozen=True)
+class Training(OfNetwork):
+    """A step: draws, noising, forward, loss, backward, Adam, moving average.  Results: two steps' losses, and where they lead.
+
+    Gradients are those that Adam's first moment holds.  Adam divides each by its own size: where that leads is no result for the bias of
+    an attention's key, whose gradient is 0 but for rounding, and for a scale of sizes (``ends=False``) for none, since the larger the
+    work, the more gradients lie so near 0 that roundings decide.
+    """
+
+    steps: int = 2
+    digits: bool = False  # held-out ones excepted, from the network's own beginning; else normal numbers and parameters moved from there
+    ends: bool = True  # whether where Adam leads is a result, and gradients of few entries, sums over all pixels of all samples
+    examples = 1024
+
+    @property
+    def share(self):
+        return 1 / self.steps
+
+    @cached_property
+    def settings(self):
+        return training.Settings(batch=self.batch, seed=SEED, warmup=0)
+
+    def parameters(self, dtype=np.float32):
+        return self.network.init(SEED, dtype) if self.digits else super().parameters(dtype)
+
+    def data(self, dtype=np.float32):
+        if self.digits:
+            return digits().train.astype(dtype)
+        return numbers(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
+
+    def draws(self, step):
+        """Indices of examples [b], times [b] and noise [b,...] of a step."""
+        return training.batch(self.model, self.data(), self.settings, step)
+
+    def tables(self):
+        """signal, noise scale, input scale and condition of every time 0 .. T, in float32: what a peer needs of the schedule."""
+        schedule, t = self.model.schedule, np.arange(self.model.schedule.T + 1)
+        columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+        return [column.astype(np.float32) for column in (*columns, schedule.condition(t))]
+
+    def states(self, ops, dtype, steps):
+        params = self.parameters(dtype)
+        zeros = {name: np.zeros_like(p) for name, p in params.items()}
+        state = training.State(params, params, zeros, zeros)
+        return training.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
+
+    def results(self, ops, dtype=np.float32):
+        losses = []
+        for state in self.states(ops, dtype, self.steps):
+            losses.append(float(state.loss))
+        average, m = fetch(dict(state.ema)), fetch(dict(state.m))
+        average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
+        found = {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
+        if not self.ends:
+            found = found | {"gradients": {name: array for name, array in m.items() if array.size >= FEW}}
+            del found["average"]
+        return found
+
+    def call(self, ops):
+        states = self.states(ops, np.float32, float("inf"))
+        return lambda: next(states)
+
+
+@dataclass(frozen=True)
+class Forward(OfNetwork):
+    def inputs(self, dtype=np.float32):
+        """x [b,...] and conditions c [b]."""
+        u = reference_ops.uniform(SEED, np.arange(self.batch), 0, Purpose.TIME, (), np.float32)
+        return numbers(Purpose.DATA, 1, self.batch, self.network.sample_shape, dtype), (1000 * u).astype(dtype)
+
+    def results(self, ops, dtype=np.float32):
+        return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops, keep=False)[0]}}
+
+    def call(self, ops):
+        params, inputs = place(self.parameters(), ops), [place(array, ops) for array in self.inputs()]
+        return lambda: self.network.forward(params, *inputs, ops, keep=False)
+
+    def part(self):
+        return replace(self, batch=min(self.batch, 8))
+
+
+@dataclass(frozen=True)
+class Sampling(OfNetwork):
+    """DDIM without noise of its own, from the prior."""
+
+    steps: int
+
+    def prior(self, dtype=np.float32):
+        return numbers(Purpose.PRIOR, 0, self.batch, self.network.sample_shape, dtype)
+
+    @property
+    def grid(self):
+        return self.model.schedule.grid(self.steps)
+
+    def coefficients(self):
+        """(input scale, condition, a, b) of each step x <- a x + b network(scale x, condition): ``ddim`` in one line."""
+        schedule, rows = self.model.schedule, []
+        for t, t_prev in pairwise(self.grid):
+            scale = self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+            a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+            c_x, c_x0 = ddim_kernel(schedule, t, t_prev, 0.0)
+            rows.append((scale, schedule.condition(t), c_x + c_x0 * a, c_x0 * b))
+        return rows
+
+    def sample(self, params, x, ops):
+        noise_of = self.model.noise_of(params, ops=ops)
+        return last(ddim(noise_of, self.model.schedule, self.grid, x, SEED, np.arange(len(x), like=x), ops=ops))
+
+    def results(self, ops, dtype=np.float32):
+        return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}
+
+    def call(self, ops):
+        params, x = place(self.parameters(), ops), place(self.prior(), ops)
+        return lambda: self.sample(params, x, ops)
+
+    def part(self):
+        return replace(self, batch=1)

@@ -1,0 +1,30 @@
+"""What all workloads have in common: their numbers, and what a workload is asked for."""
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.ops.random import Key
+from reference.placement import place
+
+SEED = 1
+
+
+def numbers(purpose, step, n, shape, dtype=np.float32):
+    """Normal numbers [n,*shape] that float32 holds, whatever the dtype; those of fewer samples are the first ones of more."""
+    return reference_ops.normal(SEED, np.arange(n), step, purpose, shape, np.float32).astype(dtype)
+
+
+def place_noise(noise, ops):
+    """An array, or the samples of a key, where a port works."""
+    return noise._replace(sample=place(noise.sample, ops)) if isinstance(noise, Key) else place(noise, ops)
+
+
+class Work:
+    dtype: np.dtype = np.dtype(np.float32)
+
+    def part(self):
+        return self
+
+    @property
+    def share(self) -> float:
+        return 1
