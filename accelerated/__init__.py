@@ -20,7 +20,12 @@ def pick():
     """The word for the shipped port that this machine can use best."""
     if importlib.util.find_spec("cupy") is None:  # soon seen; to import what kernels are made with takes half a second
         return "cpu"
-    return "cpu" if load("gpu").missing() else "gpu"
+    return "cpu" if missing(load("gpu")) else "gpu"
+
+
+def missing(port):
+    """Why a port can't work here, in a sentence; None if it can, or does not say."""
+    return getattr(port, "missing", lambda: None)()
 
 
 def load(source):

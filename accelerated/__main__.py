@@ -19,7 +19,7 @@ def add_options(parser):
 def port(arguments):
     arguments.port = arguments.port or accelerated.pick()
     module = accelerated.load(arguments.port)
-    if reason := getattr(module, "missing", lambda: None)():
+    if reason := accelerated.missing(module):
         raise ValueError(f"{module.__name__} can't work here: {reason}")
     if arguments.threads is not None:
         if not hasattr(module, "set_threads"):

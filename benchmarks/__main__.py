@@ -9,7 +9,7 @@ from pathlib import Path
 
 import accelerated
 from benchmarks import measure, roofline
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, left_out
 from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
 from reference.files import write_atomically
@@ -149,19 +149,9 @@ def run(chosen, implementations, threads, size, quick):
     for name in (PRODUCT, *chosen):
         serving = [i for i in present if i not in PEERS or PEERS[i].serves(WORKLOADS[size][name])]
         report["workloads"][name] = measure.measure(name, size, serving, threads, effort.budget, effort.turns, say)
-    report["copy_bandwidth"] = roofline.measured().bandwidth
+    report["copy_bandwidth"] = roofline.copy_bandwidth()
     report["seconds"] = time.perf_counter() - begin
     return compare(report)
-
-
-def left_out(implementation, quick):
-    """Why an implementation is not measured at all; None if it is."""
-    if implementation not in PEERS:
-        reason = getattr(accelerated.load(implementation), "missing", lambda: None)()
-        return reason and f"left out, {reason}"
-    if missing := PEERS[implementation].missing():
-        return f"left out, there is no {' and no '.join(missing)}: pip install -e '.[peers]'"
-    return "not run (quick)" if quick and PEERS[implementation].compiles else None
 
 
 def compare(report):

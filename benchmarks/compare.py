@@ -14,7 +14,7 @@ from reference.__main__ import Parser
 
 LEAST = 0.05
 DRAWS = 2000
-RESERVED = ("processor", "threads")  # of the machine: where these differ, times can't be compared
+MACHINE = ("processor", "threads")  # where these differ, times can't be compared
 
 
 def main(arguments=None):
@@ -28,7 +28,7 @@ def main(arguments=None):
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    for word in RESERVED:
+    for word in MACHINE:
         if before["machine"][word] != after["machine"][word]:
             print(f"warning: {word} was {before['machine'][word]} and is {after['machine'][word]}: times of two machines are compared")
     found = changes(before, after)

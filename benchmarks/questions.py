@@ -5,6 +5,7 @@ winograd    the error of a convolution and its gradients by either algorithm, in
 images      50,000 images of 32x32 by each sampler: seconds of one evaluation of the network, times evaluations, times batches
 """
 
+import sys
 import time
 from statistics import median
 
@@ -31,11 +32,16 @@ EVALUATIONS = {  # of the network, for each sampler at a usual number of steps
 
 
 def main(arguments=None):
+    """The exit code: 0, 2 for options that can't be."""
     parser = Parser(prog="python -m benchmarks questions", allow_abbrev=False, description="What fusing buys, Winograd and images cost.")
     parser.add_argument("--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.SHIPPED)}, a module or a file (default cpu)")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
-    port = accelerated.load(options.port)
+    try:
+        port = accelerated.load(options.port)
+    except ValueError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
     turns = 40 if options.size == "full" else 3
     for lines in (fusing(port, options.size, turns), winograd(options.size), images(port, options.size, turns)):
         print("\n".join(lines), flush=True)

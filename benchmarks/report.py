@@ -43,6 +43,8 @@ def read(path):
         report = json.loads(Path(path).read_text(encoding="utf-8"))
         if report["format"] != 1 or not report["workloads"]:
             raise KeyError("workloads")
+        for needed in ("machine", "left_out", "product_rate", "copy_bandwidth"):
+            report[needed]
         return report
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no measurement of this program: {type(error).__name__} {error}") from None

@@ -11,7 +11,7 @@ import tempfile
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.peers import PEERS
+from benchmarks.peers import left_out
 from benchmarks.workloads import RUNS
 from benchmarks.workloads.networks import digits
 from reference.__main__ import Parser
@@ -33,12 +33,12 @@ def main(arguments=None):
         f"{workload.steps} steps of {workload.batch} digits, to a held-out loss of {QUALITY[options.size]}; {threads} threads", flush=True
     )
     for name in options.implementations:
-        if name in PEERS and PEERS[name].missing():
-            print(f"{name:24} left out, {' and '.join(PEERS[name].missing())} not installed", flush=True)
-            continue
         try:
+            if reason := left_out(name):
+                print(f"{name:24} {reason}", flush=True)
+                continue
             seconds, loss = run(name, options.size, workload, threads)
-        except measure.Failure as failure:
+        except (measure.Failure, ValueError) as failure:
             print(f"{name:24} {failure}", file=sys.stderr)
             return 2
         reached = loss <= QUALITY[options.size]

@@ -7,15 +7,14 @@ overtakes another on the way is said.  FOLDER gets scaling.json, scaling.md and 
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, left_out
 from benchmarks.report import PALETTE
-from benchmarks.workloads import AXES
+from benchmarks.workloads import AXES, WORKLOADS
 from reference import figures
 from reference.__main__ import Parser
 from reference.files import write_atomically
@@ -38,7 +37,11 @@ def main(arguments=None):
         print(f"{parser.prog}: --out: {folder} holds a scaling.json, which is not overwritten", file=sys.stderr)
         return 2
     folder.mkdir(parents=True, exist_ok=True)
-    present = [name for name in options.implementations if name not in PEERS or not PEERS[name].missing()]
+    try:
+        present = [name for name in options.implementations if not left_out(name)]
+    except ValueError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
     report = {"machine": measure.machine(len(measure.processors())), "axes": {}}
     for axis in options.axes:
         report["axes"][axis] = points(axis, present, options.size)
@@ -51,7 +54,7 @@ def main(arguments=None):
 
 def points(axis, implementations, size):
     """{value: {implementation: entry}} along an axis."""
-    available = len(measure.processors())
+    available, works = len(measure.processors()), f"scaling-{size}"
     if axis == THREADS:
         steps = [(threads, f"batch-{max(AXES[size]['batch'])}", threads) for threads in range(1, available + 1)]
     else:
@@ -59,10 +62,8 @@ def points(axis, implementations, size):
     say = lambda line, end="\n": print(f"  {line}", end=end, flush=True)
     found = {}
     for value, name, threads in steps:
-        workload = AXES[size]["batch" if axis == THREADS else axis][max(AXES[size]["batch"]) if axis == THREADS else value]
-        serving = [i for i in implementations if i not in PEERS or PEERS[i].serves(workload)]
-        entries = measure.measure(name, f"scaling-{size}", serving, threads, BUDGET, TURNS, say)["implementations"]
-        found[value] = {i: entry for i, entry in entries.items()} | {"workload": asdict(workload)}
+        serving = [i for i in implementations if i not in PEERS or PEERS[i].serves(WORKLOADS[works][name])]
+        found[value] = measure.measure(name, works, serving, threads, BUDGET, TURNS, say)["implementations"]
     return found
 
 
@@ -71,7 +72,7 @@ def series(axis):
     found: dict = {}
     for value, entries in axis.items():
         for i, entry in entries.items():
-            if i != "workload" and "median" in entry:
+            if "median" in entry:
                 for row, number in zip(found.setdefault(i, ([], [], [])), (float(value), entry["median"], max(0, entry["memory"] or 0))):
                     row.append(number)
     return found

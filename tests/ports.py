@@ -9,7 +9,7 @@ import accelerated
 from reference.contract import OPS
 
 SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
-HERE = [name for name in SHIPPED if not (name == "accelerated.gpu" and accelerated.load("gpu").missing())]  # those that can work
+HERE = [name for name in SHIPPED if not accelerated.missing(accelerated.load(name))]
 SIMULATED = bool(os.environ.get("NUMBA_ENABLE_CUDASIM"))  # kernels of a device run thread by thread, a millisecond each
 
 

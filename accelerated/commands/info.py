@@ -10,7 +10,7 @@ def execute(arguments, ops):
     status = info.execute(arguments, ops)
     picked = accelerated.pick()
     for word, name in accelerated.SHIPPED.items():
-        reason = getattr(accelerated.load(name), "missing", lambda: None)()
+        reason = accelerated.missing(accelerated.load(name))
         works = "works, and is picked" if word == picked else "works"
         print(f"--port {word:5}  {f'does not work here: {reason}' if reason else works}")
     return status

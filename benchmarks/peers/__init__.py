@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 
+import accelerated
+
 NETWORKS = ("Training", "Forward", "Sampling")
 
 
@@ -41,3 +43,13 @@ PEERS = {
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),
 }
+
+
+def left_out(implementation, quick=False):
+    """Why an implementation, a port or a peer, is not measured here; None if it is."""
+    if implementation not in PEERS:
+        reason = accelerated.missing(accelerated.load(implementation))
+        return reason and f"left out, {reason}"
+    if missing := PEERS[implementation].missing():
+        return f"left out, there is no {' and no '.join(missing)}: pip install -e '.[peers]'"
+    return "not run (quick)" if quick and PEERS[implementation].compiles else None

@@ -21,9 +21,10 @@ def test_a_profile_has_a_line_for_each_op_and_its_calls_in_one_call_of_the_workl
 
 def test_a_wrong_port_or_workload_is_refused_in_a_line(capsys):
     assert main(["profile", "mlp-step", "--port", "no_such_file.py"]) == 2
+    assert main(["questions", "--port", "no_such_file.py"]) == 2
     with pytest.raises(SystemExit):
         main(["profile", "transformer"])
-    assert capsys.readouterr().err.count("\n") == 2
+    assert capsys.readouterr().err.count("\n") == 3
 
 
 def test_images_cost_evaluations_times_batches():

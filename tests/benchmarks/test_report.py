@@ -45,7 +45,7 @@ def test_a_report_is_written_from_a_file(tmp_path):
     assert all(content.startswith(b"\x89PNG") for name, content in made.items() if name.endswith("png"))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "workloads": {"a": 1}}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "workloads": {"a": 1}}', '{"format": 1, "workloads": {"a": 1}}'])
 def test_what_is_no_measurement_is_refused_in_a_line(content, tmp_path, capsys):
     (tmp_path / "a.json").write_text(content)
     for words in (["report", str(tmp_path / "a.json"), "--out", str(tmp_path)], ["compare", *2 * [str(tmp_path / "a.json")]]):
