@@ -77,7 +77,7 @@ def _reduced(x):
 
 @overload(_reduced, jit_options={"fastmath": FUSED})
 def _implement_reduced(x):
-    real, _, point, _, ln2 = FORMATS[_number(x)]
+    real, _, point, _, ln2 = FORMATS[x]
     log2_e, large = real(1 / math.log(2)), real(1.5 * 2.0**point)
     ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
 
@@ -95,7 +95,7 @@ def _series(r):
 
 @overload(_series, jit_options={"fastmath": FUSED})
 def _implement_series(r):
-    real, terms = FORMATS[_number(r)][0], 8 if _number(r) == types.float32 else 14
+    real, terms = FORMATS[r][0], 8 if r == types.float32 else 14
     c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # Horner's rule begins with the last
 
     return lambda r: _polynomial(c, r)
@@ -149,16 +149,15 @@ def expm1(x):
 
 @overload(expm1, jit_options={"fastmath": FUSED})
 def _implement_expm1(x):
-    real, whole, point, _, _ = FORMATS[x]
+    real = FORMATS[x][0]
     low, high = (-80, 89) if x == types.float32 else (-700, 710)
     low, high, half, two = real(low), real(high), real(0.5), real(2)
-    point, half_bits = whole(point), half.view(whole)
 
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
         r, shifted = _reduced(x)
-        scale = bits(whole((bits(shifted) << point) + half_bits))  # 2^n / 2, which is finite for the largest n
+        scale = times_power(half, shifted)  # 2^n / 2, which is finite for the largest n
         return two * (scale * (_series(r) * r) + (scale - half))
 
     return implementation
@@ -170,16 +169,15 @@ def logistic(x):
 
 @overload(logistic, jit_options={"fastmath": FUSED})
 def _implement_logistic(x):
-    real, whole, point, _, _ = FORMATS[x]
+    real = FORMATS[x][0]
     high = 87 if x == types.float32 else 708  # there it is just a normal number, and n small enough for one factor 2^n
     low, high, one = real(-high), real(high), real(1)
-    point, one_bits = whole(point), one.view(whole)
 
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
         r, shifted = _reduced(-x)
-        return one / (one + (_series(r) * r + one) * bits(whole((bits(shifted) << point) + one_bits)))
+        return one / (one + times_power(_series(r) * r + one, shifted))
 
     return implementation
 

@@ -5,7 +5,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, packed, padded
+from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, pack, padded
 from accelerated.cpu.simd import LANES, fill, load, store
 from reference.ops.checks import check, takes_out
 
@@ -38,10 +38,11 @@ def product(x, w, b=None, turned=False):
 @kernel("r2 r2 b r1 w2")
 def _product(x, w, turned, bias, y):
     n, terms = x.shape
-    panels = packed(w, turned)
+    panels = np.zeros((len(bias) // LANES, terms, LANES), x.dtype)
+    pack(w, turned, panels)
     for block in prange(blocks(n, SOME)):
         begin, end = span(block, n, SOME)
-        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, panels, y.shape[1], y.ravel(), begin * y.shape[1], bias)
+        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, panels.ravel(), y.shape[1], y.ravel(), begin * y.shape[1], bias)
 
 
 def parts_of(n):

@@ -115,21 +115,21 @@ def filled_up(array):
 
 def panels(w):
     """w[k,o] -> [panels,k,16]."""
-    panels = np.empty((padded(w.shape[1]) // LANES, len(w), LANES), w.dtype)
+    panels = np.zeros((padded(w.shape[1]) // LANES, len(w), LANES), w.dtype)
     _panels(w, panels)
     return panels
 
 
-@kernel("r2 w*")
+@kernel("r2 w3")
 def _panels(w, panels):
-    copy(packed(w, False), panels)
+    pack(w, False, panels)
 
 
 @njit
-def packed(w, turned):
-    """w, or w' if ``turned``, in panels: too little work for several threads."""
+def pack(w, turned, panels):
+    """w, or w' if ``turned``, into panels[panels,k,16] of zeros: too little work for several threads."""
     terms, columns = (w.shape[1], w.shape[0]) if turned else w.shape
-    panels, w = np.zeros((blocks(columns, LANES), terms, LANES), w.dtype), w.ravel()
+    w = w.ravel()
     for panel in range(len(panels)):
         first, count = panel * LANES, min(LANES, columns - panel * LANES)
         if turned:
@@ -142,4 +142,3 @@ def packed(w, turned):
         else:
             for k in range(terms):
                 copy(w[k * columns + first : (k + 1) * columns], panels[panel, k, :count])
-    return panels.ravel()

@@ -45,8 +45,14 @@ def silu_backward(dy, x):
 def _silu_backward(dy, x, dx):
     i = index()
     if i < dx.size:
-        one, g = x.dtype.type(1), logistic(x[i])
-        dx[i] = dy[i] * (g * (one + x[i] * (one - g)))
+        dx[i] = below_silu(dy[i], x[i])
+
+
+@device
+def below_silu(dy, x):
+    """dy silu'(x)."""
+    one, g = type(x)(1), logistic(x)
+    return dy * (g * (one + x * (one - g)))
 
 
 @op

@@ -9,7 +9,7 @@ For a 1x1 kernel P is x itself, or every other of its pixels.
 
 from accelerated.gpu.device import op, xp
 from accelerated.gpu.kernel import device, index, kernel
-from accelerated.gpu.linear import column_sums
+from accelerated.gpu.linear import add_bias, column_sums
 from reference.ops.conv import check_backward, check_forward
 
 PATCHES = 2**28  # bytes that patches may take, unless those of a single sample take more
@@ -24,22 +24,19 @@ def conv2d(x, w, b, stride=1, add=None):
     for samples, patches in _patches(x, w, stride, shape):
         xp.matmul(patches, weights, out=y[samples].reshape(-1, shape[3]))
     if add is None:
-        _add_bias[y.size](b, b, y, 0)
+        add_bias(b, y)
     else:
-        _add_bias[y.size](b, add, y, 1 if add.shape == shape else shape[1] * shape[2])
+        _add_both[y.size](b, add, y, 1 if add.shape == shape else shape[1] * shape[2])
     return y
 
 
 @kernel("r* r* w* i")
-def _add_bias(b, add, y, pixels):
-    """y += b + add, where so many pixels share an entry of add; there is none if 0 do."""
+def _add_both(b, add, y, pixels):
+    """y += b + add, where so many pixels share an entry of add."""
     i = index()
     if i < y.size:
         channel = i % b.size
-        value = y[i] + b[channel]
-        if pixels > 0:
-            value += add[i // (pixels * b.size) * b.size + channel]
-        y[i] = value
+        y[i] += b[channel] + add[i // (pixels * b.size) * b.size + channel]
 
 
 @op

@@ -18,6 +18,7 @@ from numba import cuda as numba_cuda
 from reference.calls import TARGETS, positional
 from reference.ops.checks import add_arrays, takes_out
 from reference.ops.random import Key
+from reference.placement import fetch
 
 SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
 xp: Any = None
@@ -91,11 +92,6 @@ def to_device(array):
     return xp.asarray(array)
 
 
-def to_host(array):
-    """A NumPy array.  Waits for the device."""
-    return xp.asnumpy(array) if is_device(array) else array
-
-
 def synchronize():
     """Wait for all that was launched; the simulator has done it."""
     if not SIMULATED:
@@ -133,7 +129,7 @@ def op(function):
         function(*moved)
         for position in TARGETS[function.__name__]:
             if isinstance(arguments[position], np.ndarray):
-                arguments[position][...] = to_host(moved[position])
+                arguments[position][...] = fetch(moved[position])
         return None
 
     return in_place if function.__name__ in TARGETS else takes_out(anywhere)
@@ -162,4 +158,4 @@ def _moved(value):
 def _back(results):
     if isinstance(results, tuple):
         return tuple(map(_back, results))
-    return None if results is None else to_host(results)
+    return None if results is None else fetch(results)

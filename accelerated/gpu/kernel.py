@@ -25,10 +25,9 @@ import warnings
 import numpy as np
 
 from accelerated.gpu.device import SIMULATED, cuda, xp
-from accelerated.signatures import of_dtype, type_of
+from accelerated.signatures import DTYPES, of_dtype, type_of
 
 KERNELS: list = []  # all of this port
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _threads = 8 if SIMULATED else 256  # a simulated thread costs a millisecond
 launches = 0  # since the process began
 dry = False  # whether kernels are counted and not launched
@@ -52,7 +51,7 @@ def lanes(n):
     return min(_threads, 1 << (n - 1).bit_length())
 
 
-def kernel(signature, shared=0, dtypes=DTYPES):
+def kernel(signature, shared=0, dtypes=tuple(DTYPES)):
     """A decorator: the kernel with arguments as ``signature`` spells them.  ``dtypes``: those that it is used with."""
     return lambda function: Kernel(function, signature.split(), shared, dtypes)
 
@@ -79,10 +78,11 @@ class Kernel:
         launches += 1
         if dry:
             return
-        dtype = DTYPES[0] if self.of_dtype is None else args[self.of_dtype].dtype
+        dtype = np.dtype(np.float32) if self.of_dtype is None else args[self.of_dtype].dtype
         compiled = self.compiled.get(dtype) or self.compile(dtype)
         args = [_argument(word, arg, dtype) for word, arg in zip(self.words, args, strict=True)]
-        with _Silence() if SIMULATED else contextlib.nullcontext():
+        quiet = warnings.catch_warnings(action="ignore", category=RuntimeWarning)  # a device does not warn of overflows
+        with quiet if SIMULATED else contextlib.nullcontext():
             compiled[blocks, _threads, _stream(), self.shared * _threads * dtype.itemsize](*args)
 
     def types(self, dtype):
@@ -90,9 +90,8 @@ class Kernel:
         return tuple(type_of(word, dtype).copy(readonly=False) if word[0] in "rw" else type_of(word, dtype) for word in self.words)
 
     def compile(self, dtype):
-        self.compiled[dtype] = compiled = cuda.jit(self.function if SIMULATED else self.types(dtype))
-        if not SIMULATED:
-            self.compiled[dtype] = compiled = compiled(self.function)
+        compiled = cuda.jit(self.function) if SIMULATED else cuda.jit(self.types(dtype))(self.function)
+        self.compiled[dtype] = compiled
         return compiled
 
 
@@ -102,14 +101,6 @@ def _argument(word, value, dtype):
         value = value.reshape(-1)
         return value.array if SIMULATED else value
     return dtype.type(value) if word == "s" else {"i": int, "b": bool, "d": float}[word](value)
-
-
-class _Silence(warnings.catch_warnings):
-    """Within: NumPy does not warn of overflows in a simulated kernel, as a device does not."""
-
-    def __enter__(self):
-        super().__enter__()
-        warnings.simplefilter("ignore", RuntimeWarning)
 
 
 _streams: dict = {}
@@ -146,6 +137,15 @@ def total(shared, value):
 def largest(shared, value):
     """The largest of the values of a block's threads; NaN if one is."""
     return largest_of_row(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
+
+
+@device
+def total_of_all(shared, x):
+    """The sum of the numbers of an array, by one block."""
+    part = x.dtype.type(0)
+    for i in range(cuda.threadIdx.x, x.size, cuda.blockDim.x):
+        part += x[i]
+    return total(shared, part)
 
 
 @device

@@ -17,8 +17,13 @@ def linear(x, w, b=None):
     check("x[n,i] w[i,o]", x, w) if b is None else check("x[n,i] w[i,o] b[o]", x, w, b)
     y = xp.matmul(x, w)
     if b is not None:
-        _add_bias[y.size](b, y)
+        add_bias(b, y)
     return y
+
+
+def add_bias(b, y):
+    """y[...,o] += b[o]."""
+    _add_bias[y.size](b, y)
 
 
 @kernel("r* w*")

@@ -1,7 +1,7 @@
 """Losses: formulas as in reference/ops/loss.py.  A block sums a sample's entries, another one takes the mean of the samples."""
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import index, kernel, total
+from accelerated.gpu.kernel import index, kernel, total, total_of_all
 from reference.ops.checks import check
 from reference.ops.loss import entries
 
@@ -30,12 +30,9 @@ def _mse(y, target, per_sample):
 
 @kernel("r* w*", shared=1)
 def _mean(per_sample, mean):
-    shared, part = cuda.shared.array(0, mean.dtype), mean.dtype.type(0)
-    for i in range(cuda.threadIdx.x, per_sample.size, cuda.blockDim.x):
-        part += per_sample[i]
-    part = total(shared, part)
+    whole = total_of_all(cuda.shared.array(0, mean.dtype), per_sample)
     if cuda.threadIdx.x == 0:
-        mean[0] = part / mean.dtype.type(per_sample.size)
+        mean[0] = whole / mean.dtype.type(per_sample.size)
 
 
 @op

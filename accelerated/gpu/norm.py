@@ -7,9 +7,9 @@ twice: for the sums of each channel, which give the group's two means and, added
 first pass comes from memory, the others from the cache, as long as it holds the groups that are at work.
 """
 
-from accelerated.gpu.activation import logistic
+from accelerated.gpu.activation import below_silu, logistic
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import device, kernel, lanes, total
+from accelerated.gpu.kernel import kernel, lanes, total
 from accelerated.gpu.linear import column_sums
 from reference.ops.norm import check_backward, check_forward
 
@@ -100,7 +100,7 @@ def _backward(dy, x, scale, shift, mean, rstd, dx, sums, groups, wide, with_silu
             a, b = scale[first_channel + channel], shift[first_channel + channel]
             for i in range(first_pixel + channel, end, step):
                 xhat = (x[i] - centre) * factor
-                d = _below(dy[i], xhat * a + b) if with_silu else dy[i]
+                d = below_silu(dy[i], xhat * a + b) if with_silu else dy[i]
                 of_d += d
                 of_dot += d * xhat
         shared[thread] = of_d
@@ -126,12 +126,5 @@ def _backward(dy, x, scale, shift, mean, rstd, dx, sums, groups, wide, with_silu
         a, b = scale[first_channel + channel], shift[first_channel + channel]
         for i in range(first_pixel + channel, end, step):
             xhat = (x[i] - centre) * factor
-            d = _below(dy[i], xhat * a + b) if with_silu else dy[i]
+            d = below_silu(dy[i], xhat * a + b) if with_silu else dy[i]
             dx[i] = factor * (a * d - mean_d - xhat * mean_dot)
-
-
-@device
-def _below(dy, y):
-    """The gradient below SiLU."""
-    one, g = type(y)(1), logistic(y)
-    return dy * (g * (one + y * (one - g)))

@@ -4,7 +4,7 @@ lr and decay may be numbers of the host or, as arrays of shape (), of the device
 """
 
 from accelerated.gpu.device import cuda, is_device, math, op, xp
-from accelerated.gpu.kernel import block, device, index, kernel, total
+from accelerated.gpu.kernel import block, device, index, kernel, total, total_of_all
 from reference.ops.checks import check
 from reference.ops.optimizer import check_adam, check_list, scalar
 
@@ -96,9 +96,6 @@ def _squares(x, sums):
 
 @kernel("r* w*", shared=1)
 def _root_of_sum(sums, norm):
-    shared, part = cuda.shared.array(0, norm.dtype), norm.dtype.type(0)
-    for i in range(cuda.threadIdx.x, sums.size, cuda.blockDim.x):
-        part += sums[i]
-    part = total(shared, part)
+    whole = total_of_all(cuda.shared.array(0, norm.dtype), sums)
     if cuda.threadIdx.x == 0:
-        norm[0] = math.sqrt(part)
+        norm[0] = math.sqrt(whole)

@@ -12,11 +12,12 @@ import math as numbers
 
 import numpy as np
 
-from accelerated.gpu.device import cuda, is_device, math, require, to_host, xp
-from accelerated.gpu.kernel import DTYPES, block, device, index, kernel
+from accelerated.gpu.device import cuda, is_device, math, require, xp
+from accelerated.gpu.kernel import block, device, index, kernel
 from reference.ops.checks import check, takes_out
 from reference.ops.random import HALF, LOW, M0, M1, W0, W1, Key, check_samples, entries
 from reference.ops.random import index as whole_number
+from reference.placement import fetch
 
 WEYL = np.uint64(W0), np.uint64(W1)
 
@@ -27,23 +28,17 @@ def philox_bits(seed, sample, step, purpose, count):
     key = kernel_key(seed, sample, step, purpose, count)
     words = xp.empty((len(sample), key[-1]), np.uint32)
     _philox_bits.blocks(launched(*key))(*key, words)
-    return words if is_device(sample) else to_host(words)
+    return words if is_device(sample) else fetch(words)
 
 
-@kernel("i i rI1 i i i wU*", shared=4, dtypes=DTYPES[:1])
+@kernel("i i rI1 i i i wU*", shared=4, dtypes=(np.dtype(np.float32),))
 def _philox_bits(low, high, sample, step, purpose, count, words):
     shared = cuda.shared.array(0, words.dtype)
     i, here, begin, end = spans(sample, count)
     if i < here:
         at, left = entry(i, count) - begin, count - i % blocks_of(count) * 4
         a, b, c, d = draw(i, low, high, sample, step, purpose, count)
-        shared[at] = a
-        if left > 1:
-            shared[at + 1] = b
-        if left > 2:
-            shared[at + 2] = c
-        if left > 3:
-            shared[at + 3] = d
+        put(shared, at, left, a, b, c, d)
     cuda.syncthreads()
     for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
         words[i] = shared[i - begin]
@@ -56,7 +51,7 @@ def uniform(seed, sample, step, purpose, shape, dtype=np.float64):
     u = xp.empty((len(sample), *shape), dtype)
     bits = 23 if u.dtype == np.float32 else 32
     _uniform.blocks(launched(*key))(*key, 32 - bits, 2.0**-bits, u)
-    return u if is_device(sample) else to_host(u)
+    return u if is_device(sample) else fetch(u)
 
 
 @kernel("i i rI1 i i i i s w*", shared=4)
@@ -66,13 +61,8 @@ def _uniform(low, high, sample, step, purpose, count, shift, scale, u):
     if i < here:
         at, left = entry(i, count) - begin, count - i % blocks_of(count) * 4
         a, b, c, d = draw(i, low, high, sample, step, purpose, count)
-        shared[at] = (u.dtype.type(a >> shift) + half) * scale
-        if left > 1:
-            shared[at + 1] = (u.dtype.type(b >> shift) + half) * scale
-        if left > 2:
-            shared[at + 2] = (u.dtype.type(c >> shift) + half) * scale
-        if left > 3:
-            shared[at + 3] = (u.dtype.type(d >> shift) + half) * scale
+        a, b, c, d = u.dtype.type(a >> shift), u.dtype.type(b >> shift), u.dtype.type(c >> shift), u.dtype.type(d >> shift)
+        put(shared, at, left, (a + half) * scale, (b + half) * scale, (c + half) * scale, (d + half) * scale)
     cuda.syncthreads()
     for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
         u[i] = shared[i - begin]
@@ -84,7 +74,7 @@ def normal(seed, sample, step, purpose, shape, dtype=np.float64):
     key = kernel_key(seed, sample, step, purpose, entries(shape, dtype))
     z = xp.empty((len(sample), *shape), dtype)
     _normal.blocks(launched(*key))(*key, z)
-    return z if is_device(sample) else to_host(z)
+    return z if is_device(sample) else fetch(z)
 
 
 @kernel("i i rI1 i i i w*", shared=4)
@@ -93,6 +83,18 @@ def _normal(low, high, sample, step, purpose, count, z):
     begin, end = draw_normals(shared, low, high, sample, step, purpose, count)
     for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
         z[i] = shared[i - begin]
+
+
+@device
+def put(shared, at, left, a, b, c, d):
+    """As many of four numbers as are left of a sample."""
+    shared[at] = a
+    if left > 1:
+        shared[at + 1] = b
+    if left > 2:
+        shared[at + 2] = c
+    if left > 3:
+        shared[at + 3] = d
 
 
 @device

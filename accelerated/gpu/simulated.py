@@ -1,6 +1,6 @@
 """NumPy in CuPy's place, for Numba's CUDA simulator: what works here without mistakes about where arrays lie works there.
 
-An array of this kind behaves as one of CuPy's: it refuses to become a NumPy array unless ``asnumpy`` is asked for, and to meet one in
+An array of this kind behaves as one of CuPy's: it refuses to become a NumPy array unless ``get`` is asked for, and to meet one in
 arithmetic.  ``copies`` counts how often numbers were brought to the host, a single one included: a device would have to be waited for.
 """
 
@@ -10,7 +10,6 @@ copies = 0
 poisoned = True
 launches = 0  # of what a device would do for the functions called here; which of these only look at shapes is said below
 SHAPES = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
-float32, float64, int64, uint32 = np.float32, np.float64, np.int64, np.uint32
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
@@ -33,7 +32,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
         return wrapped(function(*plain(args), **plain(kwargs)))
 
     def __array__(self, *args, **kwargs):
-        raise TypeError("an array of the device does not become one of the host by itself: use asnumpy")
+        raise TypeError("an array of the device does not become one of the host by itself: use get")
 
     def __getattr__(self, name):
         if name.startswith("__") or name in ("item", "tolist", "tobytes", "data"):  # ways for its numbers to reach the host
@@ -115,10 +114,6 @@ def empty(shape, dtype):
 
 def asarray(array, dtype=None):
     return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(plain(array), dtype))
-
-
-def asnumpy(array):
-    return array.get()
 
 
 def __getattr__(name):
