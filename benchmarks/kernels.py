@@ -88,7 +88,18 @@ def compile_for(arch):
     # what a kernel calls is compiled for the device at hand; there is none
     vars(dispatcher)["get_current_device"] = lambda: SimpleNamespace(compute_capability=capability)
     importlib.import_module("accelerated.gpu")
-    return [compiled(one, dtype, arch, capability, kernel.block()) for one in kernel.KERNELS for dtype in one.dtypes]
+    rows = [compiled(one, dtype, arch, capability, kernel.block()) for one in kernel.KERNELS for dtype in one.dtypes]
+    return rows + [mixed for function in kernel.FUNCTIONS for mixed in mixed_calls(function, arch)]
+
+
+def mixed_calls(function, arch):
+    """A row, with nothing but that fault, for each way in which kernels call a function with float32 and it computes in float64."""
+    name, rows = function.py_func.__name__, []
+    for arguments, result in () if any(word in name for word in GENERATOR) else function.overloads.items():
+        of_float32 = "float32" in str(arguments) and "float64" not in str(arguments)
+        if of_float32 and (found := float64_of(result)):
+            rows.append(Compiled(f"{name}, which kernels call", "float32", arch, 1, 0, 0, 32, tuple(sorted(found))))
+    return rows
 
 
 def compiled(kernel, dtype, arch, capability, threads):
@@ -129,7 +140,11 @@ def float64_variables(function, types, capability):
     """
     compiler: Any = importlib.import_module("numba.cuda.compiler")
     void: Any = importlib.import_module("numba.cuda.types").void
-    result = compiler.compile_cuda(function, void, types, cc=capability)
+    return float64_of(compiler.compile_cuda(function, void, types, cc=capability))
+
+
+def float64_of(result):
+    """The same, of what Numba compiled."""
     found = result.type_annotation.typemap.items()
     return {f"{name}: float64" for name, kind in found if str(kind) == "float64" and not name.startswith(("arg.", "$const"))}
 

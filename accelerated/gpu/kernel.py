@@ -28,6 +28,7 @@ from accelerated.gpu.device import SIMULATED, cuda, xp
 from accelerated.signatures import DTYPES, of_dtype, type_of
 
 KERNELS: list = []  # all of this port
+FUNCTIONS: list = []  # that they call
 _threads = 8 if SIMULATED else 256  # a simulated thread costs a millisecond
 launches = 0  # since the process began
 dry = False  # whether kernels are counted and not launched
@@ -118,7 +119,10 @@ def _stream():
 
 def device(function):
     """A function that kernels call."""
-    return function if SIMULATED else cuda.jit(device=True)(function)
+    if SIMULATED:
+        return function
+    FUNCTIONS.append(cuda.jit(device=True)(function))
+    return FUNCTIONS[-1]
 
 
 @device

@@ -1,10 +1,13 @@
 """The compile lane: faults that only machine code shows are found by it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numba import cuda
 
-from accelerated.gpu.kernel import KERNELS, Kernel
+from accelerated.gpu.kernel import KERNELS, Kernel, device
+from accelerated.signatures import DTYPES
 from benchmarks import kernels
 from benchmarks.kernels import Compiled, float64_instructions, main, table
 
@@ -46,6 +49,25 @@ def test_a_plain_constant_in_a_float32_kernel_is_found_in_types_and_instructions
     finally:
         KERNELS.remove(kernel)
     assert any(fault.endswith(": float64") for fault in found)
+
+
+@device
+def twice(x):
+    return x * 2.0
+
+
+def doubled_elsewhere(x, y):
+    i = cuda.grid(1)
+    y[i] = twice(x[i])
+
+
+@NEEDS
+def test_a_plain_constant_in_a_function_that_kernels_call_is_found(monkeypatch):
+    here = SimpleNamespace(compute_capability=(9, 0))
+    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: here)
+    cuda.compile_ptx(doubled_elsewhere, (DTYPES[np.dtype(np.float32)][:],) * 2, cc=(9, 0))
+    (row,) = kernels.mixed_calls(twice, "sm_90")
+    assert row.kernel.startswith("twice") and "float64" in row.faults[0]
 
 
 @NEEDS
