@@ -57,10 +57,19 @@ WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "ru
 
 
 def main(arguments=None):
-    """The exit code: 0, 2 for options that can't be."""
+    """The exit code: that of the program, 130 if it was interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in WORDS:
-        return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    try:
+        if arguments and arguments[0] in WORDS:
+            return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+        return measured(arguments)
+    except KeyboardInterrupt:
+        print("python -m benchmarks: interrupted", file=sys.stderr)
+        return 130
+
+
+def measured(arguments):
+    """The exit code: 0, 2 for options that can't be."""
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
@@ -70,11 +79,7 @@ def main(arguments=None):
         return 2
     if options.port:
         return on_device(options, out)
-    try:
-        report = run(chosen, implementations, threads, options.size, options.quick)
-    except KeyboardInterrupt:
-        print("python -m benchmarks: interrupted", file=sys.stderr)
-        return 130
+    report = run(chosen, implementations, threads, options.size, options.quick)
     print(table(report))
     write(report, out)
     return 0

@@ -25,7 +25,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         before, after = read(options.before), read(options.after)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     for word in MACHINE:

@@ -46,6 +46,8 @@ def read(path):
         for needed in ("machine", "left_out", "product_rate", "copy_bandwidth"):
             report[needed]
         return report
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no measurement of this program: {type(error).__name__} {error}") from None
 

@@ -69,3 +69,14 @@ def test_the_json_file_holds_every_value_and_what_the_table_shows(tmp_path, caps
         assert entry["error_over_budget"] <= 1 and entry["first"] > 0 and entry["import"] > 0
         assert entry.items() >= statistics(entry["turns"]).items()
     assert workload["implementations"]["scipy"]["over_best_peer"] == 1
+
+
+@pytest.mark.parametrize("words", [["--size", "tiny"], ["roofline", "--size", "tiny"]])
+def test_an_interrupt_is_answered_in_a_line(words, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", interrupted)
+    monkeypatch.setattr(command.roofline, "measured", interrupted)
+    assert command.main(words) == 130
+    assert capsys.readouterr().err == "python -m benchmarks: interrupted\n"
