@@ -13,7 +13,6 @@ from accelerated.cpu.linear import SOME, parts_of, product, transposed_product
 from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels
 from accelerated.cpu.rows import add_to, clear, copy
 from accelerated.cpu.simd import LANES
-from accelerated.cpu.winograd import turned
 from reference.ops.checks import takes_out
 from reference.ops.conv import check_backward, check_forward
 
@@ -56,6 +55,11 @@ def _sums(dy, by_sample):
 
 
 # products over patches
+
+
+def turned(w):
+    """w[k,k,i,o] by 180 degrees, from o to i channels: the weights of the adjoint."""
+    return w[::-1, ::-1].swapaxes(2, 3)
 
 
 def direct(x, w, b, stride, add, shape):

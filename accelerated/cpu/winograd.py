@@ -28,15 +28,16 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, accumulate, alike, load6, places, store6, tile
-from accelerated.cpu.rows import clear
+from accelerated.cpu.product import ROWS, alike, load6, places, store6, tile
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
 A, B = 5 / 8, 3 / 2
 AA, BB = A * A, B * B
 N, M = 2 * AA * (AA - BB), 2 * BB * (BB - AA)
 TILES = 12  # of a block, two tiles of the product
-GRADIENT_TILES = 24
+GRADIENT_TILES = 47  # at most, of a sum; odd, since matrices at a power of two from one another would share few places of a cache
+SOME = 48  # input channels of a block of the weight gradient, eight tiles of the product
+GROUP = 128  # output channels of a piece of work, at most: few tiles of many channels keep several threads busy
 
 
 def serves(x, w, stride):
@@ -48,14 +49,9 @@ def forward(x, w, b, add):
     """As ``conv2d``."""
     y = np.empty((*x.shape[:3], w.shape[3]), x.dtype)
     transformed = np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
-    _transform_weights(w, transformed)
+    _transform_weights(w, False, transformed)
     _forward(x, transformed, b, *added(add, y), y)
     return y
-
-
-def turned(w):
-    """w[k,k,i,o] by 180 degrees, from o to i channels: the weights of the adjoint."""
-    return w[::-1, ::-1].swapaxes(2, 3)
 
 
 def added(add, y):
@@ -69,14 +65,12 @@ def added(add, y):
 def backward(dy, x, w):
     """dx and dw of ``conv2d_backward``."""
     dx, transformed = np.empty(x.shape, x.dtype), np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
-    _transform_weights(turned(w), transformed)
+    _transform_weights(w, True, transformed)
     _forward(dy, transformed, np.zeros(w.shape[2], x.dtype), *added(None, dx), dx)
-    parts = min(8, max(2, _tiles.py_func(x.shape) // 128))
-    sums = np.empty((parts, 36, w.shape[2], w.shape[3]), x.dtype)
-    _weight_sums(dy, x, sums)
-    dw = np.empty(w.shape, w.dtype)
-    _weight_gradient(sums, dw)
-    return dx, dw
+    parts = min(8, max(2 if w.shape[3] <= GROUP else 1, _tiles.py_func(x.shape) // 128))
+    dw = np.zeros((parts, *w.shape), w.dtype)
+    _weight_gradient(dy, x, dw)
+    return dx, dw[0] if parts == 1 else dw.sum(axis=0)
 
 
 # along one axis
@@ -123,28 +117,33 @@ def _weight_gradients(s):
     return (1 / (AA * BB)) * s0 + (1 / N) * near + (1 / M) * far, odd, (AA / N) * near + (BB / M) * far + s5
 
 
-@inlined
-def _plus(a, b):
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5]
-
-
 # weights: w[3,3,i,o] -> 36 matrices [o/16,i,16]
 
 
-@kernel("r4 w*")
-def _transform_weights(w, transformed):
-    for c in prange(w.shape[2]):
-        _transform_weights_of(c, w, transformed)
+@kernel("r4 b w*")
+def _transform_weights(w, turned, transformed):
+    """G g G' of the weights, or if ``turned`` of those of the adjoint: turned by 180 degrees, from o to i channels."""
+    i, o = (w.shape[3], w.shape[2]) if turned else (w.shape[2], w.shape[3])
+    across = blocks(i, SOME)
+    for piece in prange(across * (o // LANES)):
+        begin, end = span(piece % across, i, SOME)
+        _transform_weights_of(piece // across, begin, end, w.ravel(), turned, i, o, transformed)
 
 
 @njit
-def _transform_weights_of(c, w, transformed):
-    i, o = w.shape[2:]
-    flat, half = w.ravel(), np.empty(18 * LANES, w.dtype)
-    for panel in range(o // LANES):
+def _transform_weights_of(panel, begin, end, w, turned, i, o, transformed):
+    g, half = np.empty(9 * LANES, w.dtype), np.empty(18 * LANES, w.dtype)
+    for c in range(begin, end):
+        for tap in range(9):
+            if turned:
+                at = ((8 - tap) * o + panel * LANES) * i + c
+                for lane in range(LANES):
+                    g[tap * LANES + lane] = w[at + lane * i]
+            else:
+                store(g, tap * LANES, load(w, (tap * i + c) * o + panel * LANES))
         for column in range(3):
-            at = (column * i + c) * o + panel * LANES
-            rows = _weights(load(flat, at), load(flat, at + 3 * i * o), load(flat, at + 6 * i * o))
+            at = column * LANES
+            rows = _weights(load(g, at), load(g, at + 3 * LANES), load(g, at + 6 * LANES))
             for row in range(6):
                 store(half, (3 * row + column) * LANES, rows[row])
         for row in range(6):
@@ -152,33 +151,6 @@ def _transform_weights_of(c, w, transformed):
             columns = _weights(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES))
             for column in range(6):
                 store(transformed, (((6 * row + column) * (o // LANES) + panel) * i + c) * LANES, columns[column])
-
-
-@kernel("r4 w4")
-def _weight_gradient(sums, dw):
-    """The sums of all parts, transformed back: sums[parts,36,i,o] -> dw[3,3,i,o]."""
-    for c in prange(dw.shape[2]):
-        _weight_gradient_of(c, sums, dw)
-
-
-@njit
-def _weight_gradient_of(c, sums, dw):
-    parts, _, i, o = sums.shape
-    sums, dw, half = sums.ravel(), dw.ravel(), np.empty(18 * LANES, sums.dtype)
-    for panel in range(o // LANES):
-        for column in range(6):
-            at = (column * i + c) * o + panel * LANES
-            total = load6(sums, at, 6 * i * o)
-            for part in range(1, parts):
-                total = _plus(total, load6(sums, at + part * 36 * i * o, 6 * i * o))
-            rows = _weight_gradients(total)
-            for row in range(3):
-                store(half, (6 * row + column) * LANES, rows[row])
-        for row in range(3):
-            at = 6 * row * LANES
-            columns = _weight_gradients(load6(half, at, LANES))
-            for column in range(3):
-                store(dw, ((3 * row + column) * i + c) * o + panel * LANES, columns[column])
 
 
 # tiles
@@ -198,9 +170,10 @@ def _place(index, h, w):
 
 
 @njit
-def _transform_input(x, shape, index, place, of, half, transformed):
-    """B' d B of a tile, at ``place`` among ``of``: transformed[36,of,i]."""
+def _transform_input(x, shape, index, place, of, some, half, transformed):
+    """B' d B of a tile, at ``place`` among ``of``, for every ``some`` channels: transformed[36,i/some,of,some]."""
     _, h, w, i = shape
+    step = blocks(i, some) * of * some
     sample, top, left = _place(index, h, w)
     zero = fill(x.dtype.type(0))
     for c in range(0, i, LANES):
@@ -218,26 +191,29 @@ def _transform_input(x, shape, index, place, of, half, transformed):
             else:
                 store6(half, column * LANES, 6 * LANES, alike(zero))
         for row in range(6):
-            at = 6 * row * LANES
-            store6(transformed, (6 * row * of + place) * i + c, of * i, _inputs(load6(half, at, LANES)))
+            columns = _inputs(load6(half, 6 * row * LANES, LANES))
+            store6(transformed, 6 * row * step + (c // some * of + place) * some + c % some, step, columns)
 
 
 @kernel("r4 r* r1 r* i i w4")
 def _forward(x, weights, bias, add, add_sample, add_pixel, y):
-    tiles = _tiles(x.shape)
-    for block in prange(blocks(tiles, TILES)):
-        _forward_block(block, x.shape, x.ravel(), weights, bias, add, add_sample, add_pixel, y.shape[3], y.ravel(), tiles)
+    tiles, o = _tiles(x.shape), y.shape[3]
+    across = blocks(tiles, TILES)
+    for piece in prange(across * blocks(o, GROUP)):
+        first, last = span(piece // across, o, GROUP)
+        _forward_block(piece % across, first, last, x.shape, x.ravel(), weights, bias, add, add_sample, add_pixel, o, y.ravel(), tiles)
 
 
 @njit
-def _forward_block(block, shape, x, weights, bias, add, add_sample, add_pixel, o, y, tiles):
+def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample, add_pixel, o, y, tiles):
+    """Of one block of tiles, output channels first .. last."""
     _, h, w, i = shape
     begin, end = span(block, tiles, TILES)
     transformed, products = np.empty(36 * TILES * i, x.dtype), np.empty(36 * TILES * LANES, x.dtype)
     half, zeros = np.empty(36 * LANES, x.dtype), alike(fill(x.dtype.type(0)))
     for index in range(begin, end):
-        _transform_input(x, shape, index, index - begin, TILES, half, transformed)
-    for panel in range(o // LANES):
+        _transform_input(x, shape, index, index - begin, TILES, i, half, transformed)
+    for panel in range(first // LANES, last // LANES):
         for p in range(36):
             for row in range(p * TILES, (p + 1) * TILES, ROWS):
                 sums = tile(i, transformed, places(row * i, i), 1, weights, (p * (o // LANES) + panel) * i * LANES, LANES, zeros)
@@ -274,39 +250,70 @@ def _output(products, index, place, h, w, o, c, bias, add, add_sample, add_pixel
             store(y, at + 3 * o, y3 + (shift + load(add, more + 3 * add_pixel)))
 
 
-@kernel("r4 r4 w4")
-def _weight_sums(dy, x, sums):
-    """The products of (1), added over the tiles of each part: sums[parts,36,i,o]."""
-    tiles = _tiles(x.shape)
-    for part in prange(len(sums)):
-        _weight_sums_of(part, len(sums), dy.shape, dy.ravel(), x.shape, x.ravel(), sums[part].ravel(), tiles)
+@kernel("r4 r4 w5")
+def _weight_gradient(dy, x, dw):
+    """The gradient at g of (1), added up over the tiles of each part: dw[parts,3,3,i,o] of zeros."""
+    parts, tiles = len(dw), _tiles(x.shape)
+    for piece in prange(parts * blocks(dy.shape[3], GROUP)):
+        part, group = piece % parts, piece // parts
+        first, last = part * tiles // parts, (part + 1) * tiles // parts
+        _weight_gradient_of(dy.shape, dy.ravel(), x.shape, x.ravel(), first, last, *span(group, dy.shape[3], GROUP), dw[part].ravel())
 
 
 @njit
-def _weight_sums_of(part, parts, dy_shape, dy, shape, x, sums, tiles):
-    i, o = shape[3], dy_shape[3]
-    transformed, gradients = np.empty(36 * GRADIENT_TILES * i, x.dtype), np.empty(36 * GRADIENT_TILES * o, x.dtype)
+def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
+    """From tiles ``first`` .. ``last``, for output channels ``left`` .. ``right``."""
+    i, o, width = shape[3], dy_shape[3], right - left
+    some = min(i, SOME)
+    transformed = np.empty(36 * GRADIENT_TILES * blocks(i, some) * some, x.dtype)
+    gradients, sums = np.empty(36 * GRADIENT_TILES * width, x.dtype), np.empty(36 * SOME * LANES, x.dtype)
     half = np.empty(36 * LANES, x.dtype)
-    clear(sums)
-    first, last = part * tiles // parts, (part + 1) * tiles // parts
-    for begin in range(first, last, GRADIENT_TILES):
-        end = min(last, begin + GRADIENT_TILES)
+    chunks = blocks(last - first, GRADIENT_TILES)
+    for chunk in range(chunks):
+        begin, end = first + chunk * (last - first) // chunks, first + (chunk + 1) * (last - first) // chunks
         for index in range(begin, end):
-            _transform_input(x, shape, index, index - begin, GRADIENT_TILES, half, transformed)
-            _transform_output_gradient(dy, dy_shape, index, index - begin, half, gradients)
-        for p in range(36):
-            at = p * GRADIENT_TILES
-            for c in range(0, o, LANES):
-                accumulate(i, end - begin, transformed, at * i, 1, i, gradients, at * o + c, o, sums, p * i * o + c, o)
+            _transform_input(x, shape, index, index - begin, GRADIENT_TILES, some, half, transformed)
+            _transform_output_gradient(dy, dy_shape, left, right, index, index - begin, half, gradients)
+        for c in range(0, i, some):
+            for panel in range(width // LANES):
+                count = min(some, i - c)
+                _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, panel, width // LANES, sums)
+                for row in range(count):
+                    _add_weight_gradient(sums, row, i * o, (c + row) * o + left + panel * LANES, half, dw)
 
 
 @njit
-def _transform_output_gradient(dy, shape, index, place, half, transformed):
-    """A dy A' of a tile, at ``place``: transformed[36,tiles,o].  Outputs beyond the image are none: their gradient is 0."""
-    _, h, w, o = shape
+def _gradient_products(terms, transformed, c, some, count, of, gradients, panel, panels, sums):
+    """Of ``count`` input channels from c on and 16 output channels: sums[36,SOME,16]."""
+    zeros = alike(fill(sums.dtype.type(0)))
+    for p in range(36):
+        at, right = (p * of + c // some) * GRADIENT_TILES * some, (p * panels + panel) * GRADIENT_TILES * LANES
+        for row in range(0, count, ROWS):
+            start = places(at + row, 1, min(ROWS, count - row))
+            store6(sums, (p * SOME + row) * LANES, LANES, tile(terms, transformed, start, some, gradients, right, LANES, zeros))
+
+
+@njit
+def _add_weight_gradient(sums, row, tap, at, half, dw):
+    """G' s G of one input channel; ``tap``: how far apart two weights of a 3x3 filter are in dw."""
+    for column in range(6):
+        rows = _weight_gradients(load6(sums, (column * SOME + row) * LANES, 6 * SOME * LANES))
+        for r in range(3):
+            store(half, (6 * r + column) * LANES, rows[r])
+    for r in range(3):
+        columns = _weight_gradients(load6(half, 6 * r * LANES, LANES))
+        for column in range(3):
+            place = (3 * r + column) * tap + at
+            store(dw, place, load(dw, place) + columns[column])
+
+
+@njit
+def _transform_output_gradient(dy, shape, first, last, index, place, half, transformed):
+    """A dy A' of a tile, at ``place``, of channels first .. last: transformed[36,panels,tiles,16].  Beyond the image it is 0."""
+    (_, h, w, o), step = shape, (last - first) * GRADIENT_TILES
     sample, top, left = _place(index, h, w)
     zero = fill(dy.dtype.type(0))
-    for c in range(0, o, LANES):
+    for c in range(first, last, LANES):
         for column in range(4):
             if left + column < w:
                 at = ((sample * h + top) * w + left + column) * o + c
@@ -320,4 +327,4 @@ def _transform_output_gradient(dy, shape, index, place, half, transformed):
         for row in range(6):
             at = 4 * row * LANES
             rows = _output_gradients(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES), load(half, at + 3 * LANES))
-            store6(transformed, (6 * row * GRADIENT_TILES + place) * o + c, GRADIENT_TILES * o, rows)
+            store6(transformed, 6 * row * step + (c - first) * GRADIENT_TILES + place * LANES, step, rows)

@@ -103,7 +103,11 @@ def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, d
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize(
     "b, h, w, i, o",
-    [(3, 8, 8, 32, 32), (2, 9, 6, 16, 48), (2, 4, 4, 64, 16), (1, 13, 11, 33, 17), (2, 8, 8, 1, 32), (2, 8, 8, 32, 1), (5, 1, 2, 16, 16)],
+    [
+        *[(3, 8, 8, 32, 32), (2, 9, 6, 16, 48), (5, 1, 2, 16, 16)],
+        *[(25, 8, 8, 16, 16), (1, 5, 5, 64, 144)],  # many pixels, many channels
+        *[(1, 13, 11, 33, 17), (2, 8, 8, 1, 32), (2, 8, 8, 32, 1)],
+    ],
 )
 def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
     check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), b, h, w, i, o, k, stride, "per pixel"))

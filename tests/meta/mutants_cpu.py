@@ -4,6 +4,7 @@ CPU = "accelerated/cpu/"
 OPS = "tests/conformance/test_ops.py::test_"
 LINEAR = OPS + "linear_of_many_sizes[accelerated.cpu-33-70-50-float32]"
 WINOGRAD = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-9-6-16-48-3-1-float32]"
+WIDE = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-5-5-64-144-3-1-float32]"
 PATCHES = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-13-11-33-17-3-2-float32]"
 FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
 MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
@@ -22,9 +23,10 @@ MUTANTS = (
     (CPU + "winograd.py", "AA * near_odd + BB * far_odd + m5", "near_odd + BB * far_odd + m5", WINOGRAD),
     (CPU + "winograd.py", "d0 = load(x, at) if top > 0 else zero", "d0 = zero", WINOGRAD),
     (CPU + "winograd.py", "if top + 4 < h else zero", "if top + 5 < h else zero", WINOGRAD),
-    (CPU + "winograd.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", WINOGRAD),
+    (CPU + "winograd.py", "((8 - tap) * o", "(tap * o", WINOGRAD),
     (CPU + "winograd.py", "B * (y1 + BB * y3)", "B * (y1 + AA * y3)", WINOGRAD),
     (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
+    (CPU + "winograd.py", "(c + row) * o + left + panel * LANES", "(c + row) * o + panel * LANES", WIDE),
     # products over patches
     (CPU + "conv.py", "clear(target[: first * i])", "clear(target[:0])", PATCHES),
     (CPU + "conv.py", "min(k, height - top)", "min(k, height - top - 1)", PATCHES),
@@ -35,6 +37,7 @@ MUTANTS = (
         "turned(weight_gradient(x, dy, stride, k))[::-1]",
         FEW,
     ),
+    (CPU + "conv.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", FEW),
     # mixtures in the plane
     (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
     (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),
