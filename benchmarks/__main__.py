@@ -9,12 +9,14 @@ from pathlib import Path
 
 import accelerated
 from benchmarks import measure, roofline
-from benchmarks.peers import PEERS, left_out
+from benchmarks.peers import PEERS, left_out, serves
+from benchmarks.progress import Progress
+from benchmarks.table import table
 from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
 from reference.files import write_atomically
 
-OPS_ALONE = "op-"
+PARTS = ("op-", "-backward")  # in names of workloads that are parts of others
 PRODUCT = "product"  # the workload that measures the machine
 SHIPPED = (measure.REFERENCE, *accelerated.SHIPPED.values())
 
@@ -33,7 +35,7 @@ FULL, QUICK = Effort(5.0, 5), Effort(0.5, 3)
 def build_parser():
     more = f"other programs, as in python -m benchmarks roofline --help: {', '.join(WORDS)}"
     parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""), epilog=more)
-    parser.add_argument("--quick", action="store_true", help="few calls, no ops alone, and none of the peers that compile")
+    parser.add_argument("--quick", action="store_true", help="few calls, no op or backward pass alone, no peer that compiles")
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
     )
@@ -111,7 +113,7 @@ def workloads_of(options):
         if not any(word in name for name in names(options.size)):
             raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(names(options.size))}")
     if options.quick and not options.only:
-        return [name for name in names(options.size) if not name.startswith(OPS_ALONE)]
+        return [name for name in names(options.size) if not any(word in name for word in PARTS)]
     return [name for name in names(options.size) if not options.only or any(word in name for word in options.only)]
 
 
@@ -143,24 +145,22 @@ def path_of(given):
 def run(chosen, implementations, threads, size, quick):
     """The report, ready for JSON."""
     begin, effort = time.perf_counter(), QUICK if quick else FULL
-    say = lambda line, end="\n": print(f"{time.perf_counter() - begin:6.0f} s  {line}", end=end, flush=True)
-    present, report = [], {"format": 1, "machine": measure.machine(threads), "quick": quick, "size": size, "left_out": {}, "workloads": {}}
-    for name in implementations:
-        if reason := left_out(name, quick):
-            report["left_out"][name] = reason
+    report: dict = {"format": 1, "machine": measure.machine(threads), "quick": quick, "size": size, "workloads": {}}
+    report["left_out"] = {name: reason for name in implementations if (reason := left_out(name, quick))}
+    present = [name for name in implementations if name not in report["left_out"]]
+    serving = {name: [i for i in present if serves(i, WORKLOADS[size][name])] for name in (PRODUCT, *chosen)}
+    with Progress(2 * sum(map(len, serving.values()))) as say:
+        for name, reason in report["left_out"].items():
             say(f"{name}: {reason}")
-        else:
-            present.append(name)
-    for name in (PRODUCT, *chosen):
-        serving = [i for i in present if i not in PEERS or PEERS[i].serves(WORKLOADS[size][name])]
-        report["workloads"][name] = measure.measure(name, size, serving, threads, effort.budget, effort.turns, say)
+        for name, those in serving.items():
+            report["workloads"][name] = measure.measure(name, size, those, threads, effort.budget, effort.turns, say)
     report["copy_bandwidth"] = roofline.copy_bandwidth()
     report["seconds"] = time.perf_counter() - begin
     return compare(report)
 
 
 def compare(report):
-    """Add to each implementation what only all together say: ratios above 1 say that it is faster; rates in operations a second."""
+    """Add to each implementation what only all together say: ratios above 1 say that it is faster; operations and bytes a second."""
     rates = []
     for name, workload in report["workloads"].items():
         entries, operations = workload["implementations"], sum(workload["operations"].values())
@@ -169,7 +169,8 @@ def compare(report):
         reference = medians.get(measure.REFERENCE, entries.get(measure.REFERENCE, {}).get("estimate"))
         for i, median in medians.items():
             entries[i]["rate"] = operations / median
-            entries[i]["bandwidth"] = sum(workload.get("bytes", {}).values()) / median
+            entries[i]["bandwidth"] = sum(workload["bytes"].values()) / median
+            entries[i]["share_of_copy_bandwidth"] = entries[i]["bandwidth"] / report["copy_bandwidth"]
             entries[i]["over_best_peer"] = best_peer and best_peer / median
             entries[i]["over_reference"] = reference and reference / median
         if name == PRODUCT:
@@ -178,27 +179,6 @@ def compare(report):
             entries[i]["share_of_product_rate"] = entries[i]["rate"] / max(rates) if rates else None
     report["product_rate"] = max(rates, default=None)
     return report
-
-
-def table(report):
-    """Lines for a terminal."""
-    machine, rate = report["machine"], report["product_rate"]
-    lines = ["", f"{machine['processor']}, {machine['threads']} threads" + (f", matrix products {rate / 1e9:.0f} GFLOP/s" if rate else "")]
-    for name, workload in report["workloads"].items():
-        lines += ["", f"{name:24} {'ms [quartiles]':>30} {'x peer':>7} {'x ref':>7} {'GFLOP/s':>8} {'share':>6} {'MB':>7}"]
-        for i, entry in workload["implementations"].items():
-            lines.append(f"  {i:22} " + (row(entry) if "median" in entry else entry["not_run"]))
-        lines += [f"  warning: {doubt}" for doubt in workload["doubts"]]
-    return "\n".join(lines)
-
-
-def row(entry):
-    ms = lambda seconds: f"{1e3 * seconds:.4g}"
-    number = lambda value, form: "-" if value is None else format(value, form)
-    times = f"{ms(entry['median'])} [{', '.join(map(ms, entry['quartiles']))}]"
-    ratios = f"{number(entry['over_best_peer'], '.2f'):>7} {number(entry['over_reference'], '.1f'):>7}"
-    memory = None if entry["memory"] is None else max(0, entry["memory"]) / 1e6
-    return f"{times:>30} {ratios} {entry['rate'] / 1e9:8.1f} {number(entry['share_of_product_rate'], '.0%'):>6} {number(memory, '.0f'):>7}"
 
 
 if __name__ == "__main__":

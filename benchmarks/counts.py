@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.calls import TARGETS, positional, shapes
 from reference.contract import OPS
 
@@ -15,6 +16,9 @@ class Recorder:
 
     def __init__(self, port):
         self.port = port
+        self.clear()
+
+    def clear(self):
         self.operations: Any = Counter()
         self.bytes: Any = Counter()
         self.calls: Any = Counter()
@@ -36,6 +40,25 @@ class Recorder:
             return results
 
         return op
+
+
+class Counts(NamedTuple):
+    """Of one call of a workload: calls, operations and bytes by op, and the seconds of all ops on the reference."""
+
+    calls: dict
+    operations: dict
+    bytes: dict
+    seconds: float
+
+
+def counts(workload):
+    one, times = workload.one()
+    recorder = Recorder(reference_ops)
+    call = one.call(recorder)
+    recorder.clear()  # what prepares a call is no part of it
+    call()
+    scaled = lambda counter: {name: count * times for name, count in counter.items()}
+    return Counts(scaled(recorder.calls), scaled(recorder.operations), scaled(recorder.bytes), sum(recorder.seconds.values()) * times)
 
 
 def operations(name, arguments, results):

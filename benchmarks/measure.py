@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.counts import Recorder
+from benchmarks.counts import counts
 from benchmarks.workloads import WORKLOADS
 from reference import ops as reference_ops
 from reference.budgets import FEW, Error, network_errors, worst
@@ -55,11 +55,9 @@ class Expected(NamedTuple):
 
 
 def expected(workload):
-    recorder, part = Recorder(reference_ops), workload.part()
-    single = part.results(recorder, np.float32)
-    seconds = sum(recorder.seconds.values()) * workload.share
-    operations, moved = ({n: count * workload.share for n, count in counter.items()} for counter in (recorder.operations, recorder.bytes))
-    return Expected(single, part.results(reference_ops, np.float64), operations, moved, seconds)
+    part, (_, operations, moved, seconds) = workload.part(), counts(workload)
+    single, exact = (part.results(reference_ops, dtype) for dtype in (np.float32, np.float64))
+    return Expected(single, exact, operations, moved, seconds)
 
 
 def disagreement(results, single, exact):
@@ -165,7 +163,7 @@ def environment(threads):
 
 
 def measure(name, size, implementations, threads, budget, least_turns, say):
-    """Everything about one workload, ready for JSON.  ``budget``: seconds of turns for each implementation."""
+    """Everything about one workload, ready for JSON.  ``budget``: seconds of turns for each implementation; ``say``: a Progress."""
     workload = WORKLOADS[size][name]
     single, exact, operations, moved, of_reference = expected(workload)
     workers: dict = {}
@@ -173,13 +171,14 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
     with tempfile.TemporaryDirectory() as folder:
         try:
             for implementation in implementations:
-                say(f"{name}: {implementation}: ", end="")
+                say.now(f"{name}, {implementation}")
                 entry = entries[implementation] = {}
                 if implementation == REFERENCE and of_reference > budget:
                     entry |= {"estimate": of_reference, "not_run": f"a call takes about {of_reference:.0f} s"}
                 else:
                     _admit(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
-                print(_admission(entry), flush=True)
+                say(f"{name}: {implementation}: {_admission(entry)}")
+            say.now(f"{name}, in turns", len(implementations))
             _take_turns(workers, entries, budget, least_turns)
         finally:
             for worker in workers.values():

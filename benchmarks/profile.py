@@ -38,8 +38,7 @@ def table(workload, port, device, seconds):
     recorder = Recorder(port)
     call = workload.call(recorder)
     call(), call()
-    for counter in (recorder.seconds, recorder.operations, recorder.bytes, recorder.calls):
-        counter.clear()
+    recorder.clear()
     begin, count = time.perf_counter(), 0
     while count < 3 or time.perf_counter() - begin < seconds:
         call()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers import PEERS
+from benchmarks.table import COLUMNS, LEGEND, TIMES, row
 from reference import figures
 from reference.__main__ import Parser
 from reference.files import write_atomically
@@ -59,7 +60,7 @@ def timed(report):
 
 
 def markdown(report):
-    """Lines: a row a workload, a column an implementation; the fastest is bold, and a port's ratio to the best peer stands beside it."""
+    """Lines: a row a workload, a column an implementation, the fastest bold, a port's ratio to the best peer beside it; then all else."""
     machine, work = report["machine"], timed(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -78,7 +79,15 @@ def markdown(report):
         if "median" not in entry
     ]
     left_out = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
-    return [*lines, "", *not_timed, *left_out, *doubts]
+    return [*lines, "", *not_timed, *left_out, *doubts, "", *rates(work)]
+
+
+def rates(work):
+    """Lines: a row for each implementation of each workload."""
+    columns = COLUMNS[len(TIMES) :]
+    lines = [LEGEND, "", f"| | | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    cells = lambda entry: " | ".join(row(entry)[len(TIMES) :])
+    return lines + [f"| {name} | {i} | {cells(entry)} |" for name, entries in work.items() for i, entry in entries.items()]
 
 
 def cell(implementation, entry, fastest):

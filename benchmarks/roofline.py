@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.counts import Recorder
+from benchmarks.counts import counts
 from benchmarks.workloads import WORKLOADS
-from benchmarks.workloads.networks import Forward, Sampling
-from reference import ops as reference_ops
 from reference.__main__ import Parser
 
 LAUNCH = 3e-6  # seconds from one launch of a compiled program to the next; Python takes several times as long
@@ -97,22 +95,9 @@ def best(function, times=10):
     return min(taken)
 
 
-def counts(workload):
-    """Of one call of the workload, by op: calls, operations, bytes.  Of particles fewer are counted; a batch reads its weights but once."""
-    whole = isinstance(workload, (Forward, Sampling))
-    recorder, share = Recorder(reference_ops), 1 if whole else workload.share
-    (workload if whole else workload.part()).results(recorder, workload.dtype.type)
-    scaled = lambda counter: {name: count * share for name, count in counter.items()}
-    return (
-        {name: round(count * min(1, share)) for name, count in recorder.calls.items()},
-        scaled(recorder.operations),
-        scaled(recorder.bytes),
-    )
-
-
 def table(name, workload, device, launched):
     """Lines for a terminal: every op, the ones that take longest first."""
-    calls, operations, moved = counts(workload)
+    calls, operations, moved, _ = counts(workload)
     seconds = {op: device.seconds(operations[op], moved[op], workload.dtype) for op in calls}
     lines = ["", f"{name:26} {'calls':>6} {'GFLOP':>9} {'MB':>9} {'us, operations':>15} {'us, bytes':>10}   bound by"]
     for op in sorted(calls, key=lambda op: -max(seconds[op])):

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.peers import PEERS, left_out
+from benchmarks.peers import left_out, serves
+from benchmarks.progress import Progress
 from benchmarks.report import PALETTE
 from benchmarks.workloads import AXES, WORKLOADS
 from reference import figures
@@ -59,12 +60,12 @@ def points(axis, implementations, size):
         steps = [(threads, f"batch-{max(AXES[size]['batch'])}", threads) for threads in range(1, available + 1)]
     else:
         steps = [(value, f"{axis}-{value}", available) for value in AXES[size][axis]]
-    say = lambda line, end="\n": print(f"  {line}", end=end, flush=True)
-    found = {}
-    for value, name, threads in steps:
-        serving = [i for i in implementations if i not in PEERS or PEERS[i].serves(WORKLOADS[works][name])]
-        found[value] = measure.measure(name, works, serving, threads, BUDGET, TURNS, say)["implementations"]
-    return found
+    serving = {value: [i for i in implementations if serves(i, WORKLOADS[works][name])] for value, name, _ in steps}
+    with Progress(2 * sum(map(len, serving.values()))) as say:
+        return {
+            value: measure.measure(name, works, serving[value], threads, BUDGET, TURNS, say)["implementations"]
+            for value, name, threads in steps
+        }
 
 
 def series(axis):

@@ -162,9 +162,8 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
 
 @njit
 def _rows(number, size, channels, dtype):
-    """Memory for so many rows."""
-    memory = np.empty((number, channels * max(1, min(size // 16, ROW) // channels)), dtype)
-    return [memory[i] for i in range(number)]
+    """Memory for so many rows, [number,entries]."""
+    return np.empty((number, channels * max(1, min(size // 16, ROW) // channels)), dtype)
 
 
 @njit

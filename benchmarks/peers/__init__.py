@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import accelerated
 
-NETWORKS = ("Training", "Forward", "Sampling")
+NETWORKS = ("Training", "Forward", "Backward", "Sampling")
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,6 @@ class Peer:
     options: dict = field(default_factory=dict)
     compiles: bool = False
     cuda: bool = False  # works on a CUDA device
-
-    def serves(self, workload):
-        """A memory format is a matter of images."""
-        served = type(workload).__name__ in self.works
-        return served and not ("channels_last" in self.options and len(workload.network.sample_shape) == 1)
 
     def missing(self):
         """What is not there, by name."""
@@ -39,10 +34,19 @@ PEERS = {
     "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
     "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"compiled": True}, compiles=True),
     "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS), {"device": "cuda"}, cuda=True),
-    "jax": Peer("in_jax", ("jax",), ("Product", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
+    "jax": Peer("in_jax", ("jax",), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),
 }
+
+
+def serves(implementation, workload):
+    """Whether it does such work: a port does any, and a memory format is a matter of images."""
+    if implementation not in PEERS:
+        return True
+    peer = PEERS[implementation]
+    served = type(workload).__name__ in peer.works
+    return served and not ("channels_last" in peer.options and len(workload.network.sample_shape) == 1)
 
 
 def left_out(implementation, quick=False):

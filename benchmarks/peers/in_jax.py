@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.peers import jax_ops, particles
+from reference.calls import result_names
 from reference.networks import MLP, UNet
 from reference.training import ema_decay
 
@@ -20,7 +21,7 @@ def set_threads(threads):
 
 def prepare(workload):
     kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles}
-    kinds |= {"FokkerPlanck": fokker_planck, "Product": product}
+    kinds |= {"Backward": backward, "FokkerPlanck": fokker_planck, "Product": product, "Op": op}
     return kinds[type(workload).__name__](workload)
 
 
@@ -109,6 +110,20 @@ def forward(workload):
     return lambda: {"output": {"y": np.asarray(call())}}, call
 
 
+def backward(workload):
+    network, params, (x, c) = network_of(workload), to_jax(workload.parameters()), to_jax(workload.inputs())
+    dy = jnp.asarray(workload.upstream())
+    pullback = jax.jit(lambda params, x: jax.vjp(lambda params, x: network(params, x, c), params, x)[1])(params, x)
+    back = jax.jit(lambda pullback, dy: pullback(dy))
+    call = lambda: jax.block_until_ready(back(pullback, dy))
+
+    def results():
+        gradients, dx = call()
+        return {"input": {"dx": np.asarray(dx)}, "gradients": {name: np.asarray(g) for name, g in gradients.items()}}
+
+    return results, call
+
+
 def sampling(workload):
     network, params, x_T = network_of(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
     rows = jnp.asarray(workload.coefficients(), jnp.float32)
@@ -182,6 +197,28 @@ def fokker_planck(workload):
     def call():
         nonlocal p
         p = step(p, drift, diffusion).block_until_ready()
+
+    return results, call
+
+
+def op(workload):
+    args, (dy, *_) = workload.arguments()
+    arrays, options = ([a for a in args if a is not None and isinstance(a, np.ndarray) == kind] for kind in (True, False))
+    arrays, dy = to_jax((arrays, dy))
+
+    @jax.jit
+    def both(arrays, dy):
+        """y and the gradients: of several results the first is y."""
+        results = lambda *arrays: getattr(jax_ops, workload.op)(*arrays, *options)
+        y, pullback = jax.vjp(lambda *arrays: jax.tree.leaves(results(*arrays))[0], *arrays)
+        return y, pullback(dy)
+
+    call = lambda: jax.block_until_ready(both(arrays, dy))
+
+    def results():
+        y, gradients = call()
+        names = result_names(f"{workload.op}_backward")
+        return {"forward": {"y": np.asarray(y)}, "backward": dict(zip(names, map(np.asarray, gradients)))}
 
     return results, call
 

@@ -20,7 +20,8 @@ set_threads = torch.set_num_threads
 def prepare(workload, channels_last=False, compiled=False, device="cpu"):
     torch.set_default_device(device)
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
-    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles, "Product": product, "Op": op}
+    kinds = {"Training": training, "Forward": forward, "Backward": backward, "Sampling": sampling}
+    kinds |= {"Particles": of_particles, "Product": product, "Op": op}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
     results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
     return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
@@ -144,6 +145,24 @@ def forward(workload, layout, maybe_compiled):
         return model(x, c)
 
     return lambda: {"output": {"y": layout.array(call())}}, call
+
+
+def backward(workload, layout, maybe_compiled):
+    """Again and again from one forward pass: what it keeps may not be written over."""
+    from torch._functorch import config
+
+    config.donated_buffer = False
+    (model, inner), (x, c), dy = model_of(workload, layout), map(layout.tensor, workload.inputs()), layout.tensor(workload.upstream())
+    names, parameters = zip(*inner.named_parameters())
+    y = maybe_compiled(model)(x.requires_grad_(), c)
+    call = lambda: torch.autograd.grad(y, (x, *parameters), dy, retain_graph=True)
+
+    def results():
+        dx, *gradients = call()
+        theirs = {name: gradient.cpu().numpy() for name, gradient in zip(names, gradients)}
+        return {"input": {"dx": layout.array(dx)}, "gradients": diffusers.our_arrays(workload.network, theirs)}
+
+    return results, call
 
 
 def sampling(workload, layout, maybe_compiled):

@@ -3,13 +3,13 @@
     workload.results(ops, dtype)   {group: {name: array}}: in what an implementation must agree with the reference
     workload.call(ops)             a function without arguments: the work once, as it is timed
     workload.part()                the same work on fewer samples, since each sample's results are its own
-    workload.share                 how many times the work of ``part().results`` a call is, in operations of the contract
+    workload.one()                 one step of it, and how many of those it is: what is counted
 
 All in float32 but for the Fokker-Planck equation.
 """
 
 from benchmarks.workloads.fokker_planck import FokkerPlanck
-from benchmarks.workloads.networks import Forward, Sampling, Training
+from benchmarks.workloads.networks import Backward, Forward, Sampling, Training
 from benchmarks.workloads.ops import Op, Product
 from benchmarks.workloads.particles import Particles
 from reference.networks import MLP, UNet
@@ -21,10 +21,13 @@ def _workloads(product, points, small, large, images, steps, particles, cells, o
         "product": Product(product),
         "mlp-step": Training(*points),
         "mlp-forward": Forward(*points),
+        "mlp-backward": Backward(*points),
         "unet8-step": Training(*small),
         "unet8-forward": Forward(*small),
+        "unet8-backward": Backward(*small),
         "unet32-step": Training(*large),
         "unet32-forward": Forward(*large),
+        "unet32-backward": Backward(*large),
         "unet32-ddim": Sampling(large[0], images, steps),
         "particles-given": Particles(particles, 2 * steps, own=False),
         "particles-own": Particles(particles, 2 * steps, own=True),

@@ -16,10 +16,6 @@ class FokkerPlanck(Work):
     steps = 3
     dtype = np.dtype(np.float64)
 
-    @property
-    def share(self):
-        return 1 / self.steps
-
     def inputs(self, dtype=np.float64):
         """p [n], drift [n+1], diffusion [n+1], dx, dt."""
         faces = np.linspace(-3, 3, self.cells + 1)

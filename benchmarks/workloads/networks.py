@@ -44,10 +44,6 @@ class OfNetwork(Work):
         moved = lambda index, p: p + np.float32(0.1) * numbers(Purpose.INIT, index + 1, 1, p.shape)[0]
         return {name: moved(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
 
-    @property
-    def share(self):
-        return self.batch / self.part().batch
-
 
 @dataclass(frozen=True)
 class Training(OfNetwork):
@@ -62,10 +58,6 @@ class Training(OfNetwork):
     digits: bool = False  # held-out ones excepted, from the network's own beginning; else normal numbers and parameters moved from there
     ends: bool = True  # whether where Adam leads is a result, and gradients of few entries, sums over all pixels of all samples
     examples = 1024
-
-    @property
-    def share(self):
-        return 1 / self.steps
 
     @cached_property
     def settings(self):
@@ -131,6 +123,31 @@ class Forward(OfNetwork):
 
 
 @dataclass(frozen=True)
+class Backward(Forward):
+    """From a random upstream gradient to those of all parameters and of x; what the forward pass keeps is there before."""
+
+    def upstream(self, dtype=np.float32):
+        """dy [b,...]."""
+        return numbers(Purpose.DATA, 2, self.batch, self.network.sample_shape, dtype)
+
+    def back(self, ops, dtype, there):
+        """A function without arguments: (dx, gradients by name); ``there`` brings arrays to where the port works."""
+        params, dy = there(self.parameters(dtype)), there(self.upstream(dtype))
+        _, saved = self.network.forward(params, *map(there, self.inputs(dtype)), ops)
+        return lambda: self.network.backward(params, dy, saved, ops)
+
+    def results(self, ops, dtype=np.float32):
+        dx, gradients = self.back(ops, dtype, lambda array: array)()
+        return {"input": {"dx": dx}, "gradients": gradients}
+
+    def call(self, ops):
+        return self.back(ops, np.float32, lambda array: place(array, ops))
+
+    def part(self):
+        return self
+
+
+@dataclass(frozen=True)
 class Sampling(OfNetwork):
     """DDIM without noise of its own, from the prior."""
 
@@ -166,3 +183,6 @@ class Sampling(OfNetwork):
 
     def part(self):
         return replace(self, batch=1)
+
+    def one(self):
+        return replace(self, steps=1), self.steps

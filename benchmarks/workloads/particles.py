@@ -72,6 +72,5 @@ class Particles(Work):
     def part(self):
         return replace(self, count=min(self.count, 10_000))
 
-    @property
-    def share(self):
-        return self.count / self.part().count
+    def one(self):
+        return replace(self, steps=1), self.steps

@@ -23,8 +23,9 @@ class Work:
     dtype: np.dtype = np.dtype(np.float32)
 
     def part(self):
+        """Fewer samples, since each sample's results are its own."""
         return self
 
-    @property
-    def share(self) -> float:
-        return 1
+    def one(self):
+        """(the work of one step alone, how many of it this one is)."""
+        return self, 1

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks import measure
-from benchmarks.__main__ import compare, table
+from benchmarks.__main__ import compare
 from benchmarks.measure import REFERENCE, doubts, statistics, turn_of
+from benchmarks.progress import Progress
+from benchmarks.table import table
 
 PORT = "import os\nfrom reference.ops import *\nfrom reference import ops\n\ndef linear(x, w, b):\n    {}\n"
 PORTS = {
@@ -49,31 +51,34 @@ def test_wide_spreads_and_busy_machines_are_said():
 
 
 def synthetic():
-    entry = lambda median, **more: {"median": median, "quartiles": [median, median], "memory": 1e6} | more
+    entry = lambda median, **more: {"median": median, "quartiles": [median, median], "memory": 1e6, "import": 0.5, "first": 3.0} | more
     product = {REFERENCE: entry(2.0), "pytorch": entry(1.0)}
     work = {REFERENCE: {"estimate": 100.0, "not_run": "slow"}, "accelerated.cpu": entry(2.0), "pytorch": entry(5.0), "jax": entry(4.0)}
-    workloads = {"product": {"operations": {"linear": 1e9}, "implementations": product, "doubts": []}}
-    workloads["work"] = {"operations": {"conv2d": 3e9, "silu": 1e9}, "implementations": work, "doubts": ["jax: doubtful"]}
-    return compare({"machine": {"processor": "one", "threads": 2}, "workloads": workloads})
+    counted = lambda **operations: {"operations": operations, "bytes": {"all": 2e8}}
+    workloads = {"product": {"implementations": product, "doubts": []} | counted(linear=1e9)}
+    workloads["work"] = {"implementations": work, "doubts": ["jax: doubtful"]} | counted(conv2d=3e9, silu=1e9)
+    return compare({"machine": {"processor": "one", "threads": 2}, "workloads": workloads, "copy_bandwidth": 1e9})
 
 
 def test_ratios_are_to_the_best_peer_and_to_the_reference_and_rates_to_the_best_product():
     report = synthetic()
     ours = report["workloads"]["work"]["implementations"]["accelerated.cpu"]
     assert report["product_rate"] == 1e9
-    assert {word: ours[word] for word in ("over_best_peer", "over_reference", "rate", "share_of_product_rate")} == {
+    assert {word: ours[word] for word in ours if word.startswith(("over", "rate", "share", "bandwidth"))} == {
         "over_best_peer": 2.0,
         "over_reference": 50.0,
         "rate": 2e9,
         "share_of_product_rate": 2.0,
+        "bandwidth": 1e8,
+        "share_of_copy_bandwidth": 0.1,
     }
 
 
 def test_the_table_has_a_line_for_each_implementation():
     lines = table(synthetic()).splitlines()
-    assert "matrix products 1 GFLOP/s" in lines[1]
+    assert "matrix products 1 GFLOP/s, copies 1.0 GB/s" in lines[1]
     (ours,) = [line for line in lines if "accelerated.cpu" in line]
-    assert ours.split() == ["accelerated.cpu", "2000", "[2000,", "2000]", "2.00", "50.0", "2.0", "200%", "1"]
+    assert ours.split() == ["accelerated.cpu", "2000", "[2000,", "2000]", "2.00", "50.0", "2.0", "200%", "0.1", "10%", "1", "0.50", "3.00"]
     assert any(line.split() == [REFERENCE, "slow"] for line in lines)
     assert lines[-1] == "  warning: jax: doubtful"
 
@@ -82,9 +87,8 @@ def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
     paths = {name: tmp_path / f"{name}.py" for name in PORTS}
     for name, path in paths.items():
         path.write_text(PORT.format(PORTS[name]))
-    said = []
-    say = lambda line, end="": said.append(line)
-    report = measure.measure("product", "tiny", [*map(str, paths.values()), REFERENCE], 1, 0.5, 2, say)["implementations"]
+    those = [*map(str, paths.values()), REFERENCE]
+    report = measure.measure("product", "tiny", those, 1, 0.5, 2, Progress(8))["implementations"]
     wrong, raising, dying = (report[str(paths[name])] for name in PORTS)
     assert (
         not wrong["valid"]
@@ -100,12 +104,12 @@ def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
 def test_an_implementation_that_fails_while_it_is_timed_keeps_no_numbers(tmp_path):
     path = tmp_path / "tiring.py"
     path.write_text(PORT.format("globals()['n'] = globals().get('n', 0) + 1\n    return ops.linear(x, w, b) if n < 30 else 1 / 0"))
-    entry = measure.measure("product", "tiny", [str(path)], 1, 0.02, 2, lambda line, end="": None)["implementations"][str(path)]
+    entry = measure.measure("product", "tiny", [str(path)], 1, 0.02, 2, Progress(2))["implementations"][str(path)]
     assert entry["not_run"] == "ZeroDivisionError: division by zero" and "median" not in entry
 
 
 def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
     slow = measure.expected(measure.WORKLOADS["tiny"]["product"])._replace(seconds=7.0)
     monkeypatch.setattr(measure, "expected", lambda workload: slow)
-    entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, lambda line, end="": None)["implementations"][REFERENCE]
+    entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, Progress(2))["implementations"][REFERENCE]
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.measure import Worker, disagreement, expected
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, serves
 from benchmarks.workloads import WORKLOADS
 
 SOME = ("mlp-step", "unet8-forward")  # of what takes a minute to compile
@@ -11,7 +11,7 @@ CASES = [
     (peer, name)
     for peer in PEERS
     for name, workload in WORKLOADS["tiny"].items()
-    if PEERS[peer].serves(workload) and (peer != "pytorch-compiled" or name in SOME)
+    if serves(peer, workload) and (peer != "pytorch-compiled" or name in SOME)
 ]
 
 
@@ -28,5 +28,5 @@ def test_a_peer_agrees_with_the_reference(peer, name, tmp_path):
 
 
 def test_a_memory_format_is_a_matter_of_images():
-    served = {name for name, workload in WORKLOADS["full"].items() if PEERS["pytorch-channels-last"].serves(workload)}
+    served = {name for name, workload in WORKLOADS["full"].items() if serves("pytorch-channels-last", workload)}
     assert served == {name for name in WORKLOADS["full"] if name.startswith("unet")}

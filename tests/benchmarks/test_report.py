@@ -18,7 +18,7 @@ def measurement(scale=1.0, seed=0, **times):
     rng, entries = np.random.default_rng(seed), {}
     for i, seconds in ({REFERENCE: 4.0, PORT: 1.0 * scale, "pytorch": 2.0} | times).items():
         turns = (seconds * rng.normal(1, 0.02, (8, 5))).tolist()
-        entries[i] = {"turns": turns, "memory": 1e6} | statistics(turns)
+        entries[i] = {"turns": turns, "memory": 1e6, "import": 0.5, "first": 3.0} | statistics(turns)
     work = {"operations": {"linear": 4e9}, "bytes": {"linear": 1e9}, "implementations": entries, "doubts": ["pytorch: doubtful"]}
     refused = {"reference.ops": entries[REFERENCE], "jax": {"not_run": "it disagrees with the reference: y"}}
     other = {"operations": {"silu": 1e9}, "bytes": {"silu": 1e9}, "implementations": refused, "doubts": []}
@@ -29,11 +29,12 @@ def measurement(scale=1.0, seed=0, **times):
 
 def test_the_table_has_times_ratios_and_what_was_not_timed():
     lines = markdown(measurement())
-    (row,) = [line for line in lines if line.startswith("| product")]
+    row, *_ = [line for line in lines if line.startswith("| product")]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert cells[0] == "product" and cells[2].startswith("**") and float(cells[2].rpartition(", ")[2][:-1]) == pytest.approx(2, rel=0.05)
     assert cells[3].startswith("2") and "x" not in cells[3]  # a peer has no ratio to peers
     assert "- other: jax is not timed: it disagrees with the reference: y" in lines
+    assert "| product | accelerated.cpu | 4.0 | 100% | 1.0 | 10% | 1 | 0.50 | 3.00 |" in [line.replace(4 * "0", "") for line in lines]
     assert "- jax: left out" in lines and "- product: pytorch: doubtful" in lines
 
 
