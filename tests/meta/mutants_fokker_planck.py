@@ -125,7 +125,7 @@ MUTANTS = (
     ),
     _master("return later @ earlier * dx", "return later @ earlier", "two_short_steps_are_one_long_step[wiener]"),
     _master("np.log(u[:, 0]) / leaving[states]", "np.log(u[:, 0])", "simulated_jumps_have_the_law_of_the_equation"),
-    _master("u = uniform(seed, sample, step,", "u = uniform(seed, sample, 0,", "simulated_jumps_have_the_law_of_the_equation"),
+    _master("u = uniform(seed, sample, step,", "u = uniform(seed, sample, step // 2,", "simulated_jumps_have_the_law_of_the_equation"),
     # Kramers and Moyal's expansion
     _expansion(
         "(y - x) ** m / (factorial(m) * tau)",

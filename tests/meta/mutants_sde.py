@@ -149,7 +149,7 @@ GRID = "grids_fall_strictly_between_their_ends_even_in_their_measure[{}]".format
 
 GRIDS = (
     ("return np.linspace(first, last, _count(n))", "return np.geomspace(first, last, _count(n))", GRID("t")),
-    ("(2 * rho)) for t", "rho) for t", GRID("karras")),
+    ("(2 * rho)) for t", "(3 * rho)) for t", GRID("karras")),
     (
         "np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n))",
         "np.linspace(sde.log_snr(first), sde.log_snr(last), n)",
