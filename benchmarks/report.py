@@ -111,7 +111,7 @@ def bars(report):
             error = [[(median - low) / fastest], [(high - median) / fastest]]
             label = i if all(patch.get_label() != i for patch in axes.containers) else None
             axes.barh(place, median / fastest, 0.9, xerr=error, color=PALETTE[names.index(i) % len(PALETTE)], label=label, ecolor="#444444")
-            axes.text(high / fastest * 1.03, place + 0.1, f"{1e3 * median:.3g} ms", va="center", fontsize=6, color="#444444")
+            axes.text(high / fastest * 1.03, place + 0.1, spoken(median), va="center", fontsize=6, color="#444444")
             place += 1
         ticks[(first + place - 1) / 2] = name
         place += 0.8
@@ -119,9 +119,13 @@ def bars(report):
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.invert_yaxis()
     axes.set_xlabel("time, as a multiple of the fastest implementation's; lines from quartile to quartile")
-    axes.legend(fontsize=7, loc="lower right")
-    axes.margins(y=0.01)
+    axes.margins(x=0.08, y=0.01)
+    figure.legend(fontsize=7, loc="outside upper center", ncols=4)
     return figures.png(figure)
+
+
+def spoken(seconds):
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
 def roofline(report):
