@@ -16,7 +16,7 @@ from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
 from reference.files import write_atomically
 
-PARTS = ("op-", "-backward")  # in names of workloads that are parts of others
+LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
 PRODUCT = "product"  # the workload that measures the machine
 SHIPPED = (measure.REFERENCE, *accelerated.SHIPPED.values())
 
@@ -35,7 +35,8 @@ FULL, QUICK = Effort(5.0, 5), Effort(0.5, 3)
 def build_parser():
     more = f"other programs, as in python -m benchmarks roofline --help: {', '.join(WORDS)}"
     parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""), epilog=more)
-    parser.add_argument("--quick", action="store_true", help="few calls, no op or backward pass alone, no peer that compiles")
+    quick = "few calls, no op or backward pass alone, no large training step, no peer that compiles"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
     )
@@ -113,7 +114,7 @@ def workloads_of(options):
         if not any(word in name for name in names(options.size)):
             raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(names(options.size))}")
     if options.quick and not options.only:
-        return [name for name in names(options.size) if not any(word in name for word in PARTS)]
+        return [name for name in names(options.size) if not any(word in name for word in LONG)]
     return [name for name in names(options.size) if not options.only or any(word in name for word in options.only)]
 
 
