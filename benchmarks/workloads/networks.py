@@ -130,18 +130,14 @@ class Backward(Forward):
         """dy [b,...]."""
         return numbers(Purpose.DATA, 2, self.batch, self.network.sample_shape, dtype)
 
-    def back(self, ops, dtype, there):
-        """A function without arguments: (dx, gradients by name); ``there`` brings arrays to where the port works."""
-        params, dy = there(self.parameters(dtype)), there(self.upstream(dtype))
-        _, saved = self.network.forward(params, *map(there, self.inputs(dtype)), ops)
+    def call(self, ops, dtype=np.float32):
+        params, dy, *inputs = (place(array, ops) for array in (self.parameters(dtype), self.upstream(dtype), *self.inputs(dtype)))
+        _, saved = self.network.forward(params, *inputs, ops)
         return lambda: self.network.backward(params, dy, saved, ops)
 
     def results(self, ops, dtype=np.float32):
-        dx, gradients = self.back(ops, dtype, lambda array: array)()
-        return {"input": {"dx": dx}, "gradients": gradients}
-
-    def call(self, ops):
-        return self.back(ops, np.float32, lambda array: place(array, ops))
+        dx, gradients = self.call(ops, dtype)()
+        return {"input": {"dx": fetch(dx)}, "gradients": fetch(gradients)}
 
     def part(self):
         return self
