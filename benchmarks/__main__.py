@@ -150,7 +150,7 @@ def run(chosen, implementations, threads, size, quick):
     report["left_out"] = {name: reason for name in implementations if (reason := left_out(name, quick))}
     present = [name for name in implementations if name not in report["left_out"]]
     serving = {name: [i for i in present if serves(i, WORKLOADS[size][name])] for name in (PRODUCT, *chosen)}
-    with Progress(2 * sum(map(len, serving.values()))) as say:
+    with Progress(sum(map(len, serving.values()))) as say:
         for name, reason in report["left_out"].items():
             say(f"{name}: {reason}")
         for name, those in serving.items():

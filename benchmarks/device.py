@@ -16,6 +16,7 @@ from accelerated import gpu
 from accelerated.gpu.device import SIMULATED, to_device, xp
 from benchmarks import measure, roofline
 from benchmarks.counts import moved, operations
+from benchmarks.peers import serves
 from benchmarks.progress import Progress
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.work import place_noise
@@ -47,9 +48,9 @@ def main(options, say=print):
         say(f"{name:26} {times or entry['not_run']}   {describe(name, arguments)}")
     if not SIMULATED:
         names = [name for name in WORKLOADS[size] if not options.only or any(word in name for word in options.only)]
-        those = ["accelerated.gpu", PEER]
-        with Progress(2 * len(those) * len(names)) as progress:
-            report["workloads"] = {name: measure.measure(name, size, those, 1, 5.0, 5, progress) for name in names}
+        serving = {name: [i for i in ("accelerated.gpu", PEER) if serves(i, WORKLOADS[size][name])] for name in names}
+        with Progress(sum(map(len, serving.values()))) as progress:
+            report["workloads"] = {name: measure.measure(name, size, those, 1, 5.0, 5, progress) for name, those in serving.items()}
     return report
 
 

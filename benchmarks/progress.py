@@ -9,11 +9,14 @@ BAR = "{desc} |{bar}| {percentage:.0f} %, {remaining} left"
 
 
 class Progress:
-    """``say(line)`` prints it, ``say.now(what)`` begins one of so many ``parts``, or several at once; to be closed by ``with``."""
+    """``say(line)`` prints it, ``say.now(what)`` begins a part, or several at once; to be closed by ``with``.
 
-    def __init__(self, parts):
+    ``pairs``: of an implementation and a workload, each prepared and then timed, which are two parts.
+    """
+
+    def __init__(self, pairs):
         self.begin, self.running = time.perf_counter(), 0
-        self.bar = tqdm(total=parts, disable=None, leave=False, bar_format=BAR)
+        self.bar = tqdm(total=2 * pairs, disable=None, leave=False, bar_format=BAR)
 
     def __enter__(self):
         return self

@@ -61,7 +61,7 @@ def points(axis, implementations, size):
     else:
         steps = [(value, f"{axis}-{value}", available) for value in AXES[size][axis]]
     serving = {value: [i for i in implementations if serves(i, WORKLOADS[works][name])] for value, name, _ in steps}
-    with Progress(2 * sum(map(len, serving.values()))) as say:
+    with Progress(sum(map(len, serving.values()))) as say:
         return {
             value: measure.measure(name, works, serving[value], threads, BUDGET, TURNS, say)["implementations"]
             for value, name, threads in steps

@@ -18,7 +18,8 @@ n = 2 a^2 (a^2 - b^2) and m = 2 b^2 (b^2 - a^2).  The usual points, 1 and 2, are
 sizes of these numbers.  Of all pairs a = 5/8 and b = 3/2 is nearly the best, all of B' and A' are exact, and the error is less than half.
 
 The gradient at x is a convolution with the weights turned by 180 degrees, from o to i channels.  That at g follows from (1), where y is
-linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].
+linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].  The sum over some tiles
+goes through G' and G at once: 9 numbers are added up in memory, not 36.
 
 A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches.  Channels come in vectors of 16.
 """
@@ -275,8 +276,8 @@ def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
             _transform_input(x, shape, index, index - begin, GRADIENT_TILES, some, half, transformed)
             _transform_output_gradient(dy, dy_shape, left, right, index, index - begin, half, gradients)
         for c in range(0, i, some):
+            count = min(some, i - c)
             for panel in range(width // LANES):
-                count = min(some, i - c)
                 _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, panel, width // LANES, sums)
                 for row in range(count):
                     _add_weight_gradient(sums, row, i * o, (c + row) * o + left + panel * LANES, half, dw)

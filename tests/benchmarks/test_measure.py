@@ -88,7 +88,7 @@ def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
     for name, path in paths.items():
         path.write_text(PORT.format(PORTS[name]))
     those = [*map(str, paths.values()), REFERENCE]
-    report = measure.measure("product", "tiny", those, 1, 0.5, 2, Progress(8))["implementations"]
+    report = measure.measure("product", "tiny", those, 1, 0.5, 2, Progress(4))["implementations"]
     wrong, raising, dying = (report[str(paths[name])] for name in PORTS)
     assert (
         not wrong["valid"]
@@ -104,12 +104,12 @@ def test_what_is_wrong_raises_or_dies_is_not_timed_and_the_rest_is(tmp_path):
 def test_an_implementation_that_fails_while_it_is_timed_keeps_no_numbers(tmp_path):
     path = tmp_path / "tiring.py"
     path.write_text(PORT.format("globals()['n'] = globals().get('n', 0) + 1\n    return ops.linear(x, w, b) if n < 30 else 1 / 0"))
-    entry = measure.measure("product", "tiny", [str(path)], 1, 0.02, 2, Progress(2))["implementations"][str(path)]
+    entry = measure.measure("product", "tiny", [str(path)], 1, 0.02, 2, Progress(1))["implementations"][str(path)]
     assert entry["not_run"] == "ZeroDivisionError: division by zero" and "median" not in entry
 
 
 def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
     slow = measure.expected(measure.WORKLOADS["tiny"]["product"])._replace(seconds=7.0)
     monkeypatch.setattr(measure, "expected", lambda workload: slow)
-    entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, Progress(2))["implementations"][REFERENCE]
+    entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, Progress(1))["implementations"][REFERENCE]
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}
