@@ -17,6 +17,7 @@ from reference.__main__ import Parser
 from reference.files import write_atomically
 
 LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
+INTERRUPTED = 130  # the exit code
 PRODUCT = "product"  # the workload that measures the machine
 SHIPPED = (measure.REFERENCE, *accelerated.SHIPPED.values())
 
@@ -68,11 +69,11 @@ def main(arguments=None):
         return measured(arguments)
     except KeyboardInterrupt:
         print("python -m benchmarks: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def measured(arguments):
-    """The exit code: 0, 2 for options that can't be."""
+    """The exit code: 0, 2 for options that can't be, 130 if it was interrupted after the first workload, which is kept."""
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
@@ -85,7 +86,7 @@ def measured(arguments):
     report = run(chosen, implementations, threads, options.size, options.quick)
     print(table(report))
     write(report, out)
-    return 0
+    return INTERRUPTED if "interrupted" in report else 0
 
 
 def on_device(options, out):
@@ -153,8 +154,14 @@ def run(chosen, implementations, threads, size, quick):
     with Progress(sum(map(len, serving.values()))) as say:
         for name, reason in report["left_out"].items():
             say(f"{name}: {reason}")
-        for name, those in serving.items():
-            report["workloads"][name] = measure.measure(name, size, those, threads, effort.budget, effort.turns, say)
+        try:
+            for name, those in serving.items():
+                report["workloads"][name] = measure.measure(name, size, those, threads, effort.budget, effort.turns, say)
+        except KeyboardInterrupt:
+            if not report["workloads"]:
+                raise
+            report["interrupted"] = True
+            say("interrupted: what was measured until here is kept")
     report["copy_bandwidth"] = roofline.copy_bandwidth()
     report["seconds"] = time.perf_counter() - begin
     return compare(report)

@@ -124,8 +124,10 @@ class Worker:
     def answer(self):
         watch = threading.Timer(LIMIT, self.process.kill)
         watch.start()
-        line = self.process.stdout.readline()
-        watch.cancel()
+        try:
+            line = self.process.stdout.readline()
+        finally:
+            watch.cancel()  # after an interrupt, too: the program would wait for it
         if not line:
             self.log.seek(0)
             said = self.log.read().strip().splitlines() or [""]

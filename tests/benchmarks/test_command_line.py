@@ -80,3 +80,20 @@ def test_an_interrupt_is_answered_in_a_line(words, monkeypatch, capsys):
     monkeypatch.setattr(command.roofline, "measured", interrupted)
     assert command.main(words) == 130
     assert capsys.readouterr().err == "python -m benchmarks: interrupted\n"
+
+
+def test_an_interrupt_keeps_the_workloads_that_were_measured(tmp_path, monkeypatch):
+    measured, out = command.measure.measure, tmp_path / "out.json"
+
+    def interrupted(name, *rest):
+        if name == "fokker-planck-fine":
+            raise KeyboardInterrupt
+        return measured(name, *rest)
+
+    monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
+    monkeypatch.setattr(command.measure, "measure", interrupted)
+    words = ["--quick", "--size", "tiny", "--only", "fokker", "--implementations", "scipy", REFERENCE, "--json", str(out)]
+    assert command.main(words) == 130
+    report = json.loads(out.read_text())
+    assert list(report["workloads"]) == ["product", "fokker-planck"] and report["interrupted"]
+    assert report["workloads"]["fokker-planck"]["implementations"]["scipy"]["over_best_peer"] == 1

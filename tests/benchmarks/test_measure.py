@@ -1,5 +1,7 @@
 """Statistics on synthetic timings; processes that are wrong, raise or die are not timed, and the rest goes on.  No test asserts a time."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,18 @@ def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
     monkeypatch.setattr(measure, "expected", lambda workload: slow)
     entry = measure.measure("product", "tiny", [REFERENCE], 1, 5.0, 2, Progress(1))["implementations"][REFERENCE]
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}
+
+
+def test_an_interrupted_wait_for_an_answer_leaves_no_thread_behind(tmp_path, monkeypatch):
+    class Interrupted:
+        def readline(self):
+            raise KeyboardInterrupt
+
+    with measure.Worker(REFERENCE, "product", "tiny", 1, tmp_path) as worker:
+        before = threading.active_count()
+        with monkeypatch.context() as patched:
+            patched.setattr(worker.process, "stdout", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                worker.answer()
+        [thread.join(5) for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+        assert threading.active_count() == before
