@@ -1,8 +1,8 @@
 """Multi-head attention: formulas as in reference/ops/attention.py.
 
-A head is often narrower than a vector, so that the 16 numbers of a vector belong to 16 queries (in the backward to 16 keys) of one head of
-one sample, a *panel*.  A few panels stand side by side in the columns of one matrix of scores, whichever head they are of: products go
-panel by panel, and what concerns single entries goes along the whole rows.  The last panel of a head may have columns that stand for
+A head is often narrower than a vector, so that the numbers of a vector belong to as many queries (in the backward keys) of one head of one
+sample, a *panel*.  Some panels stand side by side in the columns of one matrix of scores, whichever head they are of: products take those
+of a head at once, and what concerns single entries goes along the whole rows.  The last panel of a head may have columns that stand for
 nothing; whatever they hold is never read out.
 """
 
@@ -12,13 +12,13 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, load6, places, store6, tile
+from accelerated.cpu.product import accumulate, tall
 from accelerated.cpu.rows import clear, copy, dot
 from accelerated.cpu.simd import LANES, fill, store
 from reference.ops.attention import check_backward, check_forward
 from reference.ops.checks import takes_out
 
-PANELS = 8  # side by side
+PANELS = 128 // LANES  # side by side
 
 
 @takes_out
@@ -45,32 +45,24 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
     e, of_pair = c // heads, blocks(n, LANES)
     row, factor = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e))
-    queries, values = np.zeros((e, row), q.dtype), np.empty((_sixes(e), row), q.dtype)
-    scores, largest, total = np.empty((_sixes(m), row), q.dtype), np.empty(row, q.dtype), np.empty(row, q.dtype)
+    queries, values = np.zeros((e, row), q.dtype), np.empty((tall(e), row), q.dtype)
+    scores, largest, total = np.empty((tall(m), row), q.dtype), np.empty(row, q.dtype), np.empty(row, q.dtype)
     for first in range(begin * of_pair, end * of_pair, PANELS):
-        panels = range(first, min(first + PANELS, end * of_pair))
-        for panel in panels:
-            sample, head, i = _place(panel, of_pair, heads)
-            _take(q[sample, i : i + LANES], head * e, factor, queries, (panel - first) * LANES)
+        last = min(first + PANELS, end * of_pair)
         clear(scores.reshape(-1))
         clear(values.reshape(-1))
-        for panel in panels:
-            sample, head, i = _place(panel, of_pair, heads)
-            column = (panel - first) * LANES
-            _add_product(m, e, k, sample * m * c + head * e, c, 1, queries, column, row, scores, column, row)
+        for sample, head, i, column, width in _by_heads(first, last, of_pair, heads):
+            _take(q[sample, i : i + width], head * e, factor, queries, column)
+            accumulate(m, e, k, sample * m * c + head * e, c, 1, queries, column, row, width, scores, column, row)
         _largest(scores[:m], largest)
         _exponentials(scores[:m], largest, total)
-        for panel in panels:
-            sample, head, i = _place(panel, of_pair, heads)
-            column = (panel - first) * LANES
-            _add_product(e, m, v, sample * m * c + head * e, 1, c, scores, column, row, values, column, row)
+        for sample, head, _, column, width in _by_heads(first, last, of_pair, heads):
+            accumulate(e, m, v, sample * m * c + head * e, 1, c, scores, column, row, width, values, column, row)
         _normalise(values[:e], largest, total)
-        for panel in panels:
-            sample, head, i = _place(panel, of_pair, heads)
-            column = (panel - first) * LANES
-            _put(values, column, q.dtype.type(1), y[sample, i : i + LANES], head * e, e)
-            of_panel = logsumexp[sample, head, i : i + LANES]
-            copy(largest[column : column + len(of_panel)], of_panel)
+        for sample, head, i, column, width in _by_heads(first, last, of_pair, heads):
+            _put(values, column, q.dtype.type(1), y[sample, i : i + width], head * e, e)
+            of_head = logsumexp[sample, head, i : i + width]
+            copy(largest[column : column + len(of_head)], of_head)
 
 
 @takes_out
@@ -97,68 +89,53 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
     e, of_pair = c // heads, blocks(m, LANES)
     row, factor, one = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e)), q.dtype.type(1)
     keys, values = np.zeros((e, row), q.dtype), np.zeros((e, row), q.dtype)
-    dkeys, dvalues = np.empty((_sixes(e), row), q.dtype), np.empty((_sixes(e), row), q.dtype)
-    p, ds = np.empty((_sixes(n), row), q.dtype), np.empty((_sixes(n), row), q.dtype)
+    dkeys, dvalues = np.empty((tall(e), row), q.dtype), np.empty((tall(e), row), q.dtype)
+    p, ds = np.empty((tall(n), row), q.dtype), np.empty((tall(n), row), q.dtype)
     wide = blocks(e, LANES) * LANES
-    rows, dqueries, means = np.zeros((LANES, wide), q.dtype), np.empty((_sixes(n), wide), q.dtype), np.empty(n, q.dtype)
+    rows, dqueries, means = np.zeros((row, wide), q.dtype), np.empty((tall(n), wide), q.dtype), np.empty(n, q.dtype)
     for first in range(begin * of_pair, end * of_pair, PANELS):
-        panels = range(first, min(first + PANELS, end * of_pair))
+        last = min(first + PANELS, end * of_pair)
         clear(dkeys.reshape(-1))
         clear(dvalues.reshape(-1))
-        for panel in panels:
-            sample, head, j = _place(panel, of_pair, heads)
-            column = (panel - first) * LANES
-            _take(k[sample, j : j + LANES], head * e, factor, keys, column)
-            _take(v[sample, j : j + LANES], head * e, one, values, column)
+        for sample, head, j, column, width in _by_heads(first, last, of_pair, heads):
+            _take(k[sample, j : j + width], head * e, factor, keys, column)
+            _take(v[sample, j : j + width], head * e, one, values, column)
             if j == 0:
                 _means(dy[sample], y[sample], head * e, e, means)
-            _begin(p, logsumexp[sample, head], column)
-            _begin(ds, means, column)
+            _begin(p, logsumexp[sample, head], column, width)
+            _begin(ds, means, column, width)
             at = sample * n * c + head * e
-            _add_product(n, e, q, at, c, 1, keys, column, row, p, column, row)
-            _add_product(n, e, dy, at, c, 1, values, column, row, ds, column, row)
+            accumulate(n, e, q, at, c, 1, keys, column, row, width, p, column, row)
+            accumulate(n, e, dy, at, c, 1, values, column, row, width, ds, column, row)
         _weights(p[:n].reshape(-1), ds[:n].reshape(-1))
-        for panel in panels:
-            sample, head, j = _place(panel, of_pair, heads)
-            column = (panel - first) * LANES
+        for sample, head, j, column, width in _by_heads(first, last, of_pair, heads):
             at = sample * n * c + head * e
-            _add_product(e, n, dy, at, 1, c, p, column, row, dvalues, column, row)
-            _add_product(e, n, q, at, 1, c, ds, column, row, dkeys, column, row)
-            _put(dvalues, column, one, dv[sample, j : j + LANES], head * e, e)
-            _put(dkeys, column, factor, dk[sample, j : j + LANES], head * e, e)
+            accumulate(e, n, dy, at, 1, c, p, column, row, width, dvalues, column, row)
+            accumulate(e, n, q, at, 1, c, ds, column, row, width, dkeys, column, row)
+            _put(dvalues, column, one, dv[sample, j : j + width], head * e, e)
+            _put(dkeys, column, factor, dk[sample, j : j + width], head * e, e)
             if j == 0:
                 clear(dqueries.reshape(-1))
-            here = k[sample, j : j + LANES]
+            here = k[sample, j : j + width]
             for i in range(len(here)):
                 for a in range(e):
                     rows[i, a] = here[i, head * e + a]
-            for a in range(0, e, LANES):
-                _add_product(n, len(here), ds, column, row, 1, rows, a, wide, dqueries, a, wide)
-            if j + LANES >= m:
+            accumulate(n, len(here), ds, column, row, 1, rows, 0, wide, wide, dqueries, 0, wide)
+            if j + width >= m:
                 for i in range(n):
                     for a in range(e):
                         dq[sample, i, head * e + a] = factor * dqueries[i, a]
 
 
 @njit
-def _sixes(n):
-    """The number of rows of whole tiles that hold n."""
-    return blocks(n, ROWS) * ROWS
-
-
-@njit
-def _place(panel, of_pair, heads):
-    """Sample, head and first row of a panel."""
-    pair = panel // of_pair
-    return pair // heads, pair % heads, (panel - pair * of_pair) * LANES
-
-
-@njit
-def _add_product(rows, terms, a, at, row, step, b, bt, below, c, ct, right):
-    """c += a b for 16 columns, as ``product.accumulate``; but c has rows for whole tiles, and those beyond are left with anything."""
-    for r in range(0, rows, ROWS):
-        start = places(at + r * row, row, min(ROWS, rows - r))
-        store6(c, ct + r * right, right, tile(terms, a, start, step, b, bt, below, load6(c, ct + r * right, right)))
+def _by_heads(first, last, of_pair, heads):
+    """The panels first .. last by heads: sample, head, the first query or key, and in which columns they stand: from where, how many."""
+    panel = first
+    while panel < last:
+        pair = panel // of_pair
+        stop = min(last, (pair + 1) * of_pair)
+        yield pair // heads, pair % heads, (panel - pair * of_pair) * LANES, (panel - first) * LANES, (stop - panel) * LANES
+        panel = stop
 
 
 @njit
@@ -217,10 +194,11 @@ def _means(dy, y, first, width, means):
 
 
 @njit
-def _begin(sums, numbers, column):
-    """Sums that begin with a number subtracted."""
+def _begin(sums, numbers, column, width):
+    """Sums that begin with a number subtracted, each row with another."""
     for i in range(len(numbers)):
-        store(sums, i * sums.shape[1] + column, fill(-numbers[i]))
+        for c in range(column, column + width, LANES):
+            store(sums, i * sums.shape[1] + c, fill(-numbers[i]))
 
 
 @njit

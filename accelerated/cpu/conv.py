@@ -10,7 +10,7 @@ from accelerated.cpu import winograd
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.linear import SOME, parts_of, product, transposed_product
-from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels
+from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels, tall
 from accelerated.cpu.rows import add_to, clear, copy
 from accelerated.cpu.simd import LANES
 from reference.ops.checks import takes_out
@@ -73,7 +73,7 @@ def direct(x, w, b, stride, add, shape):
     elif stride == 1 and padded(k * k * o) < k * k * padded(o):
         y = np.empty(shape, x.dtype)
         y[...] = b
-        _scatter(x, panels(turned(w).reshape(-1, i).T), np.zeros(padded(k * k * o), x.dtype), stride, k, y)
+        _scatter(x, panels(turned(w).reshape(-1, i), turned=True), np.zeros(padded(k * k * o), x.dtype), stride, k, y)
     else:
         y = np.empty(shape, x.dtype)
         _gathered(x, panels(w.reshape(-1, o)), filled_up(b), stride, k, y)
@@ -85,23 +85,23 @@ def direct_backward(dy, x, w, stride):
     k, _, i, o = w.shape
     if k == stride == 1:
         flat = dy.reshape(-1, o)
-        dx, (dw, _) = product(flat, w[0, 0].T), transposed_product(x.reshape(-1, i), flat)
+        dx, (dw, _) = product(flat, w[0, 0], turned=True), transposed_product(x.reshape(-1, i), flat)
         return dx.reshape(x.shape), dw.reshape(w.shape)
     if stride == 1 and padded(k * k * o) < k * k * padded(o):
         dx = np.empty(x.shape, x.dtype)
         _gathered(dy, panels(turned(w).reshape(-1, i)), np.zeros(padded(i), x.dtype), stride, k, dx)
         return dx, np.ascontiguousarray(turned(weight_gradient(x, dy, stride, k)))
     dx = np.zeros(x.shape, x.dtype)
-    _scatter(dy, panels(w.reshape(-1, o).T), np.zeros(padded(k * k * i), x.dtype), stride, k, dx)
+    _scatter(dy, panels(w.reshape(-1, o), turned=True), np.zeros(padded(k * k * i), x.dtype), stride, k, dx)
     return dx, weight_gradient(dy, x, stride, k)
 
 
 def weight_gradient(dy, x, stride, k):
     """P' dY of the reference's derivation, [k,k,i,o]."""
     i, o = x.shape[3], dy.shape[3]
-    dw = np.zeros((parts_of(dy[..., 0].size), k * k * i, padded(o)), x.dtype)
+    dw = np.zeros((parts_of(dy[..., 0].size, k * k * i * o), tall(k * k * i), padded(o)), x.dtype)
     _weight_gradient(filled_up(dy), x, stride, k, dw)
-    return np.ascontiguousarray(dw.sum(axis=0)[:, :o]).reshape(k, k, i, o)
+    return np.ascontiguousarray(dw.sum(axis=0)[: k * k * i, :o]).reshape(k, k, i, o)
 
 
 @njit
@@ -127,7 +127,7 @@ def _gather(x, k, stride, shape, begin, end, patches):
                 clear(target)
 
 
-@kernel("r4 r3 r1 i i w4")
+@kernel("r4 r* r1 i i w4")
 def _gathered(x, w, bias, stride, k, y):
     shape, terms = y.shape, k * k * x.shape[3]
     pixels, o = shape[0] * shape[1] * shape[2], shape[3]
@@ -135,7 +135,7 @@ def _gathered(x, w, bias, stride, k, y):
         begin, end = span(block, pixels, SOME)
         patches = np.empty((SOME, k, k * x.shape[3]), x.dtype)
         _gather(x, k, stride, shape, begin, end, patches)
-        multiply(end - begin, terms, patches.ravel(), 0, terms, 1, w.ravel(), o, y.ravel(), begin * o, bias)
+        multiply(end - begin, terms, patches.ravel(), 0, terms, 1, w, terms * LANES, LANES, o, y.ravel(), begin * o, bias)
 
 
 @kernel("r4 r* r1 i i w4")
@@ -151,7 +151,7 @@ def _scatter_sample(dy, w, zeros, stride, k, dx):
     patches = np.empty((SOME, k, k, i), dx.dtype)
     for begin in range(0, m * n, SOME):
         end = min(m * n, begin + SOME)
-        multiply(end - begin, o, dy.ravel(), begin * o, o, 1, w, k * k * i, patches.ravel(), 0, zeros)
+        multiply(end - begin, o, dy.ravel(), begin * o, o, 1, w, o * LANES, LANES, k * k * i, patches.ravel(), 0, zeros)
         for pixel in range(begin, end):
             top, left = pixel // n * stride - k // 2, pixel % n * stride - k // 2
             for u in range(max(0, -top), min(k, height - top)):
@@ -173,5 +173,4 @@ def _weight_gradient_part(dy, x, stride, k, dw, part, parts):
     for begin in range(part * pixels // parts, last, GATHERED):
         end = min(last, begin + GATHERED)
         _gather(x, k, stride, dy.shape, begin, end, patches)
-        for column in range(0, o, LANES):
-            accumulate(terms, end - begin, patches.ravel(), 0, 1, terms, dy.ravel(), begin * o + column, o, dw, column, o)
+        accumulate(terms, end - begin, patches.ravel(), 0, 1, terms, dy.ravel(), begin * o, o, o, dw, 0, o)

@@ -5,12 +5,16 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, pack, padded
-from accelerated.cpu.simd import LANES, fill, load, store
+from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, padded, panels, tall
+from accelerated.cpu.rows import add_to
+from accelerated.cpu.simd import LANES, load, store
 from reference.ops.checks import check, takes_out
 
 SOME = 4 * ROWS  # rows of a block
-TERMS = 2048  # of a sum over samples, before its parts are added up
+NEAR = 2**16  # bytes that stay in a near cache however they lie
+DOWN, ACROSS = 96, 256  # rows and columns of a weight's gradient that are a piece of work
+CHUNK = 128  # samples whose part in it is added at a time
+PARTS, TERMS, ENTRIES = 8, 256, 2**18  # of a sum over samples: at most, the samples of each at least, the numbers of all together
 
 
 @takes_out
@@ -29,55 +33,76 @@ def linear_backward(dy, x, w):
 
 def product(x, w, b=None, turned=False):
     """x w + b, or x w' if ``turned``."""
-    columns = w.shape[0 if turned else 1]
+    terms, columns = w.shape[::-1] if turned else w.shape
     y = np.empty((len(x), columns), x.dtype)
-    _product(x, w, turned, np.zeros(padded(columns), x.dtype) if b is None else filled_up(b), y)
+    in_place = not turned and columns % LANES == 0 and w.nbytes <= NEAR
+    operand = (w, LANES, columns) if in_place else (panels(w, turned), terms * LANES, LANES)
+    _product(x, *operand, np.zeros(padded(columns), x.dtype) if b is None else filled_up(b), y)
     return y
 
 
-@kernel("r2 r2 b r1 w2")
-def _product(x, w, turned, bias, y):
-    n, terms = x.shape
-    panels = np.zeros((len(bias) // LANES, terms, LANES), x.dtype)
-    pack(w, turned, panels)
+@kernel("r2 r* i i r1 w2")
+def _product(x, w, far, below, bias, y):
+    (n, terms), columns = x.shape, y.shape[1]
     for block in prange(blocks(n, SOME)):
         begin, end = span(block, n, SOME)
-        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, panels.ravel(), y.shape[1], y.ravel(), begin * y.shape[1], bias)
+        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, w, far, below, columns, y.ravel(), begin * columns, bias)
 
 
-def parts_of(n):
-    """In how many parts n terms are added up."""
-    return max(1, min(8, n // TERMS))
+def parts_of(n, entries):
+    """In how many parts a gradient of so many entries, sums of n terms, is added up: two at least, if there are terms."""
+    return max(1, min(n // TERMS, PARTS, max(2, ENTRIES // max(1, entries))))
 
 
 def transposed_product(x, dy):
     """x' dy, and the sum of dy's rows."""
     n, i, o = len(x), x.shape[1], dy.shape[1]
-    parts = parts_of(n)
-    dw, db = np.zeros((parts, i, padded(o)), x.dtype), np.zeros((parts, padded(o)), x.dtype)
+    parts = parts_of(n, i * o)
+    dw, db = np.zeros((parts, tall(i), padded(o)), x.dtype), np.zeros((parts, padded(o)), x.dtype)
     _transposed_product(x, filled_up(dy), dw, db)
-    dw, db = (dw[0], db[0]) if parts == 1 else (dw.sum(axis=0), db.sum(axis=0))
-    return (dw, db) if o == padded(o) else (dw[:, :o].copy(), db[:o].copy())
+    return np.ascontiguousarray(dw[0, :i, :o]), db[0, :o]
 
 
 @kernel("r2 r2 w3 w2")
 def _transposed_product(x, dy, dw, db):
-    """A piece of work is a part of the samples, some of the rows and a panel of the columns of dw."""
-    parts, i, o = dw.shape
-    across, down = o // LANES, max(1, blocks(i, SOME))
+    """dw[0] = x' dy, db[0] = the sum of dy's rows.  A piece of work is a part of the samples, some rows of dw and some columns."""
+    (parts, _, o), i = dw.shape, x.shape[1]
+    across, down = blocks(o, ACROSS), max(1, blocks(i, DOWN))
     for piece in prange(parts * across * down):
         part, rest = piece // (across * down), piece % (across * down)
-        _piece(x, dy, dw[part].ravel(), db[part], part * len(x) // parts, (part + 1) * len(x) // parts, rest % down, rest // down)
+        samples = part * len(x) // parts, (part + 1) * len(x) // parts
+        _piece(x, dy, *samples, *span(rest % down, i, DOWN), *span(rest // down, o, ACROSS), dw[part].ravel(), db[part])
+    for part in range(1, parts):
+        add_to(dw[0].ravel(), dw[part].ravel())
+        add_to(db[0], db[part])
 
 
 @njit
-def _piece(x, dy, dw, db, first, last, block, panel):
-    i, o = x.shape[1], dy.shape[1]
-    begin, end = span(block, i, SOME)
-    column = panel * LANES
-    accumulate(end - begin, last - first, x.ravel(), first * i + begin, 1, i, dy.ravel(), first * o + column, o, dw, begin * o + column, o)
-    if block == 0:
-        total = fill(db.dtype.type(0))
-        for n in range(first, last):
-            total = total + load(dy, n * o + column)
-        store(db, column, total)
+def _piece(x, dy, first, last, top, bottom, left, right, dw, db):
+    """What is multiplied lies side by side: rows at a power of two from one another would share few places of a cache."""
+    o, rows, width = dy.shape[1], bottom - top, 2 * LANES
+    a, b = np.empty(CHUNK * rows, x.dtype), np.empty(CHUNK * width, x.dtype)
+    for begin in range(first, last, CHUNK):
+        terms = min(CHUNK, last - begin)
+        _side_by_side(x, begin, terms, top, rows, a)
+        for column in range(left, right, width):
+            columns = min(width, right - column)
+            _side_by_side(dy, begin, terms, column, columns, b)
+            accumulate(rows, terms, a, 0, 1, rows, b, 0, columns, columns, dw, top * o + column, o)
+            if top == 0:
+                for c in range(0, columns, LANES):
+                    total = load(db, column + c)
+                    for k in range(terms):
+                        total = total + load(b, k * columns + c)
+                    store(db, column + c, total)
+
+
+@njit
+def _side_by_side(x, begin, count, left, width, target):
+    """target[count,width] = rows of x from ``begin`` on, columns from ``left`` on."""
+    x, at, below, whole = x.ravel(), begin * x.shape[1] + left, x.shape[1], width // LANES * LANES
+    for k in range(count):
+        for c in range(0, whole, LANES):
+            store(target, k * width + c, load(x, at + k * below + c))
+        for c in range(whole, width):
+            target[k * width + c] = x[at + k * below + c]

@@ -4,8 +4,8 @@ One pass over the components for PARTICLES points at a time, whose coordinates, 
 points are vector code.  The sums are those of e^(l - m), l = log(w_k N_k) and m the largest so far; where a component brings a larger
 one, they are scaled by e^(m - l) instead: one exponential, of -|l - m|, serves both.  Factors of covariances are inverted once.
 
-In the plane, where particles are many, 16 points at a time go through in registers: first all l and the largest, then the weights.  The l
-are there taken to base 2, l / log 2 = constant / log 2 - |z'|^2 with z' = M' (x - mean), M' = M / sqrt(2 log 2).
+In the plane, where particles are many, a vector of points at a time goes through in registers: first all l and the largest, then the
+weights.  The l are there taken to base 2, l / log 2 = constant / log 2 - |z'|^2 with z' = M' (x - mean), M' = M / sqrt(2 log 2).
 """
 
 import numpy as np
@@ -131,20 +131,20 @@ def _in_plane(means, inverses, constants):
 
 @njit
 def _scores_in_plane(x, table, y):
-    """Scores y of the points x, both laid out flat, 16 points at a time."""
+    """Scores y of the points x, both laid out flat, a vector of points at a time."""
     logs, n = np.empty(len(table) // NUMBERS * LANES, x.dtype), len(x)
     whole = n // (2 * LANES) * 2 * LANES
     for at in range(0, whole, 2 * LANES):
-        _score_of_16(x, at, table, logs, y)
+        _score_of_vector(x, at, table, logs, y)
     if whole < n:
         rest, scores = np.zeros(2 * LANES, x.dtype), np.empty(2 * LANES, x.dtype)
         rest[: n - whole] = x[whole:]
-        _score_of_16(rest, 0, table, logs, scores)
+        _score_of_vector(rest, 0, table, logs, scores)
         y[whole:] = scores[: n - whole]
 
 
 @inlined
-def _score_of_16(x, at, table, logs, y):
+def _score_of_vector(x, at, table, logs, y):
     components = len(table) // NUMBERS
     x0, x1 = evens_odds(load(x, at), load(x, at + LANES))
     largest = fill(x.dtype.type(np.finfo(x.dtype).min))

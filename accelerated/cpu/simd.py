@@ -1,18 +1,19 @@
-"""Vectors of 16 numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``, ``maximum``, ``evens_odds``,
+"""Vectors of LANES numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``, ``maximum``, ``evens_odds``,
 ``in_turns``; +, -, * and / of two, or of a number and one.
 
-LLVM makes of one what the processor has: one register with AVX-512, two with AVX2, four with NEON.  Nothing here checks an index.
+One of float32 fills a register with AVX-512 and AVX2, two with NEON; LLVM sees to it.  Nothing here checks an index.
 """
 
 import operator
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+LANES = 16 if get_host_cpu_features().get("avx512f") else 8
 inlined = njit(forceinline=True)  # for functions of vectors: called, they would pass them through memory
 
 
@@ -38,7 +39,7 @@ def _pointer(context, builder, array_type, array, index, vector=True):
 
 @intrinsic
 def load(typing_context, array, index):
-    """The 16 numbers from array[index] on; ``array`` has one axis or is contiguous."""
+    """The LANES numbers from array[index] on; ``array`` has one axis or is contiguous."""
 
     def generate(context, builder, signature, args):
         pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
@@ -49,7 +50,7 @@ def load(typing_context, array, index):
 
 @intrinsic
 def store(typing_context, array, index, vector):
-    """The 16 numbers from array[index] on become those of the vector."""
+    """The LANES numbers from array[index] on become those of the vector."""
 
     def generate(context, builder, signature, args):
         builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1]), align=array.dtype.bitwidth // 8)
@@ -70,7 +71,7 @@ def item(typing_context, array, index):
 
 @intrinsic
 def fill(typing_context, x):
-    """A vector of one number, 16 times."""
+    """A vector of one number, LANES times."""
 
     def generate(context, builder, signature, args):
         lanes = ir.VectorType(context.get_value_type(x), LANES)

@@ -21,7 +21,8 @@ The gradient at x is a convolution with the weights turned by 180 degrees, from 
 linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].  The sum over some tiles
 goes through G' and G at once: 9 numbers are added up in memory, not 36.
 
-A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches.  Channels come in vectors of 16.
+A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches.  Channels come in vectors, and in
+products two vectors of them at once.
 """
 
 import numpy as np
@@ -29,7 +30,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.product import ROWS, alike, load6, places, store6, tile
+from accelerated.cpu.product import ROWS, alike, load6, places, store6, tile, two_tiles
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
 A, B = 5 / 8, 3 / 2
@@ -118,7 +119,7 @@ def _weight_gradients(s):
     return (1 / (AA * BB)) * s0 + (1 / N) * near + (1 / M) * far, odd, (AA / N) * near + (BB / M) * far + s5
 
 
-# weights: w[3,3,i,o] -> 36 matrices [o/16,i,16]
+# weights: w[3,3,i,o] -> 36 matrices [o/LANES,i,LANES]
 
 
 @kernel("r4 b w*")
@@ -210,27 +211,34 @@ def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample,
     """Of one block of tiles, output channels first .. last."""
     _, h, w, i = shape
     begin, end = span(block, tiles, TILES)
-    transformed, products = np.empty(36 * TILES * i, x.dtype), np.empty(36 * TILES * LANES, x.dtype)
+    transformed, products = np.empty(36 * TILES * i, x.dtype), np.empty(2 * 36 * TILES * LANES, x.dtype)
     half, zeros = np.empty(36 * LANES, x.dtype), alike(fill(x.dtype.type(0)))
     for index in range(begin, end):
         _transform_input(x, shape, index, index - begin, TILES, i, half, transformed)
-    for panel in range(first // LANES, last // LANES):
+    for c in range(first, last, 2 * LANES):
+        two = c + LANES < last
         for p in range(36):
             for row in range(p * TILES, (p + 1) * TILES, ROWS):
-                sums = tile(i, transformed, places(row * i, i), 1, weights, (p * (o // LANES) + panel) * i * LANES, LANES, zeros)
+                start, right = places(row * i, i), (p * o + c) * i
+                if two:
+                    sums, more = two_tiles(i, transformed, start, 1, weights, right, i * LANES, LANES, zeros, zeros)
+                    store6(products, (36 * TILES + row) * LANES, LANES, more)
+                else:
+                    sums = tile(i, transformed, start, 1, weights, right, LANES, zeros)
                 store6(products, row * LANES, LANES, sums)
-        for index in range(begin, end):
-            _output(products, index, index - begin, h, w, o, panel * LANES, bias, add, add_sample, add_pixel, half, y)
+        for panel in range(1 + two):
+            for place in range(end - begin):
+                at, to = panel * 36 * TILES + place, c + panel * LANES
+                _output(products, at * LANES, begin + place, h, w, o, to, bias, add, add_sample, add_pixel, half, y)
 
 
 @njit
-def _output(products, index, place, h, w, o, c, bias, add, add_sample, add_pixel, half, y):
-    """A' m A of a tile, with what is added: 16 channels of its outputs that lie in the image."""
+def _output(products, first, index, h, w, o, c, bias, add, add_sample, add_pixel, half, y):
+    """A' m A of a tile, with what is added: a vector of channels of its outputs that lie in the image."""
     sample, top, left = _place(index, h, w)
     step = 6 * TILES * LANES
     for column in range(6):
-        at = (column * TILES + place) * LANES
-        r0, r1, r2, r3 = _outputs(load6(products, at, step))
+        r0, r1, r2, r3 = _outputs(load6(products, first + column * TILES * LANES, step))
         at = column * LANES
         store(half, at, r0)
         store(half, at + 6 * LANES, r1)
@@ -267,7 +275,7 @@ def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
     i, o, width = shape[3], dy_shape[3], right - left
     some = min(i, SOME)
     transformed = np.empty(36 * GRADIENT_TILES * blocks(i, some) * some, x.dtype)
-    gradients, sums = np.empty(36 * GRADIENT_TILES * width, x.dtype), np.empty(36 * SOME * LANES, x.dtype)
+    gradients, sums = np.empty(36 * GRADIENT_TILES * width, x.dtype), np.empty(2 * 36 * SOME * LANES, x.dtype)
     half = np.empty(36 * LANES, x.dtype)
     chunks = blocks(last - first, GRADIENT_TILES)
     for chunk in range(chunks):
@@ -277,28 +285,35 @@ def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
             _transform_output_gradient(dy, dy_shape, left, right, index, index - begin, half, gradients)
         for c in range(0, i, some):
             count = min(some, i - c)
-            for panel in range(width // LANES):
-                _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, panel, width // LANES, sums)
-                for row in range(count):
-                    _add_weight_gradient(sums, row, i * o, (c + row) * o + left + panel * LANES, half, dw)
+            for column in range(0, width, 2 * LANES):
+                _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, column, width, sums)
+                for panel in range(min(2, (width - column) // LANES)):
+                    for row in range(count):
+                        at = (panel * 36 * SOME + row) * LANES
+                        _add_weight_gradient(sums, at, i * o, (c + row) * o + left + column + panel * LANES, half, dw)
 
 
 @njit
-def _gradient_products(terms, transformed, c, some, count, of, gradients, panel, panels, sums):
-    """Of ``count`` input channels from c on and 16 output channels: sums[36,SOME,16]."""
-    zeros = alike(fill(sums.dtype.type(0)))
+def _gradient_products(terms, transformed, c, some, count, of, gradients, column, width, sums):
+    """Of ``count`` input channels from c on and two vectors of output channels, or one where it is the last: sums[2][36,SOME,LANES]."""
+    zeros, two, far = alike(fill(sums.dtype.type(0))), column + LANES < width, GRADIENT_TILES * LANES
     for p in range(36):
-        at, right = (p * of + c // some) * GRADIENT_TILES * some, (p * panels + panel) * GRADIENT_TILES * LANES
+        at, right = (p * of + c // some) * GRADIENT_TILES * some, (p * width + column) * GRADIENT_TILES
         for row in range(0, count, ROWS):
             start = places(at + row, 1, min(ROWS, count - row))
-            store6(sums, (p * SOME + row) * LANES, LANES, tile(terms, transformed, start, some, gradients, right, LANES, zeros))
+            if two:
+                found, more = two_tiles(terms, transformed, start, some, gradients, right, far, LANES, zeros, zeros)
+                store6(sums, ((36 + p) * SOME + row) * LANES, LANES, more)
+            else:
+                found = tile(terms, transformed, start, some, gradients, right, LANES, zeros)
+            store6(sums, (p * SOME + row) * LANES, LANES, found)
 
 
 @njit
-def _add_weight_gradient(sums, row, tap, at, half, dw):
+def _add_weight_gradient(sums, first, tap, at, half, dw):
     """G' s G of one input channel; ``tap``: how far apart two weights of a 3x3 filter are in dw."""
     for column in range(6):
-        rows = _weight_gradients(load6(sums, (column * SOME + row) * LANES, 6 * SOME * LANES))
+        rows = _weight_gradients(load6(sums, first + column * SOME * LANES, 6 * SOME * LANES))
         for r in range(3):
             store(half, (6 * r + column) * LANES, rows[r])
     for r in range(3):
@@ -310,7 +325,7 @@ def _add_weight_gradient(sums, row, tap, at, half, dw):
 
 @njit
 def _transform_output_gradient(dy, shape, first, last, index, place, half, transformed):
-    """A dy A' of a tile, at ``place``, of channels first .. last: transformed[36,panels,tiles,16].  Beyond the image it is 0."""
+    """A dy A' of a tile, at ``place``, of channels first .. last: transformed[36,panels,tiles,LANES].  Beyond the image it is 0."""
     (_, h, w, o), step = shape, (last - first) * GRADIENT_TILES
     sample, top, left = _place(index, h, w)
     zero = fill(dy.dtype.type(0))
