@@ -1,11 +1,11 @@
 """SiLU and softmax: formulas as in reference/ops/activation.py."""
 
-import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, exp, logistic
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import SUM, dot
 from reference.ops.activation import check_softmax
 from reference.ops.checks import check, takes_out
@@ -15,7 +15,7 @@ from reference.ops.checks import check, takes_out
 def silu(x):
     """x[...] -> x / (1 + e^-x)."""
     check("x[...]", x)
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     _silu(x, y)
     return y
 
@@ -37,7 +37,7 @@ def _silu_part(x, y):
 def silu_backward(dy, x):
     """dy[...], x[...] -> dx = dy silu'(x)."""
     check("dy[...] x[...]", dy, x)
-    dx = np.empty(x.shape, x.dtype)
+    dx = empty(x.shape, x.dtype)
     _silu_backward(dy, x, dx)
     return dx
 
@@ -66,7 +66,7 @@ def silu_slope(x):
 def silu_second(dy, v, x):
     """dy[...], v[...], x[...] -> dy v silu''(x): what a gradient dy at ``silu_backward(v, x)`` sends back to x."""
     check("dy[...] v[...] x[...]", dy, v, x)
-    dx = np.empty(x.shape, x.dtype)
+    dx = empty(x.shape, x.dtype)
     _silu_second(dy, v, x, dx)
     return dx
 
@@ -90,7 +90,7 @@ def _silu_second_part(dy, v, x, dx):
 def softmax(x):
     """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
     check_softmax(x)
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     _softmax(x, y, x.shape[-1])
     return y
 
@@ -128,7 +128,7 @@ def _total(x):
 def softmax_backward(dy, y):
     """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
     check("dy[...,n] y[...,n]", dy, y)
-    dx = np.empty(y.shape, y.dtype)
+    dx = empty(y.shape, y.dtype)
     _softmax_backward(dy, y, dx, y.shape[-1])
     return dx
 

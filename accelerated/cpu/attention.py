@@ -12,6 +12,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty, scratch
 from accelerated.cpu.product import accumulate, tall
 from accelerated.cpu.rows import clear, copy, dot
 from accelerated.cpu.simd import LANES, fill, store
@@ -26,7 +27,7 @@ def attention(q, k, v, heads):
     """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled logits."""
     check_forward(q, k, v, heads)
     b, n, _ = q.shape
-    y, logsumexp = np.empty(q.shape, q.dtype), np.empty((b, heads, n), q.dtype)
+    y, logsumexp = empty(q.shape, q.dtype), empty((b, heads, n), q.dtype)
     _attention(q, k, v, y, logsumexp)
     return y, logsumexp
 
@@ -45,8 +46,8 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
     e, of_pair = c // heads, blocks(n, LANES)
     row, factor = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e))
-    queries, values = np.zeros((e, row), q.dtype), np.empty((tall(e), row), q.dtype)
-    scores, largest, total = np.empty((tall(m), row), q.dtype), np.empty(row, q.dtype), np.empty(row, q.dtype)
+    queries, values, scores = _rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(m, row, q.dtype)
+    largest, total = np.empty(row, q.dtype), np.empty(row, q.dtype)
     for first in range(begin * of_pair, end * of_pair, PANELS):
         last = min(first + PANELS, end * of_pair)
         clear(scores.reshape(-1))
@@ -69,7 +70,7 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
 def attention_backward(dy, q, k, v, heads, y, logsumexp):
     """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
     check_backward(dy, q, k, v, heads, y, logsumexp)
-    dq, dk, dv = np.empty(q.shape, q.dtype), np.empty(k.shape, k.dtype), np.empty(v.shape, v.dtype)
+    dq, dk, dv = (empty(array.shape, q.dtype) for array in (q, k, v))
     _attention_backward(dy, q, k, v, y, logsumexp, dq, dk, dv)
     return dq, dk, dv
 
@@ -88,11 +89,10 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
     e, of_pair = c // heads, blocks(m, LANES)
     row, factor, one = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e)), q.dtype.type(1)
-    keys, values = np.zeros((e, row), q.dtype), np.zeros((e, row), q.dtype)
-    dkeys, dvalues = np.empty((tall(e), row), q.dtype), np.empty((tall(e), row), q.dtype)
-    p, ds = np.empty((tall(n), row), q.dtype), np.empty((tall(n), row), q.dtype)
+    keys, values, dkeys, dvalues = (_rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(e, row, q.dtype))
+    p, ds = _rows(n, row, q.dtype), _rows(n, row, q.dtype)
     wide = blocks(e, LANES) * LANES
-    rows, dqueries, means = np.zeros((row, wide), q.dtype), np.empty((tall(n), wide), q.dtype), np.empty(n, q.dtype)
+    rows, dqueries, means = _rows(row, wide, q.dtype), _rows(n, wide, q.dtype), np.empty(n, q.dtype)
     for first in range(begin * of_pair, end * of_pair, PANELS):
         last = min(first + PANELS, end * of_pair)
         clear(dkeys.reshape(-1))
@@ -125,6 +125,14 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
                 for i in range(n):
                     for a in range(e):
                         dq[sample, i, head * e + a] = factor * dqueries[i, a]
+
+
+@njit
+def _rows(count, width, dtype):
+    """Zeros, in rows for whole tiles."""
+    rows = scratch(tall(count) * width, dtype)
+    clear(rows)
+    return rows.reshape(tall(count), width)
 
 
 @njit

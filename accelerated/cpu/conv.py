@@ -10,6 +10,7 @@ from accelerated.cpu import winograd
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.linear import SOME, parts_of, product, transposed_product
+from accelerated.cpu.memory import empty, scratch
 from accelerated.cpu.product import accumulate, filled_up, multiply, padded, panels, tall
 from accelerated.cpu.rows import add_to, clear, copy
 from accelerated.cpu.simd import LANES
@@ -38,7 +39,7 @@ def conv2d_backward(dy, x, w, stride=1, add=None):
 
 def sums(dy, add):
     """db and dadd."""
-    by_sample = np.empty((len(dy), dy.shape[3]), dy.dtype)
+    by_sample = empty((len(dy), dy.shape[3]), dy.dtype)
     _sums(dy, by_sample)
     if add is None:
         return by_sample.sum(axis=0), None
@@ -71,11 +72,11 @@ def direct(x, w, b, stride, add, shape):
     if k == stride == 1:
         y = product(x.reshape(-1, i), w[0, 0], b).reshape(shape)
     elif stride == 1 and padded(k * k * o) < k * k * padded(o):
-        y = np.empty(shape, x.dtype)
+        y = empty(shape, x.dtype)
         y[...] = b
         _scatter(x, panels(turned(w).reshape(-1, i), turned=True), np.zeros(padded(k * k * o), x.dtype), stride, k, y)
     else:
-        y = np.empty(shape, x.dtype)
+        y = empty(shape, x.dtype)
         _gathered(x, panels(w.reshape(-1, o)), filled_up(b), stride, k, y)
     return y if add is None else np.add(y, add, out=y)
 
@@ -88,7 +89,7 @@ def direct_backward(dy, x, w, stride):
         dx, (dw, _) = product(flat, w[0, 0], turned=True), transposed_product(x.reshape(-1, i), flat)
         return dx.reshape(x.shape), dw.reshape(w.shape)
     if stride == 1 and padded(k * k * o) < k * k * padded(o):
-        dx = np.empty(x.shape, x.dtype)
+        dx = empty(x.shape, x.dtype)
         _gathered(dy, panels(turned(w).reshape(-1, i)), np.zeros(padded(i), x.dtype), stride, k, dx)
         return dx, np.ascontiguousarray(turned(weight_gradient(x, dy, stride, k)))
     dx = np.zeros(x.shape, x.dtype)
@@ -133,7 +134,7 @@ def _gathered(x, w, bias, stride, k, y):
     pixels, o = shape[0] * shape[1] * shape[2], shape[3]
     for block in prange(blocks(pixels, SOME)):
         begin, end = span(block, pixels, SOME)
-        patches = np.empty((SOME, k, k * x.shape[3]), x.dtype)
+        patches = scratch(SOME * k * k * x.shape[3], x.dtype).reshape(SOME, k, k * x.shape[3])
         _gather(x, k, stride, shape, begin, end, patches)
         multiply(end - begin, terms, patches.ravel(), 0, terms, 1, w, terms * LANES, LANES, o, y.ravel(), begin * o, bias)
 
@@ -148,7 +149,7 @@ def _scatter(dy, w, zeros, stride, k, dx):
 @njit
 def _scatter_sample(dy, w, zeros, stride, k, dx):
     (m, n, o), (height, width, i) = dy.shape, dx.shape
-    patches = np.empty((SOME, k, k, i), dx.dtype)
+    patches = scratch(SOME * k * k * i, dx.dtype).reshape(SOME, k, k, i)
     for begin in range(0, m * n, SOME):
         end = min(m * n, begin + SOME)
         multiply(end - begin, o, dy.ravel(), begin * o, o, 1, w, o * LANES, LANES, k * k * i, patches.ravel(), 0, zeros)
@@ -168,7 +169,7 @@ def _weight_gradient(dy, x, stride, k, dw):
 @njit
 def _weight_gradient_part(dy, x, stride, k, dw, part, parts):
     pixels, o, terms = dy.shape[0] * dy.shape[1] * dy.shape[2], dy.shape[3], k * k * x.shape[3]
-    patches = np.empty((GATHERED, k, k * x.shape[3]), x.dtype)
+    patches = scratch(GATHERED * terms, x.dtype).reshape(GATHERED, k, k * x.shape[3])
     last = (part + 1) * pixels // parts
     for begin in range(part * pixels // parts, last, GATHERED):
         end = min(last, begin + GATHERED)

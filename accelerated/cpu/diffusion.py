@@ -8,6 +8,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.random import PART, blocks_of, draw_normals, entry, kernel_key, normal
 from reference.ops.checks import check, per_sample, takes_out
 from reference.ops.diffusion import check_no_noise
@@ -21,7 +22,7 @@ def add_noise(x0, signal, noise_scale, noise):
     """x0[b,...] -> signal x0 + noise_scale noise; coefficients are numbers or arrays [b], noise an array or a ``Key``."""
     check("x0[b,...]", x0)
     signal, noise_scale = per_sample("signal", signal, x0), per_sample("noise_scale", noise_scale, x0)
-    x = np.empty(x0.shape, x0.dtype)
+    x = empty(x0.shape, x0.dtype)
     if isinstance(noise, Key):
         if _add_drawn(x0, signal, noise_scale, *_kernel_key(noise, x0), x):
             check_samples(noise.sample)
@@ -36,7 +37,7 @@ def reverse_step(x, prediction, a, b, c, noise):
     """x[b,...], prediction[b,...] -> a x + b prediction + c noise, as ``add_noise``.  ``noise=None`` adds none, and c must be 0."""
     check("x[b,...] prediction[b,...]", x, prediction)
     a, b = per_sample("a", a, x), per_sample("b", b, x)
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     if noise is None:
         check_no_noise(c)
         _add(x, prediction, a, b, y)

@@ -8,6 +8,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import cos_sin
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import add_to
 from reference.ops.checks import check, takes_out
 from reference.ops.embedding import check_labels, frequencies
@@ -20,7 +21,7 @@ def timestep_embedding(c, width):
     """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2)), j = 0 .. width/2 - 1."""
     check("c[b]", c)
     f = frequencies(width, c.dtype)
-    y = np.empty((len(c), width), c.dtype)
+    y = empty((len(c), width), c.dtype)
     _timestep_embedding(c, f, y)
     return y
 
@@ -58,7 +59,7 @@ def embedding_backward(dy, labels, table):
     """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: a row's gradient is the sum over the samples that took it."""
     check_labels(labels, table)
     check("dy[b,d] labels:int[b] table[k,d]", dy, labels, table)
-    dtable = np.empty(table.shape, table.dtype)
+    dtable = empty(table.shape, table.dtype)
     _embedding_backward(dy, labels.astype(np.int64, copy=False), dtable)
     return dtable
 

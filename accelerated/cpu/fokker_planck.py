@@ -18,6 +18,7 @@ from numba.extending import overload
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, expm1
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from reference.ops.checks import check, takes_out
 from reference.ops.fokker_planck import check_faces, check_lengths
 
@@ -33,7 +34,7 @@ def fokker_planck_step(p, drift, diffusion, dx, dt, periodic=False):
     check("p[n] drift[f] diffusion[f]", p, drift, diffusion)
     check_faces("drift", drift, len(p) + 1)
     dx, dt = check_lengths(diffusion, dx, dt)
-    q = np.empty(p.shape, p.dtype)
+    q = empty(p.shape, p.dtype)
     _line(p, drift, diffusion, p.dtype.type(dx), p.dtype.type(dt / 2), bool(periodic), q)
     return q
 
@@ -60,7 +61,7 @@ def fokker_planck_step_2d(p, drift_x, drift_y, diffusion_x, diffusion_y, dx, dy,
     along_x = drift_x, diffusion_x, number(dx), number(half / 2), bool(periodic), False
     along_y = drift_y, diffusion_y, number(dy), number(dt / 2), bool(periodic), True
     for along in (along_x, along_y, along_x):
-        q = np.empty(p.shape, p.dtype)
+        q = empty(p.shape, p.dtype)
         _lines(p, *along, q)
         p = q
     return p

@@ -5,6 +5,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty, scratch
 from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, padded, panels, tall
 from accelerated.cpu.rows import add_to
 from accelerated.cpu.simd import LANES, load, store
@@ -34,7 +35,7 @@ def linear_backward(dy, x, w):
 def product(x, w, b=None, turned=False):
     """x w + b, or x w' if ``turned``."""
     terms, columns = w.shape[::-1] if turned else w.shape
-    y = np.empty((len(x), columns), x.dtype)
+    y = empty((len(x), columns), x.dtype)
     in_place = not turned and columns % LANES == 0 and w.nbytes <= NEAR
     operand = (w, LANES, columns) if in_place else (panels(w, turned), terms * LANES, LANES)
     _product(x, *operand, np.zeros(padded(columns), x.dtype) if b is None else filled_up(b), y)
@@ -81,7 +82,7 @@ def _transposed_product(x, dy, dw, db):
 def _piece(x, dy, first, last, top, bottom, left, right, dw, db):
     """What is multiplied lies side by side: rows at a power of two from one another would share few places of a cache."""
     o, rows, width = dy.shape[1], bottom - top, 2 * LANES
-    a, b = np.empty(CHUNK * rows, x.dtype), np.empty(CHUNK * width, x.dtype)
+    a, b = scratch(CHUNK * rows, x.dtype), scratch(CHUNK * width, x.dtype)
     for begin in range(first, last, CHUNK):
         terms = min(CHUNK, last - begin)
         _side_by_side(x, begin, terms, top, rows, a)

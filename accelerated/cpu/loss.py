@@ -6,6 +6,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, expm1
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import SUM
 from reference.ops.checks import check, takes_out
 from reference.ops.loss import entries
@@ -62,7 +63,7 @@ def mse_backward(d_per_sample, y, target):
     """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
     check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
     entries(y)
-    dy = np.empty(y.shape, y.dtype)
+    dy = empty(y.shape, y.dtype)
     _mse_backward(d_per_sample, y, target, dy)
     return dy
 
@@ -130,7 +131,7 @@ def gaussian_kl_backward(d_per_sample, mean, log_var):
     """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
     check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
     entries(mean)
-    dmean, dlog_var = np.empty(mean.shape, mean.dtype), np.empty(mean.shape, mean.dtype)
+    dmean, dlog_var = empty(mean.shape, mean.dtype), empty(mean.shape, mean.dtype)
     _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var)
     return dmean, dlog_var
 

@@ -14,6 +14,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import FUSED, exp, exp2, log
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import clear
 from accelerated.cpu.simd import LANES, evens_odds, fill, in_turns, inlined, item, load, maximum, store
 from reference.ops.checks import takes_out
@@ -27,7 +28,7 @@ NUMBERS = 9  # by which a component of the plane is known
 def mixture_log_density(x, weights, means, covariances):
     """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
     factors = cholesky_factors(x, weights, means, covariances)
-    y = np.empty(len(x), x.dtype)
+    y = empty((len(x),), x.dtype)
     _log_density(x, means, factors, _constants(weights, factors), y)
     return y
 
@@ -52,7 +53,7 @@ def _log_density(x, means, factors, constants, y):
 def mixture_score(x, weights, means, covariances):
     """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
     factors = cholesky_factors(x, weights, means, covariances)
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     _score(x, means, factors, _constants(weights, factors), y)
     return y
 

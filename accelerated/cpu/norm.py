@@ -16,6 +16,7 @@ from accelerated.cpu.activation import silu_slope
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import add_to, clear
 from reference.ops.checks import takes_out
 from reference.ops.norm import check_backward, check_forward
@@ -49,14 +50,14 @@ def group_norm_silu_backward(dy, x, scale, shift, groups, mean, rstd):
 
 def _results(x, scale, shift, groups, eps, with_silu):
     check_forward(x, scale, shift, groups, eps)
-    y, mean, rstd = (np.empty(shape, x.dtype) for shape in (x.shape, (len(x), groups), (len(x), groups)))
+    y, mean, rstd = (empty(shape, x.dtype) for shape in (x.shape, (len(x), groups), (len(x), groups)))
     _forward(x, scale, shift, y, mean, rstd, eps, with_silu)
     return y, mean, rstd
 
 
 def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     check_backward(dy, x, scale, shift, groups, mean, rstd)
-    dx, dscale, dshift = (np.empty(array.shape, x.dtype) for array in (x, scale, shift))
+    dx, dscale, dshift = (empty(array.shape, x.dtype) for array in (x, scale, shift))
     _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu)
     return dx, dscale, dshift
 

@@ -17,7 +17,8 @@ from numba.extending import register_jitable
 
 from accelerated.cpu.blocks import blocks
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.rows import copy
+from accelerated.cpu.memory import empty, scratch
+from accelerated.cpu.rows import clear, copy
 from accelerated.cpu.simd import LANES, fill, inlined, item, load, multiply_add, store
 
 ROWS = 6  # of a tile
@@ -97,7 +98,7 @@ def multiply(rows, terms, a, at, row, step, b, far, below, columns, c, ct, bias)
 
     Panels of b are ``far`` from one another, their rows ``below`` each other.
     """
-    edge = np.empty(ROWS * LANES, c.dtype)
+    edge = scratch(ROWS * LANES, c.dtype)
     for column in range(0, columns, 2 * LANES):
         width, bt, left = columns - column, column // LANES * far, alike(load(bias, column))
         two = width > LANES
@@ -166,7 +167,7 @@ def filled_up(array):
 def panels(w, turned=False):
     """w[k,o], or w' if ``turned``, as [panels,k,LANES]."""
     terms, columns = w.shape[::-1] if turned else w.shape
-    packed = np.zeros((padded(columns) // LANES, terms, LANES), w.dtype)
+    packed = empty((padded(columns) // LANES, terms, LANES), w.dtype)
     _pack(w, turned, packed)
     return packed
 
@@ -178,6 +179,8 @@ def _pack(w, turned, packed):
     w = w.ravel()
     for panel in range(len(packed)):
         first, count = panel * LANES, min(LANES, columns - panel * LANES)
+        if count < LANES:
+            clear(packed[panel].ravel())
         if turned:
             for lane in range(count):
                 for k in range(terms):

@@ -11,6 +11,7 @@ from numba import njit, prange
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.elementary import bits, cos_sin, log
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from reference.ops.checks import check, takes_out
 from reference.ops.random import HALF, LOW, M0, M1, W0, W1, check_samples, entries, index
 
@@ -24,7 +25,7 @@ LARGE, LARGE_BITS = 2.0**52, np.float64(2.0**52).view(np.int64)
 def philox_bits(seed, sample, step, purpose, count):
     """uint32[b,count], the first ``count`` words of every sample.  ``sample`` is an integer array [b], indices below 2^32."""
     key = kernel_key(seed, sample, step, purpose, count)
-    words = np.empty((len(sample), count), np.uint32)
+    words = empty((len(sample), count), np.uint32)
     if _philox_bits(*key, words):
         check_samples(sample)
     return words
@@ -45,7 +46,7 @@ def _philox_bits(low, high, sample, step, purpose, count, words):
 def uniform(seed, sample, step, purpose, shape, dtype=np.float64):
     """[b,*shape], uniform on (0, 1).  float32 takes the upper 23 bits of a word, so that nothing is rounded there either."""
     key = kernel_key(seed, sample, step, purpose, entries(shape, dtype))
-    u = np.empty((len(sample), *shape), dtype)
+    u = empty((len(sample), *shape), dtype)
     if _uniform(*key, u):
         check_samples(sample)
     return u
@@ -66,7 +67,7 @@ def _uniform(low, high, sample, step, purpose, count, u):
 def normal(seed, sample, step, purpose, shape, dtype=np.float64):
     """[b,*shape], standard normal by Box and Muller 1958, in float64 and rounded once: words 0, 1 of a block give two, 2, 3 two more."""
     key = kernel_key(seed, sample, step, purpose, entries(shape, dtype))
-    z = np.empty((len(sample), *shape), dtype)
+    z = empty((len(sample), *shape), dtype)
     if _normal(*key, z):
         check_samples(sample)
     return z

@@ -1,10 +1,10 @@
 """Changes of resolution by 2, and concatenation of channels.  Blocks are of whole rows of pixels, or of whole pixels."""
 
-import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty
 from accelerated.cpu.rows import copy
 from reference.ops.checks import check, takes_out
 from reference.ops.resample import check_concat_backward, check_even
@@ -40,7 +40,7 @@ def average_pool(x):
 
 def _doubled(x, factor):
     b, h, w, c = x.shape
-    y = np.empty((b, 2 * h, 2 * w, c), x.dtype)
+    y = empty((b, 2 * h, 2 * w, c), x.dtype)
     _double(x.reshape(b * h, w, c), factor, y.reshape(b * h, 2, 2 * w, c))
     return y
 
@@ -71,7 +71,7 @@ def _scale(x, factor, y, again):
 
 def _halved(x, factor):
     b, h, w, c = x.shape
-    y = np.empty((b, h // 2, w // 2, c), x.dtype)
+    y = empty((b, h // 2, w // 2, c), x.dtype)
     _halve(x.reshape(b * h // 2, 2, w, c), factor, y.reshape(b * h // 2, w // 2, c))
     return y
 
@@ -103,7 +103,7 @@ def concat(x, y):
     """x[b,...,c], y[b,...,d] -> [b,...,c+d]."""
     check("x[b,...,c] y[b,...,d]", x, y)
     c, d = x.shape[-1], y.shape[-1]
-    z = np.empty((*x.shape[:-1], c + d), x.dtype)
+    z = empty((*x.shape[:-1], c + d), x.dtype)
     _concat(x, y, z, c, d)
     return z
 
@@ -122,7 +122,7 @@ def _concat(x, y, z, c, d):
 def concat_backward(dy, x, y):
     """The gradient dy[b,...,c+d] of ``concat(x, y)`` cut in two: dx[b,...,c], dy[b,...,d]."""
     check_concat_backward(dy, x, y)
-    of_x, of_y = np.empty(x.shape, x.dtype), np.empty(y.shape, y.dtype)
+    of_x, of_y = empty(x.shape, x.dtype), empty(y.shape, y.dtype)
     _concat_backward(dy, of_x, of_y, x.shape[-1], y.shape[-1])
     return of_x, of_y
 

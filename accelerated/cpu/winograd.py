@@ -30,6 +30,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
+from accelerated.cpu.memory import empty, scratch
 from accelerated.cpu.product import ROWS, alike, load6, places, store6, tile, two_tiles
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
@@ -49,8 +50,8 @@ def serves(x, w, stride):
 
 def forward(x, w, b, add):
     """As ``conv2d``."""
-    y = np.empty((*x.shape[:3], w.shape[3]), x.dtype)
-    transformed = np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
+    y = empty((*x.shape[:3], w.shape[3]), x.dtype)
+    transformed = empty((36 * w.shape[2] * w.shape[3],), x.dtype)
     _transform_weights(w, False, transformed)
     _forward(x, transformed, b, *added(add, y), y)
     return y
@@ -66,7 +67,7 @@ def added(add, y):
 
 def backward(dy, x, w):
     """dx and dw of ``conv2d_backward``."""
-    dx, transformed = np.empty(x.shape, x.dtype), np.empty(36 * w.shape[2] * w.shape[3], x.dtype)
+    dx, transformed = empty(x.shape, x.dtype), empty((36 * w.shape[2] * w.shape[3],), x.dtype)
     _transform_weights(w, True, transformed)
     _forward(dy, transformed, np.zeros(w.shape[2], x.dtype), *added(None, dx), dx)
     parts = min(8, max(2 if w.shape[3] <= GROUP else 1, _tiles.py_func(x.shape) // 128))
@@ -134,7 +135,7 @@ def _transform_weights(w, turned, transformed):
 
 @njit
 def _transform_weights_of(panel, begin, end, w, turned, i, o, transformed):
-    g, half = np.empty(9 * LANES, w.dtype), np.empty(18 * LANES, w.dtype)
+    g, half = scratch(9 * LANES, w.dtype), scratch(18 * LANES, w.dtype)
     for c in range(begin, end):
         for tap in range(9):
             if turned:
@@ -171,30 +172,40 @@ def _place(index, h, w):
     return sample, 4 * (rest // across), 4 * (rest % across)
 
 
+@inlined
+def _next(place, h, w):
+    sample, top, left = place
+    if left + 4 < w:
+        return sample, top, left + 4
+    return (sample, top + 4, 0) if top + 4 < h else (sample + 1, 0, 0)
+
+
 @njit
-def _transform_input(x, shape, index, place, of, some, half, transformed):
-    """B' d B of a tile, at ``place`` among ``of``, for every ``some`` channels: transformed[36,i/some,of,some]."""
+def _transform_inputs(x, shape, begin, end, of, some, half, transformed):
+    """B' d B of the tiles begin .. end, the first ones among ``of``, for every ``some`` channels: transformed[36,i/some,of,some]."""
     _, h, w, i = shape
     step = blocks(i, some) * of * some
-    sample, top, left = _place(index, h, w)
-    zero = fill(x.dtype.type(0))
-    for c in range(0, i, LANES):
-        for column in range(6):
-            across = left + column - 1
-            if 0 <= across < w:
-                at = ((sample * h + top - 1) * w + across) * i + c
-                d0 = load(x, at) if top > 0 else zero
-                d1 = load(x, at + w * i)
-                d2 = load(x, at + 2 * w * i) if top + 1 < h else zero
-                d3 = load(x, at + 3 * w * i) if top + 2 < h else zero
-                d4 = load(x, at + 4 * w * i) if top + 3 < h else zero
-                d5 = load(x, at + 5 * w * i) if top + 4 < h else zero
-                store6(half, column * LANES, 6 * LANES, _inputs((d0, d1, d2, d3, d4, d5)))
-            else:
-                store6(half, column * LANES, 6 * LANES, alike(zero))
-        for row in range(6):
-            columns = _inputs(load6(half, 6 * row * LANES, LANES))
-            store6(transformed, 6 * row * step + (c // some * of + place) * some + c % some, step, columns)
+    where, zero = _place(begin, h, w), fill(x.dtype.type(0))
+    for place in range(end - begin):
+        sample, top, left = where
+        where = _next(where, h, w)
+        for c in range(0, i, LANES):
+            for column in range(6):
+                across = left + column - 1
+                if 0 <= across < w:
+                    at = ((sample * h + top - 1) * w + across) * i + c
+                    d0 = load(x, at) if top > 0 else zero
+                    d1 = load(x, at + w * i)
+                    d2 = load(x, at + 2 * w * i) if top + 1 < h else zero
+                    d3 = load(x, at + 3 * w * i) if top + 2 < h else zero
+                    d4 = load(x, at + 4 * w * i) if top + 3 < h else zero
+                    d5 = load(x, at + 5 * w * i) if top + 4 < h else zero
+                    store6(half, column * LANES, 6 * LANES, _inputs((d0, d1, d2, d3, d4, d5)))
+                else:
+                    store6(half, column * LANES, 6 * LANES, alike(zero))
+            for row in range(6):
+                columns = _inputs(load6(half, 6 * row * LANES, LANES))
+                store6(transformed, 6 * row * step + (c // some * of + place) * some + c % some, step, columns)
 
 
 @kernel("r4 r* r1 r* i i w4")
@@ -211,10 +222,9 @@ def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample,
     """Of one block of tiles, output channels first .. last."""
     _, h, w, i = shape
     begin, end = span(block, tiles, TILES)
-    transformed, products = np.empty(36 * TILES * i, x.dtype), np.empty(2 * 36 * TILES * LANES, x.dtype)
-    half, zeros = np.empty(36 * LANES, x.dtype), alike(fill(x.dtype.type(0)))
-    for index in range(begin, end):
-        _transform_input(x, shape, index, index - begin, TILES, i, half, transformed)
+    transformed, products = scratch(36 * TILES * i, x.dtype), scratch(2 * 36 * TILES * LANES, x.dtype)
+    half, zeros = scratch(36 * LANES, x.dtype), alike(fill(x.dtype.type(0)))
+    _transform_inputs(x, shape, begin, end, TILES, i, half, transformed)
     for c in range(first, last, 2 * LANES):
         two = c + LANES < last
         for p in range(36):
@@ -227,36 +237,36 @@ def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample,
                     sums = tile(i, transformed, start, 1, weights, right, LANES, zeros)
                 store6(products, row * LANES, LANES, sums)
         for panel in range(1 + two):
-            for place in range(end - begin):
-                at, to = panel * 36 * TILES + place, c + panel * LANES
-                _output(products, at * LANES, begin + place, h, w, o, to, bias, add, add_sample, add_pixel, half, y)
+            first = panel * 36 * TILES * LANES
+            _transform_outputs(products, first, begin, end, h, w, o, c + panel * LANES, bias, add, add_sample, add_pixel, half, y)
 
 
 @njit
-def _output(products, first, index, h, w, o, c, bias, add, add_sample, add_pixel, half, y):
-    """A' m A of a tile, with what is added: a vector of channels of its outputs that lie in the image."""
-    sample, top, left = _place(index, h, w)
-    step = 6 * TILES * LANES
-    for column in range(6):
-        r0, r1, r2, r3 = _outputs(load6(products, first + column * TILES * LANES, step))
-        at = column * LANES
-        store(half, at, r0)
-        store(half, at + 6 * LANES, r1)
-        store(half, at + 12 * LANES, r2)
-        store(half, at + 18 * LANES, r3)
-    shift = load(bias, c)
-    for row in range(min(4, h - top)):
-        at = 6 * row * LANES
-        y0, y1, y2, y3 = _outputs(load6(half, at, LANES))
-        pixel = (top + row) * w + left
-        at, more = (sample * h * w + pixel) * o + c, sample * add_sample + pixel * add_pixel + c
-        store(y, at, y0 + (shift + load(add, more)))
-        if left + 1 < w:
-            store(y, at + o, y1 + (shift + load(add, more + add_pixel)))
-        if left + 2 < w:
-            store(y, at + 2 * o, y2 + (shift + load(add, more + 2 * add_pixel)))
-        if left + 3 < w:
-            store(y, at + 3 * o, y3 + (shift + load(add, more + 3 * add_pixel)))
+def _transform_outputs(products, first, begin, end, h, w, o, c, bias, add, add_sample, add_pixel, half, y):
+    """A' m A of the tiles begin .. end, with what is added: a vector of channels of their outputs that lie in the image."""
+    step, shift, where = 6 * TILES * LANES, load(bias, c), _place(begin, h, w)
+    for place in range(end - begin):
+        sample, top, left = where
+        where = _next(where, h, w)
+        for column in range(6):
+            r0, r1, r2, r3 = _outputs(load6(products, first + (column * TILES + place) * LANES, step))
+            at = column * LANES
+            store(half, at, r0)
+            store(half, at + 6 * LANES, r1)
+            store(half, at + 12 * LANES, r2)
+            store(half, at + 18 * LANES, r3)
+        for row in range(min(4, h - top)):
+            at = 6 * row * LANES
+            y0, y1, y2, y3 = _outputs(load6(half, at, LANES))
+            pixel = (top + row) * w + left
+            at, more = (sample * h * w + pixel) * o + c, sample * add_sample + pixel * add_pixel + c
+            store(y, at, y0 + (shift + load(add, more)))
+            if left + 1 < w:
+                store(y, at + o, y1 + (shift + load(add, more + add_pixel)))
+            if left + 2 < w:
+                store(y, at + 2 * o, y2 + (shift + load(add, more + 2 * add_pixel)))
+            if left + 3 < w:
+                store(y, at + 3 * o, y3 + (shift + load(add, more + 3 * add_pixel)))
 
 
 @kernel("r4 r4 w5")
@@ -274,23 +284,21 @@ def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
     """From tiles ``first`` .. ``last``, for output channels ``left`` .. ``right``."""
     i, o, width = shape[3], dy_shape[3], right - left
     some = min(i, SOME)
-    transformed = np.empty(36 * GRADIENT_TILES * blocks(i, some) * some, x.dtype)
-    gradients, sums = np.empty(36 * GRADIENT_TILES * width, x.dtype), np.empty(2 * 36 * SOME * LANES, x.dtype)
-    half = np.empty(36 * LANES, x.dtype)
+    transformed = scratch(36 * GRADIENT_TILES * blocks(i, some) * some, x.dtype)
+    gradients, sums = scratch(36 * GRADIENT_TILES * width, x.dtype), scratch(2 * 36 * SOME * LANES, x.dtype)
+    half = scratch(36 * LANES, x.dtype)
     chunks = blocks(last - first, GRADIENT_TILES)
     for chunk in range(chunks):
         begin, end = first + chunk * (last - first) // chunks, first + (chunk + 1) * (last - first) // chunks
-        for index in range(begin, end):
-            _transform_input(x, shape, index, index - begin, GRADIENT_TILES, some, half, transformed)
-            _transform_output_gradient(dy, dy_shape, left, right, index, index - begin, half, gradients)
+        _transform_inputs(x, shape, begin, end, GRADIENT_TILES, some, half, transformed)
+        _transform_output_gradients(dy, dy_shape, left, right, begin, end, half, gradients)
         for c in range(0, i, some):
             count = min(some, i - c)
             for column in range(0, width, 2 * LANES):
                 _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, column, width, sums)
                 for panel in range(min(2, (width - column) // LANES)):
-                    for row in range(count):
-                        at = (panel * 36 * SOME + row) * LANES
-                        _add_weight_gradient(sums, at, i * o, (c + row) * o + left + column + panel * LANES, half, dw)
+                    at = c * o + left + column + panel * LANES
+                    _add_weight_gradients(sums, panel * 36 * SOME * LANES, count, i * o, o, at, half, dw)
 
 
 @njit
@@ -310,37 +318,40 @@ def _gradient_products(terms, transformed, c, some, count, of, gradients, column
 
 
 @njit
-def _add_weight_gradient(sums, first, tap, at, half, dw):
-    """G' s G of one input channel; ``tap``: how far apart two weights of a 3x3 filter are in dw."""
-    for column in range(6):
-        rows = _weight_gradients(load6(sums, first + column * SOME * LANES, 6 * SOME * LANES))
+def _add_weight_gradients(sums, first, count, tap, below, at, half, dw):
+    """G' s G of ``count`` input channels; ``tap``, ``below``: how far apart two weights of a 3x3 filter, two channels are in dw."""
+    for row in range(count):
+        for column in range(6):
+            rows = _weight_gradients(load6(sums, first + (column * SOME + row) * LANES, 6 * SOME * LANES))
+            for r in range(3):
+                store(half, (6 * r + column) * LANES, rows[r])
         for r in range(3):
-            store(half, (6 * r + column) * LANES, rows[r])
-    for r in range(3):
-        columns = _weight_gradients(load6(half, 6 * r * LANES, LANES))
-        for column in range(3):
-            place = (3 * r + column) * tap + at
-            store(dw, place, load(dw, place) + columns[column])
+            columns = _weight_gradients(load6(half, 6 * r * LANES, LANES))
+            for column in range(3):
+                place = (3 * r + column) * tap + at + row * below
+                store(dw, place, load(dw, place) + columns[column])
 
 
 @njit
-def _transform_output_gradient(dy, shape, first, last, index, place, half, transformed):
-    """A dy A' of a tile, at ``place``, of channels first .. last: transformed[36,panels,tiles,LANES].  Beyond the image it is 0."""
+def _transform_output_gradients(dy, shape, first, last, begin, end, half, transformed):
+    """A dy A' of the tiles begin .. end, of channels first .. last: transformed[36,panels,tiles,LANES].  Beyond the image it is 0."""
     (_, h, w, o), step = shape, (last - first) * GRADIENT_TILES
-    sample, top, left = _place(index, h, w)
-    zero = fill(dy.dtype.type(0))
-    for c in range(first, last, LANES):
-        for column in range(4):
-            if left + column < w:
-                at = ((sample * h + top) * w + left + column) * o + c
-                y0 = load(dy, at)
-                y1 = load(dy, at + w * o) if top + 1 < h else zero
-                y2 = load(dy, at + 2 * w * o) if top + 2 < h else zero
-                y3 = load(dy, at + 3 * w * o) if top + 3 < h else zero
-                store6(half, column * LANES, 4 * LANES, _output_gradients(y0, y1, y2, y3))
-            else:
-                store6(half, column * LANES, 4 * LANES, alike(zero))
-        for row in range(6):
-            at = 4 * row * LANES
-            rows = _output_gradients(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES), load(half, at + 3 * LANES))
-            store6(transformed, 6 * row * step + (c - first) * GRADIENT_TILES + place * LANES, step, rows)
+    where, zero = _place(begin, h, w), fill(dy.dtype.type(0))
+    for place in range(end - begin):
+        sample, top, left = where
+        where = _next(where, h, w)
+        for c in range(first, last, LANES):
+            for column in range(4):
+                if left + column < w:
+                    at = ((sample * h + top) * w + left + column) * o + c
+                    y0 = load(dy, at)
+                    y1 = load(dy, at + w * o) if top + 1 < h else zero
+                    y2 = load(dy, at + 2 * w * o) if top + 2 < h else zero
+                    y3 = load(dy, at + 3 * w * o) if top + 3 < h else zero
+                    store6(half, column * LANES, 4 * LANES, _output_gradients(y0, y1, y2, y3))
+                else:
+                    store6(half, column * LANES, 4 * LANES, alike(zero))
+            for row in range(6):
+                at = 4 * row * LANES
+                rows = _output_gradients(load(half, at), load(half, at + LANES), load(half, at + 2 * LANES), load(half, at + 3 * LANES))
+                store6(transformed, 6 * row * step + (c - first) * GRADIENT_TILES + place * LANES, step, rows)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 
 import accelerated.cpu
 from accelerated.__main__ import PROGRAM
-from accelerated.cpu import kernel
+from accelerated.cpu import kernel, memory
 from accelerated.cpu.activation import _silu
 from reference.__main__ import main
 from reference.contract import OPS
@@ -157,6 +158,19 @@ def test_the_command_line_takes_threads_for_a_shipped_port_alone(capsys):
 
 
 # memory
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_ops_return_and_what_kernels_work_in_begins_at_a_cache_line(dtype):
+    address = njit(lambda array: array.ctypes.data)
+    for entries in (2000, 2001, 5000, 7777):
+        x = numbers(0, entries).astype(dtype)
+        results = accelerated.cpu.silu(x), accelerated.cpu.silu_backward(x, x), accelerated.cpu.linear(x[:, None], x[None, :40])
+        places = [array.ctypes.data for array in results if array.nbytes >= memory.SMALL]
+        places += [address(memory.scratch(entries, x.dtype)) for _ in range(3)]
+        assert len(places) > 5 and all(place % memory.LINE == 0 for place in places)
+        assert len(memory.scratch(entries, x.dtype)) == entries
+
 
 GROWTH = """
 import os

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from benchmarks import questions
+from benchmarks import counts, profile, questions
 from benchmarks.__main__ import main
 from benchmarks.profile import table
 from benchmarks.roofline import Device
 from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.ops import Product
 from reference import ops
 
 
@@ -17,6 +18,25 @@ def test_a_profile_has_a_line_for_each_op_and_its_calls_in_one_call_of_the_workl
     assert rows["linear"][1] == "3" and rows["adam_step_"][1] == "1"
     shares = [float(row[3].rstrip("%")) for row in rows.values()]
     assert shares == sorted(shares, reverse=True) and sum(shares) < 101
+
+
+def test_a_profile_does_not_count_the_time_that_recording_takes(monkeypatch):
+    """On a clock that goes on by half a second when it is read, a second with a call, and ten where an op is recorded."""
+    now = [0.0]
+
+    def spend(seconds, result=0):
+        now[0] += seconds
+        return result
+
+    class Work(Product):
+        def call(self, ops):
+            multiply = super().call(ops)
+            return lambda: spend(1, multiply)()
+
+    monkeypatch.setattr(profile.time, "perf_counter", lambda: spend(0.5, now[0]))
+    monkeypatch.setattr(counts, "moved", lambda *_: spend(10))
+    *_, linear, between, call, _ = profile.table(Work(4), ops, Device("a device", 1e9, 1e9, 1e9), 10)
+    assert [line.split()[position] for line, position in ((linear, 2), (between, 3), (call, 2))] == ["500.000", "1000.000", "1500.000"]
 
 
 def test_a_wrong_port_or_workload_is_refused_in_a_line(capsys):
