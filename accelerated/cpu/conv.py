@@ -100,7 +100,7 @@ def direct_backward(dy, x, w, stride):
 def weight_gradient(dy, x, stride, k):
     """P' dY of the reference's derivation, [k,k,i,o]."""
     i, o = x.shape[3], dy.shape[3]
-    dw = np.zeros((parts_of(dy[..., 0].size, k * k * i * o), tall(k * k * i), padded(o)), x.dtype)
+    dw = np.zeros((parts_of(dy[..., 0].size, k * k * i * o, least=2), tall(k * k * i), padded(o)), x.dtype)
     _weight_gradient(filled_up(dy), x, stride, k, dw)
     return np.ascontiguousarray(dw.sum(axis=0)[: k * k * i, :o]).reshape(k, k, i, o)
 

@@ -50,9 +50,9 @@ def _product(x, w, far, below, bias, y):
         multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, w, far, below, columns, y.ravel(), begin * columns, bias)
 
 
-def parts_of(n, entries):
-    """In how many parts a gradient of so many entries, sums of n terms, is added up: two at least, if there are terms."""
-    return max(1, min(n // TERMS, PARTS, max(2, ENTRIES // max(1, entries))))
+def parts_of(n, entries, least=1):
+    """In how many parts a gradient of so many entries, sums of n terms, is added up: ``least`` at least, if there are terms for it."""
+    return max(1, min(n // TERMS, PARTS, max(least, ENTRIES // max(1, entries))))
 
 
 def transposed_product(x, dy):
