@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -190,4 +191,7 @@ def compare(report):
 
 
 if __name__ == "__main__":
+    for name in ("SIGTERM", "SIGHUP"):  # a kill or a closed terminal are interrupts: workers that stand still would be left behind
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     raise SystemExit(main())

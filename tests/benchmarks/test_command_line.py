@@ -1,6 +1,10 @@
 """``python -m benchmarks``: bad options, what is left out, and the JSON file."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,6 +84,18 @@ def test_an_interrupt_is_answered_in_a_line(words, monkeypatch, capsys):
     monkeypatch.setattr(command.roofline, "measured", interrupted)
     assert command.main(words) == 130
     assert capsys.readouterr().err == "python -m benchmarks: interrupted\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_kill_leaves_no_worker_and_no_file_behind(name, tmp_path):
+    words = [sys.executable, "-m", "benchmarks", "--size", "tiny", "--implementations", REFERENCE]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert any("agrees" in line for line in process.stdout)  # reads on until then
+        process.send_signal(getattr(signal, name))
+        process.communicate()
+    assert process.returncode == 130 and not any(tmp_path.iterdir())
 
 
 def test_an_interrupt_keeps_the_workloads_that_were_measured(tmp_path, monkeypatch):
