@@ -123,11 +123,12 @@ class Worker:
 
     def answer(self):
         watch = threading.Timer(LIMIT, self.process.kill)
-        watch.start()
+        watch.daemon = True  # nobody waits for it, whenever an interrupt comes
         try:
+            watch.start()
             line = self.process.stdout.readline()
         finally:
-            watch.cancel()  # after an interrupt, too: the program would wait for it
+            watch.cancel()
         if not line:
             self.log.seek(0)
             said = self.log.read().strip().splitlines() or [""]

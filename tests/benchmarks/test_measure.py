@@ -117,16 +117,27 @@ def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}
 
 
-def test_an_interrupted_wait_for_an_answer_leaves_no_thread_behind(tmp_path, monkeypatch):
-    class Interrupted:
+@pytest.mark.parametrize("where", ["before the wait", "in the wait"])
+def test_an_interrupted_wait_for_an_answer_leaves_no_thread_behind(where, tmp_path, monkeypatch):
+    class Watch(threading.Timer):
+        def start(self):
+            super().start()
+            watches.append(self)
+            if where == "before the wait":
+                raise KeyboardInterrupt
+
+    class Answers:
         def readline(self):
             raise KeyboardInterrupt
 
+    watches: list = []
     with measure.Worker(REFERENCE, "product", "tiny", 1, tmp_path) as worker:
         before = threading.active_count()
         with monkeypatch.context() as patched:
-            patched.setattr(worker.process, "stdout", Interrupted())
+            patched.setattr(worker.process, "stdout", Answers())
+            patched.setattr(threading, "Timer", Watch)
             with pytest.raises(KeyboardInterrupt):
                 worker.answer()
-        [thread.join(5) for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
-        assert threading.active_count() == before
+        [watch] = watches
+        watch.join(5)
+        assert watch.daemon and threading.active_count() == before
