@@ -3,21 +3,35 @@
 CPU = "accelerated/cpu/"
 OPS = "tests/conformance/test_ops.py::test_"
 LINEAR = OPS + "linear_of_many_sizes[accelerated.cpu-33-70-50-float32]"
+ODD = OPS + "linear_of_many_sizes[accelerated.cpu-7-257-31-float32]"
+MANY = OPS + "linear_of_many_sizes[accelerated.cpu-600-100-270-float32]"
 WINOGRAD = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-9-6-16-48-3-1-float32]"
 WIDE = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-5-5-64-144-3-1-float32]"
 PATCHES = OPS + "conv2d_of_many_sizes[accelerated.cpu-1-13-11-33-17-3-2-float32]"
 FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
+ATTENTION = OPS + "attention_of_many_sizes[accelerated.cpu-1-33-70-30-3-float32]"
 MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
 PORT = "tests/accelerated/test_cpu.py::test_"
 
 MUTANTS = (
     # products
     (CPU + "product.py", "at + min(5, last) * row\n", "at + min(4, last) * row\n", LINEAR),
-    (CPU + "product.py", "start = alike(load(bias, panel * LANES))", "start = alike(load(bias, 0))", LINEAR),
+    (CPU + "product.py", "alike(load(bias, column))", "alike(load(bias, 0))", LINEAR),
+    (CPU + "product.py", "alike(load(bias, column + LANES))", "alike(load(bias, column))", LINEAR),
+    (CPU + "product.py", "load(b, bt + far + k * below)", "load(b, bt + k * below)", LINEAR),
+    (CPU + "product.py", "min(LANES, width - LANES), edge", "LANES, edge", ODD),
+    (
+        CPU + "product.py",
+        "sums = load6(c, target, right), load6(c, target + LANES, right)",
+        "sums = alike(fill(c.dtype.type(0))), alike(fill(c.dtype.type(0)))",
+        MANY,
+    ),
     (CPU + "product.py", "copy(w[k * columns + first : (k + 1) * columns]", "copy(w[k * columns : (k + 1) * columns - first]", LINEAR),
     (CPU + "product.py", "w[(first + lane) * terms + k]", "w[lane * terms + k]", LINEAR),
-    (CPU + "linear.py", "        store(db, column, total)", "        store(db, 0, total)", LINEAR),
-    (CPU + "linear.py", "for n in range(first, last):", "for n in range(first + 1, last):", LINEAR),
+    (CPU + "linear.py", "store(db, column + c, total)", "store(db, column, total)", LINEAR),
+    (CPU + "linear.py", "for begin in range(first, last, CHUNK):", "for begin in range(first + 1, last, CHUNK):", LINEAR),
+    (CPU + "linear.py", "for c in range(whole, width):", "for c in range(whole, width - 1):", LINEAR),
+    (CPU + "linear.py", "for part in range(1, parts):", "for part in range(2, parts):", MANY),
     # Winograd
     (CPU + "winograd.py", "B * (d3 - AA * d1)", "B * (d3 + AA * d1)", WINOGRAD),
     (CPU + "winograd.py", "AA * near_odd + BB * far_odd + m5", "near_odd + BB * far_odd + m5", WINOGRAD),
@@ -26,7 +40,17 @@ MUTANTS = (
     (CPU + "winograd.py", "((8 - tap) * o", "(tap * o", WINOGRAD),
     (CPU + "winograd.py", "B * (y1 + BB * y3)", "B * (y1 + AA * y3)", WINOGRAD),
     (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
-    (CPU + "winograd.py", "(c + row) * o + left + panel * LANES", "(c + row) * o + panel * LANES", WIDE),
+    (CPU + "winograd.py", "c * o + left + column + panel * LANES", "c * o + column + panel * LANES", WIDE),
+    (
+        CPU + "winograd.py",
+        "        where = _next(where, h, w)\n        for c in range(first, last, LANES):",
+        "        for c in range(first, last, LANES):",
+        WINOGRAD,
+    ),
+    # attention
+    (CPU + "attention.py", "(panel - pair * of_pair) * LANES, (panel", "0, (panel", ATTENTION),
+    (CPU + "attention.py", "            _begin(ds, means, column, width)\n", "", ATTENTION),
+    (CPU + "attention.py", "if j + width >= m:", "if j == 0:", ATTENTION),
     # products over patches
     (CPU + "conv.py", "clear(target[: first * i])", "clear(target[:0])", PATCHES),
     (CPU + "conv.py", "min(k, height - top)", "min(k, height - top - 1)", PATCHES),
