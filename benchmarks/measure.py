@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +30,7 @@ from reference import ops as reference_ops
 from reference.budgets import FEW, Error, network_errors, worst
 
 REFERENCE = "reference.ops"
-LIMIT = 900  # seconds until an answer is no longer waited for
+LIMIT = 900  # seconds that an answer may take
 TURN = 0.2  # seconds that a turn lasts, if a call is shorter
 RECORDS = 20  # that a turn is divided into: a record is the mean of as many calls as fit
 STANDARD_ERRORS = 6  # by which moments of particles may differ: a false alarm in 10^8
@@ -100,9 +99,15 @@ class Worker:
 
     def __init__(self, implementation, name, size, threads, folder):
         self.results_path, self.log = Path(folder) / f"{name}.npz", tempfile.TemporaryFile("w+")
-        command = [sys.executable, "-m", "benchmarks.worker", implementation, name, size, str(threads), str(self.results_path)]
+        words = implementation, name, size, str(threads), str(LIMIT), str(self.results_path)
         self.process: Any = subprocess.Popen(
-            command, env=environment(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1
+            [sys.executable, "-m", "benchmarks.worker", *words],
+            env=environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            bufsize=1,
         )
 
     def __enter__(self):
@@ -122,17 +127,12 @@ class Worker:
         return self.answer()
 
     def answer(self):
-        watch = threading.Timer(LIMIT, self.process.kill)
-        watch.daemon = True  # nobody waits for it, whenever an interrupt comes
-        try:
-            watch.start()
-            line = self.process.stdout.readline()
-        finally:
-            watch.cancel()
+        line = self.process.stdout.readline()
         if not line:
             self.log.seek(0)
             said = self.log.read().strip().splitlines() or [""]
-            raise Failure(f"it ended with code {self.process.wait()}: {said[-1][:300]}")
+            code, late = self.process.wait(), any(word.startswith("Timeout") for word in said)
+            raise Failure(f"no answer within {LIMIT} s" if late else f"it ended with code {code}: {said[-1][:300]}")
         self._signal("SIGSTOP")
         answer = json.loads(line)
         if "error" in answer:

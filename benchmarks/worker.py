@@ -1,10 +1,14 @@
-"""A process in which one implementation does one workload: ``python -m benchmarks.worker IMPLEMENTATION WORKLOAD SIZE THREADS RESULTS``.
+"""A process in which one implementation does one workload.
+
+    python -m benchmarks.worker IMPLEMENTATION WORKLOAD SIZE THREADS LIMIT RESULTS
 
 It prepares the work, writes what it computes to RESULTS for the other side to hold against the reference, and answers with what that
 took.  Then it waits for lines like {"calls": 10, "repeats": 5} on its standard input and answers each with the seconds of that many
-calls, as often as asked.  All answers are lines of JSON on its standard output; whatever else is printed goes to standard error.
+calls, as often as asked.  All answers are lines of JSON on its standard output; whatever else is printed goes to standard error.  An
+answer that takes more than LIMIT seconds ends the process.
 """
 
+import faulthandler
 import gc
 import importlib
 import json
@@ -15,17 +19,19 @@ from pathlib import Path
 
 
 def main(arguments):
-    implementation, name, size, threads, path = arguments
+    implementation, name, size, threads, limit, path = arguments
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
-        for line in work(implementation, name, size, int(threads), path):
+        for line in work(implementation, name, size, int(threads), float(limit), path):
+            faulthandler.cancel_dump_traceback_later()
             print(json.dumps(line), file=answer)
     except Exception as error:  # of any library
         print(json.dumps({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}), file=answer)
 
 
-def work(implementation, name, size, threads, path):
+def work(implementation, name, size, threads, limit, path):
+    faulthandler.dump_traceback_later(limit, exit=True)
     if hasattr(os, "sched_setaffinity"):  # for those that take as many threads as there are processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     begin = time.perf_counter()
@@ -46,6 +52,7 @@ def work(implementation, name, size, threads, path):
     peak = memory()[1]
     yield {"import": seconds_of_import, "first": first, "memory": None if peak is None else peak - memory_of_import}
     for line in sys.stdin:
+        faulthandler.dump_traceback_later(limit, exit=True)
         yield timed(call, **json.loads(line))
 
 

@@ -89,7 +89,8 @@ def test_an_interrupt_is_answered_in_a_line(words, monkeypatch, capsys):
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_kill_leaves_no_worker_and_no_file_behind(name, tmp_path):
-    words = [sys.executable, "-m", "benchmarks", "--size", "tiny", "--implementations", REFERENCE]
+    start = f"import runpy, signal; signal.signal(signal.{name}, signal.SIG_DFL); runpy.run_module('benchmarks', run_name='__main__')"
+    words = [sys.executable, "-c", start, "--size", "tiny", "--implementations", REFERENCE]  # under nohup a SIGHUP would be ignored
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert any("agrees" in line for line in process.stdout)  # reads on until then

@@ -1,7 +1,5 @@
 """Statistics on synthetic timings; processes that are wrong, raise or die are not timed, and the rest goes on.  No test asserts a time."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -117,27 +115,9 @@ def test_a_reference_that_is_too_slow_is_estimated(monkeypatch):
     assert entry == {"estimate": 7.0, "not_run": "a call takes about 7 s"}
 
 
-@pytest.mark.parametrize("where", ["before the wait", "in the wait"])
-def test_an_interrupted_wait_for_an_answer_leaves_no_thread_behind(where, tmp_path, monkeypatch):
-    class Watch(threading.Timer):
-        def start(self):
-            super().start()
-            watches.append(self)
-            if where == "before the wait":
-                raise KeyboardInterrupt
-
-    class Answers:
-        def readline(self):
-            raise KeyboardInterrupt
-
-    watches: list = []
-    with measure.Worker(REFERENCE, "product", "tiny", 1, tmp_path) as worker:
-        before = threading.active_count()
-        with monkeypatch.context() as patched:
-            patched.setattr(worker.process, "stdout", Answers())
-            patched.setattr(threading, "Timer", Watch)
-            with pytest.raises(KeyboardInterrupt):
-                worker.answer()
-        [watch] = watches
-        watch.join(5)
-        assert watch.daemon and threading.active_count() == before
+def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "sleeping.py"
+    path.write_text(PORT.format("__import__('time').sleep(100)"))
+    monkeypatch.setattr(measure, "LIMIT", 0.5)
+    entry = measure.measure("product", "tiny", [str(path)], 1, 0.02, 2, Progress(1))["implementations"][str(path)]
+    assert entry == {"not_run": "no answer within 0.5 s"}
