@@ -5,7 +5,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty, scratch
+from accelerated.cpu.memory import empty, fetch, scratch
 from accelerated.cpu.product import ROWS, accumulate, filled_up, multiply, padded, panels, tall
 from accelerated.cpu.rows import add_to
 from accelerated.cpu.simd import LANES, load, store
@@ -44,10 +44,11 @@ def product(x, w, b=None, turned=False):
 
 @kernel("r2 r* i i r1 w2")
 def _product(x, w, far, below, bias, y):
-    (n, terms), columns = x.shape, y.shape[1]
+    (n, terms), columns, x = x.shape, y.shape[1], x.ravel()
     for block in prange(blocks(n, SOME)):
         begin, end = span(block, n, SOME)
-        multiply(end - begin, terms, x.ravel(), begin * terms, terms, 1, w, far, below, columns, y.ravel(), begin * columns, bias)
+        fetch(x, end * terms, (end + SOME) * terms)
+        multiply(end - begin, terms, x, begin * terms, terms, 1, w, far, below, columns, y.ravel(), begin * columns, bias)
 
 
 def parts_of(n, entries, least=1):

@@ -1,5 +1,5 @@
 """Vectors of LANES numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``, ``maximum``, ``evens_odds``,
-``in_turns``; +, -, * and / of two, or of a number and one.
+``in_turns``; +, -, * and / of two, or of a number and one.  And ``item`` and ``prefetch``, for what loads and stores go with.
 
 One of float32 fills a register with AVX-512 and AVX2, two with NEON; LLVM sees to it.  Nothing here checks an index.
 """
@@ -67,6 +67,21 @@ def item(typing_context, array, index):
         return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], vector=False))
 
     return array.dtype(array, types.int64), generate
+
+
+@intrinsic
+def prefetch(typing_context, array, index):
+    """Ask for the line of array[index], which need not exist, into the cache behind the nearest."""
+
+    def generate(context, builder, signature, args):
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(_pointer(context, builder, signature.args[0], args[0], args[1], vector=False), byte)
+        function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        to_read, near, data = word(0), word(2), word(1)
+        builder.call(cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0"), [address, to_read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @intrinsic

@@ -21,8 +21,9 @@ The gradient at x is a convolution with the weights turned by 180 degrees, from 
 linear in g:  dg = G' [(B' d B) * (A dy A')] G, summed over tiles: again 36 matrix products, [i, tiles] [tiles, o].  The sum over some tiles
 goes through G' and G at once: 9 numbers are added up in memory, not 36.
 
-A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches.  Channels come in vectors, and in
-products two vectors of them at once.
+A block of tiles is transformed, multiplied and transformed back while it stays in the nearer caches, and asks meanwhile for what the next
+block begins with, a row of tiles further since a tile reads a pixel below itself.  Channels come in vectors, and in products two vectors
+of them at once.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ from numba import njit, prange
 
 from accelerated.cpu.blocks import blocks, span
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty, scratch
+from accelerated.cpu.memory import empty, fetch, scratch
 from accelerated.cpu.product import ROWS, alike, load6, places, store6, tile, two_tiles
 from accelerated.cpu.simd import LANES, fill, inlined, load, store
 
@@ -182,6 +183,13 @@ def _next(place, h, w):
 
 
 @njit
+def _fetch(x, tiles, begin, count, part, parts):
+    """Ask for a part of the memory where ``count`` tiles from ``begin`` on lie, or nearly."""
+    first, last = begin * parts + count * part, begin * parts + count * (part + 1)
+    fetch(x, first * len(x) // (tiles * parts), last * len(x) // (tiles * parts))
+
+
+@njit
 def _transform_inputs(x, shape, begin, end, of, some, half, transformed):
     """B' d B of the tiles begin .. end, the first ones among ``of``, for every ``some`` channels: transformed[36,i/some,of,some]."""
     _, h, w, i = shape
@@ -229,6 +237,9 @@ def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample,
     for c in range(first, last, 2 * LANES):
         two = c + LANES < last
         for p in range(36):
+            if c == first:
+                _fetch(x, tiles, end + blocks(w, 4), TILES, p, 36)
+                _fetch(y, tiles, begin, TILES, p, 36)
             for row in range(p * TILES, (p + 1) * TILES, ROWS):
                 start, right = places(row * i, i), (p * o + c) * i
                 if two:
@@ -283,19 +294,23 @@ def _weight_gradient(dy, x, dw):
 @njit
 def _weight_gradient_of(dy_shape, dy, shape, x, first, last, left, right, dw):
     """From tiles ``first`` .. ``last``, for output channels ``left`` .. ``right``."""
-    i, o, width = shape[3], dy_shape[3], right - left
+    i, o, width, tiles = shape[3], dy_shape[3], right - left, _tiles(shape)
     some = min(i, SOME)
     transformed = scratch(36 * GRADIENT_TILES * blocks(i, some) * some, x.dtype)
     gradients, sums = scratch(36 * GRADIENT_TILES * width, x.dtype), scratch(2 * 36 * SOME * LANES, x.dtype)
     half = scratch(36 * LANES, x.dtype)
-    chunks = blocks(last - first, GRADIENT_TILES)
+    chunks, pieces = blocks(last - first, GRADIENT_TILES), blocks(i, some) * blocks(width, 2 * LANES)
     for chunk in range(chunks):
         begin, end = first + chunk * (last - first) // chunks, first + (chunk + 1) * (last - first) // chunks
         _transform_inputs(x, shape, begin, end, GRADIENT_TILES, some, half, transformed)
         _transform_output_gradients(dy, dy_shape, left, right, begin, end, half, gradients)
+        piece = 0
         for c in range(0, i, some):
             count = min(some, i - c)
             for column in range(0, width, 2 * LANES):
+                _fetch(x, tiles, end + blocks(shape[2], 4), end - begin, piece, pieces)
+                _fetch(dy, tiles, end, end - begin, piece, pieces)
+                piece += 1
                 _gradient_products(end - begin, transformed, c, some, count, blocks(i, some), gradients, column, width, sums)
                 for panel in range(min(2, (width - column) // LANES)):
                     at = c * o + left + column + panel * LANES
