@@ -141,8 +141,6 @@ def roofline(report):
         for i, entry in entries.items():
             color = PALETTE[names.index(i) % len(PALETTE)]
             axes.plot(intensities[name], entry["rate"] / 1e9, "o", color=color, markersize=5, alpha=0.8)
-        best = max(entry["rate"] for entry in entries.values()) / 1e9
-        axes.annotate(name, (intensities[name], best), xytext=(0, 5), textcoords="offset points", fontsize=6, ha="center")
     for i in names:
         axes.plot([], [], "o", color=PALETTE[names.index(i) % len(PALETTE)], label=i)
     axes.set_xscale("log")
@@ -150,4 +148,22 @@ def roofline(report):
     axes.set_xlabel("operations a byte, by the contract's counts, were every op to read and write memory")
     axes.set_ylabel("GFLOP/s")
     axes.legend(fontsize=7)
+    axes.set_ylim(top=8 * max(rate, *(entry["rate"] for entries in work.values() for entry in entries.values())) / 1e9)
+    figure.draw_without_rendering()  # from now on it is known where everything lies
+    label(axes, {name: [(intensities[name], entry["rate"] / 1e9) for entry in entries.values()] for name, entries in work.items()})
     return figures.png(figure)
+
+
+def label(axes, points, size=6):
+    """Each name above the highest of its points, higher where a point, a line or another name stands already."""
+    in_points = lambda place: axes.transData.transform(place) * 72 / axes.figure.dpi
+    taken = [(*in_points(place), 2) for line in axes.lines for place in line.get_xydata()]
+    for name, places in sorted(points.items(), key=lambda item: max(rate for _, rate in item[1])):
+        place = max(places, key=lambda place: place[1])
+        x, y = in_points(place)
+        at, half = y + 1.5 * size, 0.3 * size * len(name)
+        while any(abs(x - other) < half + width and abs(at - height) < 1.5 * size for other, height, width in taken):
+            at += size / 4
+        taken.append((x, at, half))
+        line = {"arrowstyle": "-", "linewidth": 0.3, "shrinkA": 0, "shrinkB": 2} if at > y + 1.5 * size else None
+        axes.annotate(name, place, xytext=(0, at - y), textcoords="offset points", fontsize=size, ha="center", va="center", arrowprops=line)

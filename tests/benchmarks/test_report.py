@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from benchmarks.__main__ import compare, main
 from benchmarks.compare import changes, interval
 from benchmarks.measure import REFERENCE, statistics
-from benchmarks.report import markdown
+from benchmarks.report import label, markdown
+from reference import figures
 
 PORT = "accelerated.cpu"
 
@@ -44,6 +46,23 @@ def test_a_report_is_written_from_a_file(tmp_path):
     made = {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()}
     assert made.keys() == {"table.md", "bars.png", "roofline.png"}
     assert all(content.startswith(b"\x89PNG") for name, content in made.items() if name.endswith("png"))
+
+
+def test_names_in_a_plot_stand_clear_of_points_lines_and_each_other():
+    figure = figures.blank(5, 4)
+    axes, points = figure.subplots(), {f"workload {n}": [(1 + n / 100, 2.0), (1 + n / 100, 1.0)] for n in range(8)}
+    axes.plot([0, 2], [2.02, 2.02])
+    for places in points.values():
+        axes.plot(*zip(*places), "o")
+    axes.set_ylim(0, 5)
+    figure.draw_without_rendering()
+    label(axes, points)
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line to its point
+    assert [text.get_text() for text in axes.texts] == list(points)
+    assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+    crowded = [axes.transData.transform((x, y)) for line in axes.lines for x, y in line.get_xydata() if line.get_marker() == "o"]
+    assert not any(box.contains(*place) for box in boxes for place in crowded)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "workloads": {"a": 1}}', '{"format": 1, "workloads": {"a": 1}}'])
