@@ -7,6 +7,7 @@ overtakes another on the way is said.  FOLDER gets scaling.json, scaling.md and 
 
 import json
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -88,15 +89,15 @@ def exponent(values, seconds):
 
 
 def overtakes(axis):
-    """Sentences: from which value on an implementation is faster than another that was faster before."""
-    found, lines = series(axis), []
-    for one in found:
-        for other in found:
-            shared = [v for v in found[one][0] if v in found[other][0]]
-            faster = [found[one][1][found[one][0].index(v)] < found[other][1][found[other][0].index(v)] for v in shared]
-            if one != other and faster and faster[-1] and not all(faster):
-                begin = len(faster) - faster[::-1].index(False)
-                lines.append(f"{one} overtakes {other} at {shared[begin]:g}")
+    """Sentences: from which value on an implementation is faster, beyond the spread of both, than another that was faster before."""
+    lines = []
+    for one, other in permutations(series(axis), 2):
+        shared = {value: e for value, e in axis.items() if all("median" in e.get(i, {}) for i in (one, other))}
+        behind = [e[other]["quartiles"][1] < e[one]["quartiles"][0] for e in shared.values()]
+        ahead = [e[one]["quartiles"][1] < e[other]["quartiles"][0] for e in shared.values()]
+        if any(behind) and ahead[-1]:
+            begin = len(ahead) - ahead[::-1].index(False)
+            lines.append(f"{one} overtakes {other} at {float(list(shared)[begin]):g}")
     return lines
 
 
@@ -126,6 +127,8 @@ def plot(report):
             label = f"{i}, {'' if slope is None else f'exponent {slope:.2f}'}"
             axes.plot(values, [1e3 * s for s in seconds], "o-", color=PALETTE[names.index(i) % len(PALETTE)], markersize=4, label=label)
         axes.set(xscale="log", yscale="log", xlabel=name, ylabel="ms")
+        axes.set_xticks([float(value) for value in axis], [f"{float(value):g}" for value in axis])
+        axes.set_xticks([], minor=True)
         axes.legend(fontsize=6)
     for axes in panels[len(report["axes"]) :]:
         axes.set_axis_off()
