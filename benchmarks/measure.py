@@ -131,7 +131,7 @@ class Worker:
         if not line:
             self.log.seek(0)
             said = self.log.read().strip().splitlines() or [""]
-            code, late = self.process.wait(), any(word.startswith("Timeout") for word in said)
+            code, late = self.process.wait(), any(word.startswith("Timeout (") for word in said)
             raise Failure(f"no answer within {LIMIT} s" if late else f"it ended with code {code}: {said[-1][:300]}")
         self._signal("SIGSTOP")
         answer = json.loads(line)

@@ -155,15 +155,15 @@ def roofline(report):
 
 
 def label(axes, points, size=6):
-    """Each name above the highest of its points, higher where a point, a line or another name stands already."""
-    in_points = lambda place: axes.transData.transform(place) * 72 / axes.figure.dpi
+    """Each name above the highest of its points, higher where a point, of a workload or a line, or another name stands already."""
+    in_points, step = lambda place: axes.transData.transform(place) * 72 / axes.figure.dpi, 1.5 * size
     taken = [(*in_points(place), 2) for line in axes.lines for place in line.get_xydata()]
     for name, places in sorted(points.items(), key=lambda item: max(rate for _, rate in item[1])):
         place = max(places, key=lambda place: place[1])
         x, y = in_points(place)
-        at, half = y + 1.5 * size, 0.3 * size * len(name)
-        while any(abs(x - other) < half + width and abs(at - height) < 1.5 * size for other, height, width in taken):
+        at, half = y + step, 0.3 * size * len(name)
+        while any(abs(x - other) < half + width and abs(at - height) < step for other, height, width in taken):
             at += size / 4
         taken.append((x, at, half))
-        line = {"arrowstyle": "-", "linewidth": 0.3, "shrinkA": 0, "shrinkB": 2} if at > y + 1.5 * size else None
+        line = {"arrowstyle": "-", "linewidth": 0.3, "shrinkA": 0, "shrinkB": 2} if at > y + step else None
         axes.annotate(name, place, xytext=(0, at - y), textcoords="offset points", fontsize=size, ha="center", va="center", arrowprops=line)

@@ -55,6 +55,10 @@ WITHIN_RK45 = 10
 FLOW_SOLVER = {"rtol": 1e-9, "atol": 1e-9}
 FLOW_LIKELIHOOD = 1e-6
 
+# Probabilities by an adaptive solver with this tolerance: some tens of steps, each that good.
+MASTER_SOLVER = {"rtol": 1e-10, "atol": 1e-12}
+MASTER_SOLUTION = 1e-8
+
 # Five sampling steps of a small network in float32: BLAS may sum 72 products in another order in another batch, at each of three layers;
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16

@@ -1,6 +1,6 @@
 """Every number by which two results of the reference may differ, with its reason; a port's stand in reference/budgets.py.
 
-No other test file holds one, but oracle_tolerances.py.
+Those that closed forms are held to stand in oracle_tolerances.py; a discretisation's error that one comparison alone knows stands there.
 """
 
 import numpy as np

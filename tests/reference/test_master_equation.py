@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from reference.fokker_planck import master_equation as master
 from reference.samplers.law import gaussian_kernel
 from reference.sde.sde import Brownian, OrnsteinUhlenbeck
-from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MASS, QUADRATURE, assert_close, assert_mean
+from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MASS, MASTER_SOLUTION, MASTER_SOLVER, QUADRATURE, assert_close, assert_mean
 
 SEEDS = st.integers(0, 999)
 
@@ -34,8 +34,8 @@ def test_the_solution_is_that_of_the_sum_over_gains_and_losses(seed):
     np.fill_diagonal(W, 0)
     change = lambda t, p: [sum(W[i, j] * p[j] - W[j, i] * p[i] for j in range(4)) for i in range(4)]
     p = np.array([0.4, 0.3, 0.2, 0.1])
-    solved = solve_ivp(change, (0, 0.7), p, rtol=1e-10, atol=1e-12).y[:, -1]
-    assert_close(master.solve(master.generator(W), p, 0.7), solved, 1e-8)
+    solved = solve_ivp(change, (0, 0.7), p, **MASTER_SOLVER).y[:, -1]
+    assert_close(master.solve(master.generator(W), p, 0.7), solved, MASTER_SOLUTION)
 
 
 @given(seed=SEEDS)
