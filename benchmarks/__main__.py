@@ -5,12 +5,12 @@ import json
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import accelerated
 from benchmarks import measure, roofline
-from benchmarks.peers import PEERS, left_out, serves
+from benchmarks.peers import PEERS, left_out, on_cuda, serves
 from benchmarks.progress import Progress
 from benchmarks.table import table
 from benchmarks.workloads import WORKLOADS
@@ -20,11 +20,10 @@ from reference.files import write_atomically
 LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
 INTERRUPTED = 130  # the exit code
 PRODUCT = "product"  # the workload that measures the machine
-SHIPPED = (measure.REFERENCE, *accelerated.SHIPPED.values())
+IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.SHIPPED.values(), *PEERS)
 
 
-@dataclass(frozen=True)
-class Effort:
+class Effort(NamedTuple):
     """Seconds of turns for each implementation of a workload, and how many turns at least."""
 
     budget: float
@@ -42,11 +41,11 @@ def build_parser():
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
     )
-    known = ", ".join((*SHIPPED, *PEERS))
+    known = ", ".join(IMPLEMENTATIONS)
     parser.add_argument(
         "--implementations", nargs="+", metavar="NAME", help=f"{known}, or a port of the ops, a module or a file (default: all)"
     )
-    parser.add_argument("--port", choices=("gpu",), help="only that port, op by op on the device, beside its roofline and PyTorch there")
+    parser.add_argument("--port", choices=("gpu",), help="on the device: that port op by op beside its roofline, and with peers there")
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
     parser.add_argument("--json", metavar="OUT.json", help="write every measured value there")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
@@ -74,41 +73,31 @@ def main(arguments=None):
 
 
 def measured(arguments):
-    """The exit code: 0, 2 for options that can't be, 130 if it was interrupted after the first workload, which is kept."""
+    """The exit code: 0, 1 if an op on the device disagrees, 2 for options that can't be, 130 if interrupted, with what there is kept."""
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
         out = options.json and path_of(options.json)
+        ops = of_ops(options)
     except ValueError as error:
         print(f"python -m benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    if options.port:
-        return on_device(options, out)
-    report = run(chosen, implementations, threads, options.size, options.quick)
+    report = run(chosen, implementations, threads, ops.pop("size", options.size), options.quick, ops)
     print(table(report))
-    write(report, out)
-    return INTERRUPTED if "interrupted" in report else 0
-
-
-def on_device(options, out):
-    """The exit code: 0, 1 if an op disagrees with the reference, 2 where there is no device."""
-    from benchmarks import device
-
-    try:
-        report = device.main(options)
-    except ValueError as error:
-        print(f"python -m benchmarks: {error}", file=sys.stderr)
-        return 2
-    if "workloads" in report:
-        print(table(compare(report | {"machine": measure.machine(1)})))
-    write(report, out)
-    return int(not all(entry["valid"] for entry in report["ops"].values()))
-
-
-def write(report, out):
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         print(f"\nevery value: {out}")
+    disagrees = not all(entry["valid"] for entry in ops.get("ops", {}).values())
+    return INTERRUPTED if "interrupted" in report else int(disagrees)
+
+
+def of_ops(options):
+    """What the device lane adds to a report: nothing without it.  ValueError where there is no device."""
+    if not options.port:
+        return {}
+    from benchmarks import device
+
+    return device.report(options.size)
 
 
 def workloads_of(options):
@@ -122,7 +111,7 @@ def workloads_of(options):
 
 def implementations_of(options):
     """Names, the reference first; a peer among them may be missing."""
-    given = options.implementations or [*SHIPPED, *PEERS]
+    given = options.implementations or [name for name in IMPLEMENTATIONS if not options.port or on_cuda(name)]
     for name in given:
         if name not in PEERS:
             accelerated.load(name)
@@ -145,11 +134,18 @@ def path_of(given):
     return path
 
 
-def run(chosen, implementations, threads, size, quick):
-    """The report, ready for JSON."""
+def run(chosen, implementations, threads, size, quick, device):
+    """The report, ready for JSON, of what works on the device that ``device`` tells of, or if that is empty, of what works without.
+
+    Nothing would be a measure of both: neither the best peer nor the machine's own rates.
+    """
     begin, effort = time.perf_counter(), QUICK if quick else FULL
     report: dict = {"format": 1, "machine": measure.machine(threads), "quick": quick, "size": size, "workloads": {}}
-    report["left_out"] = {name: reason for name in implementations if (reason := left_out(name, quick))}
+    if device:
+        report["machine"]["processor"] = f"{device['device']}, beside {report['machine']['processor']}"
+    elsewhere = "left out, it works elsewhere" if device else "left out, measured apart: python -m benchmarks --port gpu"
+    reasons = {name: left_out(name, quick) or (elsewhere if on_cuda(name) != bool(device) else None) for name in implementations}
+    report["left_out"] = {name: reason for name, reason in reasons.items() if reason}
     present = [name for name in implementations if name not in report["left_out"]]
     serving = {name: [i for i in present if serves(i, WORKLOADS[size][name])] for name in (PRODUCT, *chosen)}
     with Progress(sum(map(len, serving.values()))) as say:
@@ -157,15 +153,15 @@ def run(chosen, implementations, threads, size, quick):
             say(f"{name}: {reason}")
         try:
             for name, those in serving.items():
-                report["workloads"][name] = measure.measure(name, size, those, threads, effort.budget, effort.turns, say)
+                report["workloads"][name] = measure.measure(name, size, those, threads, *effort, say)
         except KeyboardInterrupt:
             if not report["workloads"]:
                 raise
             report["interrupted"] = True
             say("interrupted: what was measured until here is kept")
-    report["copy_bandwidth"] = roofline.copy_bandwidth()
+    report["copy_bandwidth"] = roofline.copy_bandwidth() if not device else device["bandwidth"]
     report["seconds"] = time.perf_counter() - begin
-    return compare(report)
+    return compare(report | device)
 
 
 def compare(report):

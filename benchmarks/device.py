@@ -2,7 +2,7 @@
 
 The calls are those of the workloads, for each op the one that moves most.  Arguments lie on the device; events on its stream say how long
 a call takes there, so that the host is seen only where it can't keep up.  The roofline is that of the device's name if it is known, with
-rates measured here otherwise, by a product of matrices and a copy.  Then whole workloads, beside PyTorch on the same device if it is there.
+rates measured here otherwise, by a product of matrices and a copy.
 
 In the simulator all of this runs at tiny sizes, to show that it does; its times mean nothing.
 """
@@ -16,8 +16,6 @@ from accelerated import gpu
 from accelerated.gpu.device import SIMULATED, to_device, xp
 from benchmarks import measure, roofline
 from benchmarks.counts import moved, operations
-from benchmarks.peers import serves
-from benchmarks.progress import Progress
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.work import place_noise
 from reference import ops as reference_ops
@@ -28,30 +26,24 @@ from reference.ops.random import Key
 
 SECONDS = 0.2  # of calls that are timed, for each op
 SEEN = ("mlp-step", "unet8-step", "unet32-step", "particles-given", "fokker-planck-fine")  # workloads whose calls are taken
-PEER = "pytorch-cuda"
 
 
-def main(options, say=print):
-    """The report, ready for JSON.  ValueError where there is no device."""
+def report(size, say=print):
+    """{device, bandwidth, ops, size of the workloads, ...}, ready for JSON.  ValueError where there is no device."""
     if reason := gpu.missing():
         raise ValueError(f"accelerated.gpu can't work here: {reason}")
-    size = "tiny" if SIMULATED else options.size
+    size = "tiny" if SIMULATED else size
     device = known_device() or measured_device(256 if SIMULATED else 8192)
     say(f"{device.name}: {device.bandwidth / 1e9:.4g} GB/s, {device.float32 / 1e12:.3g} TFLOP/s in float32")
     say(f"{'op':26} {'us':>10} {'us, roofline':>13} {'share':>6}   arguments")
-    report = {"format": 1, "device": device.name, "simulated": SIMULATED, "ops": {}}
+    ops = {}
     for name, arguments in calls(size).items():
-        report["ops"][name] = entry = time_op(name, arguments, device)
+        ops[name] = entry = time_op(name, arguments, device)
         times = ""
         if "median" in entry:
             times = f"{1e6 * entry['median']:10.2f} {1e6 * entry['roofline']:13.2f} {entry['roofline'] / entry['median']:6.0%}"
         say(f"{name:26} {times or entry['not_run']}   {describe(name, arguments)}")
-    if not SIMULATED:
-        names = [name for name in WORKLOADS[size] if not options.only or any(word in name for word in options.only)]
-        serving = {name: [i for i in ("accelerated.gpu", PEER) if serves(i, WORKLOADS[size][name])] for name in names}
-        with Progress(sum(map(len, serving.values()))) as progress:
-            report["workloads"] = {name: measure.measure(name, size, those, 1, 5.0, 5, progress) for name, those in serving.items()}
-    return report
+    return {"device": device.name, "bandwidth": device.bandwidth, "simulated": SIMULATED, "size": size, "ops": ops}
 
 
 class Largest:

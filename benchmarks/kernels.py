@@ -103,10 +103,10 @@ def mixed_calls(function, arch):
 
 
 def compiled(kernel, dtype, arch, capability, threads):
-    from numba import cuda
+    from accelerated.gpu.kernel import link
 
-    ptx, _ = cuda.compile_ptx(kernel.function, kernel.types(dtype), cc=capability)
-    log = linked(ptx, arch, kernel.name)
+    ptx, _ = kernel.ptx(dtype, capability)
+    _, log = link(ptx, arch)
     registers, shared = (int(re.findall(pattern, log)[0]) for pattern in (r"used (\d+) registers", r"(\d+) bytes smem"))
     spilled = sum(map(int, re.findall(r"(\d+) bytes spill", log)))
     mixed: set = set()
@@ -114,18 +114,6 @@ def compiled(kernel, dtype, arch, capability, threads):
         mixed = float64_instructions(ptx) | float64_variables(kernel.function, kernel.types(dtype), capability)
     shared += kernel.shared * threads * dtype.itemsize
     return Compiled(kernel.name, dtype.name, arch, registers, shared, spilled, threads, tuple(sorted(mixed)))
-
-
-def linked(ptx, arch, name):
-    """What nvJitLink says of the machine code."""
-    nvjitlink: Any = importlib.import_module("cuda.bindings.nvjitlink")
-    code, link = ptx.encode(), nvjitlink.create(3, [f"-arch={arch}", "-verbose", "-O3"])
-    nvjitlink.add_data(link, nvjitlink.InputType.PTX, code, len(code), name)
-    nvjitlink.complete(link)
-    log = bytearray(nvjitlink.get_info_log_size(link))
-    nvjitlink.get_info_log(link, log)
-    nvjitlink.destroy(link)
-    return log.decode()
 
 
 def float64_instructions(ptx):

@@ -16,7 +16,7 @@ from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert, row
 from reference.ddpm.ddpm import forward, simple_loss
 from reference.ops.random import Purpose
-from reference.placement import in_dtype
+from reference.placement import for_each, in_dtype
 
 TRAINABLE = ("noise", "x0", "v")
 
@@ -66,7 +66,7 @@ class Denoiser:
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
 
         def noise_of(x, t):
-            prediction, _ = self.predict(params, x, np.full(len(x), t, like=x), labels, ops, keep=False)
+            prediction, _ = self.predict(params, x, for_each(x, t), labels, ops, keep=False)
             alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
             return convert(prediction, x, self.prediction, "noise", alpha, sigma)
 

@@ -30,6 +30,11 @@ def beside(table, x):
     return table if on_host(x) else np.asarray(table, like=x)
 
 
+def for_each(x, value, dtype=None):
+    """``value`` once for each sample of x[b,...], where x lies; in its own dtype unless another one is asked for."""
+    return np.full_like(x, value, dtype or np.result_type(value), shape=len(x))
+
+
 def in_dtype(value, x):
     """A number, or an array of one entry a sample, in x's dtype."""
     return x.dtype.type(value) if np.isscalar(value) else value.astype(x.dtype)

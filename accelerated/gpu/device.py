@@ -53,11 +53,8 @@ if SIMULATED:
     sys.setswitchinterval(1e-4)  # the thread that waits for the others at barriers would hold Python for 5 ms at a time
 elif importlib.util.find_spec("cupy"):
     import cupy
-    from numba.cuda import api
 
-    xp, settings = cupy, vars(api)["config"]
-    # arrays come from the very stream that kernels go to: by default Numba would wait for it at every launch
-    settings.CUDA_ARRAY_INTERFACE_SYNC = 0
+    xp = cupy
 
 if xp is not None:
     add_arrays(xp.ndarray)
@@ -114,16 +111,16 @@ def op(function):
     def anywhere(*args, **kwargs):
         require()
         given = [*args, *kwargs.values()]
-        if not any(map(_holds_host, given)):
+        if not _hold(given, np.ndarray):
             return function(*args, **kwargs)
         moved = function(*map(_moved, args), **{name: _moved(value) for name, value in kwargs.items()})
-        return moved if any(map(_holds_device, given)) else _back(moved)
+        return moved if _hold(given, xp.ndarray) else _back(moved)
 
     @functools.wraps(function)
     def in_place(*args, **kwargs):
         require()
         arguments = positional(function.__name__, args, kwargs)
-        if not any(map(_holds_host, arguments)):
+        if not _hold(arguments, np.ndarray):
             return function(*arguments)
         moved = [_moved(argument) for argument in arguments]
         function(*moved)
@@ -135,16 +132,16 @@ def op(function):
     return in_place if function.__name__ in TARGETS else takes_out(anywhere)
 
 
-def _leaves(value):
-    return value if isinstance(value, (list, tuple)) else (value,)
-
-
-def _holds_host(value):
-    return any(isinstance(leaf, np.ndarray) for leaf in _leaves(value))
-
-
-def _holds_device(value):
-    return any(is_device(leaf) for leaf in _leaves(value))
+def _hold(values, kind):
+    """Is one of them, or of those in lists among them, an array of that kind?  In plain loops: it is asked at every call."""
+    for value in values:
+        if isinstance(value, kind):
+            return True
+        if isinstance(value, (list, tuple)):
+            for leaf in value:
+                if isinstance(leaf, kind):
+                    return True
+    return False
 
 
 def _moved(value):
@@ -152,7 +149,7 @@ def _moved(value):
         return xp.asarray(value)
     if isinstance(value, Key):
         return value._replace(sample=_moved(value.sample))
-    return [_moved(leaf) for leaf in value] if isinstance(value, (list, tuple)) and _holds_host(value) else value
+    return [_moved(leaf) for leaf in value] if isinstance(value, (list, tuple)) and _hold(value, np.ndarray) else value
 
 
 def _back(results):

@@ -17,7 +17,8 @@ from reference.ops.random import Key, entries
 @takes_out
 def add_noise(x0, signal, noise_scale, noise):
     """x0[b,...] -> signal x0 + noise_scale noise; coefficients are numbers or arrays [b], noise an array or a ``Key``."""
-    look_at_samples(noise)
+    if isinstance(noise, Key):
+        look_at_samples(noise.sample)
     return _add_noise(x0, signal, noise_scale, noise)
 
 
@@ -38,7 +39,8 @@ def _add_noise(x0, signal, noise_scale, noise):
 @takes_out
 def reverse_step(x, prediction, a, b, c, noise):
     """x[b,...], prediction[b,...] -> a x + b prediction + c noise, as ``add_noise``.  ``noise=None`` adds none, and c must be 0."""
-    look_at_samples(noise)
+    if isinstance(noise, Key):
+        look_at_samples(noise.sample)
     return _reverse_step(x, prediction, a, b, c, noise)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from accelerated.gpu.device import cuda, is_device, math, require, xp
 from accelerated.gpu.kernel import block, device, index, kernel
 from reference.ops.checks import check, takes_out
-from reference.ops.random import HALF, LOW, M0, M1, W0, W1, Key, check_samples, entries
+from reference.ops.random import HALF, LOW, M0, M1, W0, W1, check_samples, entries
 from reference.ops.random import index as whole_number
 from reference.placement import fetch
 
@@ -116,8 +116,7 @@ def draw_normals(shared, low, high, sample, step, purpose, count):
 
 
 def look_at_samples(sample):
-    """ValueError for indices of samples, or those of a ``Key``, that lie outside 0 .. 2^32 - 1, if NumPy holds them."""
-    sample = sample.sample if isinstance(sample, Key) else sample
+    """ValueError for indices of samples that lie outside 0 .. 2^32 - 1, if NumPy holds them."""
     if isinstance(sample, np.ndarray) and sample.dtype.kind in "iu":
         check_samples(sample)
 

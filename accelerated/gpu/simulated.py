@@ -28,6 +28,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
     def __array_function__(self, function, types, args, kwargs):
         if function is np.copyto or function is np.array_equal:
             raise TypeError(f"{function.__name__} is not for arrays of the device")
+        if "device" in kwargs:  # as NumPy asks for on the way from ``like=`` in full, ones and eye
+            raise TypeError(f"{function.__name__} of CuPy knows no device")
         _count(function.__name__)
         return wrapped(function(*plain(args), **plain(kwargs)))
 

@@ -5,11 +5,11 @@ states; in ``call`` each library draws by its own generator.  Every one is writt
 """
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.util import find_spec
 
 import accelerated
 
+GPU = accelerated.SHIPPED["gpu"]
 NETWORKS = ("Training", "Forward", "Backward", "Sampling")
 
 
@@ -25,18 +25,22 @@ class Peer:
     def missing(self):
         """What is not there, by name."""
         lacking = [name for name in self.needs if find_spec(name) is None]
-        return lacking if lacking or not self.cuda or import_module("torch").cuda.is_available() else ["CUDA device"]
+        return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else ["CUDA device"]
 
 
-TORCH = ("torch", "diffusers")
+TORCH, BY_JAX = ("torch", "diffusers"), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck")
 PEERS = {
     "pytorch": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS)),
     "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
     "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"compiled": True}, compiles=True),
-    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS), {"device": "cuda"}, cuda=True),
-    "jax": Peer("in_jax", ("jax",), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck"), compiles=True),
+    "jax": Peer("in_jax", ("jax",), BY_JAX, compiles=True),
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),
+    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS), {"device": "cuda"}, cuda=True),
+    "pytorch-cuda-compiled": Peer(
+        "in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"device": "cuda", "compiled": True}, compiles=True, cuda=True
+    ),
+    "jax-cuda": Peer("in_jax", ("jax",), BY_JAX, {"platform": "cuda"}, compiles=True, cuda=True),
 }
 
 
@@ -47,6 +51,11 @@ def serves(implementation, workload):
     peer = PEERS[implementation]
     served = type(workload).__name__ in peer.works
     return served and not ("channels_last" in peer.options and len(workload.network.sample_shape) == 1)
+
+
+def on_cuda(implementation):
+    """Does it work on a CUDA device?"""
+    return PEERS[implementation].cuda if implementation in PEERS else implementation == GPU
 
 
 def left_out(implementation, quick=False):

@@ -3,8 +3,6 @@
 import dataclasses
 import os
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +17,10 @@ def set_threads(threads):
     """XLA takes as many as there are processors, and a worker has as many processors as threads."""
 
 
-def prepare(workload):
+def prepare(workload, platform="cpu"):
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory of the device, too
+    jax.config.update("jax_platforms", platform)
+    jax.config.update("jax_default_matmul_precision", "highest")  # on CUDA products would be rounded to TF32's eleven bits
     kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles}
     kinds |= {"Backward": backward, "FokkerPlanck": fokker_planck, "Product": product, "Op": op}
     return kinds[type(workload).__name__](workload)

@@ -12,7 +12,7 @@ from scipy.special import log_ndtr
 from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert
 from reference.ops.random import Key, Purpose
-from reference.placement import in_dtype
+from reference.placement import for_each, in_dtype
 from reference.schedules import plain
 
 VARIANCES = ("posterior", "beta", "exact")
@@ -100,7 +100,7 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
 def simple_loss(prediction, target, ops=reference_ops):
     """The loss that Ho et al. train with, ||target - prediction||^2 per entry, unweighted: (mean, per_sample[b], gradient of the mean)."""
     mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = np.full(len(target), 1 / len(target), target.dtype, like=target)
+    uniform_weights = for_each(target, 1 / len(target), target.dtype)
     return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
 
 

@@ -21,7 +21,7 @@ from reference.conversions import column, log_alpha_bar_of_sigma
 from reference.ddpm.ddpm import simple_loss
 from reference.denoiser import check_data_variance
 from reference.ops.random import Purpose
-from reference.placement import in_dtype
+from reference.placement import for_each, in_dtype
 from reference.schedules import Exploding
 
 SMALLEST_T = 1e-3  # below, a network has seen nothing of use
@@ -105,7 +105,7 @@ class InDI:
 
     def denoise_of(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
-        return lambda x, t: self.predict(params, x, np.full(len(x), t, like=x), ops, keep=False)[0]
+        return lambda x, t: self.predict(params, x, for_each(x, t), ops, keep=False)[0]
 
     def score(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.

@@ -32,6 +32,7 @@ from reference.ddpm.ddpm import (
     simple_loss,
 )
 from reference.denoiser import Denoiser
+from reference.placement import for_each
 
 OBJECTIVES = ("variational", "hybrid")
 HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per entry
@@ -57,7 +58,7 @@ class LearnedVariance(Denoiser):
         """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
 
         def noise_of(x, t):
-            said, _ = self.predict(params, x, np.full(len(x), t, like=x), labels, ops, keep=False)
+            said, _ = self.predict(params, x, for_each(x, t), labels, ops, keep=False)
             prediction, v = np.split(said, 2, axis=-1)
             return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
 

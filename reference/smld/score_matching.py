@@ -18,7 +18,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.conversions import column
-from reference.placement import in_dtype
+from reference.placement import beside, for_each, in_dtype
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
@@ -26,7 +26,7 @@ def explicit(network, params, x, c, target, ops=reference_ops):
     y, saved = network.forward(params, x, c, ops)
     entries = x[0].size
     _, squares = ops.mse(y, target)
-    each = np.full(len(x), entries / (2 * len(x)), x.dtype, like=x)
+    each = for_each(x, entries / (2 * len(x)), x.dtype)
     _, gradients = network.backward(params, ops.mse_backward(each, y, target), saved, ops)
     per_sample = squares * (entries / 2)
     return per_sample.mean(), per_sample, gradients
@@ -42,7 +42,7 @@ def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
     """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for networks with ``jvp``."""
-    basis = np.eye(x[0].size, dtype=x.dtype, like=x).reshape(-1, 1, *x.shape[1:])
+    basis = beside(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
     return _with_divergence(network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops)
 
 

@@ -24,6 +24,7 @@ from reference import ops as reference_ops
 from reference.denoiser import check_data_variance
 from reference.networks import Autoencoder
 from reference.ops.random import Purpose
+from reference.placement import for_each
 from reference.vae.gaussian import log_density, reparameterise
 
 
@@ -44,7 +45,7 @@ class VAE:
     def loss(self, params, x, eps, labels=None, ops=reference_ops):
         """-ELBO of x[b,...] for the draws eps[b,latent]: mean, per_sample[b], the gradients of the mean by name."""
         reconstruction, kl, (x, y, eps, mean, log_var, squares, encoded, decoded) = self._terms(params, x, eps, ops)
-        each, entries = np.full(len(x), 1 / len(x), x.dtype, like=x), x[0].size
+        each, entries = for_each(x, 1 / len(x), x.dtype), x[0].size
         precision = np.exp(-params["decoder.log_var"])
         gradients: dict = {}
         dy = ops.mse_backward(each * (entries / 2) * precision, y, x)

@@ -30,7 +30,8 @@ from tests.reference.test_placement import states
 from tests.strategies import arguments
 
 SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
-simulated = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_ENABLE_CUDASIM=1")
+simulated = pytest.mark.skipif(not SIMULATED, reason="for the simulator, which counts: NUMBA_ENABLE_CUDASIM=1")
+works = pytest.mark.skipif(gpu.missing() is not None, reason="for a device, or the simulator: NUMBA_ENABLE_CUDASIM=1")
 without = pytest.mark.skipif(gpu.missing() is None, reason="the port works here")
 
 
@@ -88,7 +89,7 @@ def check_with_backward(name, args):
 NUMBERS = Numbers(0, 1.0, 0.0, np.float32)
 
 
-@simulated
+@works
 @pytest.mark.parametrize("threads", [1, 4, 16])
 @pytest.mark.parametrize("name, sizes", [("silu", (37,)), ("softmax", (3, 11)), ("linear", (9, 3, 5))])
 def test_rows_longer_and_shorter_than_a_block_are_right(name, sizes, threads):
@@ -104,7 +105,7 @@ def file_of(name):
     return importlib.import_module(f"accelerated.gpu.{name}")
 
 
-@simulated
+@works
 @pytest.mark.parametrize("add", [None, "per channel", "per pixel"])
 @pytest.mark.parametrize("i, o", [(2, 3), (35, 2)])  # more channels than a warp has threads
 def test_a_convolution_whose_patches_are_made_in_parts(i, o, add, monkeypatch):
@@ -112,20 +113,20 @@ def test_a_convolution_whose_patches_are_made_in_parts(i, o, add, monkeypatch):
     check_with_backward("conv2d", cases.conv2d(NUMBERS, 3, 2, 2, i, o, 3, 1, add))
 
 
-@simulated
+@works
 def test_attention_whose_scores_are_made_in_parts(monkeypatch):
     monkeypatch.setattr(file_of("attention"), "SCORES", 1)  # a head of a sample at a time
     check_with_backward("attention", cases.attention(NUMBERS, 2, 3, 5, 2, 2))
 
 
-@simulated
+@works
 def test_sums_of_rows_in_parts(monkeypatch):
     monkeypatch.setattr(file_of("linear"), "PART", 2)
     check_with_backward("linear", cases.linear(NUMBERS, 11, 2, 3))
     check_with_backward("group_norm", cases.group_norm(NUMBERS, 9, (1,), 2, 2, 1e-5))
 
 
-@simulated
+@works
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_line_of_cells_on_which_many_blocks_work(periodic):
     with block_of(2):  # from 32 cells on
@@ -133,14 +134,14 @@ def test_a_line_of_cells_on_which_many_blocks_work(periodic):
         accept("fokker_planck_step", outputs("fokker_planck_step", gpu.fokker_planck_step, args), args)
 
 
-@simulated
+@works
 @pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
 def test_a_mixture_in_space(name):
     args = cases.mixture_log_density(NUMBERS, 5, 9, 3, False)
     accept(name, outputs(name, getattr(gpu, name), args), args)
 
 
-@simulated
+@works
 def test_targets_on_the_device_that_are_not_contiguous_are_written():
     average, p = np.arange(12.0).reshape(3, 4), np.ones((4, 3))
     there = gpu.to_device(average)
@@ -148,7 +149,7 @@ def test_targets_on_the_device_that_are_not_contiguous_are_written():
     assert np.array_equal(there.get(), 0.75 * average + 0.25)
 
 
-@simulated
+@works
 def test_labels_of_the_device_that_are_out_of_range_read_nothing_else():
     table, labels = np.arange(6.0).reshape(3, 2), np.array([1, 7, -1])
     rows = gpu.embedding(gpu.to_device(labels), gpu.to_device(table)).get()
@@ -157,7 +158,7 @@ def test_labels_of_the_device_that_are_out_of_range_read_nothing_else():
         gpu.embedding(labels, table)
 
 
-@simulated
+@works
 @pytest.mark.parametrize("threads", [1, 4, 32])
 @pytest.mark.parametrize("name", OPS)
 @settings(max_examples=2)
@@ -168,7 +169,7 @@ def test_every_op_is_within_budget_for_any_block(name, threads, data):
         accept(name, outputs(name, getattr(gpu, name), args), args)
 
 
-@simulated
+@works
 def test_the_norm_of_many_entries_is_within_budget():
     """Each thread adds up many of them: NumPy adds pairs, and rounds less."""
     args = ([np.random.default_rng(1).standard_normal(50_000).astype(np.float32)],)
@@ -197,7 +198,7 @@ def test_a_sampling_step_leaves_the_host_alone():
     assert device.xp.copies == before and device.is_device(x)
 
 
-@simulated
+@works
 def test_the_command_line_trains_resumes_and_samples_on_the_port(tmp_path):
     words = ["--data", "mixture2d", "--width", "8", "--depth", "1", "--batch", "4", "--port", "gpu", "--out", str(tmp_path / "run")]
     assert main(["train", "sde", *words, "--steps", "2"], PROGRAM) == 0
@@ -208,7 +209,7 @@ def test_the_command_line_trains_resumes_and_samples_on_the_port(tmp_path):
         assert archive["x"].shape == (3, 2) and np.isfinite(archive["x"]).all()
 
 
-@simulated
+@works
 def test_arrays_of_the_device_stay_there_and_those_of_the_host_come_back():
     x = np.linspace(-2, 2, 5)
     assert isinstance(gpu.silu(x), np.ndarray) and device.is_device(gpu.silu(gpu.to_device(x)))

@@ -13,11 +13,13 @@ pytestmark = pytest.mark.skipif(not SIMULATED, reason="for the simulator: NUMBA_
 
 
 def test_the_lane_runs_whole_at_tiny_sizes(tmp_path, capsys):
-    assert main(["--port", "gpu", "--json", str(tmp_path / "out.json")]) == 0
-    report = json.loads((tmp_path / "out.json").read_text())
+    out = tmp_path / "out.json"
+    assert main(["--port", "gpu", "--quick", "--only", "mlp-forward", "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
     assert {"conv2d_backward", "attention", "adam_step_", "mixture_score", "fokker_planck_step"} <= report["ops"].keys()
     assert all(entry["valid"] and entry["median"] > 0 and entry["roofline"] > 0 for entry in report["ops"].values())
-    assert "conv2d_backward" in capsys.readouterr().out
+    assert all(report["workloads"][name]["implementations"]["accelerated.gpu"]["valid"] for name in ("product", "mlp-forward"))
+    assert "conv2d_backward" in capsys.readouterr().out and "reference.ops" not in report["left_out"]
 
 
 def test_an_op_that_disagrees_is_not_timed(monkeypatch):

@@ -1,5 +1,6 @@
 """The compile lane: faults that only machine code shows are found by it."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,6 +69,22 @@ def test_a_plain_constant_in_a_function_that_kernels_call_is_found(monkeypatch):
     cuda.compile_ptx(doubled_elsewhere, (DTYPES[np.dtype(np.float32)][:],) * 2, cc=(9, 0))
     (row,) = kernels.mixed_calls(twice, "sm_90")
     assert row.kernel.startswith("twice") and "float64" in row.faults[0]
+
+
+SIZES = {"u64": 8, "f64": 8, "f32": 4, "u8": 1}  # of PTX's types
+
+
+@NEEDS
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_launch_hands_over_as_many_bytes_for_each_parameter_as_the_kernel_takes(dtype):
+    def nothing(x, sample, number, double, whole, flag, y):
+        return
+
+    kernel = Kernel(nothing, "r* rI1 s d i b w*".split(), 0, ())
+    KERNELS.remove(kernel)
+    taken = re.findall(r"\.param \.(\w+)", kernel.ptx(dtype, (9, 0))[0])
+    given = kernel.arguments(dtype, (np.zeros(3, dtype), np.zeros(3, np.int64), 1, 1, 1, 1, np.zeros(3, dtype)))
+    assert [SIZES[kind] for kind in taken] == [8 if isinstance(one, np.ndarray) else np.asarray(one).itemsize for one in given]
 
 
 @NEEDS

@@ -140,7 +140,7 @@ NETWORKS = (
     ("g + along[name]", "along[name]", "gradient_of_the_mean_in_every_parameter[images-implicit]"),
     ("(weight * v * y_dot)", "(weight * y_dot)", "the_mean_over_all_signs_is_the_implicit_loss_and_its_gradient[points]"),
     (
-        "np.eye(x[0].size, dtype=x.dtype, like=x)",
+        "np.eye(x[0].size, dtype=x.dtype)",
         "np.ones((x[0].size, x[0].size), x.dtype)",
         "the_trace_is_the_sum_of_derivatives_along_the_axes[points]",
     ),
