@@ -16,7 +16,7 @@ from reference import ops as reference_ops
 from reference.conversions import column, conversion, convert, row
 from reference.ddpm.ddpm import forward, simple_loss
 from reference.ops.random import Purpose
-from reference.placement import for_each, in_dtype
+from reference.placement import for_each, in_dtype, place, replayed
 
 TRAINABLE = ("noise", "x0", "v")
 
@@ -62,11 +62,17 @@ class Denoiser:
         c = self.schedule.condition(t).astype(x.dtype)
         return self.network.forward(params, x * column(scale.astype(x.dtype), x), c, ops, labels, keep)
 
+    def said_of(self, params, labels, ops):
+        """The function (x[b,...], t[b]) -> what the network says, for one call after another."""
+        labels = place(labels, ops)
+        return replayed(lambda x, t: self.predict(params, x, t, labels, ops, keep=False)[0], ops)
+
     def noise_of(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
+        said_of = self.said_of(params, labels, ops)
 
         def noise_of(x, t):
-            prediction, _ = self.predict(params, x, for_each(x, t), labels, ops, keep=False)
+            prediction = said_of(x, for_each(x, t))
             alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
             return convert(prediction, x, self.prediction, "noise", alpha, sigma)
 
@@ -78,32 +84,35 @@ class Denoiser:
         The network is asked where the schedule's ``points`` say, about the multiple of x that belongs there; ValueError beyond what was
         trained.
         """
-        at = self.score_and_pullback(params, labels, ops)
+        labels = place(labels, ops)
+        said = replayed(lambda x, c: self.network.forward(params, x, c, ops, labels, keep=False)[0], ops)
+        at = self._score_and_pullback(lambda x, c: (said(x, c), None), params, ops)
         return lambda x, alpha, sigma: at(x, alpha, sigma)[0]
 
     def score_and_pullback(self, params, labels=None, ops=reference_ops):
-        """As ``score``, but the function returns (score, pullback): pullback(v[b,...]) is J'v, J the derivative of the score at x.
+        """As ``score``, but the function returns (score, pullback): pullback(v[b,...]) is J'v, J the derivative of the score at x."""
+        return self._score_and_pullback(lambda x, c: self.network.forward(params, x, c, ops, labels), params, ops)
 
-        The score is -1/sigma times the sum of the points' noises.
-        """
+    def _score_and_pullback(self, said_and_saved, params, ops):
+        """The score is -1/sigma times the sum of the points' noises."""
 
         def at(x, alpha, sigma):
             points = self.schedule.points(alpha, sigma)
-            parts = [self._noise_and_pullback(params, x, alpha, point, labels, ops) for point in points]
+            parts = [self._noise_and_pullback(said_and_saved, params, x, alpha, point, ops) for point in points]
             noise, *more = (noise for noise, _ in parts)
             pullback = lambda v: sum(back(v) for _, back in parts) * (-1 / sigma)
             return sum(more, noise) * (-1 / sigma), pullback
 
         return at
 
-    def _noise_and_pullback(self, params, x, alpha, point, labels, ops):
+    def _noise_and_pullback(self, said_and_saved, params, x, alpha, point, ops):
         """``weight`` times the predicted noise in k x, k = own_alpha / alpha, and the pullback of that.
 
         The network sees h k x: noise = a k x + b net(h k x), whose pullback is k (a v + b h J_net'v), the last by the backward pass.
         """
         weight, condition, own_alpha, own_sigma = point
         own, h = x * (own_alpha / alpha), self.input_scale(own_alpha**2, own_sigma**2)
-        said, saved = self.network.forward(params, own * h, np.full(len(x), condition, x.dtype), ops, labels)
+        said, saved = said_and_saved(own * h, for_each(x, condition, x.dtype))
         noise = convert(self.prediction_in(said), own, self.prediction, "noise", own_alpha, own_sigma)
 
         def pullback(v):

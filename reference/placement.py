@@ -30,6 +30,15 @@ def beside(table, x):
     return table if on_host(x) else np.asarray(table, like=x)
 
 
+def replayed(function, ops):
+    """A function of arrays and objects that is called again and again, as it is, or where a port can, recorded and replayed.
+
+    It must do without the host, and depend on nothing but its arguments that changes; of an object, the arrays may be written to but not
+    exchanged.  The arrays of a dictionary that it returns are overwritten by the next call.
+    """
+    return getattr(ops, "replayed", lambda function: function)(function)
+
+
 def for_each(x, value, dtype=None):
     """``value`` once for each sample of x[b,...], where x lies; in its own dtype unless another one is asked for."""
     return np.full_like(x, value, dtype or np.result_type(value), shape=len(x))

@@ -12,7 +12,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
-from reference.placement import fetch, on_host, place
+from reference.placement import fetch, on_host, place, replayed
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,17 @@ def batch(model, data, settings, step, ops=reference_ops):
     return indices, *model.draw(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
 
 
-def advance(model, x0, draws, labels, settings, state, ops=reference_ops):
+def gradient_of(model, ops=reference_ops):
+    """The function (params, x0[b,...], labels, *draws) -> loss and its gradients by name, for one call after another."""
+
+    def of(params, x0, labels, *draws):
+        loss, _, gradients = model.loss(params, x0, *draws, labels=labels, ops=ops)
+        return loss, gradients
+
+    return replayed(of, ops)
+
+
+def advance(gradient_of, x0, draws, labels, settings, state, ops=reference_ops):
     """The step after ``state.step``, in place, on x0[b,...] with what ``model.draw`` drew for it.
 
     FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.  On a device nobody looks,
@@ -120,7 +130,7 @@ def advance(model, x0, draws, labels, settings, state, ops=reference_ops):
     """
     step = state.step + 1
     with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-        loss, _, gradients = model.loss(state.params, x0, *draws, labels=labels, ops=ops)
+        loss, gradients = gradient_of(state.params, x0, labels, *draws)
         gradient = np.concatenate([gradients[name].ravel() for name in state.params])
         norm = ops.global_norm([gradient])
     if on_host(gradient):
@@ -140,8 +150,8 @@ def _check_finite(loss, norm, step):
 def train(model, data, labels, settings, state, steps, ops=reference_ops):
     """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``advance``, yielding ``state`` after it, where the port works."""
     state.place(ops)
-    data, labels = place(data, ops), place(labels if model.network.classes else None, ops)
+    data, labels, of = place(data, ops), place(labels if model.network.classes else None, ops), gradient_of(model, ops)
     while state.step < steps:
         indices, *draws = batch(model, data, settings, state.step + 1, ops)
-        advance(model, data[indices], draws, None if labels is None else labels[indices], settings, state, ops)
+        advance(of, data[indices], draws, None if labels is None else labels[indices], settings, state, ops)
         yield state

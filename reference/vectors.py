@@ -53,7 +53,7 @@ from reference.denoiser import Denoiser
 from reference.networks import MLP, UNet
 from reference.ops import Key
 from reference.schedules import linear
-from reference.training import Settings, State, advance, ema_decay
+from reference.training import Settings, State, advance, ema_decay, gradient_of
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 NETWORKS = {
@@ -174,7 +174,7 @@ def _after(network, dtype):
     x = forward(model.schedule, x0, t, noise)
     prediction, _ = model.predict(state.params, x, t)
     loss, per_sample, gradients = model.loss(state.params, x0, t, noise)
-    advance(model, x0, (t, noise), None, settings, state)
+    advance(gradient_of(model), x0, (t, noise), None, settings, state)
     return {
         "images": {"x": x, "prediction": prediction},
         "loss": {"loss": loss, "per_sample": per_sample},

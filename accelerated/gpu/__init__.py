@@ -14,6 +14,7 @@ from accelerated.gpu.mixture import mixture_log_density, mixture_score
 from accelerated.gpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from accelerated.gpu.optimizer import adam_step_, ema_step_, global_norm
 from accelerated.gpu.random import normal, philox_bits, uniform
+from accelerated.gpu.replay import replayed
 from accelerated.gpu.resample import (
     average_pool,
     average_pool_backward,

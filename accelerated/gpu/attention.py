@@ -9,6 +9,7 @@ import numpy as np
 
 from accelerated.gpu.device import cuda, math, op, xp
 from accelerated.gpu.kernel import block, index, kernel, lanes, largest_of_row, total_of_row
+from accelerated.gpu.product import product
 from reference.ops.attention import check_backward, check_forward
 
 SCORES = 2**28  # bytes at most of the matrices n x m that are there at a time, if those of one head of one sample are not larger
@@ -31,9 +32,9 @@ def attention(q, k, v, heads):
 
 def _attend(q, k, v, values, logsumexp, sums):
     """q[x,n,e], k[x,e,m], v[x,m,e] -> values[x,n,e], sums[x,n] of exponentials, by which they are still to be divided, logsumexp[x,n]."""
-    p = xp.matmul(q, k)
+    p = product(q, k)
     _exponentials.blocks(_blocks(p))(p, logsumexp, sums, p.shape[2], lanes(p.shape[2]), _factor(q))
-    xp.matmul(p, v, out=values)
+    product(p, v, out=values)
 
 
 @op
@@ -55,11 +56,11 @@ def attention_backward(dy, q, k, v, heads, y, logsumexp):
 
 def _attend_backward(dy, q, k, dy_across, q_across, k_across, v_across, logsumexp, means, dq, dk, dv):
     """As they are [x,n,e], and across [x,e,n]; logsumexp[x,n], means[x,n] -> dq[x,n,e], dk[x,e,m], dv[x,e,m]."""
-    p, ds = xp.matmul(q, k_across), xp.matmul(dy, v_across)
+    p, ds = product(q, k_across), product(dy, v_across)
     _weights.blocks(_blocks(p))(p, ds, logsumexp, means, p.shape[2], lanes(p.shape[2]), _factor(q))
-    xp.matmul(dy_across, p, out=dv)
-    xp.matmul(q_across, ds, out=dk)
-    xp.matmul(ds, k, out=dq)
+    product(dy_across, p, out=dv)
+    product(q_across, ds, out=dk)
+    product(ds, k, out=dq)
 
 
 # Heads.  A pair is a head of a sample.

@@ -10,6 +10,7 @@ For a 1x1 kernel P is x itself, or every other of its pixels.
 from accelerated.gpu.device import op, xp
 from accelerated.gpu.kernel import device, index, kernel
 from accelerated.gpu.linear import add_bias, column_sums
+from accelerated.gpu.product import product
 from reference.ops.conv import check_backward, check_forward
 
 PATCHES = 2**28  # bytes that patches may take, unless those of a single sample take more
@@ -22,7 +23,7 @@ def conv2d(x, w, b, stride=1, add=None):
     shape = check_forward(x, w, b, stride, add)
     weights, y = w.reshape(-1, shape[3]), xp.empty(shape, x.dtype)
     for samples, patches in _patches(x, w, stride, shape):
-        xp.matmul(patches, weights, out=y[samples].reshape(-1, shape[3]))
+        product(patches, weights, out=y[samples].reshape(-1, shape[3]))
     if add is None:
         add_bias(b, y)
     else:
@@ -48,14 +49,13 @@ def conv2d_backward(dy, x, w, stride=1, add=None):
     dx = xp.zeros(x.shape, x.dtype) if k < stride else xp.empty(x.shape, x.dtype)  # a 1x1 kernel passes over pixels
     for samples, patches in _patches(x, w, stride, shape):
         of_x, of_y = dx[samples], dy[samples].reshape(-1, o)
-        part = xp.matmul(patches.T, of_y)
-        dw = part if dw is None else dw + part
+        dw = product(patches.T, of_y, out=dw, add=dw is not None)
         if k == stride == 1:
-            xp.matmul(of_y, weights.T, out=of_x.reshape(-1, i))
+            product(of_y, weights.T, out=of_x.reshape(-1, i))
         elif k == 1:
-            of_x[:, ::stride, ::stride] = xp.matmul(of_y, weights.T).reshape(*shape[:3], i)
+            of_x[:, ::stride, ::stride] = product(of_y, weights.T).reshape(*shape[:3], i)
         else:
-            xp.matmul(of_y, weights.T, out=patches)
+            product(of_y, weights.T, out=patches)
             _collect[of_x.size // i * LANES](patches, of_x, stride, *x.shape[1:], *shape[1:3])
     dw = xp.zeros(w.shape, w.dtype) if dw is None else dw.reshape(w.shape)
     return dx, dw, *_sums(dy, add)

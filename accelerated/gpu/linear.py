@@ -1,21 +1,19 @@
-"""The affine map ``y = x w + b``: the products by cuBLAS.
-
-It chooses how to sum by the shapes and the device: the same bits on every run of one device, other ones for another batch.
-"""
+"""The affine map ``y = x w + b``."""
 
 from accelerated.gpu.device import cuda, op, xp
 from accelerated.gpu.kernel import block, index, kernel
+from accelerated.gpu.product import product
 from reference.ops.checks import check
 
 COLUMNS = 32  # that a block sums: a warp reads 128 bytes that lie side by side
-PART = 1024  # rows at most that a block sums
+PART = 256  # rows at most that a block sums
 
 
 @op
 def linear(x, w, b=None):
     """x[n,i], w[i,o], b[o] -> y[n,o] = x w + b."""
     check("x[n,i] w[i,o]", x, w) if b is None else check("x[n,i] w[i,o] b[o]", x, w, b)
-    y = xp.matmul(x, w)
+    y = product(x, w)
     if b is not None:
         add_bias(b, y)
     return y
@@ -37,7 +35,7 @@ def _add_bias(b, y):
 def linear_backward(dy, x, w):
     """Gradients of ``linear``.  dy[n,o], x[n,i], w[i,o] -> dx[n,i], dw[i,o], db[o]."""
     check("dy[n,o] x[n,i] w[i,o]", dy, x, w)
-    return xp.matmul(dy, w.T), xp.matmul(x.T, dy), column_sums(dy)[0]
+    return product(dy, w.T), product(x.T, dy), column_sums(dy)[0]
 
 
 def column_sums(x, groups=1):

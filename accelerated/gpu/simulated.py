@@ -7,6 +7,7 @@ arithmetic.  ``copies`` counts how often numbers were brought to the host, a sin
 import numpy as np
 
 copies = 0
+recording = False  # meanwhile numbers neither reach the host nor come from there
 poisoned = True
 launches = 0  # of what a device would do for the functions called here; which of these only look at shapes is said below
 SHAPES = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
@@ -30,6 +31,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
             raise TypeError(f"{function.__name__} is not for arrays of the device")
         if "device" in kwargs:  # as NumPy asks for on the way from ``like=`` in full, ones and eye
             raise TypeError(f"{function.__name__} of CuPy knows no device")
+        if function is np.asarray:
+            return asarray(*args)
         _count(function.__name__)
         return wrapped(function(*plain(args), **plain(kwargs)))
 
@@ -70,8 +73,14 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
 
     def get(self):
         global copies
+        _refuse_while_recording()
         copies += 1
         return self.array.copy()
+
+
+def _refuse_while_recording():
+    if recording:
+        raise RuntimeError("a recording neither takes from the host nor tells it")
 
 
 def _count(name):
@@ -115,6 +124,8 @@ def empty(shape, dtype):
 
 
 def asarray(array, dtype=None):
+    if isinstance(array, np.ndarray):
+        _refuse_while_recording()
     return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(plain(array), dtype))
 
 

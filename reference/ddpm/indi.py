@@ -21,7 +21,7 @@ from reference.conversions import column, log_alpha_bar_of_sigma
 from reference.ddpm.ddpm import simple_loss
 from reference.denoiser import check_data_variance
 from reference.ops.random import Purpose
-from reference.placement import for_each, in_dtype
+from reference.placement import for_each, in_dtype, replayed
 from reference.schedules import Exploding
 
 SMALLEST_T = 1e-3  # below, a network has seen nothing of use
@@ -105,14 +105,15 @@ class InDI:
 
     def denoise_of(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
-        return lambda x, t: self.predict(params, x, for_each(x, t), ops, keep=False)[0]
+        said_of = replayed(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
+        return lambda x, t: said_of(x, for_each(x, t))
 
     def score(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.
 
         ValueError where the degradation is more than noise, or sigma / alpha beyond what was trained.
         """
-        noise = self.degradation.noise
+        noise, denoise = self.degradation.noise, self.denoise_of(params, ops)
         if self.degradation.blur or self.epsilon:
             raise ValueError("a model of InDI has a score only if its degradation is noise alone, with nothing added on the way")
 
@@ -121,7 +122,7 @@ class InDI:
             if not SMALLEST_T * (1 - 1e-9) <= t <= 1 + 1e-9:
                 trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
                 raise ValueError(f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}")
-            x0 = self.denoise_of(params, ops)(x / alpha, min(t, 1.0))
+            x0 = denoise(x / alpha, min(t, 1.0))
             return (alpha * x0 - x) / sigma**2
 
         return score

@@ -56,10 +56,10 @@ class LearnedVariance(Denoiser):
 
     def noise_of(self, params, labels=None, ops=reference_ops):
         """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
+        said_of = self.said_of(params, labels, ops)
 
         def noise_of(x, t):
-            said, _ = self.predict(params, x, for_each(x, t), labels, ops, keep=False)
-            prediction, v = np.split(said, 2, axis=-1)
+            prediction, v = np.split(said_of(x, for_each(x, t)), 2, axis=-1)
             return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
 
         return noise_of

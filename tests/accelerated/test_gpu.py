@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel
+from accelerated.gpu.product import gemm, readable
 from reference import cases, schedules
 from reference.__main__ import main
 from reference.budgets import accept
@@ -23,8 +24,9 @@ from reference.cases import Numbers
 from reference.contract import OPS
 from reference.denoiser import Denoiser
 from reference.networks import MLP
-from reference.placement import place
+from reference.placement import fetch, place
 from reference.samplers.ancestral import ancestral
+from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
 from tests.reference.test_placement import states
 from tests.strategies import arguments
@@ -215,3 +217,93 @@ def test_arrays_of_the_device_stay_there_and_those_of_the_host_come_back():
     assert isinstance(gpu.silu(x), np.ndarray) and device.is_device(gpu.silu(gpu.to_device(x)))
     out = gpu.to_device(np.zeros(5))
     assert gpu.silu(gpu.to_device(x), out=out) is out and np.array_equal(out.get(), gpu.silu(x))
+
+
+def column_by_column(ta, tb, m, n, k, alpha, a, lda, next_a, b, ldb, next_b, beta, c, ldc, next_c, count):
+    """The definition of BLAS's gemm, on the numbers of arrays in the order of memory: c = alpha op(a) op(b) + beta c for each matrix."""
+    at = lambda x, row, column, ld, step, j, across: x[j * step + (row * ld + column if across else column * ld + row)]
+    for j, row, column in np.ndindex(count, m, n):
+        terms = [at(a, row, e, lda, next_a, j, ta) * at(b, e, column, ldb, next_b, j, tb) for e in range(k)]
+        c[j * next_c + column * ldc + row] = alpha * sum(terms) + beta * c[j * next_c + column * ldc + row]
+
+
+@pytest.mark.parametrize("count", [None, 3])
+@pytest.mark.parametrize("b_across", [0, 1])
+@pytest.mark.parametrize("a_across", [0, 1])
+def test_cublas_is_asked_for_the_product(a_across, b_across, count):
+    rng, stack = np.random.default_rng(1), () if count is None else (count,)
+    for m, k, n in [(2, 3, 4), (1, 3, 2), (3, 1, 2), (3, 2, 1), (1, 1, 1)]:
+        draw = lambda rows, columns, across: rng.standard_normal((*stack, *((columns, rows) if across else (rows, columns))))
+        a, b, out = draw(m, k, a_across), draw(k, n, b_across), draw(m, n, 0)
+        seen_a, seen_b = a.swapaxes(-1, -2) if a_across else a, b.swapaxes(-1, -2) if b_across else b
+        expected = seen_a @ seen_b + out
+        (one, *of_a), (other, *of_b), (_, _, *of_out) = map(readable, (seen_a, seen_b, out))
+        assert one is seen_a and other is seen_b
+        in_memory = lambda x: (x if x.base is None else x.base).ravel()
+        column_by_column(*gemm(one, other, out, of_a, of_b, of_out, 1.0, 1.0, in_memory))
+        assert np.abs(out - expected).max() <= 1e-15 * 4 * np.abs(expected).max() + 1e-15  # at most four terms, in either order
+
+
+# what is recorded
+
+
+def replay_of(function, *calls):
+    """What each call returns, fetched at once, and how often Python ran the function."""
+    ran = []
+
+    def counted(*args):
+        ran.append(None)
+        return function(*args)
+
+    replayed = gpu.replayed(counted)
+    return [fetch(replayed(*args)) for args in calls], len(ran)
+
+
+@works
+def test_from_the_second_call_on_launches_are_replayed_with_other_numbers():
+    xs = [gpu.to_device(np.arange(5.0) + k) for k in range(5)]
+    results, ran = replay_of(lambda x, none: gpu.silu(x) * 2, *[(x, None) for x in xs])
+    assert all(np.array_equal(result, fetch(gpu.silu(x) * 2)) for result, x in zip(results, xs))
+    assert SIMULATED or ran == 2
+
+
+@works
+def test_what_is_returned_is_the_callers_but_for_dictionaries():
+    replayed = gpu.replayed(lambda x: (x + 1, {"twice": x * 2}))
+    one, two, three = (replayed(gpu.to_device(np.full(3, k))) for k in (1.0, 2.0, 3.0))
+    assert [float(result[0].sum()) for result in (one, two, three)] == [6, 9, 12]
+    assert two[1]["twice"] is three[1]["twice"] and float(three[1]["twice"].sum()) == 18
+
+
+@works
+def test_another_shape_and_another_object_are_recorded_by_themselves():
+    add = gpu.replayed(lambda held, x: held["w"] + x)
+    held, other = ({"w": gpu.to_device(np.full(1, k))} for k in (1.0, 10.0))
+    for weights, n, expected in [(held, 2, 1.0), (held, 3, 1.0), (other, 3, 10.0)] * 3:
+        assert np.array_equal(fetch(add(weights, gpu.to_device(np.zeros(n)))), np.full(n, expected))
+    held["w"][...] = 5.0
+    assert np.array_equal(fetch(add(held, gpu.to_device(np.zeros(2)))), np.full(2, 5.0))
+
+
+@works
+def test_what_takes_from_the_host_or_tells_it_is_called_each_time():
+    x, numbers = gpu.to_device(np.zeros(3)), iter(range(100))
+    takes = lambda x: x + gpu.to_device(np.full(3, float(next(numbers))))
+    results, _ = replay_of(takes, *[(x,)] * 4)
+    assert np.all(np.diff([result[0] for result in results]) > 0)
+    tells, ran = replay_of(lambda x: x * float(x.sum()), *[(x + k,) for k in range(4)])
+    assert [result[0] for result in tells] == [0, 3, 12, 27] and ran >= 4
+    on_host, _ = replay_of(np.square, *[(np.full(2, k),) for k in range(4)])
+    assert [result[0] for result in on_host] == [0, 1, 4, 9]
+
+
+@works
+@pytest.mark.parametrize("name", [name for name in RUNS if not SIMULATED or name != "ddpm of images"])  # a minute there
+def test_training_that_is_replayed_has_the_bits_of_training_that_is_not(name, monkeypatch):
+    def train():
+        *_, state = states(name, gpu)
+        return fetch(dict(state.params))
+
+    recorded = train()
+    monkeypatch.setattr(gpu, "replayed", lambda function: function)
+    assert all(np.array_equal(recorded[key], array) for key, array in train().items())

@@ -26,9 +26,42 @@ MUTANTS = (
     # a part of the work that takes another's place
     (
         GPU + "conv.py",
-        "dw = part if dw is None else dw + part",
-        "dw = part",
+        "add=dw is not None",
+        "add=False",
         GPU_TESTS + "a_convolution_whose_patches_are_made_in_parts[2-3-None]",
+    ),
+    # a matrix that lies by columns, read as if by rows
+    (
+        GPU + "product.py",
+        "return x, 1, by_column, step",
+        "return x, 0, by_column, step",
+        GPU_TESTS + "cublas_is_asked_for_the_product[0-1-3]",
+    ),
+    (
+        GPU + "product.py",
+        "step = x.strides[0] // x.itemsize if x.ndim == 3 else 0",
+        "step = 0",
+        GPU_TESTS + "cublas_is_asked_for_the_product[0-1-3]",
+    ),
+    # a replay that goes on with the numbers, or with the object, that it was recorded with
+    (
+        GPU + "replay.py",
+        "                place[...] = arg\n",
+        "                pass\n",
+        GPU_TESTS + "from_the_second_call_on_launches_are_replayed_with_other_numbers",
+    ),
+    (
+        GPU + "replay.py",
+        "else id(arg) for arg",
+        "else None for arg",
+        GPU_TESTS + "another_shape_and_another_object_are_recorded_by_themselves",
+    ),
+    # a result that the next call overwrites
+    (
+        GPU + "replay.py",
+        "return result.copy() if is_device(result)",
+        "return result if is_device(result)",
+        GPU_TESTS + "what_is_returned_is_the_callers_but_for_dictionaries",
     ),
     # an index of 32 bits
     (
