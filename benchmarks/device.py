@@ -1,9 +1,9 @@
 """``python -m benchmarks --port gpu``: every op of the GPU port on the device, validated, then timed beside what the device could do.
 
 The calls are those of the workloads, for each op the one that moves most.  Arguments lie on the device; events on its stream say how long
-a call takes there.  Some calls are recorded and replayed together, so that the host, which takes longer to launch most of them, is seen only
-of an op that needs it.  The roofline is that of the device's name if it is known, with
-rates measured here otherwise, by a product of matrices and a copy.
+a call takes there.  Some calls are recorded and replayed together: the host, which takes longer to launch most of them, is seen only where
+an op needs it.  The roofline is that of the device's name if it is known, with rates measured here otherwise, by a product of matrices and
+a copy.
 
 In the simulator all of this runs at tiny sizes, to show that it does; its times mean nothing.
 """
