@@ -1,4 +1,4 @@
-"""The ops of the contract on CUDA devices: arrays and products of matrices by CuPy, all else in kernels of Numba's."""
+"""The ops of the contract on CUDA devices: arrays by CuPy, products of matrices by cuBLAS, all else in kernels that Numba compiles."""
 
 from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.gpu.attention import attention, attention_backward
