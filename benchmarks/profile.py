@@ -21,11 +21,13 @@ def main(arguments=None):
     names = [name for name in WORKLOADS["full"] if name != "product"]
     parser = Parser(prog="python -m benchmarks profile", allow_abbrev=False, description="Where the time of a workload goes, op by op.")
     parser.add_argument("workload", nargs="?", choices=names, default="unet8-step", metavar="WORKLOAD", help=", ".join(names))
-    parser.add_argument("--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.SHIPPED)}, a module or a file (default cpu)")
+    parser.add_argument("--port", default="cpu", metavar="P", help="cpu, a module or a file (default cpu)")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
     try:
         port = accelerated.load(options.port)
+        if hasattr(port, "synchronize"):
+            raise ValueError(f"ops of {port.__name__} are done after they return: python -m benchmarks --port gpu times them")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

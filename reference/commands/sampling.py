@@ -13,9 +13,9 @@ from reference.ddpm.ddpm import VARIANCES
 from reference.ddpm.indi import brownian
 from reference.ddpm.learned import LearnedVariance
 from reference.ops.random import Purpose
-from reference.placement import fetch, place
+from reference.placement import fetch, place, replayed
 from reference.run import as_score, noise_range
-from reference.samplers import Counted, last
+from reference.samplers import last
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.ddim import ddim
@@ -238,24 +238,32 @@ def length(sampler, steps=1, levels=1, **own):
     return levels * steps + denoised
 
 
-class CountedNetwork:
-    """A network that counts its forward passes."""
+class CountingOps:
+    """A port's ops that count in ``evaluations`` how often a network is asked: what is replayed, it does not do itself."""
 
-    def __init__(self, network):
-        self.network, self.forward = network, Counted(getattr(network, "forward", None))  # an autoencoder has halves
+    def __init__(self, ops):
+        self.ops, self.evaluations = ops, 0
 
     def __getattr__(self, name):
-        return getattr(self.network, name)
+        return getattr(self.ops, name)
+
+    def replayed(self, function):
+        inner = replayed(function, self.ops)
+
+        def counted(*args):
+            self.evaluations += 1
+            return inner(*args)
+
+        return counted
 
 
 def draw(run, ops, n, **how):
     """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``, and the network evaluations that
     each of them took, None for a sampler that takes none.  ValueError if they are not finite."""
-    network = CountedNetwork(run.model.network)
-    run = replace(run, model=replace(run.model, network=network), state=copy(run.state))
+    run, ops = replace(run, state=copy(run.state)), CountingOps(ops)
     run.state.ema = place(dict(run.state.ema), ops)
     each, parts = length(**how), []
-    batch = BATCH["images" if len(network.sample_shape) == 3 else "points"]
+    batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         for number, first in enumerate(range(0, n, batch)):
             states = trajectory(run, ops, place(np.arange(first, min(first + batch, n)), ops), **how)
@@ -264,7 +272,7 @@ def draw(run, ops, n, **how):
     x = np.concatenate(parts)
     if not np.isfinite(x).all():
         raise ValueError(f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help")
-    return x, network.forward.evaluations / len(parts) or None
+    return x, ops.evaluations / len(parts) or None
 
 
 def describe(sampler, seed, steps=None, levels=None, evaluations=None, **own):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel
 from accelerated.gpu.product import gemm, readable
-from reference import cases, schedules
+from reference import cases, ops, schedules
 from reference.__main__ import main
 from reference.budgets import accept
 from reference.calls import outputs
 from reference.cases import Numbers
+from reference.commands.sampling import choose, draw
 from reference.contract import OPS
 from reference.denoiser import Denoiser
 from reference.networks import MLP
@@ -28,7 +30,7 @@ from reference.placement import fetch, place
 from reference.samplers.ancestral import ancestral
 from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
-from tests.reference.test_placement import states
+from tests.reference.test_placement import run_of, states
 from tests.strategies import arguments
 
 SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
@@ -245,6 +247,14 @@ def test_cublas_is_asked_for_the_product(a_across, b_across, count):
 
 
 # what is recorded
+
+
+@works
+@pytest.mark.parametrize("system, sampler", [("sde", "ddim"), ("sde", "ode-heun"), ("indi", "indi")])
+def test_networks_that_are_replayed_are_counted_as_asked(system, sampler, tmp_path):
+    run = run_of(tmp_path, system)
+    how = choose(run, SimpleNamespace(sampler=sampler, seed=3, steps=4))
+    assert draw(run, gpu, 2, **how)[1] == draw(run, ops, 2, **how)[1] >= 4
 
 
 def replay_of(function, *calls):
