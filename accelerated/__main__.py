@@ -1,8 +1,9 @@
-"""The command line on a port: ``python -m accelerated``, the words of ``python -m reference`` and ``trace``."""
+"""The command line on a port: ``python -m accelerated``, the words of ``python -m reference``, ``compile`` and ``trace``."""
 
 import accelerated
 from reference.__main__ import COMMANDS, Program, main
 
+COMPILE = "a port's kernels now, on all processors, instead of each when it is needed first"
 TRACE = "one training step on two ports, op by op: the first op whose error exceeds its budget"
 
 
@@ -33,8 +34,8 @@ PROGRAM = Program(
     "The reference's command line on another port of its ops.",
     port,
     add_options,
-    COMMANDS | {"trace": TRACE},
-    {name: f"accelerated.commands.{name}" for name in ("demo", "info", "trace")},
+    COMMANDS | {"compile": COMPILE, "trace": TRACE},
+    {name: f"accelerated.commands.{name}" for name in ("compile", "demo", "info", "trace")},
 )
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ def table(report):
     measured = [f"matrix products {rate / 1e9:.0f} GFLOP/s"] if rate else []
     measured += [f"copies {report['copy_bandwidth'] / 1e9:.1f} GB/s"]
     lines = ["", ", ".join((machine["processor"], f"{machine['threads']} threads", *measured)), LEGEND]
+    compiling = [f"{name} {seconds:.0f} s" for name, seconds in report.get("compiling", {}).items() if seconds > 1]
+    lines += [f"compiled before all of this: {', '.join(compiling)}"] if compiling else []
     for name, workload in report["workloads"].items():
         lines += ["", f"{name:24} {aligned(COLUMNS)}"]
         for i, entry in workload["implementations"].items():

@@ -2,6 +2,7 @@
 
 from accelerated.cpu import memory
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from accelerated.cpu.ahead import compile_all
 from accelerated.cpu.attention import attention, attention_backward
 from accelerated.cpu.conv import conv2d, conv2d_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step

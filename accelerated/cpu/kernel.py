@@ -28,6 +28,7 @@ from accelerated import signatures
 from accelerated.signatures import flat, of_dtype, read, type_of
 
 HERE = Path(__file__).parent
+KERNELS: list = []  # all of this port
 KEPT = 4  # folders of machine code, each of a few megabytes
 SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
 
@@ -76,10 +77,12 @@ def kernel(signature):
 class Kernel:
     def __init__(self, function, words):
         self.function, self.words = function, words
-        self.name = f"{function.__module__.rpartition('.')[2]}{function.__name__}"
+        self.file = function.__module__.rpartition(".")[2]
+        self.name = f"{self.file}{function.__name__}"
         self.read, self.flat, self.of_dtype = read(words), flat(words), of_dtype(words)
         self.has_parts = "prange" in function.__code__.co_names
         self.compiled = {}
+        KERNELS.append(self)
 
     def __call__(self, *args):
         args = list(args)
@@ -87,13 +90,21 @@ class Kernel:
             args[position] = contiguous(args[position])
         for position in self.flat:
             args[position] = args[position].reshape(-1)
-        dtype = None if self.of_dtype is None else args[self.of_dtype].dtype
-        key = dtype, self.has_parts and _threads > 1
+        key = self.key(None if self.of_dtype is None else args[self.of_dtype].dtype, _threads > 1)
         return (self.compiled.get(key) or self.compile(*key))(*args)
+
+    def key(self, dtype, parallel):
+        """Which machine code serves a dtype with several threads or one."""
+        return None if self.of_dtype is None else dtype, self.has_parts and parallel
+
+    def mark(self, dtype, parallel):
+        """The file that says that this was compiled."""
+        dtype, parallel = self.key(dtype, parallel)
+        return _place(parallel) / f"{'-'.join(filter(None, (self.name, dtype and dtype.name)))}.done"
 
     def compile(self, dtype, parallel):
         """The machine code for one dtype, from the cache or new."""
-        with _cache(" ".join(filter(None, (self.name, dtype and dtype.name))), parallel):
+        with _cache(_place(parallel)), _progress.of(" ".join(filter(None, (self.name, dtype and dtype.name))), self.mark(dtype, parallel)):
             compiled = numba.njit(cache=True, nogil=True, parallel=parallel, error_model="numpy")(self.function)
             compiled.compile(tuple(type_of(word, dtype) for word in self.words))
             compiled.disable_compile()
@@ -159,15 +170,24 @@ class Progress:
 _progress = Progress()
 
 
-@contextlib.contextmanager
-def _cache(name, parallel):
-    """Within: Numba keeps what it compiles in this port's folder.  Serial and parallel code would overwrite each other in one."""
-    kept, before = folder(), numba.config.CACHE_DIR
-    place = kept / ("parallel" if parallel else "serial")
+def quiet():
+    """Compile without a word."""
+    _progress.begin, _progress.said = 0.0, float("inf")
+
+
+def _place(parallel):
+    """Serial and parallel code would overwrite each other in one folder."""
+    place = folder() / ("parallel" if parallel else "serial")
     place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@contextlib.contextmanager
+def _cache(place):
+    """Within: Numba keeps what it compiles there."""
+    before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(place)
     try:
-        with _progress.of(name, place / f"{name.replace(' ', '-')}.done"):
-            yield
+        yield
     finally:
         numba.config.CACHE_DIR = before

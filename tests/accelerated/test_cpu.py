@@ -12,7 +12,7 @@ from numba import njit
 
 import accelerated.cpu
 from accelerated.__main__ import PROGRAM
-from accelerated.cpu import kernel, memory
+from accelerated.cpu import ahead, kernel, memory
 from accelerated.cpu.activation import _silu
 from reference.__main__ import main
 from reference.contract import OPS
@@ -54,6 +54,43 @@ SILU = "import numpy as np, accelerated.cpu; print(accelerated.cpu.silu(np.ones(
 def test_a_new_installation_says_once_that_it_compiles_and_later_processes_say_nothing(tmp_path):
     first, second = (python(SILU, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
     assert first[1].count("compiling the kernels") == 1 and second[1] == "" and first[0] == second[0]
+
+
+AHEAD = """
+import accelerated.cpu, numpy as np
+from accelerated.cpu import ahead
+ahead.KERNELS[:] = [kernel for kernel in ahead.KERNELS if kernel.file in ("activation", "embedding")]
+ahead.compile_all()
+accelerated.cpu.silu(np.ones(3, np.float32)), accelerated.cpu.timestep_embedding(np.ones(3, np.float32), 4)
+"""
+
+
+def test_what_is_compiled_ahead_is_compiled_once_and_then_nothing_is(tmp_path):
+    first, second = (python(AHEAD, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") for _ in range(2))
+    assert first[1].startswith("compiling the kernels, once on this machine, 2 at a time ..\n.. which took ") and first[1].count("\n") == 2
+    assert second[1] == ""
+
+
+def test_a_process_that_can_not_compile_is_said_to_be_the_reason(tmp_path):
+    broken = AHEAD.replace("ahead.compile_all()", "import sys; sys.executable = '/bin/false'; ahead.compile_all()")
+    with pytest.raises(AssertionError, match="RuntimeError: kernels could not be compiled: code 1"):
+        python(broken, NUMBA_CACHE_DIR=str(tmp_path))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_files_are_shared_among_processes_each_once_and_evenly(count):
+    files = sorted({one.file for one in kernel.KERNELS})
+    shares = ahead.shared(files, min(count, len(files)))
+    assert sorted(name for share in shares for name in share) == files and all(shares)
+    sizes = [sum((kernel.HERE / f"{name}.py").stat().st_size for name in share) for share in shares]
+    assert max(sizes) - min(sizes) <= max((kernel.HERE / f"{name}.py").stat().st_size for name in files)
+
+
+def test_compile_is_a_word_of_ports_that_can(capsys, monkeypatch):
+    monkeypatch.setattr(accelerated.cpu, "compile_all", lambda: print("compiles"))
+    assert main(["compile", "--port", "cpu"], PROGRAM) == 0 and "compiles\nevery kernel" in capsys.readouterr().out
+    assert main(["compile", "--port", "reference.ops"], PROGRAM) == 2
+    assert capsys.readouterr().err.endswith("reference.ops has nothing that could be compiled ahead\n")
 
 
 def test_machine_code_of_other_sources_is_not_used(tmp_path, monkeypatch):

@@ -44,6 +44,13 @@ def test_a_peer_that_is_not_installed_is_left_out_and_one_that_compiles_is_not_r
     assert command.left_out("compiling", quick=False) is command.left_out(REFERENCE, quick=True) is None
 
 
+def test_kernels_are_compiled_before_the_first_of_all_workloads_and_for_the_threads_of_the_workers(monkeypatch):
+    asked = []
+    monkeypatch.setattr("accelerated.cpu.compile_all", lambda threads: asked.append(threads))
+    seconds = command.compile_ahead([REFERENCE, "accelerated.cpu", "scipy"], 3)
+    assert asked == [3] and list(seconds) == ["accelerated.cpu"] and seconds["accelerated.cpu"] >= 0
+
+
 def test_the_json_file_holds_every_value_and_what_the_table_shows(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
     out = tmp_path / "new" / "out.json"
