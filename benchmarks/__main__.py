@@ -43,7 +43,10 @@ def build_parser():
     )
     known = ", ".join(IMPLEMENTATIONS)
     parser.add_argument(
-        "--implementations", nargs="+", metavar="NAME", help=f"{known}, or a port of the ops, a module or a file (default: all)"
+        "--implementations",
+        nargs="+",
+        metavar="NAME",
+        help=f"{known}, or a port of the ops, a module or a file (default: all of one device)",
     )
     parser.add_argument("--port", choices=("gpu",), help="on the device: that port op by op beside its roofline, and with peers there")
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
@@ -125,7 +128,7 @@ def workloads_of(options):
 
 def implementations_of(options):
     """Names, the reference first; a peer among them may be missing."""
-    given = options.implementations or [name for name in IMPLEMENTATIONS if not options.port or on_cuda(name)]
+    given = options.implementations or [name for name in IMPLEMENTATIONS if on_cuda(name) == bool(options.port)]
     for name in given:
         if name not in PEERS:
             accelerated.load(name)

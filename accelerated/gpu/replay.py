@@ -69,10 +69,12 @@ def _graph(function, places):
         stream.begin_capture()
         try:
             results = function(*places)
-        except RuntimeError:  # CuPy refuses transfers to and from the host meanwhile
+        except BaseException as error:
             with suppress(RuntimeError):
                 stream.end_capture()
-            return None
+            if isinstance(error, RuntimeError):  # CuPy refuses transfers to and from the host meanwhile
+                return None
+            raise
         graph = stream.end_capture()
 
     def launch(memory=pool):

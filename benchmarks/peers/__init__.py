@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import accelerated
 
 GPU = accelerated.SHIPPED["gpu"]
+DEVICE = "CUDA device"
 NETWORKS = ("Training", "Forward", "Backward", "Sampling")
 
 
@@ -25,7 +26,7 @@ class Peer:
     def missing(self):
         """What is not there, by name."""
         lacking = [name for name in self.needs if find_spec(name) is None]
-        return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else ["CUDA device"]
+        return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else [DEVICE]
 
 
 TORCH, BY_JAX = ("torch", "diffusers"), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck")
@@ -64,5 +65,6 @@ def left_out(implementation, quick=False):
         reason = accelerated.missing(accelerated.load(implementation))
         return reason and f"left out, {reason}"
     if missing := PEERS[implementation].missing():
-        return f"left out, there is no {' and no '.join(missing)}: pip install -e '.[peers]'"
+        install = "" if missing == [DEVICE] else ": pip install -e '.[peers]'"
+        return f"left out, there is no {' and no '.join(missing)}{install}"
     return "not run (quick)" if quick and PEERS[implementation].compiles else None

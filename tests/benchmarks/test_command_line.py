@@ -41,6 +41,8 @@ def test_a_peer_that_is_not_installed_is_left_out_and_one_that_compiles_is_not_r
     monkeypatch.setitem(PEERS, "compiling", Peer("in_scipy", ("scipy",), (), compiles=True))
     assert command.left_out("absent", quick=False) == "left out, there is no no_such_package: pip install -e '.[peers]'"
     assert command.left_out("compiling", quick=True) == "not run (quick)"
+    monkeypatch.setitem(PEERS, "on cuda", Peer("in_scipy", ("scipy",), (), cuda=True))
+    assert command.left_out("on cuda") in (None, "left out, there is no CUDA device")
     assert command.left_out("compiling", quick=False) is command.left_out(REFERENCE, quick=True) is None
 
 

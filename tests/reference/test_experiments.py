@@ -20,6 +20,9 @@ from tests.reference.test_command_line import files, run
 
 # Chains
 
+# What a line that ends at 7 lacks of the second moment of a Gaussian of deviation 1 about 1.22, z phi(z) + Q(z) at z = 5.78, three times.
+BEYOND_7 = 3 * 1.4e-7
+
 
 def test_a_gaussian_chain_has_the_moments_of_its_recursion():
     """x <- 0.8 x + 0.5 + 0.6 z from N(0, 1): variance stays 1, the mean follows m <- 0.8 m + 0.5."""
@@ -27,8 +30,8 @@ def test_a_gaussian_chain_has_the_moments_of_its_recursion():
     mean = 0.0
     for points, mass in propagate(walk, range(4)):
         mean = 0.8 * mean + 0.5
-        assert_close(mass @ points, mean, 1e-5, 1.0)  # what lies beyond 7, up to 5 deviations from the mean
-        assert_close(mass @ (points - mean) ** 2, 1.0, 1e-4)
+        assert_close(mass @ points, mean, BEYOND_7, 1.0)
+        assert_close(mass @ (points - mean) ** 2, 1.0, BEYOND_7)
 
 
 def test_a_step_without_noise_moves_the_atoms():
@@ -115,7 +118,7 @@ def test_n2s_gap_of_the_elbo_has_the_known_values():
     (_, rows), *_ = outcome.tables.values()
     assert_printed(rows[3][1], ".2924338")
     assert_printed(rows[4][1], ".2891046")
-    assert outcome.passed and all(abs(row[2]) < 1e-9 for row in rows)
+    assert outcome.passed and all(abs(row[2]) < 1e-9 for row in rows)  # of a million differences of neighbours, 1e5 u each, of either sign
 
 
 def test_n3s_equalities_are_equalities():

@@ -32,7 +32,8 @@ def test_the_limits_of_ornstein_and_uhlenbecks_coefficients(x):
         short, twice = (km.ornstein_uhlenbeck(GAMMA, Q, x, tau, m) for tau in (1e-3, 2e-3))
         assert abs(short - limit) < 5e-3 * (1 + abs(x) ** m)
         assert abs(km.extrapolate(short, twice) - limit) < 2e-5 * (1 + abs(x) ** m)
-    assert_close(km.ornstein_uhlenbeck(GAMMA, Q, 0.0, 1e-4, 4), Q**2 * 1e-4 / 8, 1e-3)
+    tau = 1e-4
+    assert_close(km.ornstein_uhlenbeck(GAMMA, Q, 0.0, tau, 4), Q**2 * tau / 8, 2 * GAMMA * tau)  # times (1 - gamma tau ..)^2
 
 
 def test_estimates_from_trajectories_are_the_finite_lag_values():

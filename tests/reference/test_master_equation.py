@@ -60,7 +60,8 @@ def test_detailed_balance_has_its_law_no_currents_and_real_eigenvalues(seed):
     flow = G * p
     assert_close(flow, flow.T, LINEAR_ALGEBRA, np.abs(flow).max())
     assert_close(master.stationary(G), p, LINEAR_ALGEBRA, 1e3)
-    assert np.abs(np.linalg.eigvals(G).imag).max() < 1e-9 * np.abs(G).max()
+    condition = (p.max() / p.min()) ** 0.5  # of the eigenvectors: divided by the roots of p, G is symmetric
+    assert np.abs(np.linalg.eigvals(G).imag).max() <= LINEAR_ALGEBRA * condition * np.abs(G).max()
 
 
 @given(seed=SEEDS)
