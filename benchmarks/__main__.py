@@ -46,7 +46,7 @@ def build_parser():
         "--implementations",
         nargs="+",
         metavar="NAME",
-        help=f"{known}, or a port of the ops, a module or a file (default: all of one device)",
+        help=f"{known}, or a port of the ops, a module or a file (default: all)",
     )
     parser.add_argument("--port", choices=("gpu",), help="on the device: that port op by op beside its roofline, and with peers there")
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
