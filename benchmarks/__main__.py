@@ -87,7 +87,7 @@ def measured(arguments):
         return 2
     whole = options.size == "full" and not options.only
     seconds = compile_ahead(implementations, threads) if whole else {}
-    report = run(chosen, implementations, threads, ops.pop("size", options.size), options.quick, ops) | {"compiling": seconds}
+    report = run(chosen, implementations, threads, ops.get("size", options.size), options.quick, ops) | {"compiling": seconds}
     print(table(report))
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())

@@ -41,7 +41,7 @@ def replayed(function, ops):
 
 def for_each(x, value, dtype=None):
     """``value`` once for each sample of x[b,...], where x lies; in its own dtype unless another one is asked for."""
-    return np.full_like(x, value, dtype or np.result_type(value), shape=len(x))
+    return np.full_like(x, value, np.result_type(value) if dtype is None else dtype, shape=len(x))
 
 
 def in_dtype(value, x):

@@ -33,6 +33,12 @@ MUTANTS = (
         "return 2 * sigma**2",
         "a_langevin_step_beyond_its_limit_is_warned_of_in_one_line",
     ),
+    (
+        "reference/commands/sampling.py",
+        "            self.evaluations += 1\n",
+        "            self.evaluations += 2\n",
+        "tests/reference/test_placement.py::test_a_sampler_says_how_often_it_asked_the_network[sde-ddim]",
+    ),
     _mutant("commands/sampling", "    if not np.isfinite(x).all():", "    if False:", "samples_that_diverge_are_not_written"),
     _mutant("commands/sampling", "return levels * steps + denoised", "return levels * steps", "progress_ends_where_the_sampler_does"),
     _mutant("commands/sampling", "if value is not None and name not in SAMPLERS[sampler]:", "if False:", WRONG + "[eta of langevin]"),

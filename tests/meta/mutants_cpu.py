@@ -71,4 +71,11 @@ MUTANTS = (
         "hashlib.sha256(machine.encode())",
         PORT + "machine_code_of_other_sources_is_not_used",
     ),
+    (CPU + "ahead.py", "        shares.sort()\n", "", PORT + "files_are_shared_among_processes_each_once_and_evenly[2]"),
+    (
+        CPU + "ahead.py",
+        "if one.file in files else ()",
+        "if one.file in files[1:] else ()",
+        PORT + "what_is_compiled_ahead_is_compiled_once_and_then_nothing_is",
+    ),
 )

@@ -67,13 +67,29 @@ def run_of(folder, system):
     return run
 
 
-@pytest.mark.parametrize(
+every_sampler = pytest.mark.parametrize(
     "system, sampler", [*(("smld" if "langevin" in name else "sde", name) for name in NAMES), ("indi", "indi"), ("vae", "decoder")]
 )
+
+
+def chosen(run, sampler):
+    own = {"steps": None} if sampler in ("ode-rk45", "decoder") else {"steps": 5}
+    return choose(run, SimpleNamespace(sampler=sampler, seed=3, **own))
+
+
+@every_sampler
+def test_a_sampler_says_how_often_it_asked_the_network(system, sampler, tmp_path, monkeypatch):
+    run, asked = run_of(tmp_path, system), []
+    kind = type(run.model.network)
+    forward = getattr(kind, "forward", None)  # an autoencoder has halves
+    monkeypatch.setattr(kind, "forward", lambda *args, **how: (asked.append(None), forward(*args, **how))[1], raising=False)
+    assert draw(run, ops, 5, **chosen(run, sampler))[1] == (len(asked) or None)
+
+
+@every_sampler
 def test_samples_from_a_device_have_the_same_bits_and_are_fetched_once(system, sampler, tmp_path):
     run = run_of(tmp_path, system)
-    own = {"steps": None} if sampler in ("ode-rk45", "decoder") else {"steps": 5}
-    how = choose(run, SimpleNamespace(sampler=sampler, seed=3, **own))
+    how = chosen(run, sampler)
     here, before = draw(run, ops, 5, **how)[0], simulated.copies
     there = draw(run, device_port, 5, **how)[0]
     assert np.array_equal(here, there)
