@@ -12,8 +12,6 @@ import numpy as np
 from accelerated.cpu import kernel
 from accelerated.cpu.kernel import HERE, KERNELS
 
-DOUBLE = ("random",)  # files whose kernels work in float64, too, whatever a network does: examples and times are drawn in it
-
 
 def compile_all(dtype=np.float32, threads=None):
     """Compile what this machine lacks for a dtype and a number of threads, the port's own unless given.  RuntimeError if that fails."""
@@ -38,8 +36,9 @@ def compile_all(dtype=np.float32, threads=None):
 
 
 def dtypes(one, dtype):
-    """In which a kernel is wanted."""
-    return {dtype, np.dtype(np.float64)} if one.file in DOUBLE else {dtype}
+    """In which a kernel is wanted: examples and times are drawn in float64, too, and densities on a grid are in nothing else."""
+    double = np.dtype(np.float64)
+    return {"random": {dtype, double}, "fokker_planck": {double}}.get(one.file, {dtype})
 
 
 def shared(files, count):
