@@ -176,9 +176,8 @@ def run(chosen, implementations, threads, size, quick, device):
                 raise
             report["interrupted"] = True
             say("interrupted: what was measured until here is kept")
-    report["copy_bandwidth"] = roofline.copy_bandwidth() if not device else device["bandwidth"]
     report["seconds"] = time.perf_counter() - begin
-    return compare(report | device)
+    return compare(report | (device or {"copy_bandwidth": roofline.copy_bandwidth()}))
 
 
 def compare(report):

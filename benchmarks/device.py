@@ -32,7 +32,7 @@ SEEN = ("mlp-step", "unet8-step", "unet32-step", "particles-given", "fokker-plan
 
 
 def report(size, say=print):
-    """{device, bandwidth, ops, size of the workloads, ...}, ready for JSON.  ValueError where there is no device."""
+    """{device, copy_bandwidth, ops, size of the workloads, ...}, ready for JSON.  ValueError where there is no device."""
     if reason := gpu.missing():
         raise ValueError(f"accelerated.gpu can't work here: {reason}")
     size = "tiny" if SIMULATED else size
@@ -46,7 +46,7 @@ def report(size, say=print):
         if "median" in entry:
             times = f"{1e6 * entry['median']:10.2f} {1e6 * entry['roofline']:13.2f} {entry['roofline'] / entry['median']:6.0%}"
         say(f"{name:26} {times or entry['not_run']}   {describe(name, arguments)}")
-    return {"device": device.name, "bandwidth": device.bandwidth, "simulated": SIMULATED, "size": size, "ops": ops}
+    return {"device": device.name, "copy_bandwidth": device.bandwidth, "simulated": SIMULATED, "size": size, "ops": ops}
 
 
 class Largest:

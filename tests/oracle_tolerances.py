@@ -91,6 +91,7 @@ def integrated(steps, rtol, atol, size=1.0):
 
 
 PRECISE = {"rtol": 1e-10, "atol": 1e-12}  # of a solver that stands for the exact flow: ``integrated`` says how exact that is
+COARSE = {"rtol": 1e-2, "atol": 1e-2}  # of one whose numbers nobody compares
 
 
 def z_score(tests=1, rate=FALSE_ALARM):

@@ -12,26 +12,30 @@ import numpy as np
 from accelerated.cpu import kernel
 from accelerated.cpu.kernel import HERE, KERNELS
 
+LAWS = ("fokker_planck", "mixture")  # files of which a network has no use
 
-def compile_all(dtype=np.float32, threads=None):
-    """Compile what this machine lacks for a dtype and a number of threads, the port's own unless given.  RuntimeError if that fails."""
+
+def compile_all(dtype=np.float32, threads=None, laws=True):
+    """Compile what this machine lacks for a dtype and a number of threads, the port's own unless given; without ``laws`` for networks."""
     dtype, parallel, begin = np.dtype(dtype), (threads or kernel.threads()) > 1, time.perf_counter()
-    lacking = {one.file for one in KERNELS if not all(one.mark(kind, parallel).exists() for kind in dtypes(one, dtype))}
-    if not lacking:
+    wanted = [(one, kind) for one in KERNELS if laws or one.file not in LAWS for kind in dtypes(one, dtype)]
+    lacking = lambda: [(one, kind) for one, kind in wanted if not one.mark(kind, parallel).exists()]
+    files = {one.file for one, _ in lacking()}
+    if not files:
         return
-    shares = shared(lacking, min(numba.config.NUMBA_NUM_THREADS, len(lacking)))
+    shares = shared(files, min(numba.config.NUMBA_NUM_THREADS, len(files)))
     print(f"compiling the kernels, once on this machine, {len(shares)} at a time ..", file=sys.stderr, flush=True)
     words = [sys.executable, "-c", f"from {__name__} import main; main()", "parallel" if parallel else "serial", dtype.name]
     alone = os.environ | {"NUMBA_NUM_THREADS": "1"}
-    processes = [subprocess.Popen([*words, *share], env=alone, stderr=subprocess.PIPE, text=True) for share in shares]
+    processes = [subprocess.Popen([*words, *share], env=alone, stderr=subprocess.DEVNULL) for share in shares]
     try:
-        said = [process.communicate()[1].splitlines() for process in processes]
+        for process in processes:
+            process.wait()
     finally:
         for process in processes:
             process.kill()
-    for process, lines in zip(processes, said):
-        if process.returncode:
-            raise RuntimeError(f"kernels could not be compiled: {lines[-1] if lines else f'code {process.returncode}'}")
+    for one, kind in lacking():  # a process has failed: here it succeeds, or says why not
+        one.compile(*one.key(kind, parallel))
     print(f".. which took {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
 
 

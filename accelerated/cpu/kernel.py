@@ -100,11 +100,14 @@ class Kernel:
     def mark(self, dtype, parallel):
         """The file that says that this was compiled."""
         dtype, parallel = self.key(dtype, parallel)
-        return _place(parallel) / f"{'-'.join(filter(None, (self.name, dtype and dtype.name)))}.done"
+        place = folder() / ("parallel" if parallel else "serial")  # in one folder either would overwrite the other
+        place.mkdir(parents=True, exist_ok=True)
+        return place / f"{'-'.join(filter(None, (self.name, dtype and dtype.name)))}.done"
 
     def compile(self, dtype, parallel):
         """The machine code for one dtype, from the cache or new."""
-        with _cache(_place(parallel)), _progress.of(" ".join(filter(None, (self.name, dtype and dtype.name))), self.mark(dtype, parallel)):
+        mark = self.mark(dtype, parallel)
+        with _cache(mark.parent), _progress.of(mark.stem.replace("-", " "), mark):
             compiled = numba.njit(cache=True, nogil=True, parallel=parallel, error_model="numpy")(self.function)
             compiled.compile(tuple(type_of(word, dtype) for word in self.words))
             compiled.disable_compile()
@@ -173,13 +176,6 @@ _progress = Progress()
 def quiet():
     """Compile without a word."""
     _progress.begin, _progress.said = 0.0, float("inf")
-
-
-def _place(parallel):
-    """Serial and parallel code would overwrite each other in one folder."""
-    place = folder() / ("parallel" if parallel else "serial")
-    place.mkdir(parents=True, exist_ok=True)
-    return place
 
 
 @contextlib.contextmanager

@@ -6,38 +6,30 @@ in the memory that they had, which nobody else gets.  What a function takes from
 host would be said once: a function that does either is called each time, as if nobody had asked.
 """
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 
-from accelerated.gpu import device
 from accelerated.gpu.device import SIMULATED, is_device, xp
 
 
 def replayed(function):
-    """``function``, whose arguments are arrays and objects, and whose result is an array, or a tuple of arrays and dictionaries of them.
+    """``function``, of the kind that reference/placement.py describes: once for each form of arguments recorded, and then replayed."""
+    seen: dict = {}
 
-    It must depend on nothing else that changes.  Of an object only the identity is looked at, so that the arrays that it holds may be
-    written to and not exchanged.  Arrays in a dictionary that was returned are overwritten by the next call.
-    """
-    return Replayed(function)
-
-
-class Replayed:
-    def __init__(self, function):
-        self.function, self.seen = function, {}
-
-    def __call__(self, *args):
+    def call(*args):
         form = tuple([(arg.shape, arg.dtype) if is_device(arg) else id(arg) for arg in args])
-        objects, replay = self.seen.get(form, (None, None))
+        objects, replay = seen.get(form, (None, None))
         if objects is None:
             if not any(isinstance(arg, np.ndarray) for arg in args):
-                self.seen[form] = [arg for arg in args if not is_device(arg)], None  # held, or their numbers could be those of others
-            return self.function(*args)
+                seen[form] = [arg for arg in args if not is_device(arg)], None  # held, or their numbers could be those of others
+            return function(*args)
         if replay is None:
-            replay = record(self.function, args) or self.function
-            self.seen[form] = objects, replay
+            replay = record(function, args) or function
+            seen[form] = objects, replay
         return replay(*args)
+
+    return call
 
 
 def record(function, args):
@@ -77,7 +69,7 @@ def _graph(function, places):
             raise
         graph = stream.end_capture()
 
-    def launch(memory=pool):
+    def launch(memory=pool):  # which nobody else gets as long as there is the graph
         graph.launch(xp.cuda.get_current_stream())
 
     return launch, results
@@ -85,27 +77,19 @@ def _graph(function, places):
 
 def _simulated(function, places):
     """As ``_graph``: without a graph the function is called."""
-    with _alone():
-        try:
-            results = function(*places)
-        except RuntimeError:
-            return None
+    xp.recording = True  # meanwhile it refuses what takes from the host, or tells it
+    try:
+        results = function(*places)
+    except RuntimeError:
+        return None
+    finally:
+        xp.recording = False
 
     def launch():
         for result, again in zip(_arrays(results), _arrays(function(*places))):
             result[...] = again
 
     return launch, results
-
-
-@contextmanager
-def _alone():
-    """Meanwhile the simulator refuses what takes from the host, or tells it."""
-    device.xp.recording = True
-    try:
-        yield
-    finally:
-        device.xp.recording = False
 
 
 def _arrays(results):

@@ -32,7 +32,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
         if "device" in kwargs:  # as NumPy asks for on the way from ``like=`` in full, ones and eye
             raise TypeError(f"{function.__name__} of CuPy knows no device")
         if function is np.asarray:
-            return asarray(*args)
+            return asarray(*args, **kwargs)
         _count(function.__name__)
         return wrapped(function(*plain(args), **plain(kwargs)))
 

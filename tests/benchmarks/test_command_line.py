@@ -53,6 +53,19 @@ def test_kernels_are_compiled_before_the_first_of_all_workloads_and_for_the_thre
     assert asked == [3] and list(seconds) == ["accelerated.cpu"] and seconds["accelerated.cpu"] >= 0
 
 
+@pytest.mark.parametrize("device", [{}, {"device": "some device", "copy_bandwidth": 1e12}])
+def test_a_report_is_of_what_works_on_the_device_or_of_what_works_without(device, monkeypatch):
+    monkeypatch.setattr(command, "left_out", lambda name, quick: None)
+    measured = {"workload": {}, "operations": {}, "bytes": {}, "implementations": {}, "doubts": []}
+    asked = []
+    monkeypatch.setattr(command.measure, "measure", lambda name, size, those, *rest: asked.append(those) or measured)
+    report = command.run([], [REFERENCE, "accelerated.gpu", "jax", "jax-cuda"], 1, "tiny", True, device)
+    there, elsewhere = [REFERENCE, "jax"], ["accelerated.gpu", "jax-cuda"]
+    there, elsewhere = (elsewhere, there) if device else (there, elsewhere)
+    assert asked == [there] and list(report["left_out"]) == elsewhere
+    assert report["copy_bandwidth"] == device.get("copy_bandwidth", report["copy_bandwidth"]) > 0
+
+
 def test_the_json_file_holds_every_value_and_what_the_table_shows(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
     out = tmp_path / "new" / "out.json"

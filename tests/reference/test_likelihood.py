@@ -18,7 +18,7 @@ from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
 from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
 from tests.example_networks import random_parameters
-from tests.oracle_tolerances import CENTRAL, EXACT, FLOW_LIKELIHOOD, FLOW_SOLVER, assert_close, assert_printed
+from tests.oracle_tolerances import CENTRAL, COARSE, EXACT, FLOW_LIKELIHOOD, FLOW_SOLVER, assert_close, assert_printed
 
 LINE, GAUSSIAN = example_2_1(), Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
 PLANE = Mixture(np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.0, 0.0]]), np.array([[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.2], [-0.2, 0.4]]]))
@@ -75,7 +75,7 @@ def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(law):
     sde, d = SDES["vp"], law.dimension
     probes = np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
     x = np.repeat(points(law, 1), len(probes), axis=0)
-    arguments = {"prior": prior_of(law, sde), "rtol": 1e-9, "atol": 1e-9}
+    arguments = {"prior": prior_of(law, sde), **FLOW_SOLVER}
     estimates = log_likelihood(sde, exact(law, sde), x, probes, **arguments)
     assert_close(estimates.mean(), law.log_density(x[:1])[0], FLOW_LIKELIHOOD, 1.0)
     assert np.ptp(estimates) > 0.1
@@ -91,7 +91,7 @@ def test_a_probe_asks_for_one_pullback_and_the_exact_trace_for_one_a_dimension()
 
     for probe, count in ((np.ones_like(x), 1), (None, 3)):
         asked.clear()
-        log_likelihood(sde, at, x, probe, rtol=1e-2, atol=1e-2)
+        log_likelihood(sde, at, x, probe, **COARSE)
         assert {pullback.evaluations for pullback in asked} == {count}
 
 
@@ -112,7 +112,7 @@ def test_x_in_single_precision_is_asked_about_in_single_precision():
         asked.add(x.dtype)
         return -x, lambda v: asked.add(v.dtype) or -v
 
-    found = log_likelihood(sde, at, points(PLANE).astype(np.float32), rtol=1e-3, atol=1e-3)
+    found = log_likelihood(sde, at, points(PLANE).astype(np.float32), **COARSE)
     assert asked == {np.dtype(np.float32)} and found.dtype == np.float64
 
 
@@ -150,11 +150,11 @@ def test_with_a_networks_score_it_is_the_log_determinant_of_the_flow():
     at = model.score_and_pullback(params)
     says = lambda x, t: at(x, *sde.marginal(t))
     x, h = np.array([[0.3, -0.5], [-1.0, 0.8]]), 1e-3
-    found = log_likelihood(sde, says, x, first=first, rtol=1e-8, atol=1e-8)
+    found = log_likelihood(sde, says, x, first=first, **FLOW_SOLVER)
 
     flow, _ = sde.reverse(lambda x, t: says(x, t)[0], 0.0)
     moved = np.concatenate([x, *(x + s * h * e for e in np.eye(2) for s in (1, -1))])
-    end, *sides = np.split(last(rk45(flow, (first, sde.end), moved, 1e-8, 1e-8)), 5)
+    end, *sides = np.split(last(rk45(flow, (first, sde.end), moved, **FLOW_SOLVER)), 5)
     jacobian = np.stack([(sides[2 * i] - sides[2 * i + 1]) / (2 * h) for i in range(2)], axis=2)
     expected = norm.logpdf(end).sum(axis=1) + np.log(np.linalg.det(jacobian))
     assert_close(found, expected, h**2 / 6 + FLOW_LIKELIHOOD, 10.0)

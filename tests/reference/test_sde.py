@@ -12,7 +12,7 @@ from reference.mixtures import example_2_1
 from reference.run import as_sde, noise_range
 from reference.schedules import constant, from_betas, geometric, linear
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
-from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, assert_close, assert_slope, integrated
+from tests.oracle_tolerances import EXACT, MIXTURE, PRECISE, SDE_FORMULA, assert_close, assert_slope, integrated
 from tests.oracles import SDE_EXAMPLES as GIVEN
 from tests.oracles import gaussian_score, sdes
 
@@ -209,11 +209,9 @@ def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, lam):
 def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, lam):
     stops = np.array(times_of_all[::-1]) * sde.end
     flow = lambda t, y: np.array(moment_rates(sde, lam, t, *y))
-    solved = solve_ivp(
-        flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0], MEAN, VARIANCE)[:2], "DOP853", t_eval=stops, rtol=1e-10, atol=1e-12
-    )
+    solved = solve_ivp(flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0], MEAN, VARIANCE)[:2], "DOP853", t_eval=stops, **PRECISE)
     exact = np.array([gaussian_score(sde, t, MEAN, VARIANCE)[:2] for t in stops]).T
-    assert_close(solved.y, exact, integrated(200, 1e-10, 1e-12), 1 + exact.max())
+    assert_close(solved.y, exact, integrated(200, **PRECISE), 1 + exact.max())
 
 
 def test_vp_backward_has_the_printed_rates_whatever_the_moments():
