@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import reference
 from reference import ops as reference_ops
-from reference.samplers.langevin import StabilityWarning
+from reference.samplers import SamplingWarning
 
 COMMANDS = {
     "demo": "the main job, end to end, in minutes on two cores: train on digits, sample, look",
@@ -72,7 +72,7 @@ def main(arguments=None, program=Program()):
     parsed = build_parser(program).parse_args(arguments)
     parsed.program = program.name
     with warnings.catch_warnings():
-        warnings.filterwarnings("always", category=StabilityWarning)
+        warnings.filterwarnings("always", category=SamplingWarning)
         warnings.showwarning = lambda message, *where: print(f"{program.name}: warning: {message}", file=sys.stderr)
         return _execute(parsed, program)
 

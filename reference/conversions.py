@@ -12,6 +12,9 @@ x and one prediction p are two equations for x0 and eps.  With D = alpha r1 - si
     x0 = (r1 x - sigma p) / D,   eps = (alpha p - r0 x) / D,
 
 and any other prediction q = s0 x0 + s1 eps is then  q = (s0 r1 - s1 r0)/D x + (s1 alpha - s0 sigma)/D p.
+
+alpha may be 0, the end of a schedule with zero terminal signal-to-noise ratio: x0 and v are then predictions like any other (D = 1 for
+both if sigma = 1), but x is the noise itself, and a prediction of the noise tells nothing about x0 (D = 0).
 """
 
 import numpy as np
@@ -36,12 +39,18 @@ def row(prediction, alpha, sigma):
 
 
 def conversion(source, target, alpha, sigma):
-    """(a, b) with  target = a x + b source.  alpha, sigma: positive numbers or float64 arrays of one entry a sample."""
-    (r0, r1), (s0, s1) = row(source, alpha, sigma), row(target, alpha, sigma)
-    if source == target:
-        return 0.0, 1.0
-    D = alpha * r1 - sigma * r0
-    return (s0 * r1 - s1 * r0) / D, (s1 * alpha - s0 * sigma) / D
+    """(a, b) with  target = a x + b source.  alpha, sigma: numbers or float64 arrays of one entry a sample, sigma > 0, alpha >= 0.
+
+    alpha must be positive where the source is the noise or the score and the target is not.
+    """
+    p, q = row(source, alpha, sigma), row(target, alpha, sigma)
+    return (0.0, 1.0) if source == target else solve_rows((alpha, sigma), p, q)
+
+
+def solve_rows(x, p, q):
+    """(a, b) with  q = a x + b p, for three quantities given as rows: (r0, r1) means r0 x0 + r1 eps."""
+    D = x[0] * p[1] - x[1] * p[0]
+    return (q[0] * p[1] - q[1] * p[0]) / D, (x[0] * q[1] - x[1] * q[0]) / D
 
 
 def convert(prediction, x, source, target, alpha, sigma):

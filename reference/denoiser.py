@@ -1,10 +1,32 @@
 """A network with all that turns it into a prediction about x_t: the schedule, what it predicts, and how its input is scaled.
 
-The network sees x_t scaled to unit variance, x_t / sqrt(alpha^2 v + sigma^2) for data of variance v per entry, and the schedule's real
+The network sees z = x_t / sqrt(alpha^2 v + sigma^2), of unit variance for data of variance v per entry, and the schedule's real
 ``condition`` in [0, 1000].
 
 A model, this one or another (vae/vae.py, ddpm/indi.py), is what ``training.train`` trains: it has ``network``, ``draw`` for the
 random numbers of a step, and ``loss``, which is a function of these.
+
+Between two trained levels
+--------------------------
+A solver asks about x = alpha x_0 + sigma eps at noise levels between those of training.  Write u = x_0 / sqrt(v) and
+
+    tan phi = sigma / (alpha sqrt(v)),   z = cos(phi) u + sin(phi) eps,   F = sin(phi) u - cos(phi) eps.
+
+F is orthogonal to z, and it is what the network of EDM predicts (Karras et al. 2022).  From a prediction of F, without a division,
+
+    u = cos(phi) z + sin(phi) F,   eps = sin(phi) z - cos(phi) F.
+
+The two neighbouring levels are both shown the z of the level between them.  Each prediction is restated as F, and F is interpolated
+linearly in l = log(sigma / (alpha sqrt(v))):
+
+1. For Gaussian data of variance v, E[F | z] = 0 at every level: the result is exact, whatever the weights, as long as they sum to 1.
+2. For Gaussian data of variance k v, E[F | z] = (k - 1) / (k e^-l + e^l) z = (k - 1) / (2 sqrt(k)) sech(l - log(k)/2) z.  Linear
+   interpolation over a step h in l errs by at most h^2/8 max|d^2/dl^2|, and |sech''| <= sech, sech(a) <= e^|a-b| sech(b).  So the error
+   relative to eps = z (k cos/sin + sin/cos)^-1 / cos is at most  |k - 1| h^2/8 e^h cos(phi)^2  (``interpolation_error``).
+   Where the noise is far above the data, cos(phi) is small, and levels may be far apart.
+3. Mixtures have sharper changes between their modes, and no such bound: levels must be close beside the mixture's own scales.
+
+Interpolating eps in place of F, or showing the two levels an x with the same signal but another variance, is exact for no data.
 """
 
 from dataclasses import dataclass
@@ -13,12 +35,13 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column, conversion, convert, row
-from reference.ddpm.ddpm import forward, simple_loss
+from reference.conversions import column, convert, row, solve_rows
+from reference.ddpm.ddpm import forward, noise_and_say, simple_loss
 from reference.ops.random import Purpose
 from reference.placement import for_each, in_dtype, place, replayed
 
 TRAINABLE = ("noise", "x0", "v")
+SMALLEST_SIGNAL = 1e-30  # x_0 = (x - noise) / signal must stay a number in float32, whose largest is 3e38
 
 
 def best_noise(law, schedule, x, t):
@@ -28,6 +51,14 @@ def best_noise(law, schedule, x, t):
         chosen = t == time
         noise[chosen] = law.noise(x[chosen].astype(np.float64), schedule.signal(time), schedule.noise_scale(time))
     return noise
+
+
+def interpolation_error(h, k, tangent=0.0):
+    """Bound of the relative error of noise and score between levels a factor e^h apart, for Gaussian data of k times the variance.
+
+    ``tangent``: sigma / (alpha sqrt(v)) between them.
+    """
+    return abs(k - 1) * h**2 / 8 * np.exp(h) / (1 + tangent**2)
 
 
 def check_data_variance(data_variance):
@@ -51,6 +82,11 @@ class Denoiser:
         if self.prediction not in TRAINABLE:
             raise ValueError(f"prediction must be one of {', '.join(TRAINABLE)}, got {self.prediction!r}")
         check_data_variance(self.data_variance)
+        signal = self.schedule.signal(getattr(self.schedule, "T", 0))
+        if self.prediction == "noise" and signal < SMALLEST_SIGNAL:
+            raise ValueError(
+                f"prediction noise can't tell x_0 from x_T = {signal:.3g} x_0 + noise, the end of the schedule: take prediction v or x0"
+            )
 
     def input_scale(self, signal_power, noise_power):
         """1 / sqrt(alpha^2 v + sigma^2), which brings x to unit variance."""
@@ -62,67 +98,90 @@ class Denoiser:
         c = self.schedule.condition(t).astype(x.dtype)
         return self.network.forward(params, x * column(scale.astype(x.dtype), x), c, ops, labels, keep)
 
-    def said_of(self, params, labels, ops):
+    def output_of(self, params, labels, ops):
         """The function (x[b,...], t[b]) -> what the network says, for one call after another."""
         labels = place(labels, ops)
         return replayed(lambda x, t: self.predict(params, x, t, labels, ops, keep=False)[0], ops)
 
+    def prediction_of(self, params, labels=None, ops=reference_ops):
+        """The function (x[b,...], t) -> the network's own ``prediction`` that samplers take; t is one number for all samples."""
+        output_of = self.output_of(params, labels, ops)
+        return lambda x, t: output_of(x, for_each(x, t))
+
     def noise_of(self, params, labels=None, ops=reference_ops):
-        """The function (x[b,...], t) -> predicted noise that samplers take; t is one number for all samples."""
-        said_of = self.said_of(params, labels, ops)
+        """As ``prediction_of``, restated as the noise.  Where a network has a say in the variance both return (prediction, v)."""
+        prediction_of = self.prediction_of(params, labels, ops)
 
         def noise_of(x, t):
-            prediction = said_of(x, for_each(x, t))
-            alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
-            return convert(prediction, x, self.prediction, "noise", alpha, sigma)
+            prediction, v = noise_and_say(prediction_of(x, t))
+            noise = convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t))
+            return noise if v is None else (noise, v)
 
         return noise_of
 
-    def score(self, params, labels=None, ops=reference_ops):
-        """The function (x[b,...], alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, alpha and sigma numbers.
+    def restated_at(self, target, alpha, sigma):
+        """(h, a, [(b_i, condition_i)]):  ``target`` at x = alpha x_0 + sigma eps is  a x + sum_i b_i network(h x, condition_i).
 
-        The network is asked where the schedule's ``points`` say, about the multiple of x that belongs there; ValueError beyond what was
-        trained.
+        ValueError beyond the levels that were trained.
         """
+        h = self.input_scale(alpha**2, sigma**2)
+        a, to_target = solve_rows((alpha, sigma), self._F(alpha, sigma), row(target, alpha, sigma))
+        asked = []
+        for weight, condition, *own in self.schedule.points(alpha, sigma):
+            own_h = self.input_scale(own[0] ** 2, own[1] ** 2)
+            to_F = solve_rows((own_h * own[0], own_h * own[1]), row(self.prediction, *own), self._F(*own))
+            a += to_target * weight * to_F[0] * h
+            asked.append((to_target * weight * to_F[1], condition))
+        return h, a, asked
+
+    def _F(self, alpha, sigma):
+        """F as a row of coefficients of x_0 and eps (see conversions.py)."""
+        h, spread = self.input_scale(alpha**2, sigma**2), self.data_variance**0.5
+        return h * sigma / spread, -h * alpha * spread
+
+    def score(self, params, labels=None, ops=reference_ops):
+        """The function (x[b,...], alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, alpha and sigma positive numbers.
+
+        Between trained levels as the head of this file says; ValueError beyond them.
+        """
+        return self._restated("score", params, labels, ops)
+
+    def posterior_mean(self, params, labels=None, ops=reference_ops):
+        """The function (x[b,...], alpha, sigma) -> E[x_0 | x], as ``score``."""
+        return self._restated("x0", params, labels, ops)
+
+    def _restated(self, target, params, labels, ops):
         labels = place(labels, ops)
-        said = replayed(lambda x, c: self.network.forward(params, x, c, ops, labels, keep=False)[0], ops)
-        at = self._score_and_pullback(lambda x, c: (said(x, c), None), params, ops)
-        return lambda x, alpha, sigma: at(x, alpha, sigma)[0]
+        output = replayed(lambda x, c: self.network.forward(params, x, c, ops, labels, keep=False)[0], ops)
+
+        def restated(x, alpha, sigma):
+            h, a, asked = self.restated_at(target, alpha, sigma)
+            return sum((b * self.prediction_in(output(h * x, for_each(x, c, x.dtype))) for b, c in asked), a * x)
+
+        return restated
 
     def score_and_pullback(self, params, labels=None, ops=reference_ops):
-        """As ``score``, but the function returns (score, pullback): pullback(v[b,...]) is J'v, J the derivative of the score at x."""
-        return self._score_and_pullback(lambda x, c: self.network.forward(params, x, c, ops, labels), params, ops)
+        """As ``score``, but the function returns (score, pullback): pullback(v[b,...]) is J'v, J the derivative of the score at x.
 
-    def _score_and_pullback(self, said_and_saved, params, ops):
-        """The score is -1/sigma times the sum of the points' noises."""
+        The score is a x + sum_i b_i net_i(h x), so that J'v = a v + h sum_i b_i J_net_i'v, the last by the network's backward pass.
+        """
 
         def at(x, alpha, sigma):
-            points = self.schedule.points(alpha, sigma)
-            parts = [self._noise_and_pullback(said_and_saved, params, x, alpha, point, ops) for point in points]
-            noise, *more = (noise for noise, _ in parts)
-            pullback = lambda v: sum(back(v) for _, back in parts) * (-1 / sigma)
-            return sum(more, noise) * (-1 / sigma), pullback
+            h, a, asked = self.restated_at("score", alpha, sigma)
+            outputs = [self.network.forward(params, h * x, for_each(x, c, x.dtype), ops, labels) for _, c in asked]
+            score = sum((b * self.prediction_in(output) for (b, _), (output, _) in zip(asked, outputs)), a * x)
+
+            def pullback(v):
+                d = a * v
+                for (b, _), (output, saved) in zip(asked, outputs):
+                    d_output = np.zeros_like(output)
+                    self.prediction_in(d_output)[...] = b * v
+                    d = d + h * self.network.backward(params, d_output, saved, ops)[0]
+                return d
+
+            return score, pullback
 
         return at
-
-    def _noise_and_pullback(self, said_and_saved, params, x, alpha, point, ops):
-        """``weight`` times the predicted noise in k x, k = own_alpha / alpha, and the pullback of that.
-
-        The network sees h k x: noise = a k x + b net(h k x), whose pullback is k (a v + b h J_net'v), the last by the backward pass.
-        """
-        weight, condition, own_alpha, own_sigma = point
-        own, h = x * (own_alpha / alpha), self.input_scale(own_alpha**2, own_sigma**2)
-        said, saved = said_and_saved(own * h, for_each(x, condition, x.dtype))
-        noise = convert(self.prediction_in(said), own, self.prediction, "noise", own_alpha, own_sigma)
-
-        def pullback(v):
-            a, b = conversion(self.prediction, "noise", own_alpha, own_sigma)
-            d = np.zeros_like(said)
-            self.prediction_in(d)[...] = v
-            d_input, _ = self.network.backward(params, d, saved, ops)
-            return (weight * own_alpha / alpha) * (a * v + (b * h) * d_input)
-
-        return noise if weight == 1 else noise * weight, pullback
 
     def prediction_in(self, said):
         """The prediction in what the network says: all of it."""

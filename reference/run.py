@@ -19,7 +19,7 @@ from reference.denoiser import Denoiser
 from reference.files import write_atomically
 from reference.networks import MLP, NETWORKS, Autoencoder, UNet
 from reference.ops.checks import is_whole
-from reference.schedules import SCHEDULES, Exploding, geometric
+from reference.schedules import SCHEDULES, Exploding, geometric, zero_terminal_snr
 from reference.sde.sde import SDE, SDES, VE, VP
 from reference.smld.kernel_density import kernel_density, silverman
 from reference.smld.smld import ScoreModel
@@ -28,7 +28,7 @@ from reference.vae.vae import VAE
 
 SYSTEM_OPTIONS = {  # beside those of the network and of training
     "vae": (),
-    "ddpm": ("schedule", "T", "beta", "prediction", "objective"),
+    "ddpm": ("schedule", "T", "beta", "zero_terminal_snr", "prediction", "objective"),
     "smld": ("levels", "sigma_min", "sigma_max", "matching", "bandwidth"),
     "sde": ("sde", "prediction", "sigma_min", "sigma_max"),
     "indi": ("noise", "blur", "epsilon"),
@@ -40,6 +40,7 @@ NETWORK_OPTIONS = {
     "autoencoder": ("latent", "width", "depth"),
 }
 SCHEDULES_OF: dict[str, dict[str, Any]] = {"ddpm": SCHEDULES, "smld": {"geometric": geometric}, "sde": SDES}
+MOST_NOISE = 1000  # beyond, alpha x_0 is less than a thousandth of x: the data's mean, which the prior leaves out, is nothing there
 DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000}
 
 
@@ -65,9 +66,9 @@ class Run:
     def system(self):
         return self.config["system"]
 
-    def noise_of(self, ops):
-        """The prediction of the averaged weights, as samplers take it."""
-        return self.model.noise_of(self.state.ema, ops=ops)
+    def prediction_of(self, ops):
+        """The prediction of the averaged weights, as samplers take it beside ``model.prediction``."""
+        return self.model.prediction_of(self.state.ema, ops=ops)
 
     @cached_property
     def data(self):
@@ -91,12 +92,36 @@ def as_score(run, ops=reference_ops):
     return run.model.score(run.state.ema, ops=ops)
 
 
+def as_posterior_mean(run, ops=reference_ops):
+    """As ``as_score``, but E[x_0 | x]."""
+    if not hasattr(run.model, "posterior_mean"):
+        raise ValueError(f"{run.folder} is a run of {run.system}, which knows no score")
+    return run.model.posterior_mean(run.state.ema, ops=ops)
+
+
 def noise_range(run):
-    """(smallest, largest) sigma / alpha of x = alpha x_0 + sigma eps at which the run has a score."""
+    """(smallest, largest) sigma / alpha of x = alpha x_0 + sigma eps between which samplers ask a run for its score.
+
+    The run's own, but no more than ``MOST_NOISE`` deviations of the data.
+    """
     schedule = run.model.schedule
     if isinstance(schedule, SDE):
         return schedule.smallest, schedule.noise_scale(schedule.end) / schedule.signal(schedule.end)
-    return tuple(float(sigma_of_log_alpha_bar(schedule.log_alpha_bar[t])) for t in (1, schedule.T))
+    smallest, largest = (float(sigma_of_log_alpha_bar(schedule.log_alpha_bar[t])) for t in (1, schedule.last_with_signal))
+    return smallest, max(smallest, min(largest, MOST_NOISE * run.model.data_variance**0.5))
+
+
+def largest_level_ratio(run):
+    """The largest ratio of sigma / alpha between neighbouring trained levels that matter; 1 where the network knows all levels between.
+
+    Beyond ten deviations of the data levels may lie apart (``denoiser.interpolation_error`` falls with the square of that).
+    """
+    schedule = run.model.schedule
+    if isinstance(schedule, SDE) or schedule.T >= 1000:
+        return 1.0
+    sigmas = sigma_of_log_alpha_bar(schedule.log_alpha_bar[1 : schedule.last_with_signal + 1])
+    matter = sigmas[:-1] < 10 * run.model.data_variance**0.5
+    return float(np.max(sigmas[1:][matter] / sigmas[:-1][matter], initial=1.0))
 
 
 def as_sde(run):
@@ -174,6 +199,7 @@ def build_config(system, data, options):
         "labels": options.get("labels"),
         "data_sha256": fingerprint(data),
         "data_variance": data.variance,
+        "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
         "bin_width": data.bin_width,
         "net": {"kind": kind, **asdict(network)},
         **system_config(system, data, given),
@@ -188,8 +214,9 @@ def system_config(system, data, given):
     """What config.json holds for one system alone, from the options that were given."""
     if system == "ddpm":
         schedule = {"name": given.get("schedule", "linear")} | {name: given[name] for name in ("T", "beta") if name in given}
-        prediction, objective = given.get("prediction", "noise"), given.get("objective", "simple")
-        return {"schedule": complete_schedule(system, schedule), "prediction": prediction, "objective": objective}
+        complete = complete_schedule(system, schedule) | ({"zero_terminal_snr": True} if given.get("zero_terminal_snr") else {})
+        prediction = given.get("prediction") or usual_prediction(build_schedule(system, complete))
+        return {"schedule": complete, "prediction": prediction, "objective": given.get("objective", "simple")}
     if system == "sde":
         schedule = {"name": given.get("sde", "vp")} | {name: given[name] for name in ("sigma_min", "sigma_max") if name in given}
         return {"schedule": complete_schedule(system, schedule), "prediction": given.get("prediction", "noise")}
@@ -215,6 +242,11 @@ def system_config(system, data, given):
     return {}
 
 
+def usual_prediction(schedule):
+    """noise, as Ho et al. 2020, unless the schedule ends with so much of it that x_0 can't be told from the noise (samplers/clipping.py)."""
+    return "noise" if schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T) else "v"
+
+
 def complete_schedule(system, config):
     """Name and arguments of one of the system's schedules, with its defaults for those that are not given."""
     name, functions = config["name"], SCHEDULES_OF[system]
@@ -229,8 +261,11 @@ def complete_schedule(system, config):
 
 
 def build_schedule(system, config):
-    arguments = complete_schedule(system, config)
-    return SCHEDULES_OF[system][arguments.pop("name")](**arguments)
+    own = dict(config)
+    rescaled = own.pop("zero_terminal_snr", False)
+    arguments = complete_schedule(system, own)
+    schedule = SCHEDULES_OF[system][arguments.pop("name")](**arguments)
+    return zero_terminal_snr(schedule) if rescaled else schedule
 
 
 def build_model(config):

@@ -7,6 +7,8 @@ by its signal is x of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E2
 alpha_bar[0] = 1 is part of the table, so that every t has a predecessor.  The table holds log(alpha_bar) in float64, read-only;
 1 - alpha_bar comes from it by expm1, which keeps all digits where alpha_bar is close to 1.  Values are handed out as Python floats (for a
 whole number t) or float64 arrays (for an array of them).
+
+alpha_bar[T] may be 0 (``zero_terminal_snr``): x_T is then noise alone, and a network must predict x0 or v.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from reference.placement import beside, on_host
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``log_alpha_bar`` [T+1], strictly decreasing from 0."""
+    """``log_alpha_bar`` [T+1], strictly decreasing from 0; with T at least 2 the last entry may be -inf."""
 
     log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
@@ -31,8 +33,9 @@ class Schedule:
         table = np.array(self.log_alpha_bar, np.float64)
         if table.ndim != 1 or len(table) < 2:
             raise ValueError(f"T must be at least 1, got a table of shape {table.shape}")
-        if table[0] != 0 or not (np.isfinite(table).all() and (np.diff(table) < 0).all()):
-            raise ValueError("log_alpha_bar must begin with 0 and decrease strictly to a finite value")
+        finite = table[:-1] if len(table) > 2 else table
+        if table[0] != 0 or not (np.isfinite(finite).all() and (np.diff(table) < 0).all()):
+            raise ValueError("log_alpha_bar must begin with 0 and decrease strictly, and only its last value may be -inf")
         table.flags.writeable = False
         object.__setattr__(self, "log_alpha_bar", table)
         object.__setattr__(self, "T", len(table) - 1)
@@ -78,10 +81,19 @@ class Schedule:
         """1 - alpha_bar_t / alpha_bar_prev, the variance that the steps from t_prev to t add."""
         return plain(np.abs(np.expm1(self.log_ratio(t, t_prev))))
 
+    def signal_ratio(self, t, t_prev):
+        """sqrt(alpha_bar_t / alpha_bar_prev), right also where both underflow.  t_prev < t."""
+        return plain(np.exp(self.log_ratio(t, t_prev) / 2))
+
     @property
     def prior_scale(self):
         """The deviation of the Gaussian that stands for x_T: 1."""
         return 1.0
+
+    @property
+    def last_with_signal(self):
+        """The largest t whose signal is not 0."""
+        return int(np.flatnonzero(self.signal(np.arange(self.T + 1)))[-1])
 
     def condition(self, t):
         """What a network is told for time t, which need not be whole: 1000 t/T, in [0, 1000]."""
@@ -99,19 +111,20 @@ class Schedule:
     def time_of(self, alpha, sigma):
         """The real time t at which this schedule has the log-SNR of alpha x_0 + sigma eps, between its entries by interpolation.
 
-        ValueError beyond the log-SNRs of t = 1 and t = T.
+        alpha must be positive.  ValueError beyond the log-SNRs of t = 1 and of the last t with a signal.
         """
-        table, wanted = self.log_snr(np.arange(1, self.T + 1)), 2 * float(np.log(alpha / sigma))
+        times = np.arange(1, self.last_with_signal + 1)
+        table, wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))
         slack = 1e-9 * (1 + abs(wanted))  # the way from log-SNR to alpha, sigma and back rounds
         if not table[-1] - slack <= wanted <= table[0] + slack:
             raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}")
-        return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))
+        return float(np.interp(-wanted, -table, times))
 
     def points(self, alpha, sigma):
         """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal, noise_scale)], weights that sum to 1.
 
         Between two times whose conditions are more than 1 apart, the reach of its time embedding, a network knows nothing: it is asked at
-        both, and what it says of the noise is interpolated, linearly in log-SNR.
+        both, with weights linear in log-SNR (denoiser.py says what is interpolated, and how far it is off).
         """
         t = self.time_of(alpha, sigma)
         low, share = divmod(t, 1)
@@ -130,11 +143,20 @@ class Schedule:
 class Exploding(Schedule):
     """x_t = x_0 + sigma_t eps: the table's other view.  ``log_alpha_bar`` stays that of x_t / sqrt(1 + sigma_t^2)."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not np.isfinite(self.log_alpha_bar[-1]):
+            raise ValueError("log_alpha_bar must be finite where the signal stays and the noise grows: sigma_T would be infinite")
+
     def alpha_bar(self, t):
         """1: the signal stays as it is."""
         return plain(np.ones_like(self._log(t)))
 
     signal = alpha_bar
+
+    def signal_ratio(self, t, t_prev):
+        """1."""
+        return self.signal(t)
 
     def noise_power(self, t):
         """sigma_t^2."""
@@ -221,6 +243,21 @@ def cosine(T=1000, offset=0.008, largest_beta=0.999):
     step = np.pi / 2 / (1 + offset) / T
     betas = np.sin(step) * np.sin(u[1:] + u[:-1]) / np.cos(u[:-1]) ** 2  # 1 - cos^2 u_t / cos^2 u_(t-1), without cancellation
     return from_betas(np.minimum(betas, largest_beta), "cosine")
+
+
+def zero_terminal_snr(schedule):
+    """The schedule with sqrt(alpha_bar) shifted and scaled so that it is 0 at T and as before at t = 1 (Lin et al. 2024, Algorithm 1).
+
+        s'_t = (s_t - s_T) s_1 / (s_1 - s_T) = s_1 (1 - (s_1 - s_t) / (s_1 - s_T)),   s = sqrt(alpha_bar).
+
+    A sampler begins with noise alone, and so does training with this schedule.  x0 or v must be predicted: at T the noise is x itself.
+    """
+    if schedule.T < 2:
+        raise ValueError(f"a schedule with zero terminal SNR needs T at least 2, got {schedule.T}")
+    log_s = schedule.log_alpha_bar[1:] / 2
+    fallen = np.expm1(log_s - log_s[0])  # (s_t - s_1) / s_1, from 0 down to its value at T
+    rescaled = log_s[0] + np.log1p(-fallen[:-1] / fallen[-1])
+    return Schedule(np.concatenate(([0.0], 2 * rescaled, [-np.inf])), schedule.name)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ SAMPLES = {"images": 256, "points": 4000}
 
 
 def add_options(parser):
-    add_sampling_options(parser, None, "ddim for a run of ddpm, else the system's own")
+    add_sampling_options(parser, None)
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
-    how = choose(run, arguments, "ddim" if run.system == "ddpm" else None)
+    how = choose(run, arguments)
     n = (SAMPLES["images"] if run.data.is_image else SAMPLES["points"]) if arguments.n is None else arguments.n
     if n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {n}")
@@ -85,14 +85,14 @@ def chain_likelihood(run, ops, how, count=128):
     The variance of a step is what the network says where it learned that; else the posterior one plus what the network's error on training
     data adds ("exact"), and the last step's decoder has that error as its variance.
     """
-    data, schedule, noise_of = run.data, run.model.schedule, run.noise_of(ops)
+    data, schedule, predict, prediction = run.data, run.model.schedule, run.prediction_of(ops), run.model.prediction
     bin_width, steps = data.bin_width or None, min(how["steps"], schedule.T) if how["sampler"] in ("ddpm", "ddim") else schedule.T
     if isinstance(run.model, LearnedVariance):
         choice = {}
     else:
-        errors = {t: _error(noise_of, schedule, data.train[:count], t, ops) for t in schedule.grid(steps)[:-1]}
+        errors = {t: _error(predict, prediction, schedule, data.train[:count], t, ops) for t in schedule.grid(steps)[:-1]}
         choice = {"variance": "exact", "mmse": errors.get}
-    terms = elbo_terms(noise_of, schedule, data.held_out[:count], 2, steps, bin_width=bin_width, **choice)
+    terms = elbo_terms(predict, schedule, data.held_out[:count], 2, steps, bin_width=bin_width, prediction=prediction, **choice)
     rows = _bound({name: float(values.reshape(len(values), -1).sum(axis=1).mean()) for name, values in terms.items()})
     if bin_width:
         rows[f"-ELBO (bits per dimension, bins of {bin_width:.4g})"] = rows["-ELBO (nats)"] / np.log(2) / data.held_out[0].size
@@ -131,11 +131,11 @@ def _exact_likelihood(data, count):
     return {"exact -log p (nats)": float(-data.mixture.log_density(data.held_out[:count].astype(np.float64)).mean())}
 
 
-def _error(noise_of, schedule, x0, t, ops):
+def _error(predict, prediction, schedule, x0, t, ops):
     """Mean squared error per entry of the prediction of x0 at time t."""
     noise = normal(3, np.arange(len(x0)), t, Purpose.EVALUATION, x0.shape[1:], x0.dtype)
     x = forward(schedule, x0, t, noise, ops)
-    return _mean_square(noise_of(x, t) - noise) * schedule.noise_power(t) / schedule.alpha_bar(t)
+    return _mean_square(convert(predict(x, t), x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t)) - x0)
 
 
 def bounds(run, ops, seed=1, weights=64):

@@ -14,32 +14,35 @@ from reference.ddpm.indi import brownian
 from reference.ddpm.learned import LearnedVariance
 from reference.ops.random import Purpose
 from reference.placement import fetch, place, replayed
-from reference.run import as_score, noise_range
-from reference.samplers import last
+from reference.run import as_score, largest_level_ratio, noise_range
+from reference.samplers import SamplingWarning, last
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.annealed_langevin import annealed_langevin
+from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
 from reference.samplers.langevin import check_step, langevin, stability_limit
 from reference.schedules import Schedule
 
 BATCH = {"images": 128, "points": 4096}  # that go through the network together: a limit on memory, which changes no noise
-OWN = {"vae": "decoder", "ddpm": "ddpm", "smld": "annealed-langevin", "sde": "predictor-corrector", "indi": "indi"}
+OWN = {"vae": "decoder", "ddpm": "ddim", "smld": "annealed-langevin", "sde": "predictor-corrector", "indi": "indi"}
 SAMPLERS = {  # and their own options
-    "ddpm": ("steps", "variance"),
-    "ddim": ("steps", "eta"),
-    "langevin": ("steps", "tau"),
-    "annealed-langevin": ("steps", "levels", "epsilon"),
-    **solvers.OPTIONS,
+    "ddpm": ("steps", "variance", "clip"),
+    "ddim": ("steps", "eta", "clip"),
+    "langevin": ("steps", "tau", "clip"),
+    "annealed-langevin": ("steps", "levels", "epsilon", "clip"),
+    **{name: (*options, "clip") for name, options in solvers.OPTIONS.items()},
     "indi": ("steps", "noise", "blur"),
     "decoder": (),
 }
+MOST_BEYOND = 0.05  # the share of samples whose last prediction may lie far outside of the data without a warning
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
 
-def add_sampling_options(parser, n: int | None = 16, sampler="the system's own"):
+def add_sampling_options(parser, n: int | None = 16):
+    defaults = ", ".join(f"{sampler} for {system}" for system, sampler in OWN.items())
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default {sampler})")
+    parser.add_argument("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default {defaults})")
     parser.add_argument(
         "--steps",
         type=int,
@@ -55,15 +58,19 @@ def add_sampling_options(parser, n: int | None = 16, sampler="the system's own")
     parser.add_argument("--levels", type=int, metavar="N", help=f"noise levels of annealed-langevin (default the run's own, else {LEVELS})")
     parser.add_argument("--noise", type=float, metavar="X", help="of the images that indi restores (default what the run was trained for)")
     parser.add_argument("--blur", type=float, metavar="X", help="likewise")
+    parser.add_argument(
+        "--clip",
+        help="data (default): hold every prediction of x_0 within the range of the training data; none: take it as the network gives it",
+    )
     how_many = "256 images or 4000 points" if n is None else str(n)
     solvers.add_solver_options(parser)
     parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {how_many})")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
-def choose(run, arguments, default=None):
+def choose(run, arguments):
     """Sampler, seed and the sampler's own options, checked, with their defaults: the arguments of ``trajectory``."""
-    sampler = arguments.sampler or default or OWN[run.system]
+    sampler = arguments.sampler or OWN[run.system]
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if run.system == "vae" and sampler != "decoder":
@@ -80,12 +87,34 @@ def choose(run, arguments, default=None):
     for name, value in given.items():
         if value is not None and name not in SAMPLERS[sampler]:
             raise ValueError(f"--{name} is not an option of --sampler {sampler}")
-    options = {name: given[name] for name in SAMPLERS[sampler]}
+    options = {name: given[name] for name in SAMPLERS[sampler] if name != "clip"}
     if sampler in solvers.STEPS:
         own = solvers.complete(sampler, **options)
     else:
         own = COMPLETE[sampler](run, **options) if options else {}
+    if "clip" in SAMPLERS[sampler]:
+        own["clip"] = given["clip"] or "data"
+        if own["clip"] not in ("data", "none"):
+            raise ValueError(f"clip must be data or none, got {own['clip']!r}")
+    _check_levels(run, sampler, **own)
     return {"sampler": sampler, "seed": arguments.seed, **own}
+
+
+def _check_levels(run, sampler, steps=None, levels=None, **own):
+    """Solvers ask the network between the levels of its training: a warning where that can't be right, ValueError where it must be wrong."""
+    schedule = run.model.schedule if sampler in solvers.STEPS or sampler in ("ddpm", "ddim", "annealed-langevin") else None
+    if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
+        return
+    if sampler == "annealed-langevin" and levels == schedule.T:
+        return
+    if schedule.T == 1:
+        raise ValueError(f"--sampler {sampler} steps between noise levels, and {run.folder} was trained at one: take ddpm or ddim, 1 step")
+    h = float(np.log(largest_level_ratio(run)))
+    facts = f"{run.folder} was trained at {schedule.T} noise levels, up to a factor {np.exp(h):.3g} apart"
+    if h**2 / 8 > 1:
+        raise ValueError(f"--sampler {sampler} needs predictions between noise levels, and {facts}: take ddpm or ddim, or train at more")
+    if h**2 / 8 > 0.1:
+        warnings.warn(f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be", SamplingWarning, stacklevel=2)
 
 
 def _check_noise_range(run, sampler):
@@ -189,24 +218,30 @@ def degraded(run, ops, sample, seed, noise=None, blur=None):
     return level(chosen, ops.normal(seed, sample, 0, Purpose.PRIOR, chosen.shape[1:], chosen.dtype)), chosen
 
 
-def trajectory(run, ops, sample, sampler, seed, **own):
+def data_clip(run, clip):
+    """The ``Clip`` of the run's data, active unless ``clip`` is none.  Runs from before the range of points was kept have none."""
+    low, high = run.config.get("data_range") or ((-1.0, 1.0) if len(run.model.network.sample_shape) == 3 else (-np.inf, np.inf))
+    return Clip(low, high, clip != "none")
+
+
+def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
     """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].
 
-    Images lie in [-1, 1], where ddpm and ddim hold x0.
+    ``clip``: data, none, or a ``Clip`` that predictions of x_0 go through.
     """
-    model, weights = run.model, run.state.ema
+    model, weights, clip = run.model, run.state.ema, data_clip(run, clip) if isinstance(clip, str) else clip
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # of points, the law; of images, the mean
         return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
     if sampler in solvers.STEPS:
-        return solvers.solve(run, ops, sample, sampler, seed, **own)
+        return solvers.solve(run, ops, sample, sampler, seed, clip=clip, **own)
     steps = own["steps"]
     if sampler in ("ddpm", "ddim"):
-        schedule, noise_of = schedule_of(run, ops, steps)
+        schedule, predict, prediction = schedule_of(run, ops, steps)
         x = begin(run, ops, sample, sampler, seed, schedule.prior_scale)
-        clip = 1.0 if x.ndim == 4 else None
         steps_of, option = (ancestral, "variance") if sampler == "ddpm" else (ddim, "eta")
-        return steps_of(noise_of, schedule, schedule.grid(steps), x, seed, sample, clip=clip, ops=ops, **{option: own[option]})
+        how = {"clip": clip, "ops": ops, "prediction": prediction, option: own[option]}
+        return steps_of(predict, schedule, schedule.grid(steps), x, seed, sample, **how)
     x = begin(run, ops, sample, sampler, seed, **own)
     if sampler == "indi":
         start = model.degradation.start(own["noise"], own["blur"])
@@ -215,7 +250,7 @@ def trajectory(run, ops, sample, sampler, seed, **own):
             x = ops.add_noise(x, 1.0, deviation(start), ops.normal(seed, sample, 0, Purpose.LATENT, x.shape[1:], x.dtype))
         grid = [start * (steps - k) / steps for k in range(steps + 1)]
         return indi(model.denoise_of(weights, ops), grid, x, seed, sample, deviation, ops)
-    score = as_score(run, ops)
+    score = solvers.clipped_score(run, ops, clip)
     if sampler == "langevin":
         sigma = noise_range(run)[0]
         return langevin(lambda x: score(x, 1.0, sigma), x, own["tau"], steps, seed, sample, _limit(run), ops)
@@ -225,11 +260,11 @@ def trajectory(run, ops, sample, sampler, seed, **own):
 
 
 def schedule_of(run, ops, steps):
-    """(schedule, noise_of) for ddpm and ddim: the run's own, or with more steps than that has, as many times of its SDE."""
+    """(schedule, predict, prediction) for ddpm and ddim: the run's own, or with more steps than that has, as many times of its SDE."""
     schedule = run.model.schedule
     if isinstance(schedule, Schedule) and steps <= schedule.T:
-        return schedule, run.noise_of(ops)
-    return solvers.as_schedule(run, ops, steps)
+        return schedule, run.prediction_of(ops), run.model.prediction
+    return *solvers.as_schedule(run, ops, steps), "x0"
 
 
 def length(sampler, steps=1, levels=1, **own):
@@ -258,21 +293,33 @@ class CountingOps:
         return counted
 
 
-def draw(run, ops, n, **how):
+def draw(run, ops, n, clip="data", **how):
     """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``, and the network evaluations that
-    each of them took, None for a sampler that takes none.  ValueError if they are not finite."""
-    run, ops = replace(run, state=copy(run.state)), CountingOps(ops)
+    each of them took, None for a sampler that takes none.  ValueError if they are not finite.
+
+    ``clip``: data or none.  A warning where the network's last predictions of x_0 lay far outside of the data.
+    """
+    run, ops, beyond = replace(run, state=copy(run.state)), CountingOps(ops), 0.0
     run.state.ema = place(dict(run.state.ema), ops)
     each, parts = length(**how), []
     batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
         for number, first in enumerate(range(0, n, batch)):
-            states = trajectory(run, ops, place(np.arange(first, min(first + batch, n)), ops), **how)
+            held = data_clip(run, clip)
+            states = trajectory(run, ops, place(np.arange(first, min(first + batch, n)), ops), clip=held, **how)
             parts.append(fetch(last(progress(states, each * -(-n // batch), f"{how['sampler']} step", first=number * each))))
+            beyond += held.share_beyond() * len(parts[-1])
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():
         raise ValueError(f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help")
+    if beyond > MOST_BEYOND * n:
+        warnings.warn(
+            f"the network's predictions of {beyond / n:.0%} of the samples end far outside of the range of the training data: such samples"
+            " are wrong; longer training, more steps or --sampler ddpm may help",
+            SamplingWarning,
+            stacklevel=2,
+        )
     return x, ops.evaluations / len(parts) or None
 
 

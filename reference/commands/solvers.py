@@ -6,7 +6,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.conversions import log_alpha_bar_of_sigma
-from reference.run import as_score, as_sde
+from reference.run import as_posterior_mean, as_score, as_sde
 from reference.samplers import denoised
 from reference.samplers.ancestral import prior
 from reference.samplers.dpm_solver import dpm_solver, dpm_solver_plus_plus
@@ -89,12 +89,20 @@ def start(run, sample, seed, ops=reference_ops):
     return prior(seed, sample, run.model.network.sample_shape, scale=float(scale), ops=ops)
 
 
-def solve(run, ops, sample, sampler, seed, steps=None, grid="t", lam=1.0, tolerance=None, score=None, **own):
+def clipped_score(run, ops, clip=None):
+    """The run's score(x, alpha, sigma), after ``clip`` (a ``Clip``) held the mean of x_0 that belongs to it."""
+    if clip is None:
+        return as_score(run, ops)
+    mean = as_posterior_mean(run, ops)
+    return lambda x, alpha, sigma: (alpha * clip(mean(x, alpha, sigma)) - x) * (1 / sigma**2)
+
+
+def solve(run, ops, sample, sampler, seed, steps=None, grid="t", lam=1.0, tolerance=None, score=None, clip=None, **own):
     """The solver as a generator of (t, x, None), ending in the mean of x_0: for the samples of the indices ``sample`` [b].
 
-    ``score(x, alpha, sigma)``: the run's own unless given.
+    ``score(x, alpha, sigma)``: the run's own unless given, its mean of x_0 held by ``clip``.
     """
-    sde, score, x = as_sde(run), as_score(run, ops) if score is None else score, start(run, sample, seed, ops)
+    sde, score, x = as_sde(run), clipped_score(run, ops, clip) if score is None else score, start(run, sample, seed, ops)
     at = lambda x, t: score(x, *sde.marginal(t))
     if sampler == "edm":
         ratio = sde.noise_scale(sde.end) / sde.signal(sde.end)
@@ -125,9 +133,9 @@ def _denoise(sde, at, x, t, ops):
 
 
 def as_schedule(run, ops, steps):
-    """(schedule, noise_of) for samplers that work on ``steps`` times 1, 2 .. of a schedule: the SDE's times, evenly spaced."""
-    sde, score = as_sde(run), as_score(run, ops)
+    """(schedule, x0_of) for samplers that work on ``steps`` times 1, 2 .. of a schedule: the SDE's times, evenly spaced."""
+    sde, mean = as_sde(run), as_posterior_mean(run, ops)
     times = np.linspace(sde.last, sde.end, steps) if steps > 1 else np.array([sde.end])
     table = np.concatenate(([0.0], log_alpha_bar_of_sigma(sde.noise_scale(times) / sde.signal(times))))
     schedule = (Exploding if isinstance(sde, VE) else Schedule)(table)
-    return schedule, lambda x, t: score(x, schedule.signal(t), schedule.noise_scale(t)) * -schedule.noise_scale(t)
+    return schedule, lambda x, t: mean(x, schedule.signal(t), schedule.noise_scale(t))

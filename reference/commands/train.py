@@ -17,7 +17,7 @@ OPTIONS = {
     "schedule": ("schedule", "name"),
     "sde": ("schedule", "name"),
     "levels": ("schedule", "T"),
-    **{name: ("schedule", name) for name in ("T", "beta", "sigma_min", "sigma_max")},
+    **{name: ("schedule", name) for name in ("T", "beta", "zero_terminal_snr", "sigma_min", "sigma_max")},
     **{name: ("degradation", name) for name in ("noise", "blur")},
     **{name: ("training", name) for name in ("batch", "lr", "ema", "seed")},
 }
@@ -54,7 +54,17 @@ def add_system_options(parser):
     parser.add_argument("--schedule", help="linear (default), scaled-linear, cosine, vp or constant")
     parser.add_argument("--T", type=int, metavar="N", help="steps of the schedule (default 1000; constant: 150)")
     parser.add_argument("--beta", type=float, metavar="X", help="of --schedule constant (default 0.03)")
-    parser.add_argument("--prediction", help="what the network predicts, here and in train sde: noise (default), x0 or v")
+    parser.add_argument(
+        "--zero-terminal-snr",
+        action="store_true",
+        default=None,
+        help="rescale the schedule so that it ends in noise alone; the network must predict v (then the default) or x0",
+    )
+    parser.add_argument(
+        "--prediction",
+        help="what the network predicts, here and in train sde: noise, x0 or v (default noise, but v for a schedule that ends in almost"
+        " nothing but noise, such as cosine)",
+    )
     parser.add_argument("--objective", help="simple (default), or with learned variances variational or hybrid")
     smld.add_argument("--levels", type=int, metavar="N", help="noise levels, each a factor above the last (default 10, for images 20)")
     smld.add_argument("--sigma-min", type=float, metavar="X", help="the smallest (default 0.05; --sde ve: 0.01)")

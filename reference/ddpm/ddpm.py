@@ -20,7 +20,7 @@ VARIANCES = ("posterior", "beta", "exact")
 
 def forward_step(schedule, x_prev, t, t_prev, noise, ops=reference_ops):
     """x_t ~ q(x_t | x_prev) = N(sqrt(a) x_prev, (1 - a) I) (tutorial, eq. 2.1).  ``noise``: an array or a ``Key``."""
-    return ops.add_noise(x_prev, schedule.signal(t) / schedule.signal(t_prev), schedule.beta(t, t_prev) ** 0.5, noise)
+    return ops.add_noise(x_prev, schedule.signal_ratio(t, t_prev), schedule.beta(t, t_prev) ** 0.5, noise)
 
 
 def forward(schedule, x0, t, noise, ops=reference_ops):
@@ -39,7 +39,7 @@ def posterior(schedule, t, t_prev):
     The tutorial's (2.26) has 1 - sqrt(A') in the variance; its proof (2.32) is right (E4).  At t_prev = 0 this is (0, 1, 0).
     """
     beta, fresh = schedule.beta(t, t_prev), schedule.noise_power(t_prev) / schedule.noise_power(t)
-    c_x = schedule.signal(t) / schedule.signal(t_prev) * fresh
+    c_x = schedule.signal_ratio(t, t_prev) * fresh
     c_x0 = schedule.signal(t_prev) * beta / schedule.noise_power(t)
     return c_x, c_x0, beta * fresh
 
@@ -77,7 +77,7 @@ def interpolated_log_variance(schedule, t, t_prev, v):
 
 
 def noise_and_say(said):
-    """(noise, v) from what a ``noise_of`` returned; v is None where the network has no say in the variance."""
+    """(prediction, v) from what a model returned; v is None where the network has no say in the variance."""
     return said if isinstance(said, tuple) else (said, None)
 
 
@@ -92,9 +92,9 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
     x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Any other: that of x0 times (dx0/dprediction)^2, by
     ``conversion``.  Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
     """
-    log_snr = schedule.log_snr(t)
+    before = schedule.log_snr(t_prev)
     _, slope = conversion(prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
-    return float(np.exp(log_snr) * np.expm1(schedule.log_snr(t_prev) - log_snr)) / 2 * slope**2
+    return float(-np.exp(before) * np.expm1(schedule.log_snr(t) - before)) / 2 * slope**2
 
 
 def simple_loss(prediction, target, ops=reference_ops):
@@ -145,28 +145,39 @@ def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
     return -(log_ndtr(high) + np.log(-np.expm1(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
 
 
-def elbo_terms(noise_of, schedule, x0, seed, steps=None, variance="posterior", decoder_log_variance=None, mmse=None, bin_width=None):
+def elbo_terms(
+    predict,
+    schedule,
+    x0,
+    seed,
+    steps=None,
+    variance="posterior",
+    decoder_log_variance=None,
+    mmse=None,
+    bin_width=None,
+    prediction="noise",
+):
     """-ELBO of x0[b,...] under the chain on ``schedule.grid(steps)``, term by term (Thm 2.4), in nats per example:
 
     a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
-    above; each expectation over x_t is one draw.  ``noise_of(x, t)`` predicts the noise; if it returns (noise, v), v has its say in every
-    variance (``interpolated_log_variance``).  ``decoder_log_variance``: that of the last step; where None, log mmse(t) if ``mmse`` is
+    above; each expectation over x_t is one draw.  ``predict(x, t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a
+    pair with v of ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``: that of the last step; where None, log mmse(t) if ``mmse`` is
     given, else log beta.
     """
     grid = schedule.grid(schedule.T if steps is None else steps)
     consistency = []
     for index, (t, t_prev) in enumerate(pairwise(grid)):
         x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))
-        noise, v = noise_and_say(noise_of(x, t))
-        prediction = convert(noise, x, "noise", "x0", schedule.signal(t), schedule.noise_scale(t))
+        predicted, v = noise_and_say(predict(x, t))
+        x0_prediction = convert(predicted, x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
         learned = None if v is None else interpolated_log_variance(schedule, t, t_prev, v.astype(np.float64))
         if t_prev:
             log_variance = reverse_log_variance(schedule, t, t_prev, variance, mmse) if learned is None else learned
-            consistency.append(consistency_term(schedule, t, t_prev, x0, prediction, log_variance))
+            consistency.append(consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance))
     if decoder_log_variance is None:
         decoder_log_variance = learned if learned is not None else np.log(mmse(t) if mmse else schedule.beta(t, 0))
     return {
         "prior": prior_term(schedule, x0),
         "consistency": np.stack(consistency, axis=1) if consistency else np.zeros((len(x0), 0)),
-        "reconstruction": reconstruction_term(x0, prediction, decoder_log_variance, bin_width),
+        "reconstruction": reconstruction_term(x0, x0_prediction, decoder_log_variance, bin_width),
     }

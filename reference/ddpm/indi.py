@@ -91,6 +91,7 @@ class InDI:
     degradation: Degradation
     data_variance: float = 1.0
     epsilon: float = 0.0
+    prediction = "x0"
 
     def __post_init__(self):
         check_data_variance(self.data_variance)
@@ -113,19 +114,23 @@ class InDI:
 
         ValueError where the degradation is more than noise, or sigma / alpha beyond what was trained.
         """
+        mean = self.posterior_mean(params, ops)
+        return lambda x, alpha, sigma: (alpha * mean(x, alpha, sigma) - x) / sigma**2
+
+    def posterior_mean(self, params, ops=reference_ops):
+        """The function (x, alpha, sigma) -> E[x_0 | x] for x = alpha x_0 + sigma eps, as ``score``."""
         noise, denoise = self.degradation.noise, self.denoise_of(params, ops)
         if self.degradation.blur or self.epsilon:
             raise ValueError("a model of InDI has a score only if its degradation is noise alone, with nothing added on the way")
 
-        def score(x, alpha, sigma):
+        def mean(x, alpha, sigma):
             t = sigma / alpha / noise
             if not SMALLEST_T * (1 - 1e-9) <= t <= 1 + 1e-9:
                 trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
                 raise ValueError(f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}")
-            x0 = denoise(x / alpha, min(t, 1.0))
-            return (alpha * x0 - x) / sigma**2
+            return denoise(x / alpha, min(t, 1.0))
 
-        return score
+        return mean
 
     @property
     def schedule(self):
@@ -133,10 +138,10 @@ class InDI:
         sigmas = self.degradation.noise * np.arange(1001) / 1000
         return Exploding(log_alpha_bar_of_sigma(sigmas), "uniform")
 
-    def noise_of(self, params, ops=reference_ops):
-        """The function (x, t) -> predicted noise at time t of ``schedule``."""
-        score, schedule = self.score(params, ops), self.schedule
-        return lambda x, t: score(x, 1.0, schedule.noise_scale(t)) * -schedule.noise_scale(t)
+    def prediction_of(self, params, ops=reference_ops):
+        """The function (x, t) -> predicted x0 at time t of ``schedule``."""
+        mean, schedule = self.posterior_mean(params, ops), self.schedule
+        return lambda x, t: mean(x, 1.0, schedule.noise_scale(t))
 
     def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it has any."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column, conversion, convert
+from reference.conversions import column, conversion
 from reference.ddpm.ddpm import (
     consistency_term,
     forward,
@@ -54,15 +54,10 @@ class LearnedVariance(Denoiser):
     def prediction_in(self, said):
         return said[..., : said.shape[-1] // 2]
 
-    def noise_of(self, params, labels=None, ops=reference_ops):
-        """As ``Denoiser.noise_of``, but the function returns (noise, v): samplers and ``elbo_terms`` take both."""
-        said_of = self.said_of(params, labels, ops)
-
-        def noise_of(x, t):
-            prediction, v = np.split(said_of(x, for_each(x, t)), 2, axis=-1)
-            return convert(prediction, x, self.prediction, "noise", self.schedule.signal(t), self.schedule.noise_scale(t)), v
-
-        return noise_of
+    def prediction_of(self, params, labels=None, ops=reference_ops):
+        """As ``Denoiser.prediction_of``, but the function returns (prediction, v): samplers and ``elbo_terms`` take both."""
+        output_of = self.output_of(params, labels, ops)
+        return lambda x, t: tuple(np.split(output_of(x, for_each(x, t)), 2, axis=-1))
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         x = forward(self.schedule, x0, t, noise, ops)

@@ -1,11 +1,16 @@
 """Samplers are generators: each yields ``(t, x, x0)`` after every step, and ``last`` runs one to its end.
 
-``noise_of(x, t)`` predicts the noise in x at time t, ``score(x, t)`` is grad log p_t(x): a trained network or an oracle.  Noise comes from
+``predict(x, t)`` predicts the noise in x at time t, or x0 or v if ``prediction`` says so; ``score(x, t)`` is grad log p_t(x).  Either is a
+trained network or an oracle.  Noise comes from
 ``Key(seed, sample, step, ...)``, ``step`` counting the sampler's evaluations and ``sample`` [b] the samples, so that a sample does not
 depend on its batch.  Every method is written for a model that it calls as often as its docstring says; ``Counted`` checks.
 """
 
 from itertools import pairwise
+
+
+class SamplingWarning(UserWarning):
+    """Samples that are, or may be, far from the law that they should have."""
 
 
 def last(steps):
@@ -28,6 +33,13 @@ def check_grid(grid):
     if not steps or not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):
         raise ValueError(f"grid must hold two or more times, rising or falling strictly, got {times}")
     return times
+
+
+def check_falling(grid):
+    """ValueError unless a chain's times fall strictly, to 0 or more."""
+    times = list(grid)
+    if len(times) < 2 or times[-1] < 0 or any(after >= before for before, after in pairwise(times)):
+        raise ValueError(f"grid must hold two or more times that fall strictly, such as schedule.grid(steps), got {times}")
 
 
 class Counted:

@@ -6,7 +6,10 @@ One step from t to t_prev, whatever the kernel:
 
 In the noise form (2.52) this is x <- (x - beta / sqrt(1 - A) eps) / sqrt(a) + deviation z; the two agree to rounding as long as x0 is
 not clipped.  ``clip`` holds x0 within [-clip, clip] before it is used, for data known to lie there: it changes the mean of early steps,
-where x0 is a wild guess, and nothing once the guess is inside.
+where x0 is a wild guess, and nothing once the guess is inside.  A function in its place is called on x0 (clipping.py).
+
+``prediction`` names what the model predicts.  x0 comes from it without a detour by the noise, so that x0 and v serve a schedule that ends
+in noise alone, A = 0.
 """
 
 from itertools import pairwise
@@ -17,6 +20,7 @@ from reference import ops as reference_ops
 from reference.conversions import conversion
 from reference.ddpm.ddpm import interpolated_log_variance, noise_and_say, posterior, reverse_log_variance
 from reference.ops.random import Key, Purpose
+from reference.samplers import check_falling
 
 
 def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
@@ -24,17 +28,19 @@ def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
     return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype) * np.dtype(dtype).type(scale)
 
 
-def reverse(noise_of, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops):
+def reverse(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops, prediction="noise"):
     """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0, deviation``; yields (t_prev, x, x0).
 
-    v is None, or what ``noise_of`` returns beside the noise, a network's say in the variance; the deviation is a number, or [b,...].
+    v is None, or what ``predict(x, t)`` returns beside the prediction, a network's say in the variance; the deviation is a number, or
+    [b,...].  ValueError unless the grid falls strictly.
     """
+    check_falling(grid)
     for step, (t, t_prev) in enumerate(pairwise(grid)):
-        a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
-        noise, v = noise_and_say(noise_of(x, t))
-        x0 = ops.reverse_step(x, noise, a, b, 0, None)
+        a, b = conversion(prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
+        predicted, v = noise_and_say(predict(x, t))
+        x0 = ops.reverse_step(x, predicted, a, b, 0, None)
         if clip is not None:
-            x0 = x0.clip(-clip, clip)
+            x0 = clip(x0) if callable(clip) else x0.clip(-clip, clip)
         c_x, c_x0, deviation = kernel(t, t_prev, v)
         key = Key(seed, sample, step, Purpose.STEP_NOISE)
         if np.ndim(deviation):  # one for each entry
@@ -44,8 +50,10 @@ def reverse(noise_of, schedule, grid, x, kernel, seed, sample, clip=None, ops=re
         yield t_prev, x, x0
 
 
-def ancestral(noise_of, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops):
-    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which ``noise_of`` returns beside the noise.
+def ancestral(
+    predict, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops, prediction="noise"
+):
+    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which ``predict`` returns beside the prediction.
 
     The step to t = 0 adds no noise and returns x0 itself.
     """
@@ -58,4 +66,4 @@ def ancestral(noise_of, schedule, grid, x, seed, sample, variance="posterior", m
             return c_x, c_x0, np.exp(interpolated_log_variance(schedule, t, t_prev, v) / 2)
         return c_x, c_x0, float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2))
 
-    return reverse(noise_of, schedule, grid, x, kernel, seed, sample, clip, ops)
+    return reverse(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)

@@ -17,9 +17,10 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.ops.random import Key, Purpose
+from reference.samplers import SamplingWarning
 
 
-class StabilityWarning(UserWarning):
+class StabilityWarning(SamplingWarning):
     """A step so long that the iteration diverges in the steepest direction."""
 
 

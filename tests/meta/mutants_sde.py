@@ -237,7 +237,7 @@ COMMANDS = (
     (
         "log_alpha_bar_of_sigma(sde.noise_scale(times) / sde.signal(times))",
         "log_alpha_bar_of_sigma(sde.noise_scale(times))",
-        "the_samplers_of_chains_get_the_sdes_noise_at_even_times[6-vp]",
+        "the_samplers_of_chains_get_the_sdes_mean_of_x0_at_even_times[6-vp]",
     ),
     ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
 )

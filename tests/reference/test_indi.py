@@ -228,7 +228,7 @@ def test_the_score_is_tweedies_at_any_noise_level_that_was_trained():
         expected = LAW.noised(alpha, sigma).score(X)
         assert_close(model.score({})(X, alpha, sigma), expected, 16 * MIXTURE, (1 + np.abs(X)) / sigma**2)
     schedule = model.schedule
-    assert_close(model.noise_of({})(X, 500), LAW.noise(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
+    assert_close(model.prediction_of({})(X, 500), LAW.posterior_mean(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
     with pytest.raises(ValueError, match=r"sigma / alpha = 2\.1 is outside of what was trained, 0\.002 to 2"):
         model.score({})(X, 1.0, 2.1)
     for other in (InDI(MLP(), Degradation(0.1, 1.0)), InDI(MLP(), Degradation(1.0), 1.0, 0.1)):

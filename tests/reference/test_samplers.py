@@ -485,9 +485,12 @@ def test_variances_that_cannot_be_had_are_refused(variance, words):
 
 def test_a_grid_that_climbs_is_refused():
     schedule = vp(10)
-    for grid in ([5, 7, 0], [5, 5, 0], [11, 0]):
-        with pytest.raises(ValueError, match=r"t_prev must be smaller|t must be a whole number"):
-            last(ancestral(gaussian(schedule), schedule, grid, np.ones((1, 1)), 0, np.arange(1)))
+    for grid in ([5, 7, 0], [5, 5, 0], [11, 0], [0, 5, 10], [5], [5, -1]):
+        for sampler in (ancestral, ddim):
+            with pytest.raises(ValueError, match=r"grid must hold two or more times that fall strictly|t must be a whole number"):
+                last(sampler(gaussian(schedule), schedule, grid, np.ones((1, 1)), 0, np.arange(1)))
+        with pytest.raises(ValueError, match=r"grid must hold two or more times that fall strictly|t must be a whole number"):
+            last(ddim_invert(gaussian(schedule), schedule, grid, np.ones((1, 1))))
 
 
 def test_a_long_run_keeps_its_digits():

@@ -247,7 +247,7 @@ def test_vp_divided_by_its_signal_is_ve():
 
 @pytest.mark.parametrize("schedule", [linear(100), constant(), geometric(5, 0.1, 30.0)], ids=["linear", "short", "ladder"])
 def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedule):
-    run = SimpleNamespace(model=SimpleNamespace(schedule=schedule))
+    run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.5))
     sde, (smallest, largest) = as_sde(run), noise_range(run)
     assert type(sde) is (VE if schedule.prior_scale != 1 else VP)
     assert_close([smallest, largest], [schedule.noise_scale(t) / schedule.signal(t) for t in (1, schedule.T)], SDE_FORMULA)

@@ -568,10 +568,10 @@ def test_quadrature_by_hermite_is_exact_for_the_moments_of_a_normal_draw():
 
 
 def run_of(sde, variance=0.6):
-    """What a solver needs of a trained run, with the exact score of Gaussian data of mean 0."""
-    score = lambda x, alpha, sigma: -x / (alpha**2 * variance + sigma**2)
+    """What a solver needs of a trained run, with the exact denoiser of Gaussian data of mean 0."""
+    mean = lambda x, alpha, sigma: alpha * variance * x / (alpha**2 * variance + sigma**2)
     model = SimpleNamespace(
-        schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(2,)), score=lambda params, ops: score
+        schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(2,)), posterior_mean=lambda params, ops: mean
     )
     return SimpleNamespace(model=model, state=SimpleNamespace(ema={}))
 
@@ -586,13 +586,13 @@ def test_a_solver_starts_with_the_variance_that_data_have_at_the_end(sde):
 
 @pytest.mark.parametrize("name", ["vp", "ve", "subvp"])
 @pytest.mark.parametrize("steps", [1, 6])
-def test_the_samplers_of_chains_get_the_sdes_noise_at_even_times(name, steps):
+def test_the_samplers_of_chains_get_the_sdes_mean_of_x0_at_even_times(name, steps):
     sde = SDE_EXAMPLES[name]
-    chain, noise_of = as_schedule(run_of(sde), ops, steps)
+    chain, x0_of = as_schedule(run_of(sde), ops, steps)
     times = np.linspace(sde.last, sde.end, steps) if steps > 1 else np.array([sde.end])
     assert chain.T == steps and type(chain) is (Exploding if name == "ve" else Schedule)
     x = np.ones((3, 2))
     for t, time in enumerate(times, start=1):
         alpha, sigma = chain.signal(t), chain.noise_scale(t)
         assert_close(sigma / alpha, sde.noise_scale(time) / sde.signal(time), SDE_FORMULA)
-        assert_close(noise_of(x, t), sigma * x / (alpha**2 * 0.6 + sigma**2), SDE_FORMULA)
+        assert_close(x0_of(x, t), alpha * 0.6 * x / (alpha**2 * 0.6 + sigma**2), SDE_FORMULA)

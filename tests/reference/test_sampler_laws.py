@@ -1,0 +1,211 @@
+"""The law of the samples of every sampler, for a network that is exact at the times of its training.
+
+Data are Gaussian with the variances k v in different coordinates, v the variance that the run was told: everything a sampler does to x is then
+linear, and its samples have the variance of the sum of its responses to the start and to each draw of noise.  No draw is random here.
+"""
+
+from argparse import Namespace
+
+import numpy as np
+import pytest
+
+from reference import ops
+from reference.commands import solvers
+from reference.commands.sampling import OWN, SAMPLERS, choose, trajectory
+from reference.conversions import convert
+from reference.denoiser import Denoiser, interpolation_error
+from reference.ops.random import Key
+from reference.run import Run, largest_level_ratio
+from reference.samplers import SamplingWarning, last
+from reference.samplers.annealed_langevin import step_sizes
+from reference.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
+
+V = 0.5
+K = np.array([0.02, 0.5, 1.0, 4.0])
+LENGTHS = (4, 20, 100, 1000)
+EVERY = {
+    **SCHEDULES,
+    "constant": lambda T: constant(T, 1 - 0.01 ** (1 / T)),  # the noise of T = 150, for any T
+    "geometric": geometric,
+    "zero-terminal-snr": lambda T: zero_terminal_snr(linear(T)),
+}
+DETERMINISTIC = [name for name in solvers.STEPS if name not in solvers.STOCHASTIC and name != "predictor-corrector"]
+
+
+class Exact:
+    """The best prediction for Gaussian data of variances k v, at the level that the network is told; between levels of no use."""
+
+    classes, sample_shape = 0, K.shape
+
+    def __init__(self, schedule, prediction):
+        self.schedule, self.prediction = schedule, prediction
+        self.times = np.arange(1, schedule.T + 1)
+
+    def forward(self, params, z, condition, ops=None, labels=None, keep=True):
+        t = np.interp(condition[0], self.schedule.condition(self.times), self.times)
+        half = np.interp(t, self.times, self.schedule.log_snr(self.times)) / 2 if t < self.schedule.last_with_signal else None
+        alpha, sigma = self.schedule.scales(float(np.exp(half)), 1.0) if half is not None else self.at(int(round(t)))
+        x = z * (alpha**2 * V + sigma**2) ** 0.5
+        x0 = alpha * K * V * x / (alpha**2 * K * V + sigma**2)
+        if self.prediction == "noise":
+            return sigma * x / (alpha**2 * K * V + sigma**2), None
+        return convert(x0, x, "x0", self.prediction, alpha, sigma), None
+
+    def at(self, t):
+        return self.schedule.signal(t), self.schedule.noise_scale(t)
+
+
+class Responses:
+    """Ops whose n-th draw is 1 in the n-th sample and 0 in all others."""
+
+    def __init__(self):
+        self.draws = 0
+
+    def __getattr__(self, name):
+        return getattr(ops, name)
+
+    def normal(self, seed, sample, step, purpose, shape, dtype=np.float64):
+        z = np.zeros((len(sample), *shape))
+        z[self.draws] = 1
+        self.draws += 1
+        return z
+
+    def reverse_step(self, x, prediction, a, b, c, noise):
+        z = self.normal(*noise, x.shape[1:]) if isinstance(noise, Key) else noise
+        return a * x + b * prediction + (0 if z is None else c * z)
+
+
+def run_of(schedule, prediction="v"):
+    model = Denoiser(Exact(schedule, prediction), schedule, prediction, V)
+    config = {"system": "smld" if schedule.name == "geometric" else "ddpm", "data": "exact"}
+    return Run("a run", config, model, Namespace(ema={}), None)
+
+
+def variance(run, sampler, **how):
+    """[k] of the samples."""
+    fields = {name for names in SAMPLERS.values() for name in names}
+    own = choose(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": "none"} | how)))
+    port, most = Responses(), 2 + 3 * (own.get("steps") or 0) * own.get("levels", 1)
+    x = last(trajectory(run, port, np.arange(most), **own))
+    assert 1 <= port.draws <= most
+    return (x**2).sum(axis=0)
+
+
+def levels_apart(run):
+    """The largest log of the ratio of neighbouring levels, and all of ``interpolation_error`` but its factor |k - 1|."""
+    h = float(np.log(largest_level_ratio(run)))
+    return h, interpolation_error(h, 0.0)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+@pytest.mark.parametrize("T", [*LENGTHS, 10, 50, 300])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_within_its_bound_for_others(name, T, prediction):
+    schedule = EVERY[name](T)
+    if name == "zero-terminal-snr" and prediction == "noise":
+        pytest.skip("a prediction of the noise is refused there")
+    model, log_snrs = Denoiser(Exact(schedule, prediction), schedule, prediction, V), schedule.log_snr(np.arange(1, schedule.T + 1))
+    log_ratios = -log_snrs[: schedule.last_with_signal] / 2
+    x = np.ones((1, len(K)))
+    for low, high in list(zip(log_ratios, log_ratios[1:]))[:: max(1, T // 20)]:
+        h = high - low
+        for share in (0.0, 0.3, 0.5, 0.9):
+            ratio = float(np.exp(low + share * h))
+            tangent = ratio / V**0.5
+            score, x0 = model.score({})(x, 1.0, ratio)[0], model.posterior_mean({})(x, 1.0, ratio)[0]
+            bound = interpolation_error(h, K, tangent) + 1e-12 * (1 + tangent**-2)  # x_0 and v tell eps from x with that many digits less
+            assert (np.abs(score * -(K * V + ratio**2) - 1) <= bound).all()
+            # E[x_0 | x] errs by tan(phi)^2 / k times as much (u for eps in the derivation), with the digits that a noise prediction has left
+            bound = interpolation_error(h, K, tangent) * tangent**2 / K + 1e-12 * (1 + tangent**2 / K)
+            assert (np.abs(x0 * (K * V + ratio**2) / (K * V) - 1) <= bound).all()
+
+
+@pytest.mark.parametrize("T", LENGTHS)
+@pytest.mark.parametrize("name", EVERY)
+def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_the_interpolation(name, T):
+    """The error of ln(variance) is at most the integral of 2 (1 + lam^2) / 2 times the error of eps along the way,
+
+        |ln k| / (|k - 1|) 1/2 times the bound for |k - 1|, from  int s v / ((k v + s^2) (v + s^2)) ds = ln(1/k) / (2 (1 - k)),
+
+    twice for lam = 1, and once more because steps are a sum in place of the integral.  For k = 1 it is 0: rounding alone.
+    """
+    run = run_of(EVERY[name](T))
+    h, error = levels_apart(run)
+    exact = lambda x, alpha, sigma: -x / (alpha**2 * K * V + sigma**2)
+    for sampler in solvers.STEPS:
+        if sampler == "ode-rk45":
+            continue  # its steps depend on the network; below
+        how = solvers.complete(sampler, **dict.fromkeys(solvers.OPTIONS[sampler]))
+        port = Responses()
+        x = last(solvers.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
+        if h**2 / 8 > 1:
+            with pytest.raises(ValueError, match="needs predictions between noise levels"):
+                variance(run, sampler)
+            continue
+        if h**2 / 8 > 0.1:
+            with pytest.warns(SamplingWarning, match="predictions between them are off"):
+                found = variance(run, sampler)
+        else:
+            found = variance(run, sampler)
+        assert (np.abs(np.log(found / (x**2).sum(axis=0))) <= 4 * error * np.abs(np.log(K)) + 1e-9).all(), sampler
+
+
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+@pytest.mark.parametrize("name", EVERY)
+def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, sampler):
+    """A flow keeps x / deviation.  It starts with the variance of data of variance v, S the ratio of noise there, and ends with E[x_0 | x]
+
+    at the smallest noise s: k v (k v / (k v + s^2)) (v + S^2) / (k v + S^2).
+    """
+    run = run_of(EVERY[name](1000))
+    sde, c = solvers.as_sde(run), K * V
+    smallest, largest = sde.smallest, sde.noise_scale(sde.end) / sde.signal(sde.end)
+    expected = c * c / (c + smallest**2) * (V + largest**2) / (c + largest**2)
+    if sampler == "ode-rk45":
+        error = np.abs(np.log(variance(run, sampler, tolerance=1e-8) / expected)).max()
+        assert error <= 1e-5
+        return
+    few, many = (np.abs(np.log(variance(run, sampler, steps=steps) / expected)).max() for steps in (100, 400))
+    assert many <= max(few / 3, 1e-6) and many <= 0.1  # order 1 divides by 4, higher ones by more
+
+
+@pytest.mark.parametrize("T", LENGTHS)
+@pytest.mark.parametrize("name", EVERY)
+def test_chains_have_the_law_of_their_own_recursion(name, T):
+    """DDIM and DDPM step on trained times alone: each step is  x <- (c_x + c_x0 gain) x + deviation z,  gain = alpha k v / variance of x."""
+    run = run_of(EVERY[name](T))
+    schedule, c = run.model.schedule, K * V
+    for sampler, steps in (("ddpm", T), ("ddim", T), ("ddim", min(T, 7))):
+        grid = schedule.grid(steps)
+        power = np.full(len(K), schedule.prior_scale**2)
+        for t, t_prev in zip(grid, grid[1:]):
+            alpha, sigma, alpha_prev, sigma_prev = *run.model.network.at(t), *run.model.network.at(t_prev)
+            if sampler == "ddim":
+                c_x, fresh = sigma_prev / sigma, 0.0
+            else:
+                ratio = 0.0 if alpha == 0 else alpha / alpha_prev
+                fresh = max(sigma**2 - ratio**2 * sigma_prev**2, 0.0) * sigma_prev**2 / sigma**2
+                c_x = ratio * sigma_prev**2 / sigma**2
+            c_x0 = alpha_prev - c_x * alpha
+            power = (c_x + c_x0 * alpha * c / (alpha**2 * c + sigma**2)) ** 2 * power + fresh
+        np.testing.assert_allclose(variance(run, sampler, steps=steps), power, rtol=1e-6)  # the start is scaled in float32
+
+
+@pytest.mark.parametrize("T", [4, 20, 100])
+def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
+    run, steps = run_of(geometric(T), "noise"), 5
+    sigmas = run.model.schedule.noise_scale(np.arange(T, 0, -1))
+    power = np.full(len(K), sigmas[0] ** 2)
+    for sigma, a in zip(sigmas, step_sizes(sigmas, 0.2 * sigmas[-1] ** 2)):
+        for _ in range(steps):
+            power = (1 - a / (2 * (K * V + sigma**2))) ** 2 * power + a
+    expected = power * (K * V / (K * V + sigmas[-1] ** 2)) ** 2
+    np.testing.assert_allclose(variance(run, OWN["smld"], steps=steps), expected, rtol=1e-6)  # the start is scaled in float32
+
+
+def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
+    run = run_of(linear(1))
+    for sampler in solvers.STEPS:
+        with pytest.raises(ValueError, match=rf"--sampler {sampler.replace('+', '.')} steps between noise levels, and a run was trained at one"):
+            variance(run, sampler)
+    assert variance(run, "ddim", steps=1).shape == variance(run, "ddpm", steps=1).shape == K.shape
