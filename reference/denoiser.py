@@ -44,13 +44,16 @@ TRAINABLE = ("noise", "x0", "v")
 SMALLEST_SIGNAL = 1e-30  # x_0 = (x - noise) / signal must stay a number in float32, whose largest is 3e38
 
 
-def best_noise(law, schedule, x, t):
-    """E[eps | x_t] by the exact law of the data, a ``Mixture``: no network is better.  x[b,d], each sample at a time t[b] of its own."""
-    noise = np.empty(x.shape)
+def best_prediction(law, schedule, x, t, prediction="noise"):
+    """E[prediction | x_t] by the exact law of the data, a ``Mixture``: no network is better.  x[b,d], each sample at a time t[b] of its own."""
+    best = np.empty(x.shape)
     for time in np.unique(t):
         chosen = t == time
-        noise[chosen] = law.noise(x[chosen].astype(np.float64), schedule.signal(time), schedule.noise_scale(time))
-    return noise
+        at, levels = x[chosen].astype(np.float64), (schedule.signal(time), schedule.noise_scale(time))
+        best[chosen] = (
+            law.noise(at, *levels) if prediction == "noise" else convert(law.posterior_mean(at, *levels), at, "x0", prediction, *levels)
+        )
+    return best
 
 
 def interpolation_error(h, k, tangent=0.0):

@@ -91,9 +91,11 @@ class Mixture:
         return -sigma * self.noised(alpha, sigma).score(x)
 
     def posterior_mean(self, x, alpha, sigma):
-        """E[x0 | x] [n,d], the best denoiser in the mean square (Tweedie)."""
-        kernel = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)
-        return np.einsum("nk,nki->ni", kernel[0], kernel[1])
+        """E[x0 | x] [n,d], the best denoiser in the mean square (Tweedie); for alpha = 0 the mean of x0."""
+        noised = self.noised(alpha, sigma)
+        gains = alpha * np.linalg.solve(noised.full, self.full).swapaxes(1, 2)
+        means = self.means + np.einsum("kij,nkj->nki", gains, x[:, None] - alpha * self.means)
+        return np.einsum("nk,nki->ni", noised.responsibilities(x), means)
 
     def posterior_covariance(self, x, alpha, sigma):
         """Cov[x0 | x] [n,d,d]."""

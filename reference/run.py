@@ -12,7 +12,6 @@ import numpy as np
 
 from reference import checkpoint, datasets
 from reference import ops as reference_ops
-from reference.conversions import sigma_of_log_alpha_bar
 from reference.ddpm.indi import Degradation, InDI
 from reference.ddpm.learned import OBJECTIVES, LearnedVariance
 from reference.denoiser import Denoiser
@@ -107,8 +106,8 @@ def noise_range(run):
     schedule = run.model.schedule
     if isinstance(schedule, SDE):
         return schedule.smallest, schedule.noise_scale(schedule.end) / schedule.signal(schedule.end)
-    smallest, largest = (float(sigma_of_log_alpha_bar(schedule.log_alpha_bar[t])) for t in (1, schedule.last_with_signal))
-    return smallest, max(smallest, min(largest, MOST_NOISE * run.model.data_variance**0.5))
+    first, last = (-schedule.log_snr(t) / 2 for t in (1, schedule.last_with_signal))
+    return float(np.exp(first)), float(np.exp(min(last, max(first, np.log(MOST_NOISE * run.model.data_variance**0.5)))))
 
 
 def largest_level_ratio(run):
@@ -119,9 +118,9 @@ def largest_level_ratio(run):
     schedule = run.model.schedule
     if isinstance(schedule, SDE) or schedule.T >= 1000:
         return 1.0
-    sigmas = sigma_of_log_alpha_bar(schedule.log_alpha_bar[1 : schedule.last_with_signal + 1])
-    matter = sigmas[:-1] < 10 * run.model.data_variance**0.5
-    return float(np.max(sigmas[1:][matter] / sigmas[:-1][matter], initial=1.0))
+    log_ratios = -schedule.log_snr(np.arange(1, schedule.last_with_signal + 1)) / 2
+    matter = log_ratios[:-1] < np.log(10 * run.model.data_variance**0.5)
+    return float(np.exp(np.max(np.diff(log_ratios)[matter], initial=0.0)))
 
 
 def as_sde(run):

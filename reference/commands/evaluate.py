@@ -8,7 +8,7 @@ from reference.conversions import convert
 from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ddpm.indi import path
 from reference.ddpm.learned import LearnedVariance
-from reference.denoiser import best_noise
+from reference.denoiser import best_prediction
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
 from reference.run import open_run
@@ -65,8 +65,7 @@ def losses(run, data, ops, seed=1):
         sums["loss"] += _mean_square(model.prediction_in(said) - target) / DRAWS
         sums["loss of predicting zero"] += _mean_square(target) / DRAWS
         if data.mixture:
-            alpha, sigma = model.schedule.signal(t), model.schedule.noise_scale(t)
-            best = convert(best_noise(data.mixture, model.schedule, x, t), x, "noise", model.prediction, alpha, sigma)
+            best = best_prediction(data.mixture, model.schedule, x, t, model.prediction)
             sums["loss of the exact prediction"] += _mean_square(best - target) / DRAWS
     if run.system == "smld" and data.mixture and data.mixture.dimension == 1:
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))

@@ -3,10 +3,12 @@
 import warnings
 from copy import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
 from reference import datasets
+from reference import ops as reference_ops
 from reference.commands import solvers
 from reference.commands.report import progress
 from reference.ddpm.ddpm import VARIANCES
@@ -36,6 +38,7 @@ SAMPLERS = {  # and their own options
     "decoder": (),
 }
 MOST_BEYOND = 0.05  # the share of samples whose last prediction may lie far outside of the data without a warning
+LARGEST_BIAS = 0.25  # of the deviation of Gaussian data, by a sampler's steps alone, without a warning
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
 
@@ -114,7 +117,9 @@ def _check_levels(run, sampler, steps=None, levels=None, **own):
     if h**2 / 8 > 1:
         raise ValueError(f"--sampler {sampler} needs predictions between noise levels, and {facts}: take ddpm or ddim, or train at more")
     if h**2 / 8 > 0.1:
-        warnings.warn(f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be", SamplingWarning, stacklevel=2)
+        warnings.warn(
+            f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be", SamplingWarning, stacklevel=2
+        )
 
 
 def _check_noise_range(run, sampler):
@@ -218,6 +223,52 @@ def degraded(run, ops, sample, seed, noise=None, blur=None):
     return level(chosen, ops.normal(seed, sample, 0, Purpose.PRIOR, chosen.shape[1:], chosen.dtype)), chosen
 
 
+class GaussianModel:
+    """Stands for a run's model: the exact predictions for Gaussian data of the run's variance v, one number a sample."""
+
+    prediction = "x0"
+    network = SimpleNamespace(sample_shape=(1,))
+
+    def __init__(self, model):
+        self.schedule, self.data_variance = model.schedule, model.data_variance
+
+    def posterior_mean(self, params, ops):
+        v = self.data_variance
+        return lambda x, alpha, sigma: (alpha * v / (alpha**2 * v + sigma**2)) * x
+
+    def prediction_of(self, params, ops):
+        mean = self.posterior_mean(params, ops)
+        return lambda x, t: mean(x, self.schedule.signal(t), self.schedule.noise_scale(t))
+
+    score = posterior_mean  # ``as_score`` asks whether there is one; predictions go through the mean
+
+
+def deviation_on_gaussian_data(run, sampler, n=1024, **how):
+    """What the sampler, with its steps on the run's schedule, makes of the deviation of Gaussian data of the run's variance: 1 is right.
+
+    By n samples of the exact model, a Monte Carlo estimate with a standard error of 1 / sqrt(2 n), 2 %.
+    """
+    stand_in = replace(run, model=GaussianModel(run.model))
+    how |= {"variance": "posterior"} if how.get("variance") == "learned" else {}
+    x = last(trajectory(stand_in, reference_ops, np.arange(n), sampler, clip=Clip(-np.inf, np.inf), **how))
+    return float(np.sqrt((x.astype(np.float64) ** 2).mean() / run.model.data_variance))
+
+
+def _check_steps_on_gaussian_data(run, sampler, **how):
+    if sampler in ("indi", "decoder", "langevin"):
+        return
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of the same sampler, said where it is chosen
+        deviation = deviation_on_gaussian_data(run, sampler, **how)
+    if not abs(deviation - 1) < LARGEST_BIAS:
+        warnings.warn(
+            f"{describe(sampler, **how)} would give Gaussian data of the run's variance {deviation:.2g} times its deviation, even with a"
+            " perfect network: take more steps or another sampler",
+            SamplingWarning,
+            stacklevel=3,
+        )
+
+
 def data_clip(run, clip):
     """The ``Clip`` of the run's data, active unless ``clip`` is none.  Runs from before the range of points was kept have none."""
     low, high = run.config.get("data_range") or ((-1.0, 1.0) if len(run.model.network.sample_shape) == 3 else (-np.inf, np.inf))
@@ -299,6 +350,7 @@ def draw(run, ops, n, clip="data", **how):
 
     ``clip``: data or none.  A warning where the network's last predictions of x_0 lay far outside of the data.
     """
+    _check_steps_on_gaussian_data(run, **how)
     run, ops, beyond = replace(run, state=copy(run.state)), CountingOps(ops), 0.0
     run.state.ema = place(dict(run.state.ema), ops)
     each, parts = length(**how), []

@@ -50,9 +50,7 @@ def reverse(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=ref
         yield t_prev, x, x0
 
 
-def ancestral(
-    predict, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops, prediction="noise"
-):
+def ancestral(predict, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops, prediction="noise"):
     """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which ``predict`` returns beside the prediction.
 
     The step to t = 0 adds no noise and returns x0 itself.

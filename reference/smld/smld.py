@@ -16,7 +16,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.conversions import column
 from reference.ddpm.ddpm import forward
-from reference.denoiser import Denoiser, best_noise
+from reference.denoiser import Denoiser, best_prediction
 from reference.ops.random import Purpose
 from reference.schedules import Exploding
 from reference.smld import score_matching
@@ -57,7 +57,7 @@ class ScoreModel(Denoiser):
             return score_matching.sliced(self.network, params, inputs, c, probe, weight, ops)
         if self.matching == "explicit" and self.law is None:
             raise ValueError("explicit score matching needs law, the density of the data or a kernel density in its place")
-        target = noise if self.matching == "denoising" else best_noise(self.law, self.schedule, x, t).astype(x.dtype)
+        target = noise if self.matching == "denoising" else best_prediction(self.law, self.schedule, x, t).astype(x.dtype)
         return score_matching.explicit(self.network, params, inputs, c, target, ops)
 
 

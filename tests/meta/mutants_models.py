@@ -13,6 +13,10 @@ def _denoiser(old, new, test):
     return _mutant("denoiser", old, new, "exploding.py::test_" + test)
 
 
+def _level(name, old, new, test):
+    return _mutant(name, old, new, "sampler_laws.py::test_" + test)
+
+
 def _learned(old, new, test):
     return _mutant("ddpm/learned", old, new, "learned_variance.py::test_" + test)
 
@@ -37,6 +41,10 @@ def _smld(old, new, test):
     return _mutant("smld/smld", old, new, "score_model.py::test_" + test)
 
 
+BETWEEN = "between_levels_far_apart_edms_output_is_interpolated"
+LEVELS = "the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_within_its_bound_for_others"
+WEIGHTS = "((1 - share, int(low)), (share, int(low) + 1))"
+
 MUTANTS = (
     _schedule("1000 * (t - 1) / (self.T - 1)", "1000 * t / self.T", "a_networks_time_is_the_share_of_the_log_of_sigma"),
     _schedule(
@@ -60,21 +68,24 @@ MUTANTS = (
         "return float(np.interp(-wanted, -table, np.arange(self.T)))",
         "the_time_of_a_noise_level_is_found_again[geometric]",
     ),
-    _denoiser("own, h = x * (own_alpha / alpha),", "own, h = x,", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"),
-    _denoiser("noise) * (-1 / sigma), pullback", "noise) * (-alpha / sigma), pullback", "a_multiple_of_x_has_the_score_of_its_own_law"),
-    _denoiser(
-        "for _, back in parts) * (-1 / sigma)", "for _, back in parts) / sigma", "the_pullback_is_the_derivative_of_the_score[vp-noise]"
-    ),
-    _denoiser("(a * v + (b * h) * d_input)", "(a * v + b * d_input)", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
-    _denoiser("(weight * own_alpha / alpha) *", "(own_alpha / alpha) *", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
-    _denoiser("(weight * own_alpha / alpha) *", "weight *", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
-    _schedule(
-        "((1 - share, int(low)), (share, int(low) + 1))",
-        "((share, int(low)), (1 - share, int(low) + 1))",
-        "between_levels_far_apart_the_noise_is_interpolated[exploding]",
-    ),
-    _schedule("or 1000 / self.T <= 1", "or 1000 / self.T <= 200", "between_levels_far_apart_the_noise_is_interpolated[preserving]"),
-    _denoiser("chosen = t == time", "chosen = t <= time", "the_best_noise_is_found_for_each_sample_at_its_own_time"),
+    _denoiser("output(h * x, for_each", "output(x, for_each", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"),
+    _denoiser('_restated("score", params', '_restated("noise", params', "a_multiple_of_x_has_the_score_of_its_own_law"),
+    _denoiser("d = a * v\n", "d = -a * v\n", "the_pullback_is_the_derivative_of_the_score[vp-noise]"),
+    _denoiser("d = d + h * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("[...] = b * v", "[...] = v", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("weight * to_F[1], condition", "to_F[1], condition", BETWEEN + "[noise-exploding]"),
+    _denoiser("weight * to_F[0] * h", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
+    _denoiser("return h * sigma / spread, -h * alpha * spread", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"),  # eps is interpolated
+    _level("denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"),
+    _level(
+        "denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"
+    ),  # the bound is no looser than it must be
+    _schedule(WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", BETWEEN + "[noise-exploding]"),
+    _level("schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
+    _schedule(WEIGHTS, "((0.5, int(low)), (0.5, int(low) + 1))", BETWEEN + "[v-preserving]"),
+    _schedule(WEIGHTS, "((1 - share, int(low)), (1.01 * share, int(low) + 1))", BETWEEN + "[noise-preserving]"),
+    _schedule("or 1000 / self.T <= 1", "or 1000 / self.T <= 200", BETWEEN + "[noise-preserving]"),
+    _denoiser("chosen = t == time", "chosen = t <= time", "the_best_prediction_is_found_for_each_sample_at_its_own_time"),
     _ddpm(
         "(high + low) / 2 + v * ((high - low) / 2)",
         "(high + low) / 2 - v * ((high - low) / 2)",

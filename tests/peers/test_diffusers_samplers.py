@@ -257,7 +257,9 @@ def test_the_program_in_an_exports_readme_samples_as_we_do(prediction, objective
     schedule, sample = run.model.schedule, np.arange(16)
     x = ops.normal(0, sample, 0, Purpose.PRIOR, (8, 8, 1), np.float32)
     variance = "posterior" if objective == "simple" else "learned"
-    ours = last(ancestral(run.prediction_of(ops), schedule, schedule.grid(12), x, 0, sample, variance, clip=1.0, prediction=run.model.prediction))
+    ours = last(
+        ancestral(run.prediction_of(ops), schedule, schedule.grid(12), x, 0, sample, variance, clip=1.0, prediction=run.model.prediction)
+    )
 
     noises = (ops.normal(0, sample, step, Purpose.STEP_NOISE, (8, 8, 1), np.float32) for step in range(11))
     to_torch = lambda images: torch.tensor(images.transpose(0, 3, 1, 2).copy())

@@ -5,7 +5,7 @@ import pytest
 
 from reference.conversions import convert
 from reference.ddpm.ddpm import posterior, prior_term
-from reference.denoiser import Denoiser, best_noise
+from reference.denoiser import Denoiser, best_prediction
 from reference.mixtures import example_2_1
 from reference.networks import MLP
 from reference.samplers import last
@@ -162,14 +162,37 @@ def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, a
 
 
 @pytest.mark.parametrize("schedule", [LADDER, TWIN], ids=["exploding", "preserving"])
-def test_between_levels_far_apart_the_noise_is_interpolated(schedule):
-    """Linearly in log-SNR, at the same x / alpha; at the levels themselves nothing is."""
-    score = Denoiser(Oracle(schedule, "noise", 4.0), schedule, "noise", 4.0).score({})
-    exact = lambda sigma: LAW.noise(X, 1.0, sigma)
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+def test_between_levels_far_apart_edms_output_is_interpolated(schedule, prediction):
+    """Linearly in log(sigma), at the same z, the x of unit variance; at the levels themselves nothing is."""
+    model, v = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0), 4.0
+
+    def output(z, sigma):
+        """(E[x_0 | x] - c_skip x) / c_out of Karras et al. 2022, Table 1."""
+        x = z * np.sqrt(v + sigma**2)
+        return (LAW.posterior_mean(x, 1.0, sigma) - v / (v + sigma**2) * x) / (sigma * np.sqrt(v / (v + sigma**2)))
+
     for share in (0.0, 0.25, 0.5, 1.0):
-        sigma = SIGMAS[3] ** (1 - share) * SIGMAS[4] ** share
-        expected = (1 - share) * exact(SIGMAS[3]) + share * exact(SIGMAS[4])
-        assert_close(score(X, 1.0, float(sigma)), expected / -sigma, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2)
+        sigma = float(SIGMAS[3] ** (1 - share) * SIGMAS[4] ** share)
+        z = X / np.sqrt(v + sigma**2)
+        F = (1 - share) * output(z, SIGMAS[3]) + share * output(z, SIGMAS[4])
+        x0 = v / (v + sigma**2) * X + sigma * np.sqrt(v / (v + sigma**2)) * F
+        assert_close(model.posterior_mean({})(X, 1.0, sigma), x0, 256 * MIXTURE, 1 + np.abs(X))
+        assert_close(model.score({})(X, 1.0, sigma), (x0 - X) / sigma**2, 256 * MIXTURE, (1 + np.abs(X)) / sigma**2)
+
+
+@pytest.mark.parametrize("schedule, worst", [(SCHEDULES["cosine"](100), 0.03), (SCHEDULES["cosine"](20), 0.04), (geometric(10), 0.065)])
+def test_between_levels_the_score_of_example_2_1_is_off_by_a_few_percent(schedule, worst):
+    """Relative root mean square error at 100 noise levels, where the noises of two neighbouring levels, averaged, were off by a factor."""
+    v = float(LAW.covariance[0, 0] + LAW.mean[0] ** 2)
+    score, errors = Denoiser(Oracle(schedule, "noise", v), schedule, "noise", v).score({}), []
+    log_snrs = schedule.log_snr(np.array([1, schedule.T]))
+    for ratio in np.exp(-np.linspace(*log_snrs, 102)[1:-1] / 2):
+        law = LAW.noised(1.0, float(ratio))
+        x, _ = law.sample(0, np.arange(1000))
+        exact = law.score(x)
+        errors.append(np.sqrt(((score(x, 1.0, float(ratio)) - exact) ** 2).mean() / (exact**2).mean()))
+    assert max(errors) < worst
 
 
 @pytest.mark.parametrize("schedule, prediction", CASES[1:], ids=NAME)
@@ -200,11 +223,11 @@ def test_the_score_at_a_trained_level_is_the_predicted_noise_over_minus_sigma():
         assert_close(model.score({})(X, 1.0, sigma), model.noise_of({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
 
 
-def test_the_best_noise_is_found_for_each_sample_at_its_own_time():
+def test_the_best_prediction_is_found_for_each_sample_at_its_own_time():
     t = np.array([1, 4, 8, 4, 1, 8, 2, 2, 3, 1])
     for schedule in (LADDER, TWIN):
         each = [LAW.noise(x[None], schedule.signal(int(time)), schedule.noise_scale(int(time)))[0] for x, time in zip(X, t)]
-        assert_close(best_noise(LAW, schedule, X, t), np.array(each), MIXTURE, 1.0)
+        assert_close(best_prediction(LAW, schedule, X, t), np.array(each), MIXTURE, 1.0)
 
 
 def test_ddim_on_the_ladder_ends_at_the_estimate():

@@ -206,6 +206,8 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
 def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
     run = run_of(linear(1))
     for sampler in solvers.STEPS:
-        with pytest.raises(ValueError, match=rf"--sampler {sampler.replace('+', '.')} steps between noise levels, and a run was trained at one"):
+        with pytest.raises(
+            ValueError, match=rf"--sampler {sampler.replace('+', '.')} steps between noise levels, and a run was trained at one"
+        ):
             variance(run, sampler)
     assert variance(run, "ddim", steps=1).shape == variance(run, "ddpm", steps=1).shape == K.shape

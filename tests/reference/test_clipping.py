@@ -1,0 +1,182 @@
+"""What holds an error of the network on its way into a sample, and what says that samples are wrong."""
+
+from argparse import Namespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference import datasets, ops
+from reference.commands.evaluate import quality
+from reference.commands.sampling import SAMPLERS, choose, deviation_on_gaussian_data, draw
+from reference.run import build_config, new_run, open_run
+from reference.samplers import SamplingWarning, last
+from reference.samplers.clipping import Clip
+from reference.samplers.ddim import ddim
+from reference.schedules import cosine, linear
+from reference.training import train
+from tests.oracle_tolerances import EXACT, assert_close
+from tests.reference.test_command_line import run as command
+
+V = 0.5
+
+
+@given(st.integers(0, 2**32))
+def test_a_prediction_held_within_the_datas_range_is_no_further_from_any_mean_of_data(seed):
+    rng = np.random.default_rng(seed)
+    low, high = -rng.random(3), rng.random(3)
+    truth, prediction = low + (high - low) * rng.random((20, 3)), 5 * rng.normal(size=(20, 3))
+    held = Clip(low, high)(prediction)
+    assert (np.abs(held - truth) <= np.abs(prediction - truth)).all() and (held >= low).all() and (held <= high).all()
+    assert (held == prediction)[(prediction >= low) & (prediction <= high)].all()
+
+
+def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
+    x0 = np.float32([[0.0, 0.9], [1.1, 0.0], [1.3, 0.0], [0.0, np.nan]])
+    for active in (True, False):
+        clip = Clip(-1.0, 1.0, active)
+        assert clip.share_beyond() == 0.0
+        assert clip(x0).dtype == np.float32 and (clip(x0) is x0) == (not active)
+        assert clip.share_beyond() == 0.5 and clip.share_beyond(0.2) == 0.25
+
+
+@pytest.mark.parametrize("schedule, steps", [(cosine(), 50), (linear(), 50), (linear(), 5)], ids=["cosine", "linear", "few"])
+@pytest.mark.parametrize("prediction", ["noise", "v", "x0"])
+def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_says(schedule, steps, prediction):
+    """Gaussian data, an exact model but for an error d of the first prediction; the way from there in many steps, hence with the flow's factor."""
+    d, grid = 1e-3, [*schedule.grid(steps)[:2], *(t for t in schedule.grid(1000) if t < schedule.grid(steps)[1])]
+    x = np.zeros((1, 1))
+
+    def model(error):
+        def predict(x, t):
+            alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
+            x0 = alpha * V * x / (alpha**2 * V + sigma**2)
+            eps = sigma * x / (alpha**2 * V + sigma**2)
+            exact = {"noise": eps, "x0": x0, "v": alpha * eps - sigma * x0}[prediction]
+            return exact + (error if t == schedule.T else 0.0)
+
+        return predict
+
+    start = lambda error: last(ddim(model(error), schedule, grid, x, 0, np.arange(1), prediction=prediction))[0, 0]
+    alpha, sigma = schedule.signal(grid[0]), schedule.noise_scale(grid[0])
+    s, after = sigma / alpha, schedule.noise_scale(grid[1]) / schedule.signal(grid[1])
+    of_noise = (s - after) / np.sqrt(V + after**2)
+    expected = {"noise": of_noise, "v": alpha * of_noise, "x0": (1 - after / s) / np.sqrt(V + after**2)}[prediction]
+    arrived = abs(start(d) - start(0.0)) / (d * V**0.5)
+    # to_the_end: what DDIM in a thousand steps keeps of a deviation, a little less than the flow
+    power = np.prod([deviation_kept(schedule, t, t_prev) for t, t_prev in zip(grid[1:], grid[2:])])
+    assert_close(arrived, expected * power, 1e-6)
+    assert 0.9 < power <= 1 and (prediction == "noise" or expected <= 1 / min(V, 1) ** 0.5)
+
+
+def deviation_kept(schedule, t, t_prev):
+    """cos(phi_t - phi_prev) for tan(phi) = sigma / (alpha sqrt(v)): DDIM on Gaussian data, relative to the deviation that is due."""
+    angle = lambda t: np.arctan2(schedule.noise_scale(t), schedule.signal(t) * V**0.5)
+    return np.cos(angle(t) - angle(t_prev))
+
+
+# The grid of all combinations
+
+SCHEDULED = {
+    "linear": {"schedule": "linear"},
+    "cosine": {"schedule": "cosine"},
+    "vp": {"schedule": "vp"},
+    "scaled-linear": {"schedule": "scaled-linear"},
+    "constant": {"schedule": "constant"},
+    "zero-terminal-snr": {"zero_terminal_snr": True},
+}
+SERVING = [name for name in SAMPLERS if name not in ("indi", "decoder", "langevin", "ddpm")]
+STEPS = {"euler-maruyama": 60, "milstein": 60, "stochastic-heun": 40, "predictor-corrector": 40, "annealed-langevin": 4, "ode-euler": 50}
+GRID = [("points", name, prediction) for name in SCHEDULED for prediction in ("noise", "x0", "v")]
+GRID += [("images", "linear", "noise"), ("images", "linear", "x0"), ("images", "cosine", "noise"), ("images", "zero-terminal-snr", "v")]
+
+
+def trained(folder, kind, name, prediction):
+    data, own = datasets.load("mixture2d" if kind == "points" else "digits"), SCHEDULED[name] | {"prediction": prediction}
+    options = own | {"data": data.name, "net": "mlp", "width": 32, "depth": 2}
+    found = new_run(folder, build_config("ddpm", data, options))
+    for _ in train(found.model, data.train, data.train_labels, found.settings, found.state, 400):
+        pass
+    return found
+
+
+def sampled(run, sampler, n, clip="data", **how):
+    fields = {name for names in SAMPLERS.values() for name in names}
+    own = choose(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": clip} | how)))
+    return draw(run, ops, n, **own)[0]
+
+
+@pytest.mark.parametrize("kind, name, prediction", GRID)
+def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warning(kind, name, prediction, tmp_path, recwarn):
+    """A small network, trained for a moment: its errors are large.  Distances are those of ``evaluate``."""
+    if (name, prediction) == ("zero-terminal-snr", "noise"):
+        with pytest.raises(ValueError, match="prediction noise can't tell x_0 from x_T = 0 x_0"):
+            trained(tmp_path, kind, name, prediction)
+        return
+    run, n = trained(tmp_path, kind, name, prediction), 300 if kind == "points" else 64
+    distance = lambda x: next(iter(quality(x, run.data).values()))
+    with np.errstate(all="ignore"):
+        ancestral = distance(sampled(run, "ddpm", n, steps=min(100, run.model.schedule.T)))
+        for sampler in SERVING:
+            recwarn.clear()
+            x = sampled(run, sampler, n, **({"steps": STEPS[sampler]} if sampler in STEPS else {}))
+            warned = [w for w in recwarn if issubclass(w.category, SamplingWarning)]
+            assert warned or distance(x) <= 3 * ancestral, (sampler, distance(x), ancestral)
+
+
+@pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
+def test_without_the_bound_the_cosine_schedules_noise_network_draws_points_far_from_the_data(tmp_path):
+    """The fault that the bound is for: DDIM's first step divides sigma / alpha by several hundred."""
+    run = trained(tmp_path, "points", "cosine", "noise")
+    free, held = (np.abs(sampled(run, "ddim", 400, clip)).max() for clip in ("none", "data"))
+    assert held < 2 < 5 < free
+
+
+def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
+    run = trained(tmp_path, "points", "linear", "x0")
+    run.state.ema = {name: 3 * array for name, array in run.state.ema.items()}
+    with pytest.warns(SamplingWarning, match=r"predictions of \d+% of the samples end far outside of the range of the training data"):
+        sampled(run, "ddim", 100)
+
+
+@pytest.mark.parametrize("steps, warned", [(50, False), (3, True)])
+def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned, recwarn):
+    run = trained(tmp_path, "points", "linear", "v")
+    schedule, v = run.model.schedule, run.model.data_variance
+    kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in zip(schedule.grid(steps), schedule.grid(steps)[1:])])
+    found = deviation_on_gaussian_data(run, "ddim", seed=0, steps=steps, eta=0.0)
+    assert abs(found / kept - 1) < 5 / np.sqrt(2 * 1024)  # five standard errors of the Monte Carlo estimate
+    sampled(run, "ddim", 10, steps=steps)
+    assert any("even with a perfect network" in str(w.message) for w in recwarn) == warned
+
+
+def phi(schedule, t, v):
+    return np.arctan2(schedule.noise_scale(t), schedule.signal(t) * v**0.5)
+
+
+@pytest.mark.parametrize(
+    "options, prediction",
+    [
+        ({}, "noise"),
+        ({"schedule": "cosine"}, "v"),
+        ({"zero_terminal_snr": True}, "v"),
+        ({"schedule": "cosine", "prediction": "noise"}, "noise"),
+    ],
+)
+def test_the_usual_prediction_is_v_where_a_schedule_ends_in_almost_nothing_but_noise(options, prediction):
+    config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d"} | options)
+    assert config["prediction"] == prediction
+    assert_close(config["data_range"], np.array(datasets.load("mixture1d").range), EXACT)
+
+
+def test_sample_and_evaluate_take_the_same_sampler_and_the_same_bound(tmp_path, capsys):
+    assert command("train", "ddpm", "--data", "mixture1d", "--steps", 4, "--width", 8, "--batch", 4, "--out", tmp_path / "run") == 0
+    assert command("sample", tmp_path / "run", "--steps", 5, "--out", tmp_path / "x.npz") == 0
+    assert command("evaluate", tmp_path / "run", "--steps", 5, "--n", 16) == 0
+    assert capsys.readouterr().out.count("ddim, 5 steps") == 2
+    low, high = open_run(tmp_path / "run").config["data_range"]
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert (arrays["x"] >= np.float32(low)).all() and (arrays["x"] <= np.float32(high)).all()
+    assert command("sample", tmp_path / "run", "--clip", "some", "--out", tmp_path / "y.npz") == 2
+    assert "clip must be data or none, got 'some'" in capsys.readouterr().err
