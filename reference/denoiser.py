@@ -45,14 +45,15 @@ SMALLEST_SIGNAL = 1e-30  # x_0 = (x - noise) / signal must stay a number in floa
 
 
 def best_prediction(law, schedule, x, t, prediction="noise"):
-    """E[prediction | x_t] by the exact law of the data, a ``Mixture``: no network is better.  x[b,d], each sample at a time t[b] of its own."""
+    """E[prediction | x_t] by the exact law of the data, a ``Mixture``: no network is better.  x[b,d], sample i at time t[i]."""
     best = np.empty(x.shape)
     for time in np.unique(t):
         chosen = t == time
-        at, levels = x[chosen].astype(np.float64), (schedule.signal(time), schedule.noise_scale(time))
-        best[chosen] = (
-            law.noise(at, *levels) if prediction == "noise" else convert(law.posterior_mean(at, *levels), at, "x0", prediction, *levels)
-        )
+        x_t, levels = x[chosen].astype(np.float64), (schedule.signal(time), schedule.noise_scale(time))
+        if prediction == "noise":
+            best[chosen] = law.noise(x_t, *levels)
+        else:
+            best[chosen] = convert(law.posterior_mean(x_t, *levels), x_t, "x0", prediction, *levels)
     return best
 
 

@@ -242,7 +242,7 @@ def system_config(system, data, given):
 
 
 def usual_prediction(schedule):
-    """noise, as Ho et al. 2020, unless the schedule ends with so much of it that x_0 can't be told from the noise (samplers/clipping.py)."""
+    """noise, as Ho et al. 2020; v where the schedule ends with so much noise that its prediction says nothing of x_0 (clipping.py)."""
     return "noise" if schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T) else "v"
 
 

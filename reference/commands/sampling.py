@@ -104,7 +104,7 @@ def choose(run, arguments):
 
 
 def _check_levels(run, sampler, steps=None, levels=None, **own):
-    """Solvers ask the network between the levels of its training: a warning where that can't be right, ValueError where it must be wrong."""
+    """Solvers ask the network between its trained levels: a warning where the answers are rough, ValueError where they mean nothing."""
     schedule = run.model.schedule if sampler in solvers.STEPS or sampler in ("ddpm", "ddim", "annealed-langevin") else None
     if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
         return
@@ -117,9 +117,8 @@ def _check_levels(run, sampler, steps=None, levels=None, **own):
     if h**2 / 8 > 1:
         raise ValueError(f"--sampler {sampler} needs predictions between noise levels, and {facts}: take ddpm or ddim, or train at more")
     if h**2 / 8 > 0.1:
-        warnings.warn(
-            f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be", SamplingWarning, stacklevel=2
-        )
+        message = f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be"
+        warnings.warn(message, SamplingWarning, stacklevel=2)
 
 
 def _check_noise_range(run, sampler):

@@ -161,8 +161,8 @@ def elbo_terms(
 
     a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
     above; each expectation over x_t is one draw.  ``predict(x, t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a
-    pair with v of ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``: that of the last step; where None, log mmse(t) if ``mmse`` is
-    given, else log beta.
+    pair with v of ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``: that of the last step;
+    where None, log mmse(t) if ``mmse`` is given, else log beta.
     """
     grid = schedule.grid(schedule.T if steps is None else steps)
     consistency = []

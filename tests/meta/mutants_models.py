@@ -77,9 +77,7 @@ MUTANTS = (
     _denoiser("weight * to_F[0] * h", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
     _denoiser("return h * sigma / spread, -h * alpha * spread", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"),  # eps is interpolated
     _level("denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"),
-    _level(
-        "denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"
-    ),  # the bound is no looser than it must be
+    _level("denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"),  # the bound is no tenth of it
     _schedule(WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", BETWEEN + "[noise-exploding]"),
     _level("schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
     _schedule(WEIGHTS, "((0.5, int(low)), (0.5, int(low) + 1))", BETWEEN + "[v-preserving]"),

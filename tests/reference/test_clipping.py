@@ -1,6 +1,7 @@
 """What holds an error of the network on its way into a sample, and what says that samples are wrong."""
 
 from argparse import Namespace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
 @pytest.mark.parametrize("schedule, steps", [(cosine(), 50), (linear(), 50), (linear(), 5)], ids=["cosine", "linear", "few"])
 @pytest.mark.parametrize("prediction", ["noise", "v", "x0"])
 def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_says(schedule, steps, prediction):
-    """Gaussian data, an exact model but for an error d of the first prediction; the way from there in many steps, hence with the flow's factor."""
+    """Gaussian data, and a model that is exact but for an error d of its first prediction; many steps from there on."""
     d, grid = 1e-3, [*schedule.grid(steps)[:2], *(t for t in schedule.grid(1000) if t < schedule.grid(steps)[1])]
     x = np.zeros((1, 1))
 
@@ -64,8 +65,8 @@ def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_say
     of_noise = (s - after) / np.sqrt(V + after**2)
     expected = {"noise": of_noise, "v": alpha * of_noise, "x0": (1 - after / s) / np.sqrt(V + after**2)}[prediction]
     arrived = abs(start(d) - start(0.0)) / (d * V**0.5)
-    # to_the_end: what DDIM in a thousand steps keeps of a deviation, a little less than the flow
-    power = np.prod([deviation_kept(schedule, t, t_prev) for t, t_prev in zip(grid[1:], grid[2:])])
+    # in its many steps DDIM keeps a little less of a deviation than the flow
+    power = np.prod([deviation_kept(schedule, t, t_prev) for t, t_prev in pairwise(grid[1:])])
     assert_close(arrived, expected * power, 1e-6)
     assert 0.9 < power <= 1 and (prediction == "noise" or expected <= 1 / min(V, 1) ** 0.5)
 
@@ -144,7 +145,7 @@ def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
 def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned, recwarn):
     run = trained(tmp_path, "points", "linear", "v")
     schedule, v = run.model.schedule, run.model.data_variance
-    kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in zip(schedule.grid(steps), schedule.grid(steps)[1:])])
+    kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in pairwise(schedule.grid(steps))])
     found = deviation_on_gaussian_data(run, "ddim", seed=0, steps=steps, eta=0.0)
     assert abs(found / kept - 1) < 5 / np.sqrt(2 * 1024)  # five standard errors of the Monte Carlo estimate
     sampled(run, "ddim", 10, steps=steps)

@@ -86,7 +86,7 @@ def test_samples_come_from_the_averaged_weights_and_images_are_clipped(images, t
     from reference.samplers import last
     from reference.samplers.ancestral import ancestral, prior
 
-    run("sample", images, "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
+    run("sample", images, "--sampler", "ddpm", "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
     trained, sample = open_run(images), np.arange(2)
     schedule, x = trained.model.schedule, prior(0, np.arange(2), (8, 8, 1))
     expected = last(ancestral(trained.model.noise_of(trained.state.ema), schedule, schedule.grid(3), x, 0, sample, clip=1.0))
@@ -169,11 +169,11 @@ WRONG = {
     "no such run": ("sample NOTHING --out OUT.png", "does not exist"),
     "no run there": ("evaluate EMPTY", "it has no config.json"),
     "unknown sampler": ("sample RUN --sampler fast --out OUT.png", "sampler must be one of ddpm, ddim"),
-    "unknown variance": ("sample RUN --variance x --out OUT.png", "variance must be posterior or beta"),
+    "unknown variance": ("sample RUN --sampler ddpm --variance x --out OUT.png", "variance must be posterior or beta"),
     "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
     "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
     "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1 and at most 2^32, got -1"),
-    "an option of another sampler": ("sample RUN --eta 0.5 --out OUT.png", "--eta is not an option of --sampler ddpm"),
+    "an option of another sampler": ("sample RUN --tau 0.5 --out OUT.png", "--tau is not an option of --sampler ddim"),
     "seed of a sample": ("sample RUN --seed -1 --out OUT/s.png", "seed must lie in"),
     "more memory than there is": ("train ddpm --data mixture1d --T 100000000000000 --out OUT", "needs more memory"),
     "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),

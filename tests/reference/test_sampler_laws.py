@@ -1,10 +1,12 @@
 """The law of the samples of every sampler, for a network that is exact at the times of its training.
 
-Data are Gaussian with the variances k v in different coordinates, v the variance that the run was told: everything a sampler does to x is then
-linear, and its samples have the variance of the sum of its responses to the start and to each draw of noise.  No draw is random here.
+Data are Gaussian with the variances k v in different coordinates, v the variance that the run was told.  Everything that a sampler does
+to x is then linear, and the variance of its samples is the sum of the squares of its responses to the start and to each draw of noise.
+No draw is random here.
 """
 
 from argparse import Namespace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ class Exact:
     def forward(self, params, z, condition, ops=None, labels=None, keep=True):
         t = np.interp(condition[0], self.schedule.condition(self.times), self.times)
         half = np.interp(t, self.times, self.schedule.log_snr(self.times)) / 2 if t < self.schedule.last_with_signal else None
-        alpha, sigma = self.schedule.scales(float(np.exp(half)), 1.0) if half is not None else self.at(int(round(t)))
+        alpha, sigma = self.schedule.scales(float(np.exp(half)), 1.0) if half is not None else self.at(round(t))
         x = z * (alpha**2 * V + sigma**2) ** 0.5
         x0 = alpha * K * V * x / (alpha**2 * K * V + sigma**2)
         if self.prediction == "noise":
@@ -107,7 +109,7 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
     model, log_snrs = Denoiser(Exact(schedule, prediction), schedule, prediction, V), schedule.log_snr(np.arange(1, schedule.T + 1))
     log_ratios = -log_snrs[: schedule.last_with_signal] / 2
     x = np.ones((1, len(K)))
-    for low, high in list(zip(log_ratios, log_ratios[1:]))[:: max(1, T // 20)]:
+    for low, high in list(pairwise(log_ratios))[:: max(1, T // 20)]:
         h = high - low
         for share in (0.0, 0.3, 0.5, 0.9):
             ratio = float(np.exp(low + share * h))
@@ -115,7 +117,7 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
             score, x0 = model.score({})(x, 1.0, ratio)[0], model.posterior_mean({})(x, 1.0, ratio)[0]
             bound = interpolation_error(h, K, tangent) + 1e-12 * (1 + tangent**-2)  # x_0 and v tell eps from x with that many digits less
             assert (np.abs(score * -(K * V + ratio**2) - 1) <= bound).all()
-            # E[x_0 | x] errs by tan(phi)^2 / k times as much (u for eps in the derivation), with the digits that a noise prediction has left
+            # E[x_0 | x] errs by tan(phi)^2 / k times as much (u for eps in the derivation), with the digits that the noise has left
             bound = interpolation_error(h, K, tangent) * tangent**2 / K + 1e-12 * (1 + tangent**2 / K)
             assert (np.abs(x0 * (K * V + ratio**2) / (K * V) - 1) <= bound).all()
 
@@ -172,13 +174,13 @@ def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, samp
 @pytest.mark.parametrize("T", LENGTHS)
 @pytest.mark.parametrize("name", EVERY)
 def test_chains_have_the_law_of_their_own_recursion(name, T):
-    """DDIM and DDPM step on trained times alone: each step is  x <- (c_x + c_x0 gain) x + deviation z,  gain = alpha k v / variance of x."""
+    """DDIM and DDPM step on trained times: x <- (c_x + c_x0 gain) x + deviation z,  gain = alpha k v / variance of x."""
     run = run_of(EVERY[name](T))
     schedule, c = run.model.schedule, K * V
     for sampler, steps in (("ddpm", T), ("ddim", T), ("ddim", min(T, 7))):
         grid = schedule.grid(steps)
         power = np.full(len(K), schedule.prior_scale**2)
-        for t, t_prev in zip(grid, grid[1:]):
+        for t, t_prev in pairwise(grid):
             alpha, sigma, alpha_prev, sigma_prev = *run.model.network.at(t), *run.model.network.at(t_prev)
             if sampler == "ddim":
                 c_x, fresh = sigma_prev / sigma, 0.0

@@ -342,7 +342,7 @@ def test_a_damaged_config_is_refused(runs, tmp_path, capsys, name, change, messa
 def test_each_systems_own_sampler_is_the_one_that_it_is_named_for(runs, tmp_path, capsys):
     for name, sampler in {
         "vae": "decoder",
-        "ddpm": "ddpm",
+        "ddpm": "ddim",
         "smld": "annealed-langevin",
         "sde": "predictor-corrector",
         "indi": "indi",
