@@ -54,6 +54,11 @@ class Dataset:
         """Mean square of an entry, the v of ``Denoiser``."""
         return float((self.train.astype(np.float64) ** 2).mean())
 
+    @property
+    def range(self):
+        """(low, high) of the values that a sample can take: (-1.0, 1.0) for images, [d] each for points, by the training data."""
+        return (-1.0, 1.0) if self.is_image else (self.train.min(axis=0), self.train.max(axis=0))
+
 
 def load(name, seed=0, labels=None):
     """The data set called ``name``, or read from the file of that name; ``labels``: an IDX file of labels for an IDX file of images.

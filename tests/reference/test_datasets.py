@@ -47,6 +47,14 @@ def test_train_and_held_out_are_the_whole_set_without_overlap():
     assert len(both) == len(np.unique(both, axis=0)) == datasets.POINTS
 
 
+def test_the_range_is_that_of_each_coordinate_of_the_training_points_and_all_of_minus_one_to_one_for_images():
+    points = datasets.load("mixture2d")
+    low, high = points.range
+    assert low.shape == high.shape == (2,) and ((low <= points.train) & (points.train <= high)).all()
+    assert all((points.train == edge).any(axis=0).all() for edge in (low, high))
+    assert datasets.load("digits").range == (-1.0, 1.0)
+
+
 def test_mixture_points_do_not_share_noise_with_the_prior_of_a_sampler():
     from reference.samplers.ancestral import prior
 
