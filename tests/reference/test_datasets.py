@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from reference import datasets
+from reference import datasets, formats, units
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 4), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.uint8)
@@ -80,7 +80,7 @@ def test_idx_images_and_the_labels_beside_them_are_read(tmp_path, zipped):
 def test_idx_types_are_big_endian(tmp_path, code, dtype):
     array = np.array([[[-3, 7]], [[100, -100]]], dtype)
     (tmp_path / "x").write_bytes(idx(array, code))
-    read = datasets.read_idx(tmp_path / "x")
+    read = formats.read_idx(tmp_path / "x")
     np.testing.assert_array_equal(read, array)
     assert read.dtype == np.dtype(dtype).newbyteorder("=")
 
