@@ -55,13 +55,12 @@ class Dataset:
         """(low, high) of the values that a sample can take: (-1.0, 1.0) for images, [d] each for points, by the training data."""
         return (-1.0, 1.0) if self.is_image else (self.train.min(axis=0), self.train.max(axis=0))
 
-
     def padded(self, shape):
         """The same images enlarged to ``shape`` (h, w, c) below and to the right, where their last row and column go on."""
         if shape == self.shape:
             return self
         widths = ((0, 0), *((0, new - old) for new, old in zip(shape, self.shape)))
-        return replace(self, **{name: np.pad(getattr(self, name), widths, "edge") for name in ("train", "held_out")})
+        return replace(self, train=np.pad(self.train, widths, "edge"), held_out=np.pad(self.held_out, widths, "edge"))
 
 
 def load(name, seed=0, labels=None):

@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from array import array
 from dataclasses import dataclass
-from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
@@ -130,7 +129,7 @@ def _labels_file(path, count):
 
 
 def from_csv(path):
-    """A point a line, columns parted by commas, semicolons, tabs or spaces; a line of names may come first, and lines after # count for none.
+    """A point a line, columns parted by commas, semicolons, tabs or spaces; names may stand in the first line, remarks after #.
 
     A column called label holds labels.  A first column without a name, which pandas writes, numbers the lines and is left out.
     """
@@ -139,7 +138,8 @@ def from_csv(path):
             names, values = _table(file, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
-    labels, notes = None, ()
+    labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     if names and not names[0] and len(names) > 1:
         names, values, notes = names[1:], values[:, 1:], ("its first column, which has no name, is left out",)
     if "label" in names and len(names) > 1:

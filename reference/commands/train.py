@@ -29,7 +29,11 @@ def add_options(parser):
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER from its last checkpoint")
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
     parser.add_argument("--data", metavar="DATA", help=f"digits (default), mixture1d, mixture2d, swiss-roll, or {formats.KNOWN}")
-    parser.add_argument("--labels", metavar="FILE", help="IDX or .npy file of labels for a file of images in IDX or .npy format; beside MNIST's images theirs are found")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="IDX or .npy file of labels for a file of images in IDX or .npy format; beside MNIST's images theirs are found",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
     parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
     parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
