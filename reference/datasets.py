@@ -60,7 +60,8 @@ class Dataset:
         if shape == self.shape:
             return self
         widths = ((0, 0), *((0, new - old) for new, old in zip(shape, self.shape)))
-        return replace(self, train=np.pad(self.train, widths, "edge"), held_out=np.pad(self.held_out, widths, "edge"))
+        train, held_out = (np.pad(images, widths, "edge") for images in (self.train, self.held_out))
+        return replace(self, train=train, held_out=held_out)
 
 
 def load(name, seed=0, labels=None):

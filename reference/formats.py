@@ -19,6 +19,10 @@ import numpy as np
 MOST_ZIPPED = 1100  # bytes that a zipped byte can stand for: deflate reaches 1032
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 KNOWN = "an IDX file (plain or gzipped), .npz, .npy, .csv, or a folder of PNG files"
+HELP = (
+    f"{KNOWN}; arrays: points [n,d] or images [n,h,w], [n,h,w,c] or [n,c,h,w]; names in .npz: x or images with labels in y or labels, "
+    "or x_train, y_train, x_test, y_test"
+)
 NPZ_NAMES = ("x", "images", "x_train", "train_images")  # of the samples; the names of labels and test samples follow from them
 DAMAGE = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, TokenError)
 

@@ -16,7 +16,7 @@ SHOWN = {"images": 64, "points": 4000}  # in a picture
 
 
 def add_options(parser):
-    parser.add_argument("--data", metavar="DATA", help=f"say how this data is read: {', '.join(datasets.NAMES)}, or {formats.KNOWN}")
+    parser.add_argument("--data", metavar="DATA", help=f"say how this data is read: {', '.join(datasets.NAMES)}, or {formats.HELP}")
     parser.add_argument("--labels", metavar="FILE", help="file of labels, as in train")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="that chooses the samples held out (default 0)")
     parser.add_argument("--out", metavar="FILE.png", help="with --data: a picture of the first images, or of the points")
@@ -49,7 +49,7 @@ def rows(data):
     many = f"{len(known)} classes, from {known[0]} to {known[-1]}, of {counts.min()} to {counts.max()} samples"
     return {
         "data": data.name,
-        "shape": "images of {}x{} pixels, channels: {}".format(*data.shape) if data.is_image else f"points of {data.shape[0]} coordinates",
+        "shape": "images of {}x{} pixels, channels: {}".format(*data.shape) if data.is_image else f"points, coordinates: {data.shape[0]}",
         "samples": f"{len(data.train)} to train on, {len(data.held_out)} held out",
         "labels": many if len(known) > 1 else "none",
         **({"read as": "; ".join(data.notes)} if data.notes else {}),
@@ -64,6 +64,7 @@ def _ranges(x, data):
     axes = None if data.is_image else 0
     ends = np.stack([np.atleast_1d(x.min(axis=axes)), np.atleast_1d(x.max(axis=axes))])
     own = data.units.own(ends) if data.units else ends
+    own = np.where(abs(own) < 1e-6 * np.ptp(own, axis=0), 0.0, own)  # an end at 0 was rounded to float32 and back
     names = ["values"] if data.is_image else [f"coordinate {i}" for i in range(1, x.shape[1] + 1)]
     ranges = [f"{a:.6g} to {b:.6g}, to the network {c:.4g} to {d:.4g}" for a, b, c, d in zip(*own, *ends)]
     more = {"...": f"{len(names) - COORDINATES} more coordinates"} if len(names) > COORDINATES else {}

@@ -28,7 +28,7 @@ def add_options(parser):
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER from its last checkpoint")
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
-    parser.add_argument("--data", metavar="DATA", help=f"digits (default), mixture1d, mixture2d, swiss-roll, or {formats.KNOWN}")
+    parser.add_argument("--data", metavar="DATA", help=f"digits (default), mixture1d, mixture2d, swiss-roll, or {formats.HELP}")
     parser.add_argument(
         "--labels",
         metavar="FILE",

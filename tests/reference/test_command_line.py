@@ -177,7 +177,7 @@ def test_info_says_how_data_is_read_and_draws_it(tmp_path, far_points, capsys):
     capsys.readouterr()
     assert run("info", "--data", tmp_path / "d.csv", "--out", tmp_path / "points.png") == 0
     out = capsys.readouterr().out
-    for part in ("points of 2 coordinates", "40 to train on, 10 held out", "labels        none", "scaled to mean 0 and deviation 1"):
+    for part in ("points, coordinates: 2", "40 to train on, 10 held out", "labels        none", "scaled to mean 0 and deviation 1"):
         assert part in out
     low, high = far_points[:, 1].min(), far_points[:, 1].max()
     assert f"coordinate 2  {low:.6g} to {high:.6g}, to the network" in out and (tmp_path / "points.png").stat().st_size > 5000
@@ -195,6 +195,9 @@ def test_info_says_how_data_is_read_and_draws_it(tmp_path, far_points, capsys):
         assert part in out
     assert "values 0 to 16 are scaled to [-1, 1]" in out and "values        0 to 16, to the network -1 to 1" in out
     assert (tmp_path / "images.png").stat().st_size > 1000 and np.__version__ not in out
+    np.save(tmp_path / "d.npy", np.arange(20.0)[:, None] ** 2)
+    assert run("info", "--data", tmp_path / "d.npy") == 0
+    assert "coordinate 1  0 to 361, to the network" in capsys.readouterr().out
     assert run("info", "--data", tmp_path / "d.npz", "--out", tmp_path / "images.png") == 2
     assert "exists already" in capsys.readouterr().err
 
