@@ -94,6 +94,7 @@ def samples(x, title, description="", law=None):
         first, second = np.ptp(x[:, :2], axis=0)
         alike = first <= 4 * second and second <= 4 * first  # else one length for both would make the cloud a line
         axes.set(xlabel="first coordinate", ylabel="second coordinate", title=title, aspect="equal" if alike else "auto")
+        axes.ticklabel_format(scilimits=(-2, 5))  # of data in units of its own
     return png(figure, description)
 
 
