@@ -26,7 +26,7 @@ COMMANDS = {
     "errata": "misprints of the tutorial: as printed, as corrected, and the number that tells them apart",
     "ops": "the contract between reference and ports, as a table",
     "vectors": "inputs, outputs, gradients and tolerances of every op and of a training step, as files for ports without Python",
-    "info": "versions and threads",
+    "info": "versions and threads; with --data, how that data is read",
 }
 
 

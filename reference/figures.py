@@ -29,19 +29,32 @@ def png(figure, description=""):
     return stream.getvalue()
 
 
+def in_colour(images):
+    """images [n,h,w,c] in [0, 1] as grey [n,h,w,1] or RGB [n,h,w,3]: two channels are red and green, a fourth is opacity over white."""
+    channels = images.shape[3]
+    if channels == 2:
+        return np.concatenate((images, np.zeros_like(images[..., :1])), axis=3)
+    if channels == 4:
+        return 1 - images[..., 3:] * (1 - images[..., :3])
+    if channels not in (1, 3):
+        raise ValueError(f"images must have 1 to 4 channels to be drawn, got {channels}")
+    return images
+
+
 def mosaic(images, columns):
     """images [n,h,w,c] in [-1, 1] -> one image in [0, 1], row by row, with a light line between them."""
-    n, h, w, c = images.shape
+    colours = in_colour((images.clip(-1, 1) + 1) / 2)
+    n, h, w, c = colours.shape
     rows = -(-n // columns)
     sheet = np.full((rows, h + 1, columns, w + 1, c), 0.35)
     for i in range(n):
-        sheet[i // columns, :h, i % columns, :w] = (images[i].clip(-1, 1) + 1) / 2
+        sheet[i // columns, :h, i % columns, :w] = colours[i]
     return sheet.reshape(rows * (h + 1), columns * (w + 1), c)[:-1, :-1]
 
 
 def _show(axes, sheet, title):
-    single = sheet.shape[2] != 3
-    axes.imshow(sheet[..., 0] if single else sheet, cmap="gray" if single else None, vmin=0, vmax=1, interpolation="nearest")
+    grey = sheet.shape[2] == 1
+    axes.imshow(sheet[..., 0] if grey else sheet, cmap="gray" if grey else None, vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title)
     axes.set_axis_off()
 
@@ -55,7 +68,7 @@ def image_panels(groups, columns=8, description=""):
 
 
 def samples(x, title, description="", law=None):
-    """Samples of any kind: images [n,h,w,c] as a grid, points [n,1] as a histogram, [n,2] as a cloud, [n,d] as pairs of coordinates.
+    """Samples of any kind: images [n,h,w,c] as a grid, points [n,1] as a histogram, [n,2] as a cloud, [n,d] by two coordinates.
 
     ``law``: the mixture that points on the line should come from, drawn over their histogram.
     """
@@ -76,7 +89,12 @@ def samples(x, title, description="", law=None):
         axes.set(xlabel="x", ylabel="density", title=title)
     else:
         axes.plot(x[:, 0], x[:, 1], ".", markersize=2, alpha=0.6)
-        axes.set(xlabel="first coordinate", ylabel="second coordinate", title=title, aspect="equal")
+        if x.shape[1] > 2:
+            title = f"{title}\ncoordinates 1 and 2 of {x.shape[1]}"
+        first, second = np.ptp(x[:, :2], axis=0)
+        alike = first <= 4 * second and second <= 4 * first  # else one length for both would make the cloud a line
+        axes.set(xlabel="first coordinate", ylabel="second coordinate", title=title, aspect="equal" if alike else "auto")
+        axes.ticklabel_format(scilimits=(-2, 5))  # of data in units of its own
     return png(figure, description)
 
 

@@ -23,6 +23,7 @@ from reference.sde.sde import SDE, SDES, VE, VP
 from reference.smld.kernel_density import kernel_density, silverman
 from reference.smld.smld import ScoreModel
 from reference.training import Settings, State, begin
+from reference.units import Units
 from reference.vae.vae import VAE
 
 SYSTEM_OPTIONS = {  # beside those of the network and of training
@@ -74,8 +75,17 @@ class Run:
         """The run's data set, loaded when first asked for.  ValueError if it is not the data that the run was begun with."""
         data = datasets.load(self.config["data"], self.settings.seed, self.config["labels"])
         if fingerprint(data) != self.config["data_sha256"]:
-            raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with")
-        return data
+            older = "" if "units" in self.config else ", or this version scales it differently"
+            raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with{older}")
+        return data.padded(self.model.network.sample_shape)
+
+    def own(self, x):
+        """Samples [n,...] of the model as they are given away: images without their padding, points in the units of their file."""
+        if self.config.get("crop"):
+            height, width = self.config["crop"]
+            x = x[:, :height, :width]
+        units = units_of(self.config)
+        return units.own(x) if units and x.ndim == 2 else x
 
     def save(self, ops=reference_ops):
         checkpoint.save(self.folder, self.state, self.config, ops)
@@ -147,6 +157,12 @@ def training_model(run, data):
     return replace(run.model, law=kernel_density(points, silverman(points) if bandwidth is None else bandwidth))
 
 
+def units_of(config):
+    """The Units of the run's data; None for built-in data, and in runs that an older version began."""
+    units = config.get("units")
+    return Units(*(np.array(units[name], np.float64) for name in ("offset", "factor"))) if units else None
+
+
 def fingerprint(data):
     return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
 
@@ -170,7 +186,10 @@ def build_network(system, data, options):
         return MLP(size=data.shape, outputs=outputs, **given)
     if "channels" not in given and max(data.shape[:2]) > 16:
         given["channels"] = (32, 64, 64)
-    return UNet(size=data.shape[:2], in_channels=data.shape[2], outputs=outputs, **given)
+    size, factor = data.shape[:2], 2 ** (len(given.get("channels", UNet.channels)) - 1)
+    if factor <= max(size):  # every level but the first halves the image: smaller ones are padded up to a multiple
+        size = tuple(-(-n // factor) * factor for n in size)
+    return UNet(size=size, in_channels=data.shape[2], outputs=outputs, **given)
 
 
 def check_kind(system, kind):
@@ -190,6 +209,7 @@ def build_config(system, data, options):
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
     network = build_network(system, data, options)
+    padded = data.padded(network.sample_shape)
     kind = next(name for name, network_class in NETWORKS.items() if isinstance(network, network_class))
     settings = Settings(**{name: chosen[name] for name in ("batch", "lr", "ema", "seed") if name in chosen})
     config = {
@@ -197,9 +217,11 @@ def build_config(system, data, options):
         "data": chosen["data"],
         "labels": options.get("labels"),
         "data_sha256": fingerprint(data),
-        "data_variance": data.variance,
+        "data_variance": padded.variance,
         "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
         "bin_width": data.bin_width,
+        "units": {"offset": data.units.offset.tolist(), "factor": data.units.factor.tolist()} if data.units else None,
+        "crop": None if padded is data else data.shape[:2],
         "net": {"kind": kind, **asdict(network)},
         **system_config(system, data, given),
         "training": asdict(settings),
@@ -307,6 +329,7 @@ def read_config(folder):
         texts = (config["data"], config["data_sha256"], "" if config["labels"] is None else config["labels"])
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("data and labels must be names")
+        _check_own(config, model.network.sample_shape)
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
         return config, model
@@ -316,6 +339,15 @@ def read_config(folder):
         raise ValueError(f"{path} can't be read as the config of a run: it has no {error}") from None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
+
+
+def _check_own(config, shape):
+    """ValueError or TypeError if config.json holds units or a crop that samples of that shape can't have."""
+    units, crop, count = units_of(config), config.get("crop"), shape[0] if len(shape) == 1 else 1
+    if units and not (units.offset.shape == units.factor.shape == (count,) and np.isfinite((units.offset, units.factor)).all()):
+        raise ValueError(f"units must hold offset and factor, {count} numbers each")
+    if crop and not (len(shape) == 3 and len(crop) == 2 and all(is_whole(n) and 1 <= n <= most for n, most in zip(crop, shape))):
+        raise ValueError(f"crop must be a height and a width within the network's images, got {crop!r}")
 
 
 def write_config(folder, config):

@@ -1,4 +1,4 @@
-"""``info`` on a port: the reference's, and of every shipped port whether it works here."""
+"""``info`` on a port: the reference's, and without ``--data``, of every shipped port whether it works here."""
 
 import accelerated
 from reference.commands import info
@@ -8,6 +8,8 @@ add_options = info.add_options
 
 def execute(arguments, ops):
     status = info.execute(arguments, ops)
+    if arguments.data is not None:
+        return status
     picked = accelerated.pick()
     for word, name in accelerated.SHIPPED.items():
         reason = accelerated.missing(accelerated.load(name))

@@ -13,10 +13,14 @@ from reference.commands.sampling import add_sampling_options, choose, degraded, 
 from reference.files import output_path, write_atomically
 from reference.run import open_run
 
+SUFFIXES = (".png", ".npz", ".npy", ".csv")
+OUT_HELP = """FILE.png, a picture; FILE.npz, array x [n,...] with the settings as JSON; FILE.npy, x alone; FILE.csv, points, one a line.
+Points are in the units of the data file, images in [-1, 1]"""
+
 
 def add_options(parser):
     add_sampling_options(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", help="FILE.png or FILE.npz")
+    parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
 
 
 def execute(arguments, ops):
@@ -25,12 +29,15 @@ def execute(arguments, ops):
     if not 1 <= arguments.n <= 2**32:
         raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
     settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
+    if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
+        raise ValueError(f"a .csv file holds points, and {run.folder} draws images: take .png, .npz or .npy")
     path = _path(arguments.out, settings)
     x, evaluations = draw(run, ops, arguments.n, **how)
     arrays = {"x": x}
     if how["sampler"] == "indi":  # what the samples were made from belongs to them
         arrays["degraded"], arrays["clean"] = degraded(run, ops, np.arange(arguments.n), how["seed"], how["noise"], how["blur"])
-    write_atomically(path, _npz(arrays, settings) if path.suffix == ".npz" else _picture(run, arrays, how, settings))
+    arrays = {name: run.own(array) for name, array in arrays.items()}
+    write_atomically(path, _picture(run, arrays, how, settings) if path.suffix == ".png" else _numbers(path.suffix, arrays, settings))
     print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how, evaluations=evaluations)}")
     return 0
 
@@ -45,7 +52,7 @@ def _path(name, settings):
     path = Path(name)
     if path.suffix in (".npz", ".png") and path.is_file() and _settings_of(path) == settings:
         return path
-    return output_path(name, (".png", ".npz"))
+    return output_path(name, SUFFIXES)
 
 
 def _settings_of(path):
@@ -60,9 +67,14 @@ def _settings_of(path):
         return None
 
 
-def _npz(arrays, settings):
-    stream = io.BytesIO()
-    np.savez(stream, **arrays, settings=np.array(json.dumps(settings)))
+def _numbers(suffix, arrays, settings):
+    stream, x = io.BytesIO(), arrays["x"]
+    if suffix == ".npz":
+        np.savez(stream, **arrays, settings=np.array(json.dumps(settings)))
+    elif suffix == ".npy":
+        np.save(stream, x)
+    else:
+        np.savetxt(stream, x, "%.9g", ",", header=",".join(f"x{i}" for i in range(1, x.shape[1] + 1)), comments="")
     return stream.getvalue()
 
 

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from reference import datasets, training
+from reference import datasets, formats, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
 from reference.files import exclusive, output_folder
@@ -28,8 +28,12 @@ def add_options(parser):
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER from its last checkpoint")
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
-    parser.add_argument("--data", metavar="DATA", help="digits (default), mixture1d, mixture2d, swiss-roll, or an IDX or .npz file")
-    parser.add_argument("--labels", metavar="FILE", help="IDX file of labels for an IDX file of images, if it is not found beside it")
+    parser.add_argument("--data", metavar="DATA", help=f"digits (default), mixture1d, mixture2d, swiss-roll, or {formats.HELP}")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="IDX or .npy file of labels for a file of images in IDX or .npy format; beside MNIST's images theirs are found",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
     parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
     parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
@@ -102,7 +106,8 @@ def start(folder, system, options, resume, ops):
         run = new_run(folder, build_config(system, data, options))
         training_model(run, data)  # what can't be trained is refused before anything is written
         write_config(output_folder(folder), run.config)
-        return run, data
+        _tell(data, run.config)
+        return run, data.padded(run.model.network.sample_shape)
     run = open_run(folder, need_checkpoint=False)
     _check_options(run, system, options)
     data = run.data
@@ -117,6 +122,15 @@ def start(folder, system, options, resume, ops):
     if changed:
         print(f"note: {', '.join(changed)}: the bits of the result may differ")
     return run, data
+
+
+def _tell(data, config):
+    """How data from a file was read, in a line."""
+    notes = list(data.notes)
+    if config["crop"]:
+        notes.append("images of {}x{} are padded to {}x{}, and samples are cropped".format(*data.shape[:2], *config["net"]["size"]))
+    if notes:
+        print(f"{data.name}: {'; '.join(notes)}")
 
 
 def _check_options(run, system, options):

@@ -70,5 +70,8 @@ def test_a_command_takes_the_port_that_is_picked_if_none_is_named(capsys):
     said = capsys.readouterr().out
     picked = next(line.split()[1] for line in said.splitlines() if line.endswith("works, and is picked"))
     assert f"port          {SHIPPED[picked]}\n" in said and "--port cpu    works" in said
+    assert main(["info", "--data", "digits"], PROGRAM) == 0
+    said = capsys.readouterr().out
+    assert "10 classes" in said and "--port" not in said
     assert main(["trace", "anywhere", "--port", "no_such_file.py"], PROGRAM) == 2
     assert "port no_such_file.py can't be imported: there is no such file" in capsys.readouterr().err

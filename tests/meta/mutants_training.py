@@ -52,8 +52,8 @@ MUTANTS = (
     ),
     _mutant(
         "datasets",
-        "np.sort(order[held:])",
-        "np.sort(order[held - 1 :])",
+        "np.delete(np.arange(len(x)), out)",
+        "np.delete(np.arange(len(x)), out[1:])",
         "datasets.py::test_train_and_held_out_are_the_whole_set_without_overlap",
     ),
     _mutant(
@@ -77,8 +77,8 @@ MUTANTS = (
     ),
     _mutant(
         "figures",
-        "images[i].clip(-1, 1) + 1) / 2",
-        "images[i].clip(-1, 1)) / 2",
+        "(images.clip(-1, 1) + 1) / 2",
+        "images.clip(-1, 1) / 2",
         "figures.py::test_a_mosaic_holds_every_image_in_order_with_lines_between",
     ),
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reference.__main__ import main
+from reference.datasets import load
 from reference.run import open_run
 from tests.oracle_tolerances import FIVE_STEPS32, assert_close
 
@@ -115,6 +116,92 @@ def test_images_that_are_not_square_are_trained_on_and_sampled(tmp_path):
         assert archive["x"].shape == (3, 4, 6, 1)
 
 
+def test_samples_of_images_that_the_unet_can_not_halve_are_cropped(tmp_path, capsys):
+    np.save(tmp_path / "d.npy", np.random.default_rng(0).integers(0, 2, (20, 7, 5), dtype=np.uint8))
+    folder, command = tmp_path / "run", ("train", "indi", "--channels", 8, 8, "--batch", 2, "--out", tmp_path / "run")
+    assert run(*command, "--data", tmp_path / "d.npy", "--steps", 2) == 0
+    expected = "d.npy: values 0 to 1 are scaled to [-1, 1]; images of 7x5 are padded to 8x6, and samples are cropped"
+    assert expected in capsys.readouterr().out and open_run(folder).data.shape == (8, 6, 1)
+    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npz") == 0
+    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npy") == 0
+    with np.load(tmp_path / "s.npz") as archive:
+        assert all(archive[name].shape == (3, 7, 5, 1) for name in ("x", "degraded", "clean"))
+        np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), archive["x"])
+        np.testing.assert_array_equal(archive["clean"], load(str(tmp_path / "d.npy")).held_out[:3])
+    assert run("sample", folder, "--steps", 2, "--out", tmp_path / "s.csv") == 2
+    assert "a .csv file holds points" in capsys.readouterr().err
+    assert run("evaluate", folder, "--steps", 2, "--n", 4) == 0 and run(*command, "--resume", "--steps", 3) == 0
+
+
+@pytest.fixture
+def far_points(tmp_path):
+    """A run on points of unlike units, and its folder's data."""
+    x = np.random.default_rng(0).standard_normal((50, 2)) * [1e-3, 1e3] + [0, 1e6]
+    np.savetxt(tmp_path / "d.csv", x, delimiter=",", header="a,b", comments="")
+    assert run("train", "ddpm", "--data", tmp_path / "d.csv", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
+    return x
+
+
+def test_samples_of_points_are_in_the_units_of_the_file(tmp_path, far_points):
+    folder = tmp_path / "run"
+    for name in ("s.npz", "s.npy", "s.csv", "s.png"):
+        assert run("sample", folder, "--steps", 3, "--n", 9, "--out", tmp_path / name) == 0
+    config = json.loads((folder / "config.json").read_text())
+    np.testing.assert_allclose(config["units"]["offset"], far_points.mean(axis=0), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(config["units"]["factor"], far_points.std(axis=0), rtol=1e-12)
+    del config["units"], config["crop"]  # as runs were before there were any
+    (folder / "config.json").write_text(json.dumps(config))
+    assert run("sample", folder, "--steps", 3, "--n", 9, "--out", tmp_path / "older.npy") == 0
+    with np.load(tmp_path / "s.npz") as archive:
+        x = archive["x"]
+    np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), x)
+    table = (tmp_path / "s.csv").read_text().splitlines()
+    np.testing.assert_allclose(np.loadtxt(table, delimiter=",", skiprows=1), x, rtol=1e-8)
+    expected = np.load(tmp_path / "older.npy") * far_points.std(axis=0) + far_points.mean(axis=0)
+    np.testing.assert_allclose(x, expected, rtol=1e-12)
+    assert table[0] == "x1,x2"
+
+
+def test_an_older_run_on_points_that_were_scaled_otherwise_is_sampled_but_not_gone_on_with(tmp_path, far_points, capsys):
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    del config["units"], config["crop"]
+    config["data_sha256"] = "of the data as it was scaled then"
+    shutil.rmtree(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert run("train", "ddpm", "--out", tmp_path / "run", "--resume") == 2
+    assert "or this version scales it differently" in capsys.readouterr().err
+
+
+def test_info_says_how_data_is_read_and_draws_it(tmp_path, far_points, capsys):
+    capsys.readouterr()
+    assert run("info", "--data", tmp_path / "d.csv", "--out", tmp_path / "points.png") == 0
+    out = capsys.readouterr().out
+    for part in ("points, coordinates: 2", "40 to train on, 10 held out", "labels        none", "scaled to mean 0 and deviation 1"):
+        assert part in out
+    low, high = far_points[:, 1].min(), far_points[:, 1].max()
+    assert f"coordinate 2  {low:.6g} to {high:.6g}, to the network" in out and (tmp_path / "points.png").stat().st_size > 5000
+    images = np.random.default_rng(0).integers(0, 17, (20, 4, 9, 8), dtype=np.uint8)
+    images.flat[:2] = 0, 16
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(20)[:, None] % 3)
+    assert run("info", "--data", tmp_path / "d.npz", "--out", tmp_path / "images.png") == 0
+    out = capsys.readouterr().out
+    for part in (
+        "images of 9x8 pixels, channels: 4",
+        "3 classes, from 0 to 2, of 6 to 7 samples",
+        "4 channels, first",
+        "0.125 between values",
+    ):
+        assert part in out
+    assert "values 0 to 16 are scaled to [-1, 1]" in out and "values        0 to 16, to the network -1 to 1" in out
+    assert (tmp_path / "images.png").stat().st_size > 1000 and np.__version__ not in out
+    np.save(tmp_path / "d.npy", np.arange(20.0)[:, None] ** 2)
+    assert run("info", "--data", tmp_path / "d.npy") == 0
+    assert "coordinate 1  0 to 361, to the network" in capsys.readouterr().out
+    assert run("info", "--data", tmp_path / "d.npz", "--out", tmp_path / "images.png") == 2
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_resuming_grows_a_run_and_gives_the_bits_of_one_that_never_stopped(points, tmp_path, capsys):
     shutil.copytree(points, tmp_path / "grown")
     assert run("train", "ddpm", "--steps", 11, "--out", tmp_path / "grown", "--resume") == 0
@@ -180,6 +267,8 @@ WRONG = {
     "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
     "out is a file": ("train ddpm --data mixture1d --out RUN/config.json", "can't be written"),
+    "info's picture of nothing": ("info --out OUT.png", "--labels and --out belong to info --data"),
+    "info of unknown data": ("info --data nowhere", "unknown data set 'nowhere'"),
     "export's ending": ("export RUN --out OUT.npz", "must end in .safetensors"),
 }
 
@@ -208,6 +297,13 @@ def test_whatever_is_wrong_is_said_in_one_line_with_exit_code_2_and_nothing_chan
         ("config.json", {"training": {"lr": -1}}, "lr must be a positive number"),
         ("config.json", {"data_variance": -5}, "data_variance must be a positive number"),
         ("config.json", {"data": 3}, "data and labels must be names"),
+        ("config.json", {"units": {"offset": [0, 0], "factor": [1, 1]}}, "units must hold offset and factor, 1 numbers each"),
+        ("config.json", {"units": {"offset": [0], "factor": ["a"]}}, "can't be read as the config"),
+        ("config.json", {"units": {"offset": [0], "factor": [float("inf")]}}, "units must hold offset and factor"),
+        ("config.json", {"units": {"offset": [0]}}, "can't be read as the config of a run: it has no 'factor'"),
+        ("config.json", {"units": 3}, "can't be read as the config"),
+        ("config.json", {"crop": [1, 1]}, "crop must be a height and a width"),
+        ("config.json", {"crop": "large"}, "crop must be a height and a width"),
         ("config.json", {"system": "gan"}, "system must be one of"),
         ("checkpoint.safetensors", "short", "can't be read"),
     ],

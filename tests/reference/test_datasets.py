@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from reference import datasets
+from reference import datasets, formats
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 4), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.uint8)
@@ -80,7 +80,7 @@ def test_idx_images_and_the_labels_beside_them_are_read(tmp_path, zipped):
 def test_idx_types_are_big_endian(tmp_path, code, dtype):
     array = np.array([[[-3, 7]], [[100, -100]]], dtype)
     (tmp_path / "x").write_bytes(idx(array, code))
-    read = datasets.read_idx(tmp_path / "x")
+    read = formats.read_idx(tmp_path / "x")
     np.testing.assert_array_equal(read, array)
     assert read.dtype == np.dtype(dtype).newbyteorder("=")
 
@@ -128,9 +128,10 @@ def test_a_missing_labels_file_and_labels_for_built_in_data_are_refused(tmp_path
 
 
 @pytest.mark.parametrize(
-    "x, shape", [(np.zeros((9, 3)), (3,)), (np.zeros((9, 4, 6)), (4, 6, 1)), (np.zeros((9, 4, 6, 3)), (4, 6, 3)), (IMAGES, (6, 4, 1))]
+    "x, shape",
+    [(np.zeros((9, 4, 6)), (4, 6, 1)), (np.zeros((9, 4, 6, 3)), (4, 6, 3)), (np.zeros((9, 3, 6, 7)), (6, 7, 3)), (IMAGES, (6, 4, 1))],
 )
-def test_npz_holds_points_or_images_scaled_to_minus_one_and_one(tmp_path, x, shape):
+def test_npz_images_are_scaled_to_minus_one_and_one(tmp_path, x, shape):
     x = x.copy()
     x.flat[0], x.flat[1] = 255, 0
     np.savez(tmp_path / "d.npz", x=x, labels=np.arange(len(x)))
@@ -138,6 +139,36 @@ def test_npz_holds_points_or_images_scaled_to_minus_one_and_one(tmp_path, x, sha
     both = np.concatenate((data.train, data.held_out))
     assert data.shape == shape and both.min() == -1 and both.max() == 1
     assert sorted([*data.train_labels, *data.held_out_labels]) == list(range(len(x)))
+
+
+def test_npz_points_are_scaled_by_coordinate_and_units_lead_back(tmp_path):
+    x = np.random.default_rng(0).standard_normal((50, 2)) * [1e-3, 1e3] + [0, 17]
+    np.savez(tmp_path / "d.npz", x=x, labels=np.arange(50))
+    data = datasets.load(str(tmp_path / "d.npz"))
+    both, y = np.concatenate((data.train, data.held_out)), np.concatenate((data.train_labels, data.held_out_labels))
+    np.testing.assert_allclose(both.std(axis=0), 1, rtol=1e-5)  # 50 roundings to float32
+    np.testing.assert_allclose(data.units.own(both), x[y], rtol=0, atol=4 * 2.0**-24 * 5000)  # of float32, and no value is larger
+    np.testing.assert_allclose(data.units.own(both)[:, 0], x[y, 0], rtol=0, atol=4 * 2.0**-24 * 0.005)
+    assert data.bin_width == 0 and data.notes == ("each coordinate is scaled to mean 0 and deviation 1",)
+
+
+def test_a_files_own_test_samples_are_held_out_and_scaled_as_the_others(tmp_path):
+    np.savez(tmp_path / "d.npz", x_train=IMAGES // 16, x_test=IMAGES[:2] // 16 + 1, y_train=LABELS, y_test=[7, 8])
+    data = datasets.load(str(tmp_path / "d.npz"))
+    np.testing.assert_array_equal(data.train[..., 0], IMAGES // 16 / 8 - 1)
+    np.testing.assert_array_equal(data.held_out[..., 0], (IMAGES[:2] // 16 + 1) / 8 - 1)
+    assert data.train_labels.tolist() == [*LABELS] and data.held_out_labels.tolist() == [7, 8] and data.bin_width == 1 / 8
+
+
+def test_padding_goes_on_with_the_last_row_and_column_and_keeps_the_image(tmp_path):
+    np.savez(tmp_path / "d.npz", x=IMAGES)
+    data = datasets.load(str(tmp_path / "d.npz"))
+    padded = data.padded((8, 7, 1))
+    assert data.padded((6, 4, 1)) is data and padded.shape == (8, 7, 1)
+    for before, after in ((data.train, padded.train), (data.held_out, padded.held_out)):
+        np.testing.assert_array_equal(after[:, :6, :4], before)
+        np.testing.assert_array_equal(after[:, 6:, :4], before[:, [-1, -1]])
+        np.testing.assert_array_equal(after[:, :, 4:], after[:, :, [3, 3, 3]])
 
 
 def _npz(**arrays):

@@ -23,7 +23,30 @@ def test_a_mosaic_holds_every_image_in_order_with_lines_between():
     np.testing.assert_array_equal(sheet[2], np.full((11, 1), 0.35))
 
 
-@pytest.mark.parametrize("shape", [(9, 8, 8, 1), (4, 8, 8, 3), (100, 1), (100, 2), (100, 5)])
+def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
+    rgba = np.array([[0.2, 0.4, 0.6, 1.0], [0.2, 0.4, 0.6, 0.0], [0.2, 0.4, 0.6, 0.5]]).reshape(3, 1, 1, 4)
+    expected = np.array([[0.2, 0.4, 0.6], [1, 1, 1], [0.6, 0.7, 0.8]]).reshape(3, 1, 1, 3)
+    np.testing.assert_allclose(figures.in_colour(rgba), expected, rtol=1e-15)
+    np.testing.assert_allclose(figures.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], rtol=1e-15)
+    np.testing.assert_array_equal(figures.in_colour(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
+    for channels in (1, 3):
+        np.testing.assert_array_equal(figures.in_colour(rgba[..., :channels]), rgba[..., :channels])
+    with pytest.raises(ValueError, match="1 to 4 channels to be drawn, got 5"):
+        figures.in_colour(np.zeros((1, 2, 2, 5)))
+
+
+@pytest.mark.parametrize("shape, title", [((100, 5), "title\ncoordinates 1 and 2 of 5"), ((100, 2), "title")])
+@pytest.mark.parametrize("size, aspect", [((1, 1), 1.0), ((1e-3, 1e3), "auto"), ((1e3, 1e-3), "auto")])
+def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(monkeypatch, shape, title, size, aspect):
+    drawn = []
+    monkeypatch.setattr(figures, "png", lambda figure, description: drawn.append(figure.axes[0]))
+    x = np.random.default_rng(0).uniform(-1, 1, shape)
+    x[:, :2] *= size
+    figures.samples(x, "title")
+    assert drawn[0].get_title() == title and drawn[0].get_aspect() == aspect
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100, 2), (100, 5)])
 def test_samples_of_every_kind_make_a_picture_that_carries_its_settings(shape):
     x = np.random.default_rng(0).uniform(-1, 1, shape)
     pixels, info = decode(figures.samples(x, "title", "settings"))
