@@ -11,6 +11,7 @@ two sides is wrong, port or reference, no trace can tell.
 import time
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Call:
 
     def __str__(self):
         """The worst element, in a sentence that blames neither side."""
-        error = self.error
+        error: Any = self.error
         where = f"{error.result}[{','.join(map(str, error.place))}]" if error.place else error.result
         by = f"{error.over:.3g} times the budget ({error.check}); {self.shapes}"
         return f"port and reference differ in {self.name}: {where}: port {error.got}, reference {error.exact}, {by}"
