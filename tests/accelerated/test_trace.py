@@ -2,12 +2,11 @@
 
 import pytest
 
-from accelerated import SHIPPED, complete, load, trace
+from accelerated import SHIPPED, trace
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
 from reference.__main__ import main
-from reference.checkpoint import environment
 from reference.contract import OPS
 from reference.run import open_run
 
@@ -63,38 +62,6 @@ def test_a_change_of_the_reference_is_a_difference_and_not_the_ports_mistake(fol
     assert traced(folder, tmp_path / "port.py") == 1
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("port and reference differ in silu: y[") and "instead of" not in said
-
-
-@pytest.mark.parametrize("command", [["train", "ddpm", "--data", "mixture2d", "--steps", "2"], ["sample", "RUN"], ["evaluate", "RUN"]])
-def test_ops_that_a_port_lacks_are_the_references_and_named_in_one_line(command, folder, tmp_path, capsys):
-    port, out = tmp_path / "port.py", [] if command[0] == "evaluate" else ["--out", str(tmp_path / "out.npz")]
-    port.write_text("from reference.ops import silu\n")
-    assert main([str(folder) if word == "RUN" else word for word in command] + ["--port", str(port), *out], PROGRAM) == 0
-    (said,) = (line for line in capsys.readouterr().err.splitlines() if " lacks " in line)
-    assert said.startswith(f"python -m accelerated: {port} lacks ops that are taken from the reference: linear, ")
-    assert set(said.partition("reference: ")[2].split(", ")) == {*OPS} - {"silu"}
-
-
-def test_a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence(folder, tmp_path, capsys):
-    (tmp_path / "port.py").write_text("from reference.ops import silu\ndef to_device(array):\n    return array\n")
-    assert main(["sample", str(folder), "--port", str(tmp_path / "port.py"), "--out", str(tmp_path / "out")], PROGRAM) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert "computes on a device, where the reference's ops can't take the place of those that it lacks: linear, " in said
-
-
-def test_what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both(tmp_path):
-    (tmp_path / "port.py").write_text("from reference.ops import concat\ndef silu(x):\n    return x\ndef environment():\n    return {}\n")
-    port = load(str(tmp_path / "port.py"))
-    whole = complete(port)
-    assert whole.silu is port.silu and whole.environment is port.environment and whole.normal is ops.normal
-    assert environment(whole)["port"] == "port_port with ops of the reference" and complete(ops) is ops
-
-
-@pytest.mark.parametrize("code, said", [("1 +", "SyntaxError: invalid syntax"), ("1 / 0", "ZeroDivisionError: division by zero")])
-def test_a_port_that_fails_when_it_is_imported_is_refused_in_one_line(code, said, tmp_path, capsys):
-    (tmp_path / "port.py").write_text(code + "\n")
-    assert main(["info", "--port", str(tmp_path / "port.py")], PROGRAM) == 2
-    assert f"can't be imported: {said}" in capsys.readouterr().err
 
 
 def test_in_place_ops_move_the_traced_computation_once(folder):
