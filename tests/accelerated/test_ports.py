@@ -26,15 +26,16 @@ def test_ops_that_a_port_lacks_are_the_references_and_named_in_one_line(command,
     port, out = tmp_path / "port.py", [] if command[0] == "evaluate" else ["--out", str(tmp_path / "out.npz")]
     port.write_text("from reference.ops import silu\n")
     assert main([str(folder) if word == "RUN" else word for word in command] + ["--port", str(port), *out], PROGRAM) == 0
-    (said,) = (line for line in capsys.readouterr().err.splitlines() if " lacks " in line)
-    assert said.startswith(f"python -m accelerated: {port} lacks ops that are taken from the reference: linear, ")
-    assert set(said.partition("reference: ")[2].split(", ")) == {*OPS} - {"silu"}
+    said = [line for line in capsys.readouterr().err.splitlines() if " lacks " in line]
+    lacking = ", ".join(op for op in OPS if op != "silu")
+    assert said == [f"python -m accelerated: {port} lacks ops that are taken from the reference: {lacking}"]
 
 
 def test_a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence(folder, tmp_path, capsys):
     (tmp_path / "port.py").write_text("from reference.ops import silu\ndef to_device(array):\n    return array\n")
-    assert main(["sample", str(folder), "--port", str(tmp_path / "port.py"), "--out", str(tmp_path / "out")], PROGRAM) == 2
-    (said,) = capsys.readouterr().err.splitlines()
+    assert main(["sample", str(folder), "--port", str(tmp_path / "port.py"), "--out", str(tmp_path / "out.npz")], PROGRAM) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
     assert "computes on a device, where the reference's ops can't take the place of those that it lacks: linear, " in said
 
 

@@ -35,12 +35,15 @@ def lines_on_the_port(output):
     return dict(line.split(": ", 1) for line in output.splitlines() if re.match("(numbers|calling rules|missing): ", line))
 
 
-@pytest.mark.parametrize("tests", ["unequal_sides", "its_results and conv2d and not backward and float32"])
-def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests, tmp_path):
+@pytest.mark.parametrize(
+    "tests, first", [("test_ops and conv2d", "unequal_sides"), ("its_results and conv2d and not backward and float32", "its_results")]
+)
+def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests, first, tmp_path):
     port = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS['stride 2 edge']])\n"
     _, output = conformance(tmp_path, port, "-k", tests)
     said = re.search(r"AssertionError: conv2d: y\[.*?; x float\d+\[\d+,(\d+),(\d+),.*stride 2", output)
     assert said and min(map(int, said.groups())) >= 3, output
+    assert re.search(f"^FAILED .*{first}", output, re.MULTILINE), output
 
 
 def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
