@@ -1,6 +1,9 @@
 """Ports that lack ops, ports that can't be imported, and the functions that a port may have beside its ops."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,13 @@ def test_a_port_that_fails_when_it_is_imported_is_refused_in_one_line(code, said
     (tmp_path / "port.py").write_text(code + "\n")
     assert main(["info", "--port", str(tmp_path / "port.py")], PROGRAM) == 2
     assert f"can't be imported: {said}" in capsys.readouterr().err
+
+
+def test_the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index():
+    code = "import sys; sys.modules['cupy'] = None; import accelerated.gpu as gpu; print(gpu.missing())"
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    assert said == "the package CuPy is missing: pip install -e '.[gpu]' (CUDA 13), or [gpu12] (CUDA 12)\n"
 
 
 def test_every_function_that_is_looked_up_on_a_port_stands_in_the_contract():

@@ -27,6 +27,12 @@ MUTANTS = (
         "if lacking := accelerated.lacking(whole):",
         PORTS + "ops_that_a_port_lacks_are_the_references_and_named_in_one_line[command1]",
     ),
+    (
+        "accelerated/gpu/device.py",
+        "pip install -e '.[gpu]'",
+        "pip install 'diffusion-from-scratch[gpu]'",
+        PORTS + "the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index",
+    ),
     ("accelerated/commands/trace.py", "    for call in compared:", "    for call in tracer.calls:", PARTLY),
     ("accelerated/commands/trace.py", '[*tracer.untried(), "other sizes"]', '["other sizes"]', PARTLY),
     ("accelerated/trace.py", "port {error.got}, reference {error.exact}", "port {error.exact}, reference {error.got}", PARTLY),
