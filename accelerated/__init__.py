@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import reference.ops
 from reference.contract import OPS
 
 SHIPPED = {"cpu": "accelerated.cpu", "gpu": "accelerated.gpu"}  # by the words of --port
@@ -34,11 +35,35 @@ def load(source):
     path = Path(source)
     try:
         port = _of_file(path) if path.suffix == ".py" else importlib.import_module(source)
-    except ImportError as error:
-        raise ValueError(f"port {source} can't be imported: {error}") from None
-    if not any(callable(getattr(port, name, None)) for name in OPS):
+    except Exception as error:  # whatever a file in the making raises
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise ValueError(f"port {source} can't be imported: {kind}{error}") from None
+    if len(lacking(port)) == len(OPS):
         raise ValueError(f"port {source} is none: it has no op of the contract, neither {', '.join(list(OPS)[:3])} nor another")
     return port
+
+
+def lacking(port):
+    """The ops of the contract that a port does not have, by name."""
+    return [name for name in OPS if not callable(getattr(port, name, None))]
+
+
+class Completed:
+    """A port with the reference's ops in place of those that it lacks."""
+
+    def __init__(self, port):
+        self.port, self.lacking, self.__name__ = port, lacking(port), f"{port.__name__} with ops of the reference"
+
+    def __getattr__(self, name):
+        return getattr(reference.ops if name in self.lacking else self.port, name)
+
+
+def complete(port):
+    """The port if it has every op, else ``Completed``.  ValueError for the port of a device, whose arrays the reference does not take."""
+    if lacking(port) and hasattr(port, "to_device"):
+        message = "computes on a device, where the reference's ops can't take the place of those that it lacks"
+        raise ValueError(f"port {port.__name__} {message}: {', '.join(lacking(port))}")
+    return Completed(port) if lacking(port) else port
 
 
 def _of_file(path):

@@ -1,10 +1,13 @@
 """The command line on a port: ``python -m accelerated``, the words of ``python -m reference``, ``compile`` and ``trace``."""
 
+import sys
+
 import accelerated
 from reference.__main__ import COMMANDS, Program, main
 
 COMPILE = "a port's kernels now, on all processors, instead of each when it is needed first"
-TRACE = "one training step on two ports, op by op: the first op whose error exceeds its budget"
+TRACE = "one training step on port and reference, op by op: the first op that differs by more than its budget"
+PARTLY = ("compile", "info", "trace")  # commands that take a port as it is, whatever it lacks
 
 
 def add_options(parser):
@@ -26,7 +29,12 @@ def port(arguments):
         if not hasattr(module, "set_threads"):
             raise ValueError(f"--threads is an option of the shipped ports, not of {arguments.port}")
         module.set_threads(arguments.threads)
-    return module
+    if arguments.command in PARTLY:
+        return module
+    whole = accelerated.complete(module)
+    if lacking := accelerated.lacking(module):
+        print(f"{PROGRAM.name}: {arguments.port} lacks ops that are taken from the reference: {', '.join(lacking)}", file=sys.stderr)
+    return whole
 
 
 PROGRAM = Program(

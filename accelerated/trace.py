@@ -1,19 +1,22 @@
-"""The first op that goes wrong: a port held against the reference at every call of a computation, each on the reference's own numbers.
+"""The first op that differs: a port held against the reference at every call of a computation, each on the reference's own numbers.
 
     tracer = Tracer(port)
     network.forward(params, x, c, ops=tracer)      # computed by the reference
     for call in tracer.calls: ...
 
-Since no call sees another's error, the calls over their budgets are those of ops that are wrong, not of those behind them.
+Since no call sees another's error, the calls over their budgets are those of ops that differ, not of those behind them.  Which of the
+two sides is wrong, port or reference, no trace can tell.
 """
 
 import time
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import reference.ops
+from accelerated import Completed
 from reference.budgets import Error, errors, worst
 from reference.calls import TARGETS, describe, outputs, positional
 from reference.contract import OPS
@@ -35,12 +38,20 @@ class Call:
     def over(self):
         return 0.0 if self.error is None else self.error.over
 
+    def __str__(self):
+        """The worst element, in a sentence that blames neither side."""
+        error: Any = self.error
+        where = f"{error.result}[{','.join(map(str, error.place))}]" if error.place else error.result
+        by = f"{error.over:.3g} times the budget ({error.check}); {self.shapes}"
+        return f"port and reference differ in {self.name}: {where}: port {error.got}, reference {error.exact}, {by}"
+
 
 class Tracer:
     """A port that computes as the reference does, and keeps in ``calls`` what another port made of every call."""
 
     def __init__(self, port):
-        self.port, self.calls, self._warm = port, [], set()
+        self.port = port.port if isinstance(port, Completed) else port  # its own ops alone
+        self.calls, self._warm = [], set()
 
     def __getattr__(self, name):
         function = getattr(reference.ops, name)
@@ -73,6 +84,10 @@ class Tracer:
     def first_over(self):
         """The first call over its budget; None if there is none."""
         return next((call for call in self.calls if call.over > 1), None)
+
+    def untried(self):
+        """The port's ops that were never called."""
+        return [name for name in OPS if callable(getattr(self.port, name, None)) and name not in {call.name for call in self.calls}]
 
 
 def _timed(name, function, arguments):

@@ -48,7 +48,8 @@ def build_parser():
         metavar="NAME",
         help=f"{known}, or a port of the ops, a module or a file (default: all)",
     )
-    parser.add_argument("--port", choices=("gpu",), help="on the device: that port op by op beside its roofline, and with peers there")
+    ports = "gpu: on the device, that port op by op beside its roofline, and with peers there; another port is measured with the rest"
+    parser.add_argument("--port", metavar="P", help=ports)
     parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
     parser.add_argument("--json", metavar="OUT.json", help="write every measured value there")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
@@ -76,7 +77,7 @@ def main(arguments=None):
 
 
 def measured(arguments):
-    """The exit code: 0, 1 if an op on the device disagrees, 2 for options that can't be, 130 if interrupted, with what there is kept."""
+    """The exit code: 0, 1 if a port disagrees or fails, 2 for options that can't be, 130 if interrupted, with what there is kept."""
     options = build_parser().parse_args(arguments)
     try:
         chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
@@ -92,8 +93,11 @@ def measured(arguments):
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         print(f"\nevery value: {out}")
-    disagrees = not all(entry["valid"] for entry in ops.get("ops", {}).values())
-    return INTERRUPTED if "interrupted" in report else int(disagrees)
+    wrong = [f"accelerated.gpu in {name}" for name, entry in ops.get("ops", {}).items() if not entry["valid"]]
+    wrong += [f"{port} in {name}" for name, workload in report["workloads"].items() for port in measure.failed(workload["implementations"])]
+    if wrong:
+        print(f"python -m benchmarks: not timed, since it disagrees with the reference or fails: {', '.join(wrong)}", file=sys.stderr)
+    return INTERRUPTED if "interrupted" in report else int(bool(wrong))
 
 
 def compile_ahead(implementations, threads):
@@ -110,7 +114,7 @@ def compile_ahead(implementations, threads):
 
 def of_ops(options):
     """What the device lane adds to a report: nothing without it.  ValueError where there is no device."""
-    if not options.port:
+    if options.port != "gpu":
         return {}
     from benchmarks import device
 
@@ -128,7 +132,8 @@ def workloads_of(options):
 
 def implementations_of(options):
     """Names, the reference first; a peer among them may be missing."""
-    given = options.implementations or [name for name in IMPLEMENTATIONS if on_cuda(name) == bool(options.port)]
+    given = options.implementations or [name for name in IMPLEMENTATIONS if on_cuda(name) == (options.port == "gpu")]
+    given = [*given, *([accelerated.SHIPPED.get(options.port, options.port)] if options.port else [])]
     for name in given:
         if name not in PEERS:
             accelerated.load(name)

@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import accelerated
 from benchmarks.counts import counts
+from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 from reference import ops as reference_ops
 from reference.budgets import FEW, Error, network_errors, worst
@@ -178,6 +180,8 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
                 entry = entries[implementation] = {}
                 if implementation == REFERENCE and of_reference > budget:
                     entry |= {"estimate": of_reference, "not_run": f"a call takes about {of_reference:.0f} s"}
+                elif lacks := lacking(implementation, operations):
+                    entry |= {"lacks": lacks, "not_run": f"it lacks {', '.join(lacks)}"}
                 else:
                     _admit(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
                 say(f"{name}: {implementation}: {_admission(entry)}")
@@ -190,6 +194,16 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
         if "turns" in entry:
             entry |= statistics(entry["turns"])
     return {"workload": asdict(workload), "operations": operations, "bytes": moved, "implementations": entries, "doubts": doubts(entries)}
+
+
+def lacking(implementation, called):
+    """Of the ops that a workload calls, those that an implementation, if it is a port, does not have: their time would not be its own."""
+    return [] if implementation in PEERS else [name for name in accelerated.lacking(accelerated.load(implementation)) if name in called]
+
+
+def failed(entries):
+    """The ports among a workload's implementations that disagree with the reference or fail; a peer may do as it likes."""
+    return [i for i, entry in entries.items() if i not in PEERS and "not_run" in entry and not entry.keys() & {"estimate", "lacks"}]
 
 
 def _admit(implementation, worker, workers, entry, single, exact):

@@ -39,6 +39,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         port = accelerated.load(options.port)
+        if lacks := accelerated.lacking(port):
+            raise ValueError(f"--port: {options.port} lacks ops that are asked about: {', '.join(lacks)}")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

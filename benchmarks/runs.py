@@ -11,6 +11,7 @@ import tempfile
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.counts import counts
 from benchmarks.peers import left_out
 from benchmarks.workloads import RUNS
 from benchmarks.workloads.networks import digits
@@ -29,6 +30,7 @@ def main(arguments=None):
     parser.add_argument("--size", choices=RUNS, default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
     workload, good, threads = RUNS[options.size], True, len(measure.processors())
+    called = counts(workload).calls
     print(
         f"{workload.steps} steps of {workload.batch} digits, to a held-out loss of {QUALITY[options.size]}; {threads} threads", flush=True
     )
@@ -36,6 +38,9 @@ def main(arguments=None):
         try:
             if reason := left_out(name):
                 print(f"{name:24} {reason}", flush=True)
+                continue
+            if lacks := measure.lacking(name, called):
+                print(f"{name:24} not run: it lacks {', '.join(lacks)}", flush=True)
                 continue
             seconds, loss = run(name, options.size, workload, threads)
         except (measure.Failure, ValueError) as failure:

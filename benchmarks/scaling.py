@@ -27,7 +27,7 @@ DEFAULT = (measure.REFERENCE, "accelerated.cpu", "pytorch")
 
 
 def main(arguments=None):
-    """The exit code: 0, 2 for options that can't be."""
+    """The exit code: 0, 1 if a port disagrees with the reference or fails, 2 for options that can't be."""
     parser = Parser(prog="python -m benchmarks scaling", allow_abbrev=False, description="How time and memory grow.")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="for scaling.json, scaling.md and scaling.png")
     parser.add_argument("--axes", nargs="+", choices=(*AXES["full"], THREADS), default=[*AXES["full"], THREADS], help="(default: all)")
@@ -51,7 +51,7 @@ def main(arguments=None):
     for name, content in (*made.items(), ("scaling.png", plot(report))):
         write_atomically(folder / name, content.encode() if isinstance(content, str) else content)
         print(f"wrote {folder / name}")
-    return 0
+    return int(any(measure.failed(entries) for axis in report["axes"].values() for entries in axis.values()))
 
 
 def points(axis, implementations, size):

@@ -4,6 +4,31 @@ A port is a module that exports these names.  A row states the arguments and res
 reference/ops/checks.py; words without brackets are plain numbers), which arguments ``NAME_backward`` returns gradients of, the rule by
 which a port's result is accepted (reference/budgets.py), and what the work costs at least.
 
+Beside right numbers a port owes, for every op that it has (tests/conformance/test_calls.py asks for each; ``check`` and ``takes_out`` of
+reference/ops/checks.py do most of it for a port that likes to use them):
+
+    arguments   NumPy arrays of any layout, strided, reversed, in Fortran order or read-only; they are not changed
+    results     of the arguments' dtype, float32 or float64, in memory of their own: no view of an argument, no buffer used twice
+    out=        an array, or a tuple with one for each result, of any layout: filled and returned.  TypeError for another type or dtype,
+                ValueError for another shape or number
+    NAME_       an op whose name ends so works in place on its targets (reference/calls.py), has no ``out=`` and returns None; ValueError
+                for a target that is read-only
+    errors      TypeError for what is no array, for a dtype that is not float32 or float64 or not that of the other arrays, and for
+                numbers where integers belong; ValueError for shapes and numbers that do not fit
+    samples     none: empty results and gradients of zero, from a loss a ValueError.  One that is not finite shows in its own result, and
+                is seen in no other sample's
+
+A port may lack ops: ``python -m accelerated`` takes those from the reference and names them, unless the port has ``to_device``.  And it
+may have these functions, which are looked up by name:
+
+    to_device(array)            a NumPy array as one of a device, as reference/placement.py wants it
+    replayed(function)          the function, recorded when it is called and then replayed: reference/placement.py
+    synchronize()               wait for all that was launched; whoever measures time calls it
+    missing()                   a sentence: why the port can't work on this machine; None if it can
+    set_threads(n)              what ``--threads`` calls
+    compile_all(threads=None, laws=True)    compile ahead of use, for so many threads; without ``laws`` for networks alone
+    environment()               {name: text}: what the bits of its results depend on, kept in checkpoints
+
 Operations count one for an addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos.  Bytes count
 every argument read once and every result written once.
 """

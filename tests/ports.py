@@ -1,6 +1,7 @@
 """The ports under test: the shipped ones, or those that ``--port`` names."""
 
 import os
+import warnings
 from functools import cache
 
 import pytest
@@ -18,14 +19,21 @@ class Missing(AttributeError):
 
 
 class Port:
-    """A port under test: its ops by name, and whether it may lack some."""
+    """A port under test: its ops by name, those that it ``lacks``, which only one that is not shipped may, and ``whole``, with the
+    reference's in their place, or None where that can't be.
+    """
 
     def __init__(self, source):
-        self.name, self.shipped = source, source in SHIPPED
-        try:
-            self.module = accelerated.load(source)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
+        self.name, self.shipped = source, accelerated.SHIPPED.get(source, source) in SHIPPED
+        with warnings.catch_warnings():
+            if not self.shipped:  # what its own library warns of is no failure
+                warnings.simplefilter("default")
+            try:
+                self.module = accelerated.load(source)
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from None
+        self.lacks = [] if self.shipped else accelerated.lacking(self.module)
+        self.whole = None if self.lacks and hasattr(self.module, "to_device") else accelerated.complete(self.module)
 
     def __getattr__(self, name):
         function = getattr(self.module, name, None)

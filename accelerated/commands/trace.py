@@ -1,5 +1,6 @@
 """``trace RUN``: one training step on the reference and on a port, op by op."""
 
+from accelerated import lacking
 from accelerated.trace import trace
 from reference.run import open_run
 
@@ -11,22 +12,20 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     tracer = trace(run, ops, run.data)
-    first = tracer.first_over()
+    first, compared = tracer.first_over(), [call for call in tracer.calls if call.error is not None]
     print(f"{'op':26} {'error/budget':>12} {'reference':>12} {'port':>12}   arguments")
-    for call in tracer.calls:
-        over = "missing" if call.error is None else f"{call.over:.3g}"
+    for call in compared:
         mark = "   <- the first over its budget" if call is first else ""
-        print(f"{call.name:26} {over:>12} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
-    missing = sorted({call.name for call in tracer.calls if call.error is None})
-    if missing:
-        print(f"\nmissing in {arguments.port}, and left to the reference: {', '.join(missing)}")
+        print(f"{call.name:26} {call.over:12.3g} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
+    print()
+    if missing := lacking(ops):
+        print(f"{arguments.port} lacks {len(missing)} ops, which are not compared: {', '.join(missing)}")
+    untried = [*tracer.untried(), "other sizes"]
+    print(f"not tried in this step: {', '.join(untried)}; pytest tests/conformance --port {arguments.port} tries them")
     if first:
-        print(f"\n{first.error}")
+        print(first)
         return 1
-    compared = [call for call in tracer.calls if call.error is not None]
     spent = [sum(getattr(call, side) for call in compared) for side in ("reference", "port")]
-    print(
-        f"\n{len(compared)} calls are within their budgets, the worst at {max((c.over for c in compared), default=0):.3g} of it;", end=" "
-    )
+    print(f"{len(compared)} calls are within their budgets, the worst at {max((c.over for c in compared), default=0):.3g} of it;", end=" ")
     print(f"reference {1e3 * spent[0]:.1f} ms, port {1e3 * spent[1]:.1f} ms")
     return 0

@@ -63,7 +63,7 @@ if xp is not None:
 @functools.cache
 def missing():
     """Why this port can't work here, in a sentence; None if it can."""
-    install = "pip install 'diffusion-from-scratch[gpu]'"
+    install = "pip install -e '.[gpu]'"
     if SIMULATED:
         return None
     if xp is None:

@@ -7,6 +7,7 @@ from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
 from reference.__main__ import main
+from reference.contract import OPS
 from reference.run import open_run
 
 FAULTY = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
@@ -40,14 +41,27 @@ def test_the_first_op_over_its_budget_is_marked_and_the_exit_code_is_one(fault, 
     assert traced(folder, tmp_path / "port.py") == 1
     output = capsys.readouterr().out
     assert [line.split()[0] for line in output.splitlines() if line.endswith("<- the first over its budget")] == [op]
-    assert output.splitlines()[-1].startswith(f"{op}: ")
+    assert output.splitlines()[-1].startswith(f"port and reference differ in {op}: ")
 
 
-def test_ops_that_are_missing_are_named_and_an_op_that_raises_is_wrong(folder, tmp_path, capsys):
-    (tmp_path / "port.py").write_text("from reference.ops import silu, concat\ndef mse(y, target):\n    raise OSError('no memory')\n")
+def test_a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that_raises_differs(folder, tmp_path, capsys):
+    port = tmp_path / "port.py"
+    port.write_text("from reference.ops import silu, softmax\ndef mse(y, target):\n    raise OSError('no memory')\n")
+    assert traced(folder, port) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines[1 : lines.index("")]} == {"silu", "mse"}
+    (lacks,) = (line for line in lines if " lacks " in line)
+    assert set(lacks.partition(": ")[2].split(", ")) == {*OPS} - {"silu", "softmax", "mse"}
+    assert f"not tried in this step: softmax, other sizes; pytest tests/conformance --port {port} tries them" in lines
+    assert lines[-1].startswith("port and reference differ in mse: call: port OSError: no memory, reference a result")
+
+
+def test_a_change_of_the_reference_is_a_difference_and_not_the_ports_mistake(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "port.py").write_text("import numpy as np\ndef silu(x):\n    return x / (1 + np.exp(-x))\n")
+    monkeypatch.setattr(ops, "silu", lambda x: 2 * x)
     assert traced(folder, tmp_path / "port.py") == 1
-    output = capsys.readouterr().out
-    assert "missing in" in output and "conv2d_backward" in output and "mse: call is OSError: no memory instead of a result" in output
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("port and reference differ in silu: y[") and "instead of" not in said
 
 
 def test_in_place_ops_move_the_traced_computation_once(folder):

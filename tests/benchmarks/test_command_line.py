@@ -136,3 +136,24 @@ def test_an_interrupt_keeps_the_workloads_that_were_measured(tmp_path, monkeypat
     report = json.loads(out.read_text())
     assert list(report["workloads"]) == ["product", "fokker-planck"] and report["interrupted"]
     assert report["workloads"]["fokker-planck"]["implementations"]["scipy"]["over_best_peer"] == 1
+
+
+@pytest.mark.parametrize(
+    "backward, code, said",
+    [
+        ("", 0, "it lacks silu_backward"),
+        ("def silu_backward(dy, x):\n    return dy\n", 1, "it disagrees with the reference: backward: dx["),
+        ("def silu_backward(dy, x):\n    raise OSError('none today')\n", 1, "OSError: none today"),
+    ],
+    ids=["lacking", "wrong", "raising"],
+)
+def test_a_port_that_lacks_an_op_is_not_timed_and_one_that_is_wrong_or_fails_ends_with_code_1(backward, code, said, tmp_path, capsys):
+    port = tmp_path / "port.py"
+    port.write_text(f"from reference.ops import linear, silu\n{backward}")
+    words = ["--quick", "--size", "tiny", "--only", "op-silu", "--implementations", REFERENCE, "--port", str(port), "--threads", "1"]
+    assert command.main(words) == code
+    captured = capsys.readouterr()
+    of_port = [line.split(maxsplit=1)[1] for line in captured.out.splitlines() if line.startswith(f"  {port}")]
+    assert len(of_port) == 2 and of_port[0][0].isdigit() and of_port[1].startswith(said)  # of the product and of the op
+    failed = [line for line in captured.err.splitlines() if line.startswith("python -m benchmarks: not timed")]
+    assert [f"{port} in op-silu" in line for line in failed] == [True] * code

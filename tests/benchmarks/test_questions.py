@@ -39,6 +39,16 @@ def test_a_profile_does_not_count_the_time_that_recording_takes(monkeypatch):
     assert [line.split()[position] for line, position in ((linear, 2), (between, 3), (call, 2))] == ["500.000", "1000.000", "1500.000"]
 
 
+def test_a_profile_marks_the_ops_that_the_port_lacks_and_questions_refuse_such_a_port(tmp_path, capsys):
+    port = tmp_path / "port.py"
+    port.write_text("from reference.ops import linear\n")
+    assert main(["profile", "mlp-forward", "--size", "tiny", "--port", str(port)]) == 0
+    marked = {line.split()[0]: line.endswith("the reference's, the port lacks it") for line in capsys.readouterr().out.splitlines()}
+    assert marked["silu"] and not marked["linear"]
+    assert main(["questions", "--size", "tiny", "--port", str(port)]) == 2
+    assert "lacks ops that are asked about: linear_backward, " in capsys.readouterr().err
+
+
 def test_a_wrong_port_or_workload_is_refused_in_a_line(capsys):
     assert main(["profile", "mlp-step", "--port", "no_such_file.py"]) == 2
     assert main(["questions", "--port", "no_such_file.py"]) == 2

@@ -22,6 +22,12 @@ def test_a_port_that_fails_is_said(capsys):
     assert "no_such_file.py" in capsys.readouterr().err
 
 
+def test_a_run_is_not_made_with_ops_that_are_not_the_ports(tmp_path, capsys):
+    (tmp_path / "port.py").write_text("from reference.ops import linear\n")
+    assert main(["runs", "--size", "tiny", "--implementations", str(tmp_path / "port.py")]) == 0
+    assert "not run: it lacks " in capsys.readouterr().out
+
+
 def test_training_begins_as_it_does_elsewhere():
     workload = RUNS["tiny"]
     assert not any(p.any() for name, p in workload.parameters().items() if name.startswith("conv_out"))

@@ -10,10 +10,13 @@ DTYPES = (np.float32, np.float64)
 
 
 def within_budget(port, name, dtype, compute):
-    """``compute(ops, dtype)`` returns tensors by name.  A failure names the tensor, and the first op that is over its own budget."""
-    error = worst(network_errors(name, compute(port, dtype), compute(ops, np.float32), compute(ops, np.float64)))
+    """``compute(ops, dtype)`` returns tensors by name; an op that the port lacks is the reference's.
+
+    A failure names the tensor, and the first op that is over its own budget.
+    """
+    error = worst(network_errors(name, compute(port.whole, dtype), compute(ops, np.float32), compute(ops, np.float64)))
     if error.over > 1:
-        tracer = Tracer(port)
+        tracer = Tracer(port.whole)
         compute(tracer, dtype)
         first = tracer.first_over()
         raise AssertionError(f"{first.error}; {first.shapes}; so {error}" if first else f"{error}; no op is over its own budget")

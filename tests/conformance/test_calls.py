@@ -109,6 +109,7 @@ def test_memory_layout_of_any_argument_does_not_matter(port, name, layout, data)
         accept(name, results, args)
 
 
+@pytest.mark.of_ops("global_norm")
 @pytest.mark.parametrize("layout", [strided, reversed_in_memory, fortran, read_only])
 def test_memory_layout_of_any_array_does_not_matter_to_the_global_norm(port, layout):
     list_of_arrays = [np.arange(6.0).reshape(2, 3), np.arange(4.0)]

@@ -22,11 +22,13 @@ PRODUCTS = [op.name for op in CONTRACT if op.rule == "product"]
 
 many_threads = pytest.mark.skipif(SIMULATED, reason="too many threads for the simulator, whose blocks of 8 find the edges at fewer entries")
 every_op = pytest.mark.parametrize("name", OPS)
+of_ops = pytest.mark.of_ops
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def check(port, name, args, zero_mean=False):
-    accept(name, outputs(name, getattr(port, name), args), args, zero_mean)
+    if name not in port.lacks:
+        accept(name, outputs(name, getattr(port, name), args), args, zero_mean)
 
 
 def check_with_backward(port, name, args, seed=0):
@@ -37,7 +39,7 @@ def check_with_backward(port, name, args, seed=0):
     for called, drawn in ((name, args), (f"{name}_backward", backward_arguments(name, args, dy))):
         drawn = cast(drawn, dtype)
         check(port, called, drawn)
-        if OPS[called].rule == "product":
+        if OPS[called].rule == "product" and called not in port.lacks:
             small = ternary(drawn)
             accept_exactly(called, outputs(called, getattr(port, called), small), small)
 
@@ -80,6 +82,7 @@ def test_a_product_of_small_integers_is_exact(port, name, dtype, data):
 # sizes that a fast kernel may treat apart: remainders of vectors and tiles, several blocks, one channel
 
 
+@of_ops("linear", "linear_backward")
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("n, i, o", [(1, 1, 1), (33, 70, 59), (64, 16, 48), (200, 66, 128), (512, 128, 2), (7, 257, 31), (600, 100, 270)])
@@ -88,6 +91,7 @@ def test_linear_of_many_sizes(port, n, i, o, dtype):
     check_with_backward(port, "linear", (numbers(n, i), numbers(i, o), numbers(o)))
 
 
+@of_ops("conv2d", "conv2d_backward")
 @both_dtypes
 @pytest.mark.parametrize("pixels", [None, "per channel", "per pixel"], ids=["", "per channel", "per pixel"])
 @pytest.mark.parametrize("k", [1, 3])
@@ -97,6 +101,7 @@ def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, d
     check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), 2, h, w, 2, 3, k, stride, pixels))
 
 
+@of_ops("conv2d", "conv2d_backward")
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("stride", [1, 2])
@@ -122,6 +127,7 @@ def test_group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype):
     check_with_backward(port, name, (numbers(b, h, w, c), numbers.unit(c), numbers.unit(c), groups, 1e-5))
 
 
+@of_ops("attention", "attention_backward")
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("b, n, m, c, heads", [(2, 64, 64, 64, 8), (3, 16, 16, 32, 4), (1, 33, 70, 30, 3), (2, 5, 1, 17, 1)])
@@ -152,6 +158,7 @@ def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
     check(port, name, cases.mixture_log_density(Numbers(n, 1.0, 0.0, dtype), n, k, d, scalar))
 
 
+@of_ops("fokker_planck_step", "fokker_planck_step_2d")
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("periodic", [False, True])
@@ -196,6 +203,7 @@ def test_silu_on_a_wide_grid(port, name, start, dtype):
     check(port, name, (*[Numbers(0, 1.0, 0.0, dtype)(101)] * (len(words(name)) - 1), x))
 
 
+@of_ops("adam_step_")
 @both_dtypes
 @pytest.mark.parametrize("step", [1, 1000])
 def test_adam_with_gradients_of_every_size(port, step, dtype):
@@ -203,6 +211,7 @@ def test_adam_with_gradients_of_every_size(port, step, dtype):
     check(port, "adam_step_", (np.zeros_like(g), g, np.zeros_like(g), np.zeros_like(g), step, 1e-3, 0.9, 0.999, 1e-8))
 
 
+@of_ops("group_norm")
 @both_dtypes
 @pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4])
 @pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4)])
@@ -229,6 +238,7 @@ def exactly(port, name, args, exact):
     assert error <= terms * 2.0**-53 * scale, f"{name}: an error of {float(error):.3g}"
 
 
+@of_ops("linear")
 @given(SEED)
 def test_linear_is_the_sum_of_exact_products(port, seed):
     rng = np.random.default_rng(seed)
@@ -237,6 +247,7 @@ def test_linear_is_the_sum_of_exact_products(port, seed):
     exactly(port, "linear", (x, w, b), (F(x) @ F(w) + F(b)).flat)
 
 
+@of_ops("conv2d")
 @given(SEED, st.sampled_from((1, 2)))
 def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
     rng = np.random.default_rng(seed)
@@ -251,6 +262,7 @@ def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
 # random numbers
 
 
+@of_ops("philox_bits")
 @pytest.mark.parametrize(
     "seed, sample, step, purpose, block",
     [(0, 0, 0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8")],
@@ -260,6 +272,7 @@ def test_bits_are_the_published_ones(port, seed, sample, step, purpose, block):
     assert bits.tolist() == [[int(word, 16) for word in block.split()]]
 
 
+@of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
 def test_float32_normals_are_within_one_rounding_of_the_rounded_exact_ones(port, seed, sample, step):
     args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1001,)
@@ -268,6 +281,7 @@ def test_float32_normals_are_within_one_rounding_of_the_rounded_exact_ones(port,
     assert ulps.max() <= 1, f"normal: {ulps.max()} ulp"
 
 
+@of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
 def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, sample, step):
     args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1000,)
@@ -277,6 +291,7 @@ def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, s
     assert ulps.max() <= 4, f"normal: {ulps.max()} ulp of the radius"
 
 
+@of_ops("philox_bits", "uniform", "normal", "add_noise", "reverse_step")
 @both_dtypes
 @pytest.mark.parametrize("shape", [(3, 3, 2), (37,), ()])
 def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, shape, dtype):
@@ -295,14 +310,18 @@ def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, sh
         "reverse_step": lambda s: port.reverse_step(x[s], prediction[s], 0.9, c[s], 0.3, Key(5, sample[s], 3, Purpose.STEP_NOISE)),
     }
     for name, draw in draws.items():
+        if name in port.lacks:
+            continue
         together, alone = draw(slice(None)), np.concatenate([draw(slice(n, n + 1)) for n in range(8)])
         assert np.array_equal(together, alone), f"{name}: the noise of a sample depends on its batch"
 
 
+@of_ops("normal")
 @both_dtypes
 def test_a_key_stands_for_the_ports_own_normals(port, dtype):
     rng, key = np.random.default_rng(0), Key(2**40 + 7, np.arange(4) + 9, 3, Purpose.STEP_NOISE)
     x, prediction = rng.standard_normal((2, 4, 5, 7)).astype(dtype)
     noise = port.normal(*key, (5, 7), np.dtype(dtype))
-    assert np.array_equal(port.add_noise(x, 0.8, 0.6, key), port.add_noise(x, 0.8, 0.6, noise))
-    assert np.array_equal(port.reverse_step(x, prediction, 0.9, 0.1, 0.3, key), port.reverse_step(x, prediction, 0.9, 0.1, 0.3, noise))
+    for name, args in (("add_noise", (x, 0.8, 0.6)), ("reverse_step", (x, prediction, 0.9, 0.1, 0.3))):
+        if name not in port.lacks:
+            assert np.array_equal(getattr(port, name)(*args, key), getattr(port, name)(*args, noise))

@@ -1,9 +1,11 @@
 """The harness: ports with planted faults are caught by the name of the op; a port may lack ops, but not all of them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from reference.contract import OPS
 from tests.meta import pytest_runs
 from tests.meta.faults import FAULTS
 
@@ -22,8 +24,26 @@ def test_a_planted_fault_is_caught_by_the_name_of_its_op(fault, tmp_path):
     op, _ = FAULTS[fault]
     port = f"from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
     code, output = conformance(tmp_path, port, "-k", f"test_ops or {op}")
-    summary = [line for line in output.splitlines() if line.startswith("FAILED")]
-    assert code == pytest.ExitCode.TESTS_FAILED and len(summary) == 1 and op in summary[0], output
+    assert code == pytest.ExitCode.TESTS_FAILED and sum(line.startswith("FAILED") for line in output.splitlines()) == 1, output
+    said = lines_on_the_port(output)
+    blamed = said["numbers"].partition("; wrong: ")[2] or said["calling rules"].partition("; broken: ")[2]
+    assert {*re.findall(r"\w+", blamed)} & {*OPS} == {op}, output
+
+
+def lines_on_the_port(output):
+    """The three that a run ends with, by their first words."""
+    return dict(line.split(": ", 1) for line in output.splitlines() if re.match("(numbers|calling rules|missing): ", line))
+
+
+@pytest.mark.parametrize(
+    "tests, first", [("test_ops and conv2d", "unequal_sides"), ("its_results and conv2d and not backward and float32", "its_results")]
+)
+def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests, first, tmp_path):
+    port = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS['stride 2 edge']])\n"
+    _, output = conformance(tmp_path, port, "-k", tests)
+    said = re.search(r"AssertionError: conv2d: y\[.*?; x float\d+\[\d+,(\d+),(\d+),.*stride 2", output)
+    assert said and min(map(int, said.groups())) >= 3, output
+    assert re.search(f"^FAILED .*{first}", output, re.MULTILINE), output
 
 
 def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
@@ -32,11 +52,36 @@ def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
     assert code == pytest.ExitCode.TESTS_FAILED and "AssertionError: group_norm: " in output, output
 
 
-def test_ops_that_a_port_lacks_are_missing_and_no_failure(tmp_path):
-    code, output = conformance(
-        tmp_path, "from reference.ops import silu\n", "-rs", "-k", "(test_ops and silu) or (test_networks and points)"
-    )
-    assert code == pytest.ExitCode.OK and "missing in" in output and "passed" in output and "skipped" in output, output
+def test_tests_of_ops_that_a_port_lacks_are_deselected_and_the_ops_named_in_one_line(tmp_path):
+    code, output = conformance(tmp_path, "from reference.ops import silu, linear\n", "-k", "test_ops or test_calls or points")
+    said = lines_on_the_port(output)
+    assert code == pytest.ExitCode.OK and "skipped" not in output and " deselected" in output, output
+    assert re.match(r"2 of 2 ops and (\d+) of \1 whole computations that were tried agree with the reference$", said["numbers"]), output
+    assert re.match(r"(\d\d) of \1 that were tried are kept$", said["calling rules"]), output
+    counted, names = said["missing"].split(": ")
+    assert counted == f"{len(OPS) - 2} of {len(OPS)} ops" and set(names.split(", ")) == {*OPS} - {"silu", "linear"}
+
+
+def test_rules_of_calling_that_are_broken_are_named_with_their_ops(tmp_path):
+    port = "from reference import ops\ndef silu(x):\n    return ops.silu(x)\ndef softmax(x):\n    return ops.softmax(x)\n"
+    code, output = conformance(tmp_path, port, "--maxfail=9", "-k", "test_its_results or test_out_is_filled")
+    said = lines_on_the_port(output)
+    assert code == pytest.ExitCode.TESTS_FAILED and said["calling rules"].endswith("; broken: out is filled and returned (silu, softmax)")
+    assert said["numbers"].startswith("2 of 2 ops ") and "wrong" not in said["numbers"], output
+
+
+def test_a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library(tmp_path):
+    port = "import warnings\nfrom reference import ops\nwarnings.warn('begun')\n"
+    port += "def silu(x, out=None):\n    {}\n    return ops.silu(x, out=out)\n"
+    run = lambda line: conformance(tmp_path, port.format(line), "-k", "its_results or layout or test_dtype_in")[0]
+    assert run("warnings.warn('slow')") == pytest.ExitCode.OK
+    assert run("warnings.warn_explicit('slow', UserWarning, 'ops.py', 1, 'reference.ops.activation')") == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_port_of_a_device_that_lacks_ops_is_tried_on_those_that_it_has_and_on_no_network(tmp_path):
+    port = "from reference.ops import silu\ndef to_device(array):\n    return array\n"
+    code, output = conformance(tmp_path, port, "-k", "test_its_results or test_networks or test_training or test_samplers")
+    assert code == pytest.ExitCode.OK and lines_on_the_port(output)["numbers"].startswith("1 of 1 ops and 0 of 0 "), output
 
 
 @pytest.mark.parametrize(

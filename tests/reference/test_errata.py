@@ -93,24 +93,33 @@ def test_both_numbers_are_those_of_a_calculation_by_hand(row):
             assert actual == expected
         else:
             assert_close(actual, expected, max(QUADRATURE, LINEAR_ALGEBRA), 10.0)
+    assert_printed(EXACT_VALUES[row.where][1], row.right)
 
 
 @pytest.mark.parametrize("row", [row for row in ERRATA if row.where in PRINTED_VALUES], ids=lambda row: row.number)
 def test_both_numbers_are_the_known_ones(row):
     for actual, printed in zip(row.values(), PRINTED_VALUES[row.where]):
         assert_printed(actual, printed)
+    assert row.right == PRINTED_VALUES[row.where][1]
 
 
 def values(number):
+    return row_of(number).values()
+
+
+def row_of(number):
     (row,) = (row for row in ERRATA if row.number == number)
-    return row.values()
+    return row
 
 
 def test_noise_of_unit_variance_in_sgld_inflates_it_tenfold():
     """E8: 1 / (1 - .95^2), and .1 of that for 40,000 particles, whose variance is known to sqrt(2 / 40,000)."""
     printed, corrected = values("E8")
     assert_close(printed, 1 / (1 - 0.9025), QUADRATURE)
-    assert_close(corrected, 0.1 / (1 - 0.9025), z_score() * (2 / 40_000) ** 0.5)
+    chance = z_score() * (2 / 40_000) ** 0.5 * 0.1 / (1 - 0.9025)
+    assert_close(corrected, 0.1 / (1 - 0.9025), chance, 1.0)
+    assert_printed(0.1 / (1 - 0.9025), row_of("E8").right)
+    assert_printed(chance, str(row_of("E8").chance))
 
 
 def test_a_hundred_steps_leave_more_than_the_target_in_the_wide_modes_basin():
@@ -119,6 +128,8 @@ def test_a_hundred_steps_leave_more_than_the_target_in_the_wide_modes_basin():
     deviation = (0.6318 * 0.3682 / 10_000) ** 0.5
     assert_printed(printed, ".600")
     assert abs(corrected - 0.6318) < z_score() * deviation and corrected - printed > z_score() * deviation
+    assert row_of("E9").right == ".6318"
+    assert_printed(z_score() * deviation, str(row_of("E9").chance))
 
 
 def test_ascent_climbs_and_descent_does_not():
@@ -134,6 +145,7 @@ def test_ascent_climbs_and_descent_does_not():
         assert_close(actual, log(density(x)), QUADRATURE, 100.0)
     printed, corrected = values("E19")
     assert printed < log(1.60596271e-4) < corrected
+    assert_printed(log(density(x)), row_of("E19").right)
 
 
 def test_every_row_is_held_against_numbers():
@@ -170,3 +182,24 @@ def test_the_command_prints_every_row_by_its_number(capsys):
     begun = [line.split()[0] for line in lines if re.match(r"E\d", line)]
     assert begun == [*NUMBERS, *LEFT_OUT]
     assert sum("as printed" in line and "as corrected" in line for line in lines) == len(ERRATA)
+
+
+def test_the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed(capsys, monkeypatch):
+    from reference.schedules import Schedule
+
+    right = Schedule.signal
+    monkeypatch.setattr(Schedule, "signal", lambda self, t: 1.001 * right(self, t))
+    assert main(["errata"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("python -m reference errata: the code no longer gives the right number of ") and "E6 (" in captured.err
+    wrong = [line for line in captured.out.splitlines() if "WRONG" in line]
+    assert any(line.endswith("0.4674417 by this code, WRONG: it should be .466975") for line in wrong)
+    assert not any("as corrected" in line for line in wrong) and "E1 (" not in captured.err
+
+
+@pytest.mark.parametrize("row", ERRATA, ids=lambda row: row.number)
+def test_only_the_right_number_is_taken_for_it(row):
+    printed, corrected = row.values()
+    away = max(row.chance, 10.0 ** -len(row.right.partition(".")[2]))
+    assert row.holds(corrected) and not row.holds(printed) and not row.holds(float("nan"))
+    assert not row.holds(float(row.right) + 1.01 * away) and not row.holds(float(row.right) - 1.01 * away)

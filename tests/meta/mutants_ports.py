@@ -1,0 +1,100 @@
+"""Known mistakes in dealing with ports that lack ops or are wrong: (file, exact old text, new text, test that must fail)."""
+
+PORTS, TRACE = "tests/accelerated/test_ports.py::test_", "tests/accelerated/test_trace.py::test_"
+BENCHMARKS = (
+    "tests/benchmarks/test_command_line.py::test_a_port_that_lacks_an_op_is_not_timed_and_one_that_is_wrong_or_fails_ends_with_code_1"
+)
+SUITE, ERRATA = "tests/meta/test_conformance.py::test_", "tests/reference/test_errata.py::test_"
+EDGE = SUITE + "a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside"
+PARTLY = TRACE + "a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that_raises_differs"
+
+MUTANTS = (
+    (
+        "accelerated/__init__.py",
+        "reference.ops if name in self.lacking else self.port",
+        "reference.ops if name in OPS else self.port",
+        PORTS + "what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both",
+    ),
+    (
+        "accelerated/__init__.py",
+        'if lacking(port) and hasattr(port, "to_device"):',
+        "if False:",
+        PORTS + "a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence",
+    ),
+    (
+        "accelerated/__main__.py",
+        "if lacking := accelerated.lacking(module):",
+        "if lacking := accelerated.lacking(whole):",
+        PORTS + "ops_that_a_port_lacks_are_the_references_and_named_in_one_line[command1]",
+    ),
+    (
+        "accelerated/gpu/device.py",
+        "pip install -e '.[gpu]'",
+        "pip install 'diffusion-from-scratch[gpu]'",
+        PORTS + "the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index",
+    ),
+    ("accelerated/commands/trace.py", "    for call in compared:", "    for call in tracer.calls:", PARTLY),
+    ("accelerated/commands/trace.py", '[*tracer.untried(), "other sizes"]', '["other sizes"]', PARTLY),
+    ("accelerated/trace.py", "port {error.got}, reference {error.exact}", "port {error.exact}, reference {error.got}", PARTLY),
+    ("benchmarks/__main__.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
+    (
+        "benchmarks/measure.py",
+        "(accelerated.load(implementation)) if name in called]",
+        "(accelerated.load(implementation))]",
+        BENCHMARKS + "[lacking]",
+    ),
+    (
+        "benchmarks/measure.py",
+        '"not_run" in entry and not entry.keys() & {"estimate", "lacks"}',
+        '"error_over_budget" in entry',
+        BENCHMARKS + "[raising]",
+    ),
+    (
+        "tests/conformance/conftest.py",
+        ', getattr(item.function, "is_hypothesis_test", False)',
+        "",
+        EDGE + "[test_ops and conv2d-unequal_sides]",
+    ),
+    (
+        "tests/strategies.py",
+        "st.integers(-2, 1 if SIMULATED else 6).map(lambda n: 3 + n)",
+        "SIZE",
+        EDGE + "[its_results and conv2d and not backward and float32-its_results]",
+    ),
+    (
+        "tests/conformance/conftest.py",
+        'filterwarnings("default", OURS)',
+        'filterwarnings("default")',
+        SUITE + "a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library",
+    ),
+    (
+        "tests/conformance/conftest.py",
+        "        if not port.shipped:",
+        "        if port.shipped:",
+        SUITE + "a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library",
+    ),
+    (
+        "tests/conformance/conftest.py",
+        "[*filter(tried, here), *others]",
+        "[*here, *others]",
+        SUITE + "tests_of_ops_that_a_port_lacks_are_deselected_and_the_ops_named_in_one_line",
+    ),
+    (
+        "tests/conformance/conftest.py",
+        "broken.setdefault(rule, set()).add(blamed)",
+        "broken[rule] = {blamed}",
+        SUITE + "rules_of_calling_that_are_broken_are_named_with_their_ops",
+    ),
+    (
+        "reference/commands/errata.py",
+        "return int(bool(wrong))",
+        "return 0",
+        ERRATA + "the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed",
+    ),
+    (
+        "reference/errata/erratum.py",
+        "max(self.chance, half_a_unit)",
+        "max(self.chance, 0.01)",
+        ERRATA + "only_the_right_number_is_taken_for_it[E6]",
+    ),
+)
