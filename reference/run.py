@@ -326,6 +326,7 @@ def read_config(folder):
             raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, got {config['system']!r}")
         model = build_model(config)
         Settings(**config["training"])
+        _check_range(config.get("data_range"), model.network)
         texts = (config["data"], config["data_sha256"], "" if config["labels"] is None else config["labels"])
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("data and labels must be names")
@@ -348,6 +349,14 @@ def _check_own(config, shape):
         raise ValueError(f"units must hold offset and factor, {count} numbers each")
     if crop and not (len(shape) == 3 and len(crop) == 2 and all(is_whole(n) and 1 <= n <= most for n, most in zip(crop, shape))):
         raise ValueError(f"crop must be a height and a width within the network's images, got {crop!r}")
+
+
+def _check_range(ends, network):
+    """ValueError unless ``ends`` are None, or two numbers or lists of a number a coordinate, the first no larger than the second."""
+    if ends is not None:
+        low, high = (np.broadcast_to(np.asarray(end, np.float64), network.sample_shape[-1:]) for end in ends)
+        if not (low <= high).all():
+            raise ValueError(f"data_range must hold the lower and the upper end of the data, got {ends}")
 
 
 def write_config(folder, config):

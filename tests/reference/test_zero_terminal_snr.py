@@ -1,0 +1,164 @@
+"""Schedules that end in noise alone, or in so little signal that it underflows, from the table to the samples."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reference.conversions import conversion
+from reference.ddpm.ddpm import elbo_weight, forward_step, posterior, reverse_log_variance
+from reference.denoiser import Denoiser
+from reference.networks import MLP
+from reference.run import build_config, noise_range, open_run
+from reference.schedules import SCHEDULES, Exploding, Schedule, constant, cosine, linear, zero_terminal_snr
+from tests.oracle_tolerances import EXACT, assert_close
+from tests.reference.test_command_line import run
+from tests.reference.test_systems import FEW
+
+SERVING = [name for name in FEW if name not in ("indi", "decoder")]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("T", [2, 3, 20, 1000])
+def test_the_rescaled_schedule_keeps_its_first_time_and_ends_in_noise_alone(name, T):
+    """s'_t = (s_t - s_T) s_1 / (s_1 - s_T), s = sqrt(alpha_bar), in extended precision."""
+    before = SCHEDULES[name](T)
+    after = zero_terminal_snr(before)
+    s = np.exp(before.log_alpha_bar.astype(np.longdouble) / 2)
+    expected = (s - s[-1]) * s[1] / (s[1] - s[-1])
+    t = np.arange(1, T)
+    assert_close(after.signal(t), expected[1:-1].astype(np.float64), EXACT, 1.0)  # near T a difference of numbers below 1
+    # 1 - alpha_bar is small at first: it keeps its digits, but for those that extended precision lacks
+    assert_close(after.noise_power(t), (1 - expected[1:-1] ** 2).astype(np.float64), EXACT, np.maximum(after.noise_power(t), 2e-5))
+    assert after.log_alpha_bar[1] == before.log_alpha_bar[1] and after.signal(0) == 1
+    assert after.signal(T) == 0 and after.noise_scale(T) == 1 and after.log_snr(T) == -np.inf and after.last_with_signal == T - 1
+
+
+def test_a_table_may_end_in_noise_alone_but_not_hold_it_before_or_in_the_exploding_view():
+    assert Schedule(np.array([0.0, -1.0, -np.inf])).signal(2) == 0
+    for table in ([0.0, -np.inf], [0.0, -np.inf, -np.inf], [0.0, -np.inf, -1.0]):
+        with pytest.raises(ValueError, match="log_alpha_bar"):
+            Schedule(np.array(table))
+    with pytest.raises(ValueError, match="sigma_T would be infinite"):
+        Exploding(np.array([0.0, -1.0, -np.inf]))
+    with pytest.raises(ValueError, match="needs T at least 2"):
+        zero_terminal_snr(linear(1))
+
+
+def test_the_step_from_noise_alone_forgets_x_and_draws_from_the_law_of_its_end():
+    schedule = zero_terminal_snr(linear(10))
+    assert_close(posterior(schedule, 10, 7), (0.0, schedule.signal(7), schedule.noise_power(7)), EXACT)
+    assert reverse_log_variance(schedule, 10, 7, "beta") == 0.0
+    assert_close(elbo_weight(schedule, 10, 7), schedule.alpha_bar(7) / schedule.noise_power(7) / 2, EXACT)
+    x, noise = np.ones((1, 1)), np.full((1, 1), 3.0)
+    assert forward_step(schedule, x, 10, 9, noise) == noise
+
+
+def test_predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_nothing():
+    assert conversion("v", "x0", 0.0, 1.0) == (0.0, -1.0) and conversion("v", "noise", 0.0, 1.0) == (1.0, 0.0)
+    assert conversion("x0", "noise", 0.0, 1.0) == (1.0, 0.0) and conversion("x0", "v", 0.0, 1.0) == (0.0, -1.0)
+    for schedule in (zero_terminal_snr(linear(10)), constant(50_000)):
+        for prediction in ("v", "x0"):
+            Denoiser(MLP(), schedule, prediction)
+        with pytest.raises(ValueError, match=r"prediction noise can't tell x_0 from x_T = 0 x_0 \+ noise.*take prediction v or x0"):
+            Denoiser(MLP(), schedule, "noise")
+
+
+def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
+    schedule = constant(50_000)
+    assert schedule.signal(50_000) == 0 and schedule.last_with_signal < 49_999
+    digits = 1e-12  # the table holds numbers up to 1,523, rounded to 2e-13
+    assert_close(schedule.signal_ratio(50_000, 49_999), 0.97**0.5, digits)
+    assert_close(posterior(schedule, 50_000, 49_999), (0.97**0.5, 0.0, 0.03), digits, 1.0)
+
+
+@pytest.mark.parametrize("schedule", [cosine(), constant(50_000), zero_terminal_snr(linear())], ids=["cosine", "underflow", "zero"])
+def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_data(schedule):
+    from types import SimpleNamespace
+
+    from reference.commands.solvers import as_sde
+
+    run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.25))
+    smallest, largest = noise_range(run)
+    assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], 1e-12)
+    sde = as_sde(run)
+    assert sde.noise_scale(sde.end) / sde.signal(sde.end) <= 500 * (1 + 1e-9)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs of a few steps, each with a prediction that it can have."""
+    folder = tmp_path_factory.mktemp("zero")
+    common = "--width 8 --depth 1 --batch 4 --steps 4".split()
+    for prediction in ("v", "x0"):
+        own = ["--prediction", prediction, *common, "--out", folder / prediction]
+        assert run("train", "ddpm", "--data", "mixture1d", "--zero-terminal-snr", *own) == 0
+    assert run("train", "ddpm", "--data", "mixture1d", "--schedule", "constant", "--T", 50_000, *common, "--out", folder / "underflow") == 0
+    small = "--channels 8 8 --batch 2 --steps 2 --T 20".split()
+    assert run("train", "ddpm", "--zero-terminal-snr", *small, "--out", folder / "images") == 0
+    return folder
+
+
+@pytest.mark.parametrize("sampler", SERVING)
+@pytest.mark.parametrize("name", ["v", "x0", "underflow", "images"])
+def test_every_sampler_serves_a_run_that_ends_in_noise_alone(runs, tmp_path, name, sampler):
+    assert run("sample", runs / name, "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", tmp_path / "s.npz") == 0
+    with np.load(tmp_path / "s.npz") as archive:
+        assert np.isfinite(archive["x"]).all()
+
+
+@pytest.mark.parametrize("name", ["v", "x0", "underflow"])
+def test_evaluate_gives_numbers_for_a_run_that_ends_in_noise_alone(runs, capsys, name):
+    assert run("evaluate", runs / name, "--steps", 5, "--n", 16) == 0
+    out = capsys.readouterr().out
+    assert "nan" not in out and "inf" not in out.replace("info", "") and "loss of the exact prediction" in out
+
+
+def test_export_writes_the_rescaled_schedule_for_diffusers(runs, tmp_path):
+    assert run("export", runs / "images", "--format", "diffusers", "--out", tmp_path / "unet") == 0
+    scheduler = json.loads((tmp_path / "unet" / "scheduler" / "scheduler_config.json").read_text())
+    assert scheduler["prediction_type"] == "v_prediction" and scheduler["trained_betas"][-1] == 1.0
+    schedule = open_run(runs / "images").model.schedule
+    assert_close(np.cumprod(1 - np.array(scheduler["trained_betas"])), schedule.alpha_bar(np.arange(1, 21)), EXACT)
+
+
+def test_the_option_belongs_to_ddpm_and_to_predictions_that_can_serve_it(tmp_path, capsys):
+    for words, message in (
+        ("sde --data mixture1d --zero-terminal-snr", "--zero-terminal-snr is not an option of train sde"),
+        ("ddpm --data mixture1d --zero-terminal-snr --prediction noise", "take prediction v or x0"),
+        ("ddpm --data mixture1d --schedule constant --T 50000 --prediction noise", "take prediction v or x0"),
+        ("ddpm --data mixture1d --zero-terminal-snr --T 1", "needs T at least 2, got 1"),
+    ):
+        assert run("train", *words.split(), "--out", tmp_path / "run") == 2
+        assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("ends", [[1.0, -1.0], [0.0], [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], ["a", "b"], 3])
+def test_a_range_that_is_none_is_refused_when_the_run_is_opened(runs, tmp_path, ends, capsys):
+    import shutil
+
+    shutil.copytree(runs / "v", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"data_range": ends}))
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.npz") == 2
+    assert "can't be read as the config of a run" in capsys.readouterr().err
+
+
+def test_a_run_without_a_range_of_its_data_is_sampled_as_the_network_gives_it(runs, tmp_path):
+    from reference.commands.sampling import data_clip
+
+    opened = open_run(runs / "v")
+    del opened.config["data_range"]
+    x0 = np.float32([[1e6], [-1e6]])
+    assert (data_clip(opened, "data")(x0) == x0).all()
+    opened = open_run(runs / "images")
+    del opened.config["data_range"]
+    assert np.abs(data_clip(opened, "data")(np.full((1, 8, 8, 1), 3.0))).max() == 1.0
+
+
+def test_the_config_says_that_the_schedule_is_rescaled():
+    from reference import datasets
+
+    config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d", "zero_terminal_snr": True})
+    assert config["schedule"]["zero_terminal_snr"] is True and config["prediction"] == "v"
+    assert "zero_terminal_snr" not in build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d"})["schedule"]
