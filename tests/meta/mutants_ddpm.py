@@ -116,8 +116,8 @@ ELBO = (
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
     (
-        "np.expm1(schedule.log_snr(t_prev) - log_snr)) / 2",
-        "np.expm1(schedule.log_snr(t_prev) - log_snr))",
+        "np.expm1(schedule.log_snr(t) - before)) / 2",
+        "np.expm1(schedule.log_snr(t) - before))",
         "printed_limit_of_that_gap_where_beta_begins_at_zero",
     ),
     (
@@ -173,7 +173,7 @@ SAMPLERS = (
         "schedule.signal(t_next), schedule.noise_scale(t_next))\n        x0 =",
         "inversion_of_a_point_finds_its_noise",
     ),
-    ("ddim", "noise_of(x, t or t_next)", "noise_of(x, t_next)", "inversion_asks_for_the_noise_where_it_stands"),
+    ("ddim", "asked = t or t_next", "asked = t_next", "inversion_asks_for_the_noise_where_it_stands"),
     (
         "exact",
         "(np.cumsum(weights, axis=1)[:, :-1] < u)",

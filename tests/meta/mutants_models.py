@@ -59,13 +59,13 @@ MUTANTS = (
     ),
     _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric-noise]"),
     _schedule(
-        "wanted = self.log_snr(np.arange(1, self.T + 1)), 2 * float(np.log(alpha / sigma))",
-        "wanted = self.log_snr(np.arange(1, self.T + 1)), float(np.log(alpha / sigma))",
+        "wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))",
+        "wanted = self.log_snr(times), float(np.log(alpha / sigma))",
         "the_score_is_that_of_the_law_at_any_noise_level[1.0-0.3-geometric-noise]",
     ),
     _schedule(
-        "return float(np.interp(-wanted, -table, np.arange(1, self.T + 1)))",
-        "return float(np.interp(-wanted, -table, np.arange(self.T)))",
+        "return float(np.interp(-wanted, -table, times))",
+        "return float(np.interp(-wanted, -table, times - 1))",
         "the_time_of_a_noise_level_is_found_again[geometric]",
     ),
     _denoiser("output(h * x, for_each", "output(x, for_each", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"),

@@ -1,5 +1,6 @@
 """What holds an error of the network on its way into a sample, and what says that samples are wrong."""
 
+import re
 from argparse import Namespace
 from itertools import pairwise
 
@@ -11,14 +12,16 @@ from hypothesis import strategies as st
 from reference import datasets, ops
 from reference.commands.evaluate import quality
 from reference.commands.sampling import SAMPLERS, choose, deviation_on_gaussian_data, draw
-from reference.run import build_config, new_run, open_run
-from reference.samplers import SamplingWarning, last
+from reference.commands.solvers import clipped_score
+from reference.run import as_score, build_config, new_run, open_run
+from reference.samplers import last
 from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
 from reference.schedules import cosine, linear
 from reference.training import train
-from tests.oracle_tolerances import EXACT, assert_close
+from tests.oracle_tolerances import EXACT, EXACT32, assert_close
 from tests.reference.test_command_line import run as command
+from tests.reference.test_sampler_laws import with_warnings
 
 V = 0.5
 
@@ -109,7 +112,7 @@ def sampled(run, sampler, n, clip="data", **how):
 
 
 @pytest.mark.parametrize("kind, name, prediction", GRID)
-def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warning(kind, name, prediction, tmp_path, recwarn):
+def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warning(kind, name, prediction, tmp_path):
     """A small network, trained for a moment: its errors are large.  Distances are those of ``evaluate``."""
     if (name, prediction) == ("zero-terminal-snr", "noise"):
         with pytest.raises(ValueError, match="prediction noise can't tell x_0 from x_T = 0 x_0"):
@@ -120,10 +123,17 @@ def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warni
     with np.errstate(all="ignore"):
         ancestral = distance(sampled(run, "ddpm", n, steps=min(100, run.model.schedule.T)))
         for sampler in SERVING:
-            recwarn.clear()
-            x = sampled(run, sampler, n, **({"steps": STEPS[sampler]} if sampler in STEPS else {}))
-            warned = [w for w in recwarn if issubclass(w.category, SamplingWarning)]
+            x, warned = with_warnings(sampled, run, sampler, n, **({"steps": STEPS[sampler]} if sampler in STEPS else {}))
             assert warned or distance(x) <= 3 * ancestral, (sampler, distance(x), ancestral)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
+def test_where_the_bound_does_not_act_the_score_is_the_runs_own(tmp_path, prediction):
+    run, x = trained(tmp_path, "points", "linear", prediction), np.linspace(-2, 2, 10, dtype=np.float32).reshape(5, 2)
+    bounded = clipped_score(run, ops, Clip(-np.inf, np.inf))
+    for alpha, sigma in ((1.0, 0.1), (0.7, 0.7), (0.1, 0.9)):
+        size = (np.abs(x).max() + 1) * (alpha + sigma) / sigma**2 / min(alpha, 1)  # of what the ways over x_0 and over the noise add up
+        assert_close(bounded(x, alpha, sigma), as_score(run)(x, alpha, sigma), EXACT32, size)
 
 
 @pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
@@ -137,19 +147,19 @@ def test_without_the_bound_the_cosine_schedules_noise_network_draws_points_far_f
 def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
     run = trained(tmp_path, "points", "linear", "x0")
     run.state.ema = {name: 3 * array for name, array in run.state.ema.items()}
-    with pytest.warns(SamplingWarning, match=r"predictions of \d+% of the samples end far outside of the range of the training data"):
-        sampled(run, "ddim", 100)
+    _, messages = with_warnings(sampled, run, "ddim", 100)
+    assert any(re.match(r"the network's predictions of \d+% of the samples end far outside of the range", text) for text in messages)
 
 
 @pytest.mark.parametrize("steps, warned", [(50, False), (3, True)])
-def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned, recwarn):
+def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned):
     run = trained(tmp_path, "points", "linear", "v")
     schedule, v = run.model.schedule, run.model.data_variance
     kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in pairwise(schedule.grid(steps))])
     found = deviation_on_gaussian_data(run, "ddim", seed=0, steps=steps, eta=0.0)
     assert abs(found / kept - 1) < 5 / np.sqrt(2 * 1024)  # five standard errors of the Monte Carlo estimate
-    sampled(run, "ddim", 10, steps=steps)
-    assert any("even with a perfect network" in str(w.message) for w in recwarn) == warned
+    _, messages = with_warnings(sampled, run, "ddim", 10, steps=steps)
+    assert any("even with a perfect network" in text for text in messages) == warned
 
 
 def phi(schedule, t, v):

@@ -5,6 +5,7 @@ to x is then linear, and the variance of its samples is the sum of the squares o
 No draw is random here.
 """
 
+import warnings
 from argparse import Namespace
 from itertools import pairwise
 
@@ -93,6 +94,14 @@ def variance(run, sampler, **how):
     return (x**2).sum(axis=0)
 
 
+def with_warnings(function, *args, **how):
+    """(result, the messages of its warnings about samples)."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = function(*args, **how)
+    return result, [str(w.message) for w in caught if issubclass(w.category, SamplingWarning)]
+
+
 def levels_apart(run):
     """The largest log of the ratio of neighbouring levels, and all of ``interpolation_error`` but its factor |k - 1|."""
     h = float(np.log(largest_level_ratio(run)))
@@ -140,15 +149,15 @@ def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_
         how = solvers.complete(sampler, **dict.fromkeys(solvers.OPTIONS[sampler]))
         port = Responses()
         x = last(solvers.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
-        if h**2 / 8 > 1:
-            with pytest.raises(ValueError, match="needs predictions between noise levels"):
-                variance(run, sampler)
+        refused, warned = "", []
+        try:
+            found, warned = with_warnings(variance, run, sampler)
+        except ValueError as error:
+            refused = str(error)
+        assert ("needs predictions between noise levels" in refused) == (h**2 / 8 > 1)
+        if refused:
             continue
-        if h**2 / 8 > 0.1:
-            with pytest.warns(SamplingWarning, match="predictions between them are off"):
-                found = variance(run, sampler)
-        else:
-            found = variance(run, sampler)
+        assert any("predictions between them are off" in message for message in warned) == (h**2 / 8 > 0.1)
         assert (np.abs(np.log(found / (x**2).sum(axis=0))) <= 4 * error * np.abs(np.log(K)) + 1e-9).all(), sampler
 
 
@@ -208,8 +217,9 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
 def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
     run = run_of(linear(1))
     for sampler in solvers.STEPS:
-        with pytest.raises(
-            ValueError, match=rf"--sampler {sampler.replace('+', '.')} steps between noise levels, and a run was trained at one"
-        ):
-            variance(run, sampler)
+        try:
+            refused = variance(run, sampler)
+        except ValueError as error:
+            refused = str(error)
+        assert "steps between noise levels, and a run was trained at one" in refused
     assert variance(run, "ddim", steps=1).shape == variance(run, "ddpm", steps=1).shape == K.shape
