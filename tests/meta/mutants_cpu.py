@@ -61,6 +61,31 @@ MUTANTS = (
         FEW,
     ),
     (CPU + "conv.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", FEW),
+    # the largest numbers, and the smallest
+    (
+        CPU + "elementary.py",
+        "e = exp(-abs(x))",
+        "e = exp(-min(abs(x), one * 87))",
+        OPS + "silu_of_the_largest_and_the_smallest_numbers[accelerated.cpu-silu-float32]",
+    ),
+    (
+        CPU + "elementary.py",
+        "low, large, one = real(-bias),",
+        "low, large, one = real(1 - bias),",
+        OPS + "a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score[accelerated.cpu-2-True-float32]",
+    ),
+    (
+        CPU + "norm.py",
+        "if not by_group.max() < np.inf:",
+        "if False:",
+        OPS + "group_norm_of_entries_up_to_half_the_largest_number[accelerated.cpu-float32-1e+25-group_norm]",
+    ),
+    (
+        CPU + "norm.py",
+        "        first = sample[:channels:width]\n",
+        "        first = 0 * sample[:channels:width]\n",
+        OPS + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[accelerated.cpu-7-1-12345.678-float32]",
+    ),
     # mixtures in the plane
     (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
     (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),
