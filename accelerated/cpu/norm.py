@@ -18,7 +18,7 @@ from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import add_to, clear
+from accelerated.cpu.rows import add_to, clear, dot
 from reference.ops.checks import takes_out
 from reference.ops.norm import check_backward, check_forward
 
@@ -209,10 +209,7 @@ def _sum_groups(row, by_channel, sums):
     for begin in range(channels, len(row), channels):
         add_to(row, row[begin : begin + channels])
     for g in range(len(sums)):
-        total = row.dtype.type(0)
-        for c in range(g * width, (g + 1) * width):
-            total += row[c] * by_channel[c]
-        sums[g] = total
+        sums[g] = dot(row[g * width : (g + 1) * width], by_channel[g * width : (g + 1) * width])
 
 
 # One sample, row by row.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.ports import HERE, port_of
 
-OF_OPS = ("test_ops", "test_calls")
+OF_OPS = ("test_ops", "test_sizes", "test_calls")
 ORDER = (*OF_OPS, "test_networks", "test_training", "test_samplers")
 
 

@@ -11,6 +11,7 @@ FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
 ATTENTION = OPS + "attention_of_many_sizes[accelerated.cpu-1-33-70-30-3-float32]"
 MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
 PORT = "tests/accelerated/test_cpu.py::test_"
+LARGE = "tests/conformance/test_sizes.py::test_it_is_within_budget_at_large_sizes[accelerated.cpu-"
 
 MUTANTS = (
     # products
@@ -61,6 +62,9 @@ MUTANTS = (
         FEW,
     ),
     (CPU + "conv.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", FEW),
+    # large sizes
+    (CPU + "blocks.py", "min(n, (block + 1) * size)", "min(n, (block + 1) * size, 65_536)", LARGE + "silu-0-float32]"),
+    (CPU + "loss.py", "@njit(fastmath=SUM)\ndef _mean(", "@njit\ndef _mean(", LARGE + "mse-0-float64]"),
     # the largest numbers, and the smallest
     (
         CPU + "elementary.py",
