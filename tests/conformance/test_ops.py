@@ -268,7 +268,8 @@ def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
     most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
     x = np.array([[most, -most, 0, 1], [most, most, -most, -most], [-most] * 4, [least, 0, -least, 0]], dtype)
     y = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.25] * 4], dtype)
-    assert np.array_equal(port.softmax(x), y)
+    with np.errstate(over="ignore"):  # a port may say so
+        assert np.array_equal(port.softmax(x), y)
     assert np.array_equal(port.softmax_backward(x / 4, y)[[1, 2]], np.zeros((2, 4)))
 
 
