@@ -124,7 +124,8 @@ normal = uniform
 
 def mixture_log_density(numbers, n, k, d, scalar):
     """``scalar``: variances[k] in place of covariances[k,d,d]."""
-    weights = (1 + numbers.rng.multinomial(1024 - k, np.full(k, 1 / k))) / 1024  # sums to 1 in any precision
+    parts = max(1024, 2 << k.bit_length())  # a power of two: the weights sum to 1 in any precision
+    weights = (1 + numbers.rng.multinomial(parts - k, np.full(k, 1 / k))) / parts
     if scalar:
         covariances = numbers.scale**2 * numbers.rng.uniform(0.2, 2, k)
     else:
@@ -173,8 +174,9 @@ SCALES_AND_OFFSETS = ((1.0, 0.0), (1.0, 30.0), (100.0, 0.0))  # of the first, se
 INDEX = (2**40 + 7, (0, 9, 2**32 - 1), 3)
 LAST_INDEX = (2**64 - 1, (5,), 2**32 - 1)
 KEY = Key(2**40 + 7, np.array([4, 0, 2**32 - 1]), 3, Purpose.STEP_NOISE)
-FIXED = {
-    "linear": ((3, 5, 4), (2, 7, 3, False), (1, 1, 1)),
+NORMS = ((2, (3, 5), 2, 3, 1e-5), (3, (7,), 4, 2, 1e-3), (2, (2, 2), 1, 5, 1e-5), (3, (), 2, 4, 1e-5), (1, (67, 31), 1, 2, 1e-5))
+FIXED = {  # the last cases of an op are large, as far as the files of ``vectors`` stay small
+    "linear": ((3, 5, 4), (2, 7, 3, False), (1, 1, 1), (131, 67, 5), (2, 3, 4099)),
     "conv2d": (
         (2, 5, 7, 2, 3, 3, 1, "per pixel"),
         (2, 7, 5, 3, 2, 3, 2, "per channel"),
@@ -182,24 +184,25 @@ FIXED = {
         (2, 3, 4, 1, 2, 3, 1, None),
         (2, 5, 4, 3, 2, 1, 1, "per channel"),
         (1, 6, 3, 2, 4, 1, 2, None),
+        *[(1, 5, 3, 67, 3, 3, 1, None), (1, 3, 5, 3, 131, 3, 2, None)],
     ),
-    "group_norm": ((2, (3, 5), 2, 3, 1e-5), (3, (7,), 4, 2, 1e-3), (2, (2, 2), 1, 5, 1e-5), (3, (), 2, 4, 1e-5)),
-    "group_norm_silu": ((2, (3, 5), 2, 3, 1e-5), (3, (7,), 4, 2, 1e-3), (2, (2, 2), 1, 5, 1e-5), (3, (), 2, 4, 1e-5)),
-    "silu": ((2, 3, 5), (7,), (4, 9)),
+    "group_norm": NORMS,
+    "group_norm_silu": NORMS,
+    "silu": ((2, 3, 5), (7,), (4, 9), (65_537,)),
     "silu_second": ((2, 3, 5), (7,), (4, 9)),
-    "softmax": ((2, 3, 5), (7,), (4, 9)),
-    "attention": ((2, 5, 3, 2, 4), (1, 3, 4, 1, 3), (1, 2, 3, 1, 2), (2, 4, 6, 3, 2)),
+    "softmax": ((2, 3, 5), (7,), (4, 9), (2, 1031)),
+    "attention": ((2, 5, 3, 2, 4), (1, 3, 4, 1, 3), (1, 2, 3, 1, 2), (2, 4, 6, 3, 2), (1, 67, 131, 3, 5)),
     "upsample_nearest": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "average_pool": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "concat": (((2, 3, 5), 2, 3), ((3,), 4, 1)),
     "timestep_embedding": ((3, 6), (5, 2)),
-    "embedding": ((5, 3, 4, np.int64), (3, 4, 2, np.int32), (9, 2, 3, np.uint8)),
+    "embedding": ((5, 3, 4, np.int64), (3, 4, 2, np.int32), (9, 2, 3, np.uint8), (131, 1031, 3, np.int64)),
     "mse": ((3, 4, 2), (2,), (2, 3, 4, 1)),
     "gaussian_kl": ((3, 4, 2), (2,), (2, 3, 4, 1)),
     "adam_step_": (((3, 5), 1, 1e-3, 0.9, 0.999), ((7,), 10, None, 0.5, 0.9), ((2, 3, 2), 1000, 0.1, 0.9, 0.999)),
     "ema_step_": (((3, 5), 0.999), ((7,), 0.75), ((2, 3), 0.0)),
     "global_norm": (((3, 5),), ((2, 3), (7,), (2, 2, 2)), ((4,), (1, 3))),
-    "philox_bits": ((*INDEX, Purpose.PRIOR, 9), (*LAST_INDEX, Purpose.INIT, 4), (0, (0,), 0, 0, 4)),
+    "philox_bits": ((*INDEX, Purpose.PRIOR, 9), (*LAST_INDEX, Purpose.INIT, 4), (0, (0,), 0, 0, 4), (1, (0,), 0, 0, 4 * 65_537)),
     "uniform": ((*INDEX, Purpose.TIME, ()), (*LAST_INDEX, Purpose.DATA_ORDER, (3, 2))),
     "normal": ((*INDEX, Purpose.TRAINING_NOISE, (3, 5)), (*LAST_INDEX, Purpose.PRIOR, (7,))),
     "mixture_log_density": ((5, 3, 2, False), (4, 2, 3, True), (3, 4, 1, False)),
@@ -211,7 +214,7 @@ FIXED = {
         ((3, 5, 1), 0.9, None, 0.5, KEY),
         ((2, 5), 0.9, 0.1, 0.0, None),
     ),
-    "fokker_planck_step": ((7, 0.1, 0.01, False), (5, 0.5, 0.1, True), (9, 1.0, 1.0, False)),
+    "fokker_planck_step": ((7, 0.1, 0.01, False), (5, 0.5, 0.1, True), (9, 1.0, 1.0, False), (1031, 0.1, 0.01, True)),
     "fokker_planck_step_2d": ((4, 6, 0.5, 0.25, 0.01, False), (5, 3, 0.5, 0.25, 0.5, True)),
 }
 

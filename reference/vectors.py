@@ -1,6 +1,7 @@
 """# Vectors
 
-Inputs and outputs of every op, and of a training step of two small networks, for a port in another language.
+Inputs and outputs of every op, at small sizes and a few large ones, and of a training step of two small networks, for a port in another
+language.
 
 `vectors.json` has one case a line, between a line that ends in `[` and one that begins with `]`:
 

@@ -46,7 +46,7 @@ def conv2d(draw, numbers):
 @st.composite
 def group_norm(draw, numbers):
     b, pixels, groups, width = draw(BATCH), draw(_shape(0, 2)), draw(FEW), draw(FEW)
-    width = width if np.prod(pixels, dtype=int) * width > 1 else 2  # a group of one entry is constant
+    width = width if np.prod(pixels, dtype=int) * width > 1 else 2  # of one entry dx is exactly 0: no rounding is small beside that
     return cases.group_norm(numbers, b, pixels, groups, width, draw(st.sampled_from((1e-5, 1e-3))))
 
 

@@ -124,14 +124,15 @@ def _implement_exp(x):
 
 
 def exp2(x):
-    """2^x for x <= 0, of a number or a vector, within two roundings; where that is no normal number, about the smallest; NaN of NaN."""
+    """2^x for x <= 0, of a number or a vector, within two roundings; less than the smallest normal number where x is below its exponent,
+    and 0 from the next one down; NaN of NaN."""
 
 
 @overload(exp2, jit_options={"fastmath": FUSED})
 def _implement_exp2(x):
     real, _, point, bias, _ = FORMATS[_number(x)]
     terms = 8 if _number(x) == types.float32 else 14
-    low, large, one = real(1 - bias), real(1.5 * 2.0**point), real(1)
+    low, large, one = real(-bias), real(1.5 * 2.0**point), real(1)  # 1 has the exponent ``bias``: less it, no bit is left
     c = tuple(real(math.log(2) ** k / math.factorial(k)) for k in reversed(range(1, terms)))
 
     def implementation(x):
@@ -164,20 +165,16 @@ def _implement_expm1(x):
 
 
 def logistic(x):
-    """1 / (1 + e^-x) in x's dtype, within three roundings; where that is no normal number, about the smallest of them."""
+    """1 / (1 + e^-x) in x's dtype, within three roundings; for negative x it is e^x / (1 + e^x), which reaches the smallest numbers."""
 
 
 @overload(logistic, jit_options={"fastmath": FUSED})
 def _implement_logistic(x):
-    real = FORMATS[x][0]
-    high = 87 if x == types.float32 else 708  # there it is just a normal number, and n small enough for one factor 2^n
-    low, high, one = real(-high), real(high), real(1)
+    zero, one = FORMATS[x][0](0), FORMATS[x][0](1)
 
     def implementation(x):
-        x = low if x < low else x
-        x = high if x > high else x
-        r, shifted = _reduced(-x)
-        return one / (one + times_power(_series(r) * r + one, shifted))
+        e = exp(-abs(x))
+        return (e if x < zero else one) / (one + e)
 
     return implementation
 

@@ -50,11 +50,11 @@ def _squares_part(y, target):
     return total
 
 
-@njit
+@njit(fastmath=SUM)
 def _mean(per_sample):
     total = 0.0
-    for loss in per_sample:
-        total += loss
+    for n in range(len(per_sample)):
+        total += per_sample[n]
     return total / len(per_sample)
 
 

@@ -6,7 +6,8 @@ the pixels of a row and then the channels of a group are added up once a sample.
 pixel of a row.
 
 A sample is read once from memory and stays in the cache for the passes that follow.  The mean is found from the differences to the
-group's first entry and the variance from those to the mean, so that neither suffers where the mean is large beside the deviation.
+group's first entry and the variance from those to the mean, so that neither suffers where the mean is large beside the deviation.  A group
+whose squares overflow is gone through once more, scaled.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ from accelerated.cpu.blocks import blocks, count, span
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import add_to, clear
+from accelerated.cpu.rows import add_to, clear, dot
 from reference.ops.checks import takes_out
 from reference.ops.norm import check_backward, check_forward
 
@@ -93,11 +94,33 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
         _sum_groups(sums, ones, by_group)
         for g in range(groups):
             rstd[n, g] = 1 / np.sqrt(by_group[g] / entries + eps)
+        if not by_group.max() < np.inf:
+            _large_statistics(sample, channels, eps, mean[n], rstd[n])
+            _spread(mean[n], ones, centre)
         _spread(rstd[n], scale, factor)
         if with_silu:
             _normalise_silu(sample, centre, factor, offset, result)
         else:
             _normalise(sample, centre, factor, offset, result)
+
+
+@njit
+def _large_statistics(x, channels, eps, mean, rstd):
+    """Mean and rstd of each group of a sample, from differences in units of the largest one: in double precision, entry by entry."""
+    width, entries = channels // len(mean), len(x) // len(mean)
+    for g in range(len(mean)):
+        first, largest, total, squares = np.float64(x[g * width]), 1.0, 0.0, 0.0
+        for begin in range(g * width, len(x), channels):
+            for i in range(begin, begin + width):
+                largest = max(largest, abs(x[i] - first))
+        for begin in range(g * width, len(x), channels):
+            for i in range(begin, begin + width):
+                total += (x[i] - first) / largest
+        for begin in range(g * width, len(x), channels):
+            for i in range(begin, begin + width):
+                squares += ((x[i] - first) / largest - total / entries) ** 2
+        mean[g] = first + total / entries * largest
+        rstd[g] = 1 / largest / np.sqrt(squares / entries + eps / largest / largest)
 
 
 @kernel("r* r* r1 r1 r2 r2 w* w1 w1 b")
@@ -186,10 +209,7 @@ def _sum_groups(row, by_channel, sums):
     for begin in range(channels, len(row), channels):
         add_to(row, row[begin : begin + channels])
     for g in range(len(sums)):
-        total = row.dtype.type(0)
-        for c in range(g * width, (g + 1) * width):
-            total += row[c] * by_channel[c]
-        sums[g] = total
+        sums[g] = dot(row[g * width : (g + 1) * width], by_channel[g * width : (g + 1) * width])
 
 
 # One sample, row by row.

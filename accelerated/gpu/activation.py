@@ -11,9 +11,9 @@ from reference.ops.checks import check
 
 @device
 def logistic(x):
-    """1 / (1 + e^-x)."""
-    one = type(x)(1)
-    return one / (one + math.exp(-x))
+    """1 / (1 + e^-x); for negative x it is e^x / (1 + e^x), which reaches the smallest numbers."""
+    zero, one, e = type(x)(0), type(x)(1), math.exp(-math.fabs(x))
+    return (e if x < zero else one) / (one + e)
 
 
 @op

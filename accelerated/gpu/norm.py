@@ -1,17 +1,21 @@
 """Group normalisation, alone and followed by SiLU: formulas as in reference/ops/norm.py.
 
 A block has one group of one sample.  Threads side by side take neighbouring channels, the lanes; those of one lane take every so many
-pixels, so that no thread divides to find its place.  The forward passes over the group three times: for the mean; for the variance and,
-from the same differences, what rounding took from the mean, which may be large beside the deviation; for the result.  The backward passes
-twice: for the sums of each channel, which give the group's two means and, added over the samples, dscale and dshift; for dx.  Only the
-first pass comes from memory, the others from the cache, as long as it holds the groups that are at work.
+pixels, so that no thread divides to find its place.  The forward passes over the group three times: for the mean, from the differences
+to the group's first entry; for the variance; for the result.  Where squares overflow it finds mean and variance once more, of differences
+made small.  The backward passes twice: for the sums of each channel, which give the group's two means and, added over the samples, dscale
+and dshift; for dx.  Only the first pass comes from memory, the others from the cache, as long as it holds the groups that are at work.
 """
+
+import numpy as np
 
 from accelerated.gpu.activation import below_silu, logistic
 from accelerated.gpu.device import cuda, math, op, xp
 from accelerated.gpu.kernel import kernel, lanes, total
 from accelerated.gpu.linear import column_sums
 from reference.ops.norm import check_backward, check_forward
+
+INFINITY = np.float32(np.inf)
 
 
 @op
@@ -41,7 +45,8 @@ def group_norm_silu_backward(dy, x, scale, shift, groups, mean, rstd):
 def _results(x, scale, shift, groups, eps, with_silu):
     check_forward(x, scale, shift, groups, eps)
     y, mean, rstd = (xp.empty(shape, x.dtype) for shape in (x.shape, (len(x), groups), (len(x), groups)))
-    _forward.blocks(mean.size)(x, scale, shift, y, mean, rstd, groups, lanes(scale.size // groups), eps, with_silu)
+    small = 2.0 ** (np.finfo(x.dtype).maxexp * -5 // 8)  # squares of differences times it don't overflow, nor underflow if they did
+    _forward.blocks(mean.size)(x, scale, shift, y, mean, rstd, groups, lanes(scale.size // groups), eps, small, with_silu)
     return y, mean, rstd
 
 
@@ -53,26 +58,30 @@ def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     return dx, sums[: scale.size], sums[scale.size :]
 
 
-@kernel("r* r* r* w* w* w* i i s b", shared=1)
-def _forward(x, scale, shift, y, mean, rstd, groups, wide, eps, with_silu):
+@kernel("r* r* r* w* w* w* i i s s b", shared=1)
+def _forward(x, scale, shift, y, mean, rstd, groups, wide, eps, small, with_silu):
     shared, thread, here = cuda.shared.array(0, x.dtype), cuda.threadIdx.x, cuda.blockIdx.x
     channels, size = scale.size, x.size // mean.size * groups
     width, first_channel = channels // groups, here % groups * (channels // groups)
     begin, end = here // groups * size + first_channel, (here // groups + 1) * size
     lane, first_pixel, step = thread % wide, begin + thread // wide * channels, cuda.blockDim.x // wide * channels
-    one, zero, entries = x.dtype.type(1), x.dtype.type(0), x.dtype.type(x.size // mean.size)
-    part = zero
-    for channel in range(lane, width, wide):
-        for i in range(first_pixel + channel, end, step):
-            part += x[i]
-    about, part, squares = total(shared, part) / entries, zero, zero
-    for channel in range(lane, width, wide):
-        for i in range(first_pixel + channel, end, step):
-            part += x[i] - about
-            squares += (x[i] - about) * (x[i] - about)
-    rest = total(shared, part) / entries
-    variance = total(shared, squares) / entries - rest * rest
-    centre, factor = about + rest, one / math.sqrt((zero if variance < zero else variance) + eps)
+    first, zero, s, entries = x[begin], x.dtype.type(0), x.dtype.type(1), x.dtype.type(x.size // mean.size)
+    from_first, variance = zero, zero
+    for again in range(2):
+        part = zero
+        for channel in range(lane, width, wide):
+            for i in range(first_pixel + channel, end, step):
+                part += s * (x[i] - first)
+        from_first, part = total(shared, part) / entries, zero
+        for channel in range(lane, width, wide):
+            for i in range(first_pixel + channel, end, step):
+                d = s * (x[i] - first) - from_first
+                part += d * d
+        variance = total(shared, part) / entries
+        if variance < x.dtype.type(INFINITY) or again:
+            break
+        s = small
+    centre, factor = first + from_first / s, s / math.sqrt(variance + s * s * eps)
     if thread == 0:
         mean[here] = centre
         rstd[here] = factor

@@ -51,7 +51,8 @@ def check_softmax(x):
 def softmax(x):
     """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
     check_softmax(x)
-    y = np.exp(x - x.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # a difference too large to be written is -inf, whose exponential is 0
+        y = np.exp(x - x.max(axis=-1, keepdims=True))
     return y / y.sum(axis=-1, keepdims=True)
 
 

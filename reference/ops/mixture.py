@@ -8,6 +8,9 @@ the mixture's their log-sum-exp with log w_k, and the score (tutorial, Ex 3.5) t
 responsibilities r_k = w_k N_k / p:
 
     grad log p = sum_k r_k C_k^-1 (mu_k - x),   C^-1 (mu - x) = -L'^-1 z.
+
+Where z'z overflows for every component, from |z| = 1.8e19 on in float32 and 1.3e154 in float64, nothing is left that tells the components
+apart: log p is -inf and the score is NaN.
 """
 
 import numpy as np
@@ -42,17 +45,19 @@ def _components(x, weights, means, covariances):
     factors = cholesky_factors(x, weights, means, covariances)
     z = np.linalg.solve(factors, (x - means[:, None]).swapaxes(1, 2))
     log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    with np.errstate(divide="ignore"):  # a component of weight 0 has log-weight -inf and no say
+    with np.errstate(divide="ignore", over="ignore"):  # a component of weight 0 has log-weight -inf and no say, and so has one too far away
         constants = np.log(weights) - log_det - x.dtype.type(x.shape[1] / 2 * np.log(2 * np.pi))
-    return ((z * z).sum(axis=1) / -2).T + constants, z, factors
+        logs = ((z * z).sum(axis=1) / -2).T + constants
+    return logs, z, factors
 
 
 @takes_out
 def mixture_log_density(x, weights, means, covariances):
     """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
     logs, _, _ = _components(x, weights, means, covariances)
-    largest = logs.max(axis=1, keepdims=True)
-    return (largest + np.log(np.exp(logs - largest).sum(axis=1, keepdims=True)))[:, 0]
+    largest = np.maximum(logs.max(axis=1, keepdims=True), np.finfo(x.dtype).min)
+    with np.errstate(divide="ignore"):
+        return (largest + np.log(np.exp(logs - largest).sum(axis=1, keepdims=True)))[:, 0]
 
 
 @takes_out

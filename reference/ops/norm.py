@@ -4,6 +4,18 @@ For one sample and one group let x be its n entries (all pixels, c/g consecutive
 
     r = (v + eps)^(-1/2),   x^ = (x - m) r,   y = scale x^ + shift.
 
+A sum of n equal numbers is rounded, so that the plain mean of a constant group misses its value by some roundings, and r = eps^(-1/2)
+makes them large.  With d_i = x_i - x_0, the differences to the group's first entry,
+
+    m = x_0 + mean(d),   v = mean((d - mean(d))^2):
+
+the d of a constant group are exactly 0, so m = x_0, x^ = 0 and y = shift.  Squares overflow where d is large.  With s a power of two, at
+most 1 and such that |s d| < 1, v = mean((s d - mean(s d))^2) / s^2 and
+
+    m = x_0 + mean(s d) / s,   r = s (s^2 v + s^2 eps)^(-1/2).
+
+So x may reach half the largest number of its dtype.
+
 Backward.  Let d = scale dy, the gradient at x^.  x reaches x^ directly, through m and through r:
 
     dm/dx_j = 1/n,   dv/dx_j = 2 (x_j - m) / n,   dr/dx_j = -1/2 r^3 dv/dx_j = -r^2 x^_j / n,
@@ -34,6 +46,19 @@ def _grouped(x, groups):
     return x.reshape(len(x), pixels, groups, x.shape[-1] // groups)
 
 
+def _statistics(entries, eps):
+    """m[b,g] and r[b,g] of the derivation, of entries[b,pixels,groups,width]."""
+    first = entries[:, :1, :, :1]
+    d = entries - first
+    _, exponent = np.frexp(np.abs(d).max(axis=(1, 3), keepdims=True))
+    s = np.ldexp(entries.dtype.type(1), -np.maximum(exponent, 0))
+    d *= s
+    mean = d.mean(axis=(1, 3), keepdims=True)
+    variance = np.square(d - mean).mean(axis=(1, 3), keepdims=True)
+    rstd = s / np.sqrt(variance + s * s * entries.dtype.type(eps))
+    return (first + mean / s)[:, 0, :, 0], rstd[:, 0, :, 0]
+
+
 def _normalised(x, groups, mean, rstd):
     return (_grouped(x, groups) - mean[:, None, :, None]) * rstd[:, None, :, None]
 
@@ -56,9 +81,7 @@ def check_backward(dy, x, scale, shift, groups, mean, rstd):
 def group_norm(x, scale, shift, groups, eps=1e-5):
     """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g consecutive channels of one sample."""
     check_forward(x, scale, shift, groups, eps)
-    entries = _grouped(x, groups)
-    mean = entries.mean(axis=(1, 3))
-    rstd = 1 / np.sqrt(entries.var(axis=(1, 3)) + x.dtype.type(eps))
+    mean, rstd = _statistics(_grouped(x, groups), eps)
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift
     return y, mean, rstd
 

@@ -197,7 +197,7 @@ def test_logits_of_ten_thousand_in_one_row_and_in_all(port, name, rows, dtype):
 
 @both_dtypes
 @pytest.mark.parametrize("name", ["silu", "silu_backward", "silu_second"])
-@pytest.mark.parametrize("start", range(-80, 80, 4))
+@pytest.mark.parametrize("start", range(-120, 104, 4))
 def test_silu_on_a_wide_grid(port, name, start, dtype):
     x = np.linspace(start, start + 4, 101).astype(np.float32).astype(dtype)
     check(port, name, (*[Numbers(0, 1.0, 0.0, dtype)(101)] * (len(words(name)) - 1), x))
@@ -213,16 +213,91 @@ def test_adam_with_gradients_of_every_size(port, step, dtype):
 
 @of_ops("group_norm")
 @both_dtypes
-@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4])
-@pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4)])
-def test_a_group_of_one_constant_value_gives_its_shift(port, n, width, value, dtype):
-    """Any mean that is off by roundings leaves an x - mean of their size: n u |x| at most."""
-    numbers = Numbers(n, 1.0, 0.0, dtype)
-    x, scale, shift = np.full((2, n, 2 * width), value, dtype), numbers(2 * width), numbers(2 * width)
-    y, _, rstd = port.group_norm(x, scale, shift, 2, 1e-5)
-    assert np.isfinite(y).all() and np.isfinite(rstd).all()
-    bound = 8 * n * width * UNIT_ROUNDOFF[np.dtype(dtype)] * largest(x) * largest(rstd) * np.abs(scale)
-    assert (np.abs(y - shift) <= bound + 4 * UNIT_ROUNDOFF[np.dtype(dtype)] * np.abs(shift)).all()
+@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4, 12345.678, -1e30])
+@pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4), (5, 3)])
+def test_a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale(port, n, width, value, dtype):
+    """Differences to the group's first entry are exactly 0: nothing is left to be rounded but dx = rstd (d - mean(d)), d = scale dy."""
+    numbers, u = Numbers(n, 1.0, 0.0, dtype), UNIT_ROUNDOFF[np.dtype(dtype)]
+    x, dy, scale, shift = np.full((2, n, 2 * width), value, dtype), numbers(2, n, 2 * width), numbers(2 * width), numbers(2 * width)
+    y, mean, rstd = port.group_norm(x, scale, shift, 2, 1e-5)
+    assert (mean == x[:, 0, :1]).all() and (np.abs(rstd * 1e-5**0.5 - 1) <= 4 * u).all()
+    assert (y == shift).all()
+    dx, dscale, _ = port.group_norm_backward(dy, x, scale, shift, 2, mean, rstd)
+    d = (dy.astype(np.float64) * scale).reshape(2, n, 2, width)
+    exact = ((d - d.mean(axis=(1, 3), keepdims=True)) / 1e-5**0.5).reshape(x.shape)
+    assert (dscale == 0).all()
+    assert (np.abs(dx - exact) <= u * (n * width + 8) * largest(d) / 1e-5**0.5).all()
+
+
+LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1e200, 8e307)}
+
+
+@pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
+@pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in LARGE[dtype]])
+def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
+    """It is that of x / 2^k without eps, to some roundings for each of a group's entries."""
+    exponent = int(np.frexp(size)[1])
+    small = Numbers(0, 1.0, 0.0, np.float64).between(-0.5, 0.5, 2, 5, 3, 6)
+    small[0, ..., :3] = 0.25  # one group of a constant value
+    scale, shift = Numbers(1, 1.0, 0.0, dtype)(2, 6)
+    y, mean, rstd = getattr(port, name)(np.ldexp(small, exponent).astype(dtype), scale, shift, 2, 1e-5)
+    exact_y, exact_mean, exact_rstd = getattr(ops, name)(small, scale.astype(np.float64), shift.astype(np.float64), 2, 1e-5 * 2.0**-100)
+    exact_rstd = np.ldexp(exact_rstd, -exponent)
+    exact_rstd[0, 0] = 1e-5**-0.5
+    bound = 8 * UNIT_ROUNDOFF[np.dtype(dtype)] * 45
+    assert (np.abs(np.ldexp(mean.astype(np.float64), -exponent) - exact_mean) <= bound).all()
+    assert (np.abs(rstd - exact_rstd) <= bound * exact_rstd).all()
+    assert (np.abs(y - exact_y) <= bound * (1 + largest(scale))).all()
+
+
+def extremes(dtype):
+    """The largest numbers, the smallest normal ones, and the smallest of all."""
+    form = np.finfo(dtype)
+    return np.array([form.max, form.max / 4, form.tiny, form.tiny / 8, form.smallest_subnormal], dtype)
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["silu", "silu_backward", "silu_second"])
+def test_silu_of_the_largest_and_the_smallest_numbers(port, name, dtype):
+    """For x below -800, e^x is 0 in either precision, and so are silu and its derivatives; from 800 on 1 - e^-x is 1."""
+    x = np.array([*extremes(dtype)[:2], 1e4, 1e3, *extremes(dtype)[2:], 0], dtype)
+    call = lambda x: getattr(port, name)(*[np.ones_like(x)] * (len(words(name)) - 1), x)
+    assert not call(-x[:4]).any()
+    assert np.array_equal(call(x[:4]), {"silu": x[:4], "silu_backward": np.ones(4), "silu_second": np.zeros(4)}[name])
+    small = x[4:]
+    for signed in (small, -small):
+        if name == "silu":
+            assert (np.abs(call(signed) - signed / 2) <= np.finfo(dtype).smallest_subnormal).all()
+        else:
+            assert (np.abs(call(signed) - 0.5) <= 4 * UNIT_ROUNDOFF[np.dtype(dtype)]).all()
+
+
+@both_dtypes
+def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
+    most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    x = np.array([[most, -most, 0, 1], [most, most, -most, -most], [-most] * 4, [least, 0, -least, 0]], dtype)
+    y = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.25] * 4], dtype)
+    with np.errstate(over="ignore"):  # a port may say so
+        assert np.array_equal(port.softmax(x), y)
+    assert np.array_equal(port.softmax_backward(x / 4, y)[[1, 2]], np.zeros((2, 4)))
+
+
+@both_dtypes
+@pytest.mark.parametrize("scalar", [True, False])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score(port, d, scalar, dtype):
+    """And one that is not has the nearest component's, whatever became of the others."""
+    numbers = Numbers(d, 1.0, 0.0, dtype)
+    variances = numbers.cast([1.0, 0.25])
+    weights, means = numbers.cast([0.25, 0.75]), np.zeros((2, d), dtype)
+    covariances = variances if scalar else variances[:, None, None] * np.eye(d, dtype=dtype)
+    square = np.finfo(dtype).max ** dtype(0.5)
+    x = np.array([square * 4, square * dtype(2.0**20), square / 4], dtype)[:, None] * np.eye(d, dtype=dtype)[0]
+    with np.errstate(invalid="ignore"):
+        log_density, score = port.mixture_log_density(x, weights, means, covariances), port.mixture_score(x, weights, means, covariances)
+    assert (log_density[:2] == -np.inf).all() and np.isnan(score[:2]).any(axis=1).all()
+    u = UNIT_ROUNDOFF[np.dtype(dtype)]
+    assert abs(log_density[2] / (np.finfo(dtype).max / -32) - 1) <= 16 * u and (np.abs(score[2] + x[2]) <= 16 * u * square).all()
 
 
 # exact sums

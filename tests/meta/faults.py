@@ -1,4 +1,7 @@
-"""Ops with a fault: a port that has one of them, and the reference's otherwise, must be refused."""
+"""Ops with a fault: a port that has one of them, and the reference's otherwise, must be refused.
+
+FAULTS are wrong at any size, FAULTS_OF_SIZE beyond one alone.
+"""
 
 import threading
 
@@ -105,4 +108,84 @@ FAULTS = {
     "buffer handed out twice": ("silu", buffer_handed_out_twice),
     "element never written": ("concat", element_never_written),
     "race": ("linear_backward", race),
+}
+
+
+def spoiled(name, index):
+    """The op, whose first result is off by 1 at ``index(result, *arguments)``."""
+
+    def op(*args, **kwargs):
+        results = getattr(ops, name)(*args, **kwargs)
+        result = args[0] if results is None else results[0] if isinstance(results, tuple) else results
+        result[index(result, *args)] += 1
+        return results
+
+    return name, op
+
+
+def from_entry(n):
+    return lambda result, *_: np.arange(result.size).reshape(result.shape) >= n
+
+
+def from_place(n, axis):
+    return lambda result, *_: (*[slice(None)] * axis, slice(n, None))
+
+
+def where(condition):
+    return lambda result, *args: slice(None) if condition(*args) else slice(0)
+
+
+def norm_of_the_first_arrays(arrays, out=None):
+    return ops.global_norm(arrays[:1024])
+
+
+FAULTS_OF_SIZE = {
+    "linear beyond 65,535 rows": spoiled("linear", from_place(65_535, 0)),
+    "linear beyond column 4,095": spoiled("linear", from_place(4096, 1)),
+    "linear of more than 1,024 terms": spoiled("linear", where(lambda x, *_: x.shape[1] > 1024)),
+    "linear_backward beyond 65,535 rows": spoiled("linear_backward", from_place(65_535, 0)),
+    "conv2d of more than 64 channels": spoiled("conv2d", where(lambda x, *_: x.shape[3] > 64)),
+    "conv2d beyond channel 127": spoiled("conv2d", from_place(128, 3)),
+    "conv2d beyond 65,535 samples": spoiled("conv2d", from_place(65_535, 0)),
+    "conv2d_backward beyond row 255": spoiled("conv2d_backward", from_place(256, 1)),
+    "group_norm of more than 4,096 pixels": spoiled("group_norm", where(lambda x, *_: x[0, ..., 0].size > 4096)),
+    "group_norm of more than 1,024 groups": spoiled("group_norm", where(lambda x, scale, shift, groups, *_: groups > 1024)),
+    "group_norm_backward of more than 64 channels a group": spoiled(
+        "group_norm_backward", where(lambda dy, x, scale, shift, groups, *_: x.shape[-1] // groups > 64)
+    ),
+    "group_norm_silu beyond 65,535 samples": spoiled("group_norm_silu", from_place(65_535, 0)),
+    "group_norm_silu_backward beyond row 255": spoiled("group_norm_silu_backward", lambda dx, *_: (slice(None), slice(256, None))),
+    "silu from entry 65,536 on": spoiled("silu", from_entry(65_536)),
+    "silu_backward from entry 65,536 on": spoiled("silu_backward", from_entry(65_536)),
+    "silu_second from entry 65,536 on": spoiled("silu_second", from_entry(65_536)),
+    "softmax beyond 65,535 rows": spoiled("softmax", from_place(65_535, 0)),
+    "softmax_backward of more than 1,024 entries": spoiled("softmax_backward", where(lambda dy, y: y.shape[-1] > 1024)),
+    "attention beyond query 127": spoiled("attention", from_place(128, 1)),
+    "attention of more than 128 keys": spoiled("attention", where(lambda q, k, *_: k.shape[1] > 128)),
+    "attention of more than 128 heads": spoiled("attention", where(lambda q, k, v, heads: heads > 128)),
+    "attention_backward of heads wider than 64": spoiled(
+        "attention_backward", where(lambda dy, q, k, v, heads, *_: q.shape[2] > 64 * heads)
+    ),
+    "upsample_nearest beyond row 65,535": spoiled("upsample_nearest", from_place(65_536, 1)),
+    "average_pool beyond 65,535 samples": spoiled("average_pool", from_place(65_535, 0)),
+    "concat beyond channel 1,023": spoiled("concat", lambda z, *_: (..., slice(1024, None))),
+    "concat_backward beyond 65,535 samples": spoiled("concat_backward", from_place(65_535, 0)),
+    "timestep_embedding beyond 65,535 samples": spoiled("timestep_embedding", from_place(65_535, 0)),
+    "embedding of labels beyond 65,535": spoiled("embedding", lambda y, labels, table: labels > 65_535),
+    "embedding_backward of more than 4,096 labels": spoiled("embedding_backward", where(lambda dy, *_: len(dy) > 4096)),
+    "mse_backward from entry 65,536 on": spoiled("mse_backward", from_entry(65_536)),
+    "gaussian_kl beyond 65,535 samples": spoiled("gaussian_kl", from_place(65_535, 0)),
+    "adam_step_ from entry 65,536 on": spoiled("adam_step_", from_entry(65_536)),
+    "ema_step_ from entry 65,536 on": spoiled("ema_step_", from_entry(65_536)),
+    "global_norm of more than 1,024 arrays": ("global_norm", norm_of_the_first_arrays),
+    "philox_bits beyond block 65,535": spoiled("philox_bits", from_place(4 * 65_536, 1)),
+    "normal beyond block 65,535": spoiled("normal", from_place(4 * 65_536, 1)),
+    "uniform beyond 65,535 samples": spoiled("uniform", from_place(65_535, 0)),
+    "mixture_log_density beyond 65,535 points": spoiled("mixture_log_density", from_place(65_535, 0)),
+    "mixture_score of more than 1,024 components": spoiled("mixture_score", where(lambda x, weights, *_: len(weights) > 1024)),
+    "mixture_score of more than 64 coordinates": spoiled("mixture_score", where(lambda x, *_: x.shape[1] > 64)),
+    "add_noise beyond 65,535 samples": spoiled("add_noise", from_place(65_535, 0)),
+    "reverse_step from entry 65,536 on": spoiled("reverse_step", from_entry(65_536)),
+    "fokker_planck_step of more than 1,024 cells": spoiled("fokker_planck_step", where(lambda p, *_: len(p) > 1024)),
+    "fokker_planck_step_2d beyond column 255": spoiled("fokker_planck_step_2d", from_place(256, 1)),
 }

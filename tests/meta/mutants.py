@@ -9,6 +9,7 @@ GRADIENTS = "tests/reference/test_gradients.py::test_"
 VALUES = "tests/reference/test_ops.py::test_"
 RANDOM = "tests/reference/test_random.py::test_"
 CALLS = "tests/conformance/test_calls.py::test_"
+SPECIAL = "tests/conformance/test_ops.py::test_"
 END_TO_END = "tests/reference/test_networks.py::test_"
 UNET = END_TO_END + "gradient_of_all_parameters_and_x_together[plain]"
 
@@ -61,14 +62,14 @@ MUTANTS = (
     ),
     (
         OPS + "norm.py",
-        "entries.var(axis=(1, 3))",
-        "entries.var(axis=(1, 3), ddof=1)",
+        "np.square(d - mean).mean(axis=(1, 3), keepdims=True)",
+        "d.var(axis=(1, 3), keepdims=True, ddof=1)",
         VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
     ),
     (
         OPS + "norm.py",
-        "np.sqrt(entries.var(axis=(1, 3)) + x.dtype.type(eps))",
-        "(np.sqrt(entries.var(axis=(1, 3))) + x.dtype.type(eps))",
+        "np.sqrt(variance + s * s * entries.dtype.type(eps))",
+        "(np.sqrt(variance) + s * s * entries.dtype.type(eps))",
         VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
     ),
     (
@@ -82,6 +83,18 @@ MUTANTS = (
         "group_norm_backward(silu_backward(dy, y), x,",
         "group_norm_backward(silu_backward(dy, y) * 0 + dy, x,",
         COORDINATES + "[group_norm_silu]",
+    ),
+    (
+        OPS + "norm.py",
+        "first = entries[:, :1, :, :1]",
+        "first = 0 * entries[:, :1, :, :1]",
+        SPECIAL + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[reference.ops-7-1-12345.678-float32]",
+    ),
+    (
+        OPS + "norm.py",
+        "rstd = s / np.sqrt(",
+        "rstd = 1 / np.sqrt(",
+        SPECIAL + "group_norm_of_entries_up_to_half_the_largest_number[reference.ops-float32-1e+25-group_norm]",
     ),
     # activations
     (OPS + "activation.py", "(1 + x * (1 - g)))", "(1 - x * (1 - g)))", COORDINATES + "[silu]"),
@@ -154,6 +167,12 @@ MUTANTS = (
         RANDOM + "normals_are_box_and_mullers",
     ),
     # mixture and diffusion
+    (
+        OPS + "mixture.py",
+        "np.maximum(logs.max(axis=1, keepdims=True), np.finfo(x.dtype).min)",
+        "logs.max(axis=1, keepdims=True)",
+        SPECIAL + "a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score[reference.ops-2-True-float32]",
+    ),
     (
         OPS + "mixture.py",
         "np.log(weights) - log_det",

@@ -11,6 +11,7 @@ FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
 ATTENTION = OPS + "attention_of_many_sizes[accelerated.cpu-1-33-70-30-3-float32]"
 MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
 PORT = "tests/accelerated/test_cpu.py::test_"
+LARGE = "tests/conformance/test_sizes.py::test_it_is_within_budget_at_large_sizes[accelerated.cpu-"
 
 MUTANTS = (
     # products
@@ -61,6 +62,34 @@ MUTANTS = (
         FEW,
     ),
     (CPU + "conv.py", "w[::-1, ::-1].swapaxes(2, 3)", "w.swapaxes(2, 3)", FEW),
+    # large sizes
+    (CPU + "blocks.py", "min(n, (block + 1) * size)", "min(n, (block + 1) * size, 65_536)", LARGE + "silu-0-float32]"),
+    (CPU + "loss.py", "@njit(fastmath=SUM)\ndef _mean(", "@njit\ndef _mean(", LARGE + "mse-0-float64]"),
+    # the largest numbers, and the smallest
+    (
+        CPU + "elementary.py",
+        "e = exp(-abs(x))",
+        "e = exp(-min(abs(x), one * 87))",
+        OPS + "silu_of_the_largest_and_the_smallest_numbers[accelerated.cpu-silu-float32]",
+    ),
+    (
+        CPU + "elementary.py",
+        "low, large, one = real(-bias),",
+        "low, large, one = real(1 - bias),",
+        OPS + "a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score[accelerated.cpu-2-True-float32]",
+    ),
+    (
+        CPU + "norm.py",
+        "if not by_group.max() < np.inf:",
+        "if False:",
+        OPS + "group_norm_of_entries_up_to_half_the_largest_number[accelerated.cpu-float32-1e+25-group_norm]",
+    ),
+    (
+        CPU + "norm.py",
+        "        first = sample[:channels:width]\n",
+        "        first = 0 * sample[:channels:width]\n",
+        OPS + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[accelerated.cpu-7-1-12345.678-float32]",
+    ),
     # mixtures in the plane
     (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
     (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),

@@ -166,7 +166,12 @@ SAMPLERS = (
         "Key(seed, np.arange(len(x)), step, Purpose",
         "samples_do_not_depend_on_their_batch[float32-ancestral beta]",
     ),
-    ("ancestral", "x0 = x0.clip(-clip, clip)", "x = x.clip(-clip, clip)", "clipping_holds_the_guess_within_bounds_and_uses_it_there"),
+    (
+        "ancestral",
+        "else x0.clip(-clip, clip)",
+        "else x0.clip(-2 * clip, 2 * clip)",
+        "clipping_holds_the_guess_within_bounds_and_uses_it_there",
+    ),
     (
         "ddim",
         "schedule.signal(t), schedule.noise_scale(t))\n        x0 =",

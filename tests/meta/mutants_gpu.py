@@ -1,7 +1,8 @@
 """Known mistakes in the kernels of the GPU port, those above all that only a device can make; the tests run in the simulator."""
 
 GPU = "accelerated/gpu/"
-OPS = "tests/conformance/test_ops.py::test_its_results_are_within_budget[accelerated.gpu-"
+OF_OPS = "tests/conformance/test_ops.py::test_"
+OPS = OF_OPS + "its_results_are_within_budget[accelerated.gpu-"
 GPU_TESTS = "tests/accelerated/test_gpu.py::test_"
 
 MUTANTS = (
@@ -22,6 +23,25 @@ MUTANTS = (
         "    inner = total(shared, part)\n    for i in range(first,",
         "    inner = total(shared, part)\n    for i in range(max(first - 1, 0),",
         GPU_TESTS + "rows_longer_and_shorter_than_a_block_are_right[softmax-sizes1-4]",
+    ),
+    # the largest numbers
+    (
+        GPU + "norm.py",
+        "        s = small\n",
+        "        s = s\n",
+        OF_OPS + "group_norm_of_entries_up_to_half_the_largest_number[accelerated.gpu-float32-1e+25-group_norm]",
+    ),
+    (
+        GPU + "norm.py",
+        "first, zero, s, entries = x[begin],",
+        "first, zero, s, entries = x.dtype.type(0),",
+        OF_OPS + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[accelerated.gpu-5-3-12345.678-float32]",
+    ),
+    (
+        GPU + "activation.py",
+        "math.exp(-math.fabs(x))",
+        "math.exp(-min(math.fabs(x), type(x)(87)))",
+        OF_OPS + "silu_of_the_largest_and_the_smallest_numbers[accelerated.gpu-silu-float32]",
     ),
     # a part of the work that takes another's place
     (

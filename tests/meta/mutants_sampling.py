@@ -33,8 +33,8 @@ CLIPPING = _mutants(
         '"ddpm": "ddpm", "smld"',
         "sample_and_evaluate_take_the_same_sampler_and_the_same_bound",
     ),
-    ("commands/solvers", "(alpha * clip(mean(", "(clip(mean(", "where_the_bound_does_not_act_the_score_is_the_runs_own"),
-    ("commands/solvers", "- x) * (1 / sigma**2)", "- x) * (1 / sigma)", GRID("points-linear-v")),
+    ("commands/solvers", "(alpha * clip(mean(", "(clip(mean(", "where_the_bound_does_not_act_the_score_is_the_runs_own[noise]"),
+    ("commands/solvers", "- x) * (1 / sigma**2)", "- x) * (1 / sigma)", "where_the_bound_does_not_act_the_score_is_the_runs_own[v]"),
     ("commands/sampling", "if beyond > MOST_BEYOND * n:", "if beyond > n:", "samples_that_end_far_outside_of_the_data_are_warned_of"),
     (
         "commands/sampling",

@@ -1,13 +1,19 @@
 """The harness: ports with planted faults are caught by the name of the op; a port may lack ops, but not all of them."""
 
 import re
+from math import prod
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from reference import ops
+from reference.calls import outputs, shapes
 from reference.contract import OPS
+from tests.conformance import test_sizes
 from tests.meta import pytest_runs
-from tests.meta.faults import FAULTS
+from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +50,51 @@ def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests,
     said = re.search(r"AssertionError: conv2d: y\[.*?; x float\d+\[\d+,(\d+),(\d+),.*stride 2", output)
     assert said and min(map(int, said.groups())) >= 3, output
     assert re.search(f"^FAILED .*{first}", output, re.MULTILINE), output
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_SIZE)
+def test_a_planted_fault_of_large_sizes_is_caught_by_the_name_of_its_op(fault):
+    name, function = FAULTS_OF_SIZE[fault]
+    port = SimpleNamespace(**{"name": "faulty", name: function})
+    with pytest.raises(AssertionError, match=f"^{name}: .* times its budget"):
+        for number in range(len(test_sizes.SIZES[name.removesuffix("_backward")])):
+            test_sizes.test_it_is_within_budget_at_large_sizes(port, name, number, np.float32)
+
+
+def test_a_fault_that_only_the_call_of_a_network_shows_is_caught():
+    """Right at every size of the table, wrong at that of a U-Net of 28x28 pixels."""
+    y_of = lambda x, *args, **kwargs: ops.conv2d(x, *args, **kwargs) + (x.shape[1:] == (14, 14, 64))
+    port = SimpleNamespace(name="faulty", conv2d=y_of)
+    for number in range(len(test_sizes.SIZES["conv2d"])):
+        test_sizes.test_it_is_within_budget_at_large_sizes(port, "conv2d", number, np.float32)
+    with pytest.raises(AssertionError, match=r"^conv2d: "):
+        test_sizes.test_every_call_of_a_network_is_within_budget_at_its_default_sizes(port, "conv2d", np.float32)
+
+
+def test_a_fault_beyond_two_to_the_24_entries_is_caught():
+    def silu(x):
+        y = ops.silu(x)
+        y[2**24 :] = 0
+        return y
+
+    with pytest.raises(AssertionError, match=r"^silu: y is off by"):
+        test_sizes.test_samples_repeated_beyond_two_to_the_24_have_the_results_of_each(SimpleNamespace(silu=silu), "silu")
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
+    forward, longest = name.removesuffix("_backward"), {}
+    for number in range(len(test_sizes.SIZES[forward])):
+        args = test_sizes.arguments(name, number, np.float32)
+        if name == "global_norm":
+            found = {"...": max(array.shape for array in args[0])}
+        else:
+            found = OPS[name].sizes(*shapes(name, args, outputs(name, getattr(ops, name), args)))
+        for axis, size in found.items():
+            longest[axis] = max(longest.get(axis, 0), prod(size) if isinstance(size, tuple) else size)
+    assert longest
+    for axis, size in longest.items():
+        assert size > test_sizes.SHORTER.get(f"{axis} of {forward}", (65_536,))[0] - 1, f"{axis} has {size} places"
 
 
 def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
