@@ -11,8 +11,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from reference.contract import OPS
-
 SHIPPED = {"cpu": "accelerated.cpu", "gpu": "accelerated.gpu"}  # by the words of --port
 
 
@@ -36,6 +34,8 @@ def load(source):
         port = _of_file(path) if path.suffix == ".py" else importlib.import_module(source)
     except ImportError as error:
         raise ValueError(f"port {source} can't be imported: {error}") from None
+    from reference.contract import OPS  # here, since NumPy takes a moment
+
     if not any(callable(getattr(port, name, None)) for name in OPS):
         raise ValueError(f"port {source} is none: it has no op of the contract, neither {', '.join(list(OPS)[:3])} nor another")
     return port
