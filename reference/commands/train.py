@@ -119,13 +119,13 @@ def start(folder, system, options, resume, ops):
     if not (folder / "config.json").exists():
         data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0, options["labels"])
         run = new_run(folder, build_config(system, data, options))
-        check_memory(run, data, ops)  # what can't be trained is refused before anything is written
+        check_trainable(run, data, ops)  # what can't be trained is refused before anything is written
         write_config(output_folder(folder), run.config)
         return run, data
     run = open_run(folder, need_checkpoint=False)
     _check_options(run, system, options)
     data = run.data
-    check_memory(run, data, ops)
+    check_trainable(run, data, ops)
     steps = run.steps if options["steps"] is None else options["steps"]
     if steps < run.steps:
         raise ValueError(f"steps can only grow: {folder} is a run of {run.steps}, got {steps}")
@@ -154,11 +154,12 @@ def _check_folder(folder, resume):
         raise ValueError(f"{folder} holds no run to resume, but other files: name its folder, or leave --resume out to begin one")
 
 
-def check_memory(run, data, ops):
-    """ValueError if a training step needs more memory than is free.  From small batches, since what a step takes grows by the sample.
+def check_trainable(run, data, ops):
+    """ValueError for a run that can't be trained on its data, or whose steps need more memory than is free.
 
-    A device says so itself, when its memory is spent.
+    Small batches tell, since what a step takes grows by the sample.  A device says so itself, when its memory is spent.
     """
+    training_model(run, data)
     if not on_host(place(np.zeros(1), ops)):
         return
     few, more = 4, 8
