@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +69,14 @@ with stop_on_signal():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_a_step_that_does_not_come_back(number):
     with subprocess.Popen([sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        limit = threading.Timer(30, process.kill)
+        limit.start()
         process.stdout.readline()
         process.send_signal(number)
         first = process.stderr.readline()
         process.send_signal(number)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
+        process.wait()
+        limit.cancel()
         assert first == b"stopping after this step; once more stops at once\n"
         assert process.returncode == 130 and process.stderr.read() == b"stopped at once: the last checkpoint is kept\n"
 
@@ -195,17 +196,20 @@ def test_what_a_step_takes_grows_by_the_sample(monkeypatch):
     monkeypatch.setattr(train, "training_model", lambda *_: None)
     monkeypatch.setattr(train, "_step_loss", lambda *_: 0.0)
     monkeypatch.setattr(train, "_peak", lambda run, data, few, ops: 1000 + 50 * few)
-    monkeypatch.setattr(train, "free_memory", lambda: 1000 + 50 * batch)
-    train.check_trainable(Run, None, ops)
-    monkeypatch.setattr(train, "free_memory", lambda: 1000 + 50 * batch - 1)
-    with pytest.raises(ValueError, match="batch must be smaller: a step of 1000 samples"):
-        train.check_trainable(Run, None, ops)
+    said = []
+    for free in (1000 + 50 * batch, 1000 + 50 * batch - 1):
+        monkeypatch.setattr(train, "free_memory", lambda free=free: free)
+        try:
+            said.append(train.check_trainable(Run, None, ops))
+        except ValueError as error:
+            said.append(str(error)[:48])
+    assert said == [None, "batch must be smaller: a step of 1000 samples ta"]
 
 
 # weights
 
 
-@pytest.mark.parametrize("lr, steps, warned", [(1, 120, True), (0.01, 120, False), (1, 20, False)])
+@pytest.mark.parametrize("lr, steps, warned", [(1, 120, True), (0.01, 120, False), (1e-6, 20, False)])
 def test_weights_that_learned_nothing_are_warned_of_in_a_line(lr, steps, warned, tmp_path, capsys):
     """But for the steps of the warm-up, after which nobody expects anything."""
     assert run("train", "ddpm", *TINY, "--lr", lr, "--steps", steps, "--out", tmp_path / "run") == 0
