@@ -157,7 +157,7 @@ def _check_folder(folder, resume):
 def check_trainable(run, data, ops):
     """ValueError for a run that can't be trained on its data, or whose steps need more memory than is free.
 
-    Small batches tell, since what a step takes grows by the sample.  A device says so itself, when its memory is spent.
+    Small batches tell: with each sample more a step takes at least as much more.  A device says so itself, when its memory is spent.
     """
     training_model(run, data)
     if not on_host(place(np.zeros(1), ops)):
@@ -167,7 +167,7 @@ def check_trainable(run, data, ops):
     of_few, of_more = _peak(run, data, few, ops), _peak(run, data, more, ops)
     needed, free = of_few + (of_more - of_few) / (more - few) * (run.settings.batch - few), free_memory()
     if needed > free:
-        sizes = f"about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
+        sizes = f"at least {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
         raise ValueError(f"batch must be smaller: a step of {run.settings.batch} samples takes {sizes}")
 
 

@@ -179,7 +179,7 @@ def test_an_output_that_can_not_be_written_is_refused_before_the_work_begins(tmp
 def test_a_batch_that_memory_can_not_hold_is_refused_before_anything_is_written(tmp_path, capsys):
     assert run("train", "ddpm", *TINY, "--batch", 10**11, "--out", tmp_path / "run") == 2
     err = capsys.readouterr().err
-    assert "batch must be smaller: a step of 100000000000 samples takes about" in err and err.count("\n") == 1
+    assert "batch must be smaller: a step of 100000000000 samples takes at least" in err and err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
