@@ -22,7 +22,7 @@ from benchmarks.peers import PEERS, Peer
         (["--threads", "0"], "--threads must lie in 1 .."),
         (["--threads", "many"], "--threads: invalid int value"),
         (["--json", "HERE"], "exists and is not overwritten"),
-        (["--json", "HERE/out.json"], "can't be written"),
+        ("--quick --size tiny --only product --implementations scipy --json HERE/out.json".split(), "can't be written"),
         (["scaling", "--out", "HERE"], "can't be written"),
         (["--fast"], "unrecognized arguments: --fast"),
     ],

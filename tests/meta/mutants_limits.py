@@ -39,6 +39,24 @@ MUTANTS = (
         'if resume and holds_run(folder) and not (folder / "config.json").exists():',
         LIMITS + "a_folder_that_lost_its_config_is_refused_in_the_same_words_with_and_without_resume[resume0]",
     ),
+    (
+        "reference/files.py",
+        "with contextlib.suppress(OSError):  # where",
+        "with contextlib.nullcontext():  # where",
+        LIMITS + "a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_there_either",
+    ),
+    (
+        "reference/files.py",
+        "output_folder(path.parent, path.name)",
+        "output_folder(path.parent)",
+        LIMITS + "an_output_that_can_not_be_written_is_refused_before_the_work_begins",
+    ),
+    (
+        "benchmarks/__main__.py",
+        "output_folder(path.parent, path.name)",
+        "pass",
+        COMMAND + "a_wrong_option_is_one_sentence_and_code_2[arguments5-can't be written]",
+    ),
     ("reference/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
     ("reference/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
     (

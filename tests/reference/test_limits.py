@@ -169,8 +169,12 @@ def test_a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_the
 def test_an_output_that_can_not_be_written_is_refused_before_the_work_begins(tmp_path):
     """By the very name that is written first: the folder alone may take others."""
     (tmp_path / "out.png.tmp").mkdir()
-    with pytest.raises(ValueError, match="can't be written"):
+    said = ""
+    try:
         files.output_path(tmp_path / "out.png", (".png",))
+    except ValueError as error:
+        said = str(error)
+    assert "can't be written" in said
 
 
 # memory
