@@ -2,6 +2,11 @@
 
 import sys
 
+from reference.commands.report import end_on_interrupt
+
+if __name__ == "__main__":  # before the imports that take time
+    end_on_interrupt("python -m accelerated")
+
 import accelerated
 from reference.__main__ import COMMANDS, Program, main
 

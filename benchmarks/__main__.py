@@ -1,5 +1,10 @@
 """``python -m benchmarks``: every workload on every implementation that is installed, a table, and with ``--json`` every number."""
 
+from reference.commands.report import end_on_interrupt, raise_on_interrupt
+
+if __name__ == "__main__":  # before the imports that take time
+    end_on_interrupt("python -m benchmarks")
+
 import importlib
 import json
 import signal
@@ -12,10 +17,10 @@ import accelerated
 from benchmarks import measure, roofline
 from benchmarks.peers import PEERS, left_out, on_cuda, serves
 from benchmarks.progress import Progress
-from benchmarks.table import table
+from benchmarks.table import rows, table
 from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
-from reference.files import write_atomically
+from reference.files import output_folder, write_atomically
 
 LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
 INTERRUPTED = 130  # the exit code
@@ -39,7 +44,7 @@ def build_parser():
     quick = "few calls, no op or backward pass alone, no large training step, no peer that compiles"
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument(
-        "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(names('full'))}"
+        "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(WORKLOADS['full'])}"
     )
     known = ", ".join(IMPLEMENTATIONS)
     parser.add_argument(
@@ -56,10 +61,6 @@ def build_parser():
     return parser
 
 
-def names(size):
-    return [name for name in WORKLOADS[size] if name != PRODUCT]
-
-
 # other programs, each a module with a ``main``
 WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "runs", "scaling")
 
@@ -69,8 +70,13 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments and arguments[0] in WORDS:
-            return importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+            program = importlib.import_module(f"benchmarks.{arguments[0]}")
+            raise_on_interrupt()
+            return program.main(arguments[1:])
         return measured(arguments)
+    except OSError as error:  # a full disk, after all that was measured was printed
+        print(f"python -m benchmarks: {error.filename or 'a file'} can't be read or written: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("python -m benchmarks: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -86,6 +92,7 @@ def measured(arguments):
     except ValueError as error:
         print(f"python -m benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    raise_on_interrupt()
     whole = options.size == "full" and not options.only
     seconds = compile_ahead(implementations, threads) if whole else {}
     report = run(chosen, implementations, threads, ops.get("size", options.size), options.quick, ops) | {"compiling": seconds}
@@ -123,11 +130,11 @@ def of_ops(options):
 
 def workloads_of(options):
     for word in options.only or ():
-        if not any(word in name for name in names(options.size)):
-            raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(names(options.size))}")
+        if not any(word in name for name in WORKLOADS[options.size]):
+            raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(WORKLOADS[options.size])}")
     if options.quick and not options.only:
-        return [name for name in names(options.size) if not any(word in name for word in LONG)]
-    return [name for name in names(options.size) if not options.only or any(word in name for word in options.only)]
+        return [name for name in WORKLOADS[options.size] if not any(word in name for word in LONG)]
+    return [name for name in WORKLOADS[options.size] if not options.only or any(word in name for word in options.only)]
 
 
 def implementations_of(options):
@@ -152,7 +159,7 @@ def path_of(given):
     path = Path(given)
     if path.exists():
         raise ValueError(f"--json: {path} exists and is not overwritten")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    output_folder(path.parent, path.name)
     return path
 
 
@@ -170,19 +177,21 @@ def run(chosen, implementations, threads, size, quick, device):
     report["left_out"] = {name: reason for name, reason in reasons.items() if reason}
     present = [name for name in implementations if name not in report["left_out"]]
     serving = {name: [i for i in present if serves(i, WORKLOADS[size][name])] for name in (PRODUCT, *chosen)}
+    report |= device or {"copy_bandwidth": roofline.copy_bandwidth()}
     with Progress(sum(map(len, serving.values()))) as say:
         for name, reason in report["left_out"].items():
             say(f"{name}: {reason}")
         try:
             for name, those in serving.items():
                 report["workloads"][name] = measure.measure(name, size, those, threads, *effort, say)
+                say("\n".join(["done", "", *rows(name, compare(report)["workloads"][name]), ""]))
         except KeyboardInterrupt:
             if not report["workloads"]:
                 raise
             report["interrupted"] = True
             say("interrupted: what was measured until here is kept")
     report["seconds"] = time.perf_counter() - begin
-    return compare(report | (device or {"copy_bandwidth": roofline.copy_bandwidth()}))
+    return report
 
 
 def compare(report):

@@ -18,7 +18,7 @@ SECONDS = 5.0
 
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
-    names = [name for name in WORKLOADS["full"] if name != "product"]
+    names = list(WORKLOADS["full"])
     parser = Parser(prog="python -m benchmarks profile", allow_abbrev=False, description="Where the time of a workload goes, op by op.")
     parser.add_argument("workload", nargs="?", choices=names, default="unet8-step", metavar="WORKLOAD", help=", ".join(names))
     parser.add_argument("--port", default="cpu", metavar="P", help="cpu, a module or a file (default cpu)")

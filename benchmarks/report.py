@@ -14,7 +14,7 @@ from benchmarks.peers import PEERS
 from benchmarks.table import COLUMNS, LEGEND, TIMES, row
 from reference import figures
 from reference.__main__ import Parser
-from reference.files import write_atomically
+from reference.files import output_folder, write_atomically
 
 PALETTE = (figures.BLUE, figures.VERMILION, figures.SKY, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.BLACK, figures.GREY)
 
@@ -26,9 +26,8 @@ def main(arguments=None):
     parser.add_argument("--out", required=True, metavar="FOLDER", help="for table.md, bars.png and roofline.png")
     options = parser.parse_args(arguments)
     try:
-        report, folder = read(options.report), Path(options.out)
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+        report, folder = read(options.report), output_folder(options.out)
+    except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     made = {"table.md": ("\n".join(markdown(report)) + "\n").encode(), "bars.png": bars(report), "roofline.png": roofline(report)}
@@ -38,19 +37,35 @@ def main(arguments=None):
     return 0
 
 
+FIELDS = {  # of a measurement, that tables and plots read
+    "": ("machine", "left_out", "product_rate", "copy_bandwidth"),
+    "machine": ("processor", "threads", "time", "versions"),
+    "workload": ("implementations", "operations", "bytes", "doubts"),
+    "time": ("median", "quartiles", "turns", "memory", "rate", "bandwidth", "over_best_peer"),
+}
+
+
 def read(path):
     """A measurement.  ValueError if the file holds none."""
+    not_one = f"{path} is no measurement that python -m benchmarks --json wrote"
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
-        if report["format"] != 1 or not report["workloads"]:
-            raise KeyError("workloads")
-        for needed in ("machine", "left_out", "product_rate", "copy_bandwidth"):
-            report[needed]
-        return report
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no measurement of this program: {type(error).__name__} {error}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{not_one}: it is not JSON") from None
+    if not isinstance(report, dict) or report.get("format") != 1 or not report.get("workloads"):
+        raise ValueError(f"{not_one}: it must be an object of format 1 with workloads")
+    try:
+        times = [entry for entries in timed(report).values() for entry in entries.values()]
+        parts = [("", report), ("machine", report["machine"])]
+        parts += [("workload", one) for one in report["workloads"].values()] + [("time", entry) for entry in times]
+        missing = [field for part, held in parts for field in FIELDS[part] if field not in held]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{not_one}: {error}") from None
+    if missing:
+        raise ValueError(f"{not_one}: it has no {missing[0]}")
+    return report
 
 
 def timed(report):

@@ -19,7 +19,7 @@ from benchmarks.report import PALETTE
 from benchmarks.workloads import AXES, WORKLOADS
 from reference import figures
 from reference.__main__ import Parser
-from reference.files import write_atomically
+from reference.files import output_folder, write_together
 
 THREADS = "threads"
 BUDGET, TURNS = 1.0, 3  # seconds of turns for each implementation and point, and how many at least
@@ -38,8 +38,8 @@ def main(arguments=None):
     if (folder / "scaling.json").exists():
         print(f"{parser.prog}: --out: {folder} holds a scaling.json, which is not overwritten", file=sys.stderr)
         return 2
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        output_folder(folder, "scaling.json")
         present = [name for name in options.implementations if not left_out(name)]
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -47,9 +47,11 @@ def main(arguments=None):
     report = {"machine": measure.machine(len(measure.processors())), "axes": {}}
     for axis in options.axes:
         report["axes"][axis] = points(axis, present, options.size)
-    made = {"scaling.json": json.dumps(report, indent=1) + "\n", "scaling.md": "\n".join(markdown(report)) + "\n"}
-    for name, content in (*made.items(), ("scaling.png", plot(report))):
-        write_atomically(folder / name, content.encode() if isinstance(content, str) else content)
+        print("\n".join(of_axis(axis, report["axes"][axis])), flush=True)
+    texts = {"scaling.json": json.dumps(report, indent=1), "scaling.md": "\n".join(markdown(report))}
+    made = {name: f"{text}\n".encode() for name, text in texts.items()} | {"scaling.png": plot(report)}
+    write_together(folder, made)
+    for name in made:
         print(f"wrote {folder / name}")
     return int(any(measure.failed(entries) for axis in report["axes"].values() for entries in axis.values()))
 
@@ -104,15 +106,19 @@ def overtakes(axis):
 def markdown(report):
     lines = [f"{report['machine']['processor']}, {report['machine']['threads']} threads, {report['machine']['time'][:10]}."]
     for name, axis in report["axes"].items():
-        found = series(axis)
-        values = [float(value) for value in axis]
-        lines += ["", f"| {name} | {' | '.join(f'{value:g}' for value in values)} | exponent |", "|---" * (len(values) + 2) + "|"]
-        for i, (have, seconds, memory) in found.items():
-            cells = [f"{1e3 * seconds[have.index(v)]:.4g} ms, {memory[have.index(v)] / 1e6:.0f} MB" if v in have else "" for v in values]
-            slope = exponent(have, seconds)
-            lines.append(f"| {i} | {' | '.join(cells)} | {'' if slope is None else f'{slope:.2f}'} |")
-        lines += ["", *[f"- {line}" for line in overtakes(axis)]]
+        lines += of_axis(name, axis)
     return lines
+
+
+def of_axis(name, axis):
+    """Lines: the table of one axis, and who overtakes whom."""
+    values = [float(value) for value in axis]
+    lines = ["", f"| {name} | {' | '.join(f'{value:g}' for value in values)} | exponent |", "|---" * (len(values) + 2) + "|"]
+    for i, (have, seconds, memory) in series(axis).items():
+        cells = [f"{1e3 * seconds[have.index(v)]:.4g} ms, {memory[have.index(v)] / 1e6:.0f} MB" if v in have else "" for v in values]
+        slope = exponent(have, seconds)
+        lines.append(f"| {i} | {' | '.join(cells)} | {'' if slope is None else f'{slope:.2f}'} |")
+    return [*lines, "", *[f"- {line}" for line in overtakes(axis)]]
 
 
 def plot(report):

@@ -17,11 +17,16 @@ def table(report):
     compiling = [f"{name} {seconds:.0f} s" for name, seconds in report.get("compiling", {}).items() if seconds > 1]
     lines += [f"compiled before all of this: {', '.join(compiling)}"] if compiling else []
     for name, workload in report["workloads"].items():
-        lines += ["", f"{name:24} {aligned(COLUMNS)}"]
-        for i, entry in workload["implementations"].items():
-            lines.append(f"  {i:22} " + (aligned(row(entry)) if "median" in entry else entry["not_run"]))
-        lines += [f"  warning: {doubt}" for doubt in workload["doubts"]]
+        lines += ["", *rows(name, workload)]
     return "\n".join(lines)
+
+
+def rows(name, workload):
+    """Lines of one workload: the names of the columns, a row for each implementation, doubts."""
+    lines = [f"{name:24} {aligned(COLUMNS)}"]
+    for i, entry in workload["implementations"].items():
+        lines.append(f"  {i:22} " + (aligned(row(entry)) if "median" in entry else entry["not_run"]))
+    return lines + [f"  warning: {doubt}" for doubt in workload["doubts"]]
 
 
 def aligned(cells):

@@ -3,6 +3,11 @@
 A command is a module with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
 """
 
+from reference.commands.report import end_on_interrupt, raise_on_interrupt
+
+if __name__ == "__main__":  # before the imports that take time
+    end_on_interrupt("python -m reference")
+
 import argparse
 import importlib
 import os
@@ -82,7 +87,9 @@ def _execute(parsed, program):
         for name in ("out", "run", "data", "labels"):
             if getattr(parsed, name, None) == "":
                 raise ValueError(f"{name} must not be empty")
-        return program.module(parsed.command).execute(parsed, program.port(parsed))
+        ops = program.port(parsed)
+        raise_on_interrupt()
+        return program.module(parsed.command).execute(parsed, ops)
     except (ValueError, TypeError) as error:
         return _refuse(program, error, 2)
     except BrokenPipeError:  # whoever read the output has gone: nothing is left to be said

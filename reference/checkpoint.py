@@ -46,7 +46,7 @@ def _processor():
 
 
 def save(folder, state, config, ops=reference_ops):
-    """Replace the folder's checkpoint by ``state``."""
+    """Replace the folder's checkpoint by ``state``.  FloatingPointError for weights that are not finite: the last checkpoint stays."""
     from safetensors.numpy import save as to_bytes
 
     tensors = {
@@ -54,6 +54,9 @@ def save(folder, state, config, ops=reference_ops):
         for part, field in PARTS.items()
         for name, array in getattr(state, field).items()
     }
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise FloatingPointError(f"{name} is not finite at step {state.step}; a smaller lr may help")
     facts = {
         "format": FORMAT,
         "step": state.step,
@@ -88,9 +91,13 @@ def read(path):
 
     try:
         with safe_open(path, "numpy") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: numbers that NumPy hasn't got, such as bfloat16
         raise ValueError(f"{path} can't be read: {error}") from None
+    for name, array in arrays.items():
+        if array.dtype.isbuiltin != 1:  # which another library may have taught NumPy: what is read must not depend on that
+            raise ValueError(f"{path} can't be read: {name} holds {array.dtype}, which NumPy by itself hasn't got")
+    return metadata, arrays
 
 
 def checked(path, arrays, shapes):

@@ -20,7 +20,7 @@ import numpy as np
 from reference import checkpoint
 from reference.conversions import betas_of_log_alpha_bar
 from reference.ddpm.learned import LearnedVariance
-from reference.files import write_atomically
+from reference.files import write_together
 from reference.networks import UNet
 from reference.ops.checks import is_whole
 
@@ -105,15 +105,19 @@ def config_of(network):
 
 def save(folder, network, params):
     """Write the two files into ``folder``."""
+    write_together(folder, files(network, params))
+
+
+def files(network, params):
+    """The two files, bytes by name."""
     from safetensors.numpy import save as to_bytes
 
     config, arrays = to_diffusers(network, params)
-    write_json(Path(folder) / CONFIG, config)
-    write_atomically(Path(folder) / WEIGHTS, to_bytes(arrays, {"format": "pt"}))
+    return {CONFIG: json_bytes(config), WEIGHTS: to_bytes(arrays, {"format": "pt"})}
 
 
-def write_json(path, config):
-    write_atomically(path, (json.dumps(config, indent=2) + "\n").encode())
+def json_bytes(config):
+    return (json.dumps(config, indent=2) + "\n").encode()
 
 
 def load(folder):

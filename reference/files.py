@@ -19,7 +19,8 @@ def write_atomically(path, data):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed, and nothing is there
+            temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
     if hasattr(os, "O_DIRECTORY"):  # elsewhere than on POSIX a folder can't be flushed
         folder = os.open(path.parent, os.O_DIRECTORY)
@@ -27,6 +28,27 @@ def write_atomically(path, data):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_together(folder, files):
+    """``files``, bytes by name, into ``folder`` by ``write_atomically``: if one fails, those that are new there are removed again.
+
+    A name may lie in a folder below, which is made.
+    """
+    begun: list = []
+    try:
+        for name, data in files.items():
+            path = Path(folder) / name
+            if not path.parent.exists():
+                path.parent.mkdir()
+                begun.append(path.parent)
+            begun += [] if path.exists() else [path]
+            write_atomically(path, data)
+    except BaseException:
+        for path in reversed(begun):
+            with contextlib.suppress(OSError):  # the error that is said is the first one
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -55,14 +77,14 @@ def output_path(name, suffixes):
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, got {name}")
     if path.exists() or path.is_symlink():
         raise ValueError(f"{name} exists already: name another --out, or remove it first")
-    output_folder(path.parent)
+    output_folder(path.parent, path.name)
     return path
 
 
-def output_folder(name):
-    """The folder ``name``, made with its parents, and found to be writable.  ValueError otherwise."""
+def output_folder(name, file=".writable"):
+    """The folder ``name``, made with its parents, and found to take a ``file``.  ValueError otherwise."""
     folder = Path(name)
-    probe = folder / ".writable.tmp"
+    probe = folder / f"{file}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")

@@ -374,10 +374,20 @@ def open_run(folder, need_checkpoint=True):
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
-        for key, value in config.items():
-            if key != "steps" and begun.get(key) != value:
-                raise ValueError(f"{folder}: config.json is not that of the checkpoint, {key} was {begun.get(key)} and is {value}")
+        was, now = dict(_entries(begun)), dict(_entries(config))
+        for name in was | now:
+            if name != "steps" and was.get(name) != now.get(name):
+                raise ValueError(f"{folder}: config.json is not that of the checkpoint, {name} was {was.get(name)} and is {now.get(name)}")
         return Run(Path(folder), config, model, state, environment)
     if need_checkpoint:
         raise ValueError(f"{folder} has no checkpoint yet: its training was stopped before the first one; go on with --resume")
     return new_run(folder, config)
+
+
+def _entries(config, prefix=""):
+    """(name, value) of every entry of nested dictionaries, the names joined by dots: ``net.width``."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _entries(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -5,12 +5,14 @@ import os
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-from hypothesis import Phase, settings  # noqa: E402
+from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
-settings.register_profile("ci", max_examples=20, derandomize=True, deadline=None, print_blob=True)
+# neither a deadline nor a limit for drawing: both would be those of a machine that does nothing else
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("ci", untimed, max_examples=20, derandomize=True)
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
-settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
-settings.register_profile("simulator", max_examples=3, derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("thorough", untimed, max_examples=500)
+settings.register_profile("simulator", untimed, max_examples=3, derandomize=True)
 settings.load_profile("simulator" if os.environ.get("NUMBA_ENABLE_CUDASIM") else "ci")
 
 

@@ -1,4 +1,7 @@
-"""The ops of the contract in Numba."""
+"""The ops of the contract in Numba.
+
+A process that has used them must not be forked: Numba's OpenMP threads end the child with its first op.  ``spawn`` starts one that works.
+"""
 
 from accelerated.cpu import memory
 from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward

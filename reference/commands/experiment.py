@@ -5,7 +5,7 @@ import json
 import time
 
 from reference.experiments import NAMES
-from reference.files import output_folder, write_atomically
+from reference.files import output_folder, write_together
 
 HELP = """f1 (few denoising steps), f2 (correctors), f3 (learned scores), n1 (three models on one data set), n2 (what matters, and where it
 breaks), n3 (discrete and continuous), or all"""
@@ -44,8 +44,8 @@ def run(name, folder, quick):
     print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
     outcome = module.run(quick)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
-    write_atomically(folder / f"{name}.png", figures.png(outcome.figure, module.QUESTION))
     report = {"question": module.QUESTION, "quick": quick, "tables": outcome.tables, "checks": outcome.checks, "findings": outcome.findings}
-    write_atomically(folder / f"{name}.json", (json.dumps(report, indent=2) + "\n").encode())
+    picture = figures.png(outcome.figure, module.QUESTION)
+    write_together(folder, {f"{name}.png": picture, f"{name}.json": (json.dumps(report, indent=2) + "\n").encode()})
     print(f"wrote {folder / name}.png and .json", flush=True)
     return outcome.passed

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from reference import diffusers
-from reference.files import new_folder, output_folder, output_path, write_atomically
+from reference.files import new_folder, output_path, write_atomically, write_together
 from reference.networks import UNet
 from reference.run import open_run
 
@@ -54,7 +54,7 @@ def execute(arguments, ops):
         if not isinstance(run.model.network, UNet):
             raise ValueError(f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}")
         folder = new_folder(arguments.out)
-        _diffusers(folder, run, weights, arguments.weights)
+        write_together(folder, _diffusers(run, weights, arguments.weights))
         print(f"wrote {folder}: {count}, a UNet2DModel to be fed {fed(run)} (see README.md there)")
     return 0
 
@@ -66,20 +66,20 @@ def _own(path, run, weights, which):
     write_atomically(path, save({name: np.ascontiguousarray(array) for name, array in weights.items()}, {"run": json.dumps(facts)}))
 
 
-def _diffusers(folder, run, weights, which):
+def _diffusers(run, weights, which):
+    """The files of a folder, bytes by name."""
+    files = diffusers.files(run.model.network, weights)
     text = (
         f"# A UNet2DModel\n\nThe {which} weights after step {run.state.step} of a run of {run.system} on {run.config['data']}, written by"
         f" `python -m reference export`.\n\nThe network must be fed {fed(run)}. It returns {returned(run)}.\n"
     )
     if run.system == "ddpm":
-        place = output_folder(folder / "scheduler") / "scheduler_config.json"
-        diffusers.write_json(place, diffusers.scheduler_config(run.model))
+        files["scheduler/scheduler_config.json"] = diffusers.json_bytes(diffusers.scheduler_config(run.model))
         network = run.model.network
         shape = (16, network.in_channels, *network.size)
         fewer = "or fewer" if network.outputs == 1 else "with fewer, this scheduler adds noise to the last step"
         text += SAMPLER.format(T=run.model.schedule.T, variance=run.model.data_variance, shape=shape, fewer=fewer)
-    write_atomically(folder / "README.md", text.encode())
-    diffusers.save(folder, run.model.network, weights)
+    return files | {"README.md": text.encode()}
 
 
 def fed(run):

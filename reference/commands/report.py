@@ -1,6 +1,7 @@
 """How commands speak: progress on a terminal or in plain lines, and an orderly stop."""
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -33,15 +34,30 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signal():
-    """Within: an interrupt (Ctrl-C) or a termination sets ``.asked``, so that a step is finished first; a second one stops at once."""
-    stop, previous = Stop(), {}
+    """Within: an interrupt (Ctrl-C) or a termination sets ``.asked``, so that a step is finished first; a second one ends the process.
+
+    Python calls a handler between two of its own instructions, and one of these may be an op that takes minutes.  So a thread, to which
+    the system tells every signal at once, answers them.
+    """
+    import socket
+    import threading
+
+    stop, previous, (told, teller) = Stop(), {}, socket.socketpair()
 
     def ask(number, frame):
-        if stop.asked:
-            raise KeyboardInterrupt
         stop.asked = True
-        os.write(2, b"stopping after this step; once more stops at once\n")  # print may be what was interrupted
 
+    def answer():
+        for line in (b"stopping after this step; once more stops at once\n", b"stopped at once: the last checkpoint is kept\n"):
+            if not told.recv(1):  # the other end is closed: nothing is to be stopped any more
+                return
+            os.write(2, line)
+        os._exit(130)
+
+    teller.setblocking(False)
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    descriptor = signal.set_wakeup_fd(teller.fileno())
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, ask)
@@ -49,3 +65,24 @@ def stop_on_signal():
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor)
+        teller.close()
+        thread.join()
+        told.close()
+
+
+def end_on_interrupt(program):
+    """From here on an interrupt (Ctrl-C) ends the process, in a line: for imports, in which an exception may be lost."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a process in the background may have been told to ignore it
+        signal.signal(signal.SIGINT, functools.partial(_end, program))
+
+
+def _end(program, number, frame):
+    os.write(2, f"{program}: interrupted\n".encode())
+    os._exit(130)
+
+
+def raise_on_interrupt():
+    """From here on an interrupt is a KeyboardInterrupt again, if it was not before."""
+    if isinstance(signal.getsignal(signal.SIGINT), functools.partial):
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ import numpy as np
 
 from reference import datasets
 from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
-from reference.files import output_path, write_atomically
+from reference.files import output_folder, output_path, write_atomically
 from reference.run import open_run
 
 SUFFIXES = (".png", ".npz", ".npy", ".csv")
@@ -51,6 +51,7 @@ def _path(name, settings):
     """The path to write to.  A file of the very same settings may be written again: nothing is lost by it."""
     path = Path(name)
     if path.suffix in (".npz", ".png") and path.is_file() and _settings_of(path) == settings:
+        output_folder(path.parent, path.name)
         return path
     return output_path(name, SUFFIXES)
 

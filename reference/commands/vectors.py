@@ -4,7 +4,7 @@ vectors.json, vectors.safetensors, and README.md, which describes them: the head
 """
 
 from reference import vectors
-from reference.files import new_folder, write_atomically
+from reference.files import new_folder, write_together
 
 
 def add_options(parser):
@@ -16,7 +16,7 @@ def execute(arguments, ops):
     made = vectors.vectors()
     files = {"README.md": f"{vectors.__doc__}".encode(), "vectors.safetensors": made.data(), "vectors.json": made.text()}
     counts = {"vectors.safetensors": f"{len(made.tensors)} tensors", "vectors.json": f"{len(made.cases)} cases"}
+    write_together(folder, files)
     for name, content in files.items():
-        write_atomically(folder / name, content)
         print(f"wrote {folder / name}" + (f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else ""))
     return 0

@@ -53,7 +53,8 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     times = check_grid(grid)
     shaped = lambda y: beside(y.reshape(x.shape).astype(x.dtype), x)
     flat = lambda y: fetch(y).ravel().astype(np.float64)
-    slope, span = lambda t, y: flat(f(shaped(y), t)), (times[0], times[-1])
+    span, low, high = (times[0], times[-1]), min(times), max(times)
+    slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))  # before 1.14 SciPy looks beyond the end to choose its first step
     solved = solve_ivp(slope, span, flat(x), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
     if not solved.success:
         raise ValueError(f"rk45 failed on the way from t = {times[0]} to {times[-1]}: {solved.message}")

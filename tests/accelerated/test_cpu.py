@@ -186,6 +186,20 @@ def test_threads_are_those_that_were_asked_for():
         accelerated.cpu.set_threads(0)
 
 
+def test_a_process_that_is_spawned_after_a_parallel_kernel_works_and_no_package_forks():
+    program = """if True:
+        import multiprocessing, numpy as np, accelerated.cpu
+        x = np.ones(2**20, np.float32)
+        accelerated.cpu.silu(x)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print((pool.apply(accelerated.cpu.silu, (x,)) == accelerated.cpu.silu(x)).all())"""
+    assert python(program, NUMBA_NUM_THREADS="2")[0] == "True\n"
+    for path in (path for package in ("reference", "accelerated", "benchmarks") for path in (ROOT / package).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert "os.fork" not in text, path
+        assert text.count("ProcessPoolExecutor(") == text.count('multiprocessing.get_context("spawn")'), path
+
+
 def test_blas_is_told_to_sleep_before_it_is_loaded():
     program = """if True:
         import os, sys

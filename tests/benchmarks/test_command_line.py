@@ -22,12 +22,14 @@ from benchmarks.peers import PEERS, Peer
         (["--threads", "0"], "--threads must lie in 1 .."),
         (["--threads", "many"], "--threads: invalid int value"),
         (["--json", "HERE"], "exists and is not overwritten"),
+        ("--quick --size tiny --only product --implementations scipy --json HERE/out.json".split(), "can't be written"),
+        (["scaling", "--out", "HERE"], "can't be written"),
         (["--fast"], "unrecognized arguments: --fast"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_code_2(arguments, said, tmp_path, capsys):
     (tmp_path / "there.json").touch()
-    arguments = [str(tmp_path / "there.json") if word == "HERE" else word for word in arguments]
+    arguments = [word.replace("HERE", str(tmp_path / "there.json")) for word in arguments]
     try:
         code = command.main(arguments)
     except SystemExit as end:
@@ -95,6 +97,37 @@ def test_the_json_file_holds_every_value_and_what_the_table_shows(tmp_path, caps
         assert entry["error_over_budget"] <= 1 and entry["first"] > 0 and entry["import"] > 0
         assert entry.items() >= statistics(entry["turns"]).items()
     assert workload["implementations"]["scipy"]["over_best_peer"] == 1
+
+
+def test_a_disk_that_is_full_when_all_is_measured_costs_the_file_and_not_the_table(tmp_path, monkeypatch, capsys):
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
+    monkeypatch.setattr(command, "write_atomically", full)
+    words = ["--quick", "--size", "tiny", "--only", "product", "--implementations", REFERENCE, "--json", str(tmp_path / "out.json")]
+    assert command.main(words) == 2
+    out, err = capsys.readouterr()
+    assert err == f"python -m benchmarks: {tmp_path / 'out.json'} can't be read or written: No space left on device\n"
+    assert "x ref" in out.rpartition("matrix products")[2]
+
+
+def test_every_row_of_the_table_can_be_asked_for_by_name_and_is_shown_as_soon_as_it_is_measured(monkeypatch, capsys):
+    shown, measured = [], command.measure.measure
+
+    def after_a_look(*arguments):
+        shown.append(capsys.readouterr().out)
+        return measured(*arguments)
+
+    monkeypatch.setattr(command, "QUICK", command.Effort(0.02, 2))
+    monkeypatch.setattr(command.measure, "measure", after_a_look)
+    words = ["--quick", "--size", "tiny", "--only", "product", "fine", "--implementations", REFERENCE]
+    assert command.main(words) == 0
+    before_product, before_fine = shown
+    rows = [line.split() for line in before_fine.splitlines() if line.startswith(f"  {REFERENCE}")]
+    assert REFERENCE not in before_product and len(rows) == 1 and float(rows[0][1]) > 0
+    for name in command.WORKLOADS["full"]:
+        assert name in command.workloads_of(command.build_parser().parse_args(["--only", name]))
 
 
 @pytest.mark.parametrize("words", [["--size", "tiny"], ["roofline", "--size", "tiny"]])

@@ -1,5 +1,7 @@
 """Profiles and questions at tiny sizes: what they count and say, not how long anything took."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_a_profile_has_a_line_for_each_op_and_its_calls_in_one_call_of_the_workl
     rows = {line.split()[0]: line.split() for line in lines[1:-3]}
     assert rows["linear"][1] == "3" and rows["adam_step_"][1] == "1"
     shares = [float(row[3].rstrip("%")) for row in rows.values()]
-    assert shares == sorted(shares, reverse=True) and sum(shares) < 101
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_a_profile_does_not_count_the_time_that_recording_takes(monkeypatch):
@@ -57,11 +59,16 @@ def test_a_wrong_port_or_workload_is_refused_in_a_line(capsys):
     assert capsys.readouterr().err.count("\n") == 3
 
 
-def test_images_cost_evaluations_times_batches():
+def test_images_cost_evaluations_times_batches(monkeypatch):
+    """On a clock that goes on by ten seconds when it is read, so that no hours are lost in rounding."""
+    ticks = itertools.count(0, 10)
+    monkeypatch.setattr(questions.time, "perf_counter", lambda: next(ticks))
     workload = WORKLOADS["tiny"]["unet32-ddim"]
     lines = dict(line.split(", ", 1) for line in questions.images(ops, "tiny", 1)[1:])
     hours = {name: float(rest.split()[-2]) for name, rest in lines.items()}
-    assert hours["ddpm"] == pytest.approx(20 * hours["ddim"], rel=0.02) and workload.steps == 5
+    evaluation = 10 / workload.steps
+    assert hours["ddim"] == pytest.approx(evaluation * 50 * questions.IMAGES / workload.batch / 3600, abs=0.005) and workload.steps == 5
+    assert hours["ddpm"] == pytest.approx(20 * hours["ddim"], rel=0.001)
 
 
 def test_functions_are_called_in_turns_and_the_first_time_is_not_counted():

@@ -65,12 +65,39 @@ def test_names_in_a_plot_stand_clear_of_what_is_plotted_and_of_each_other():
     assert not any(box.contains(*place) for box in boxes for place in plotted)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "workloads": {"a": 1}}', '{"format": 1, "workloads": {"a": 1}}'])
-def test_what_is_no_measurement_is_refused_in_a_line(content, tmp_path, capsys):
+def without(*keys):
+    """A measurement that lacks one field, as JSON."""
+    report = part = measurement()
+    for key in keys[:-1]:
+        part = part[key]
+    del part[keys[-1]]
+    return json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("", "it is not JSON"),
+        ("import json\n", "it is not JSON"),
+        ("[]", "it must be an object of format 1"),
+        ("{}", "it must be an object of format 1"),
+        ('{"format": 2, "workloads": {"a": 1}}', "it must be an object of format 1"),
+        ('{"format": 1, "workloads": {"a": 1}}', "is no measurement"),
+        ('{"format": 1, "workloads": [1]}', "is no measurement"),
+        (without("machine"), "'machine'"),
+        (without("copy_bandwidth"), "it has no copy_bandwidth"),
+        (without("machine", "versions"), "it has no versions"),
+        (without("workloads", "other", "doubts"), "it has no doubts"),
+        (without("workloads", "other", "implementations"), "'implementations'"),
+        (without("workloads", "product", "implementations", PORT, "turns"), "it has no turns"),
+    ],
+)
+def test_what_is_no_measurement_is_refused_in_a_line(content, said, tmp_path, capsys):
     (tmp_path / "a.json").write_text(content)
     for words in (["report", str(tmp_path / "a.json"), "--out", str(tmp_path)], ["compare", *2 * [str(tmp_path / "a.json")]]):
         assert main(words) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+        err = capsys.readouterr().err
+        assert said in err and "a.json is no measurement" in err and err.count("\n") == 1 and "Error" not in err, err
     assert main(["report", str(tmp_path / "none.json"), "--out", str(tmp_path)]) == 2
 
 

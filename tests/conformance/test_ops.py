@@ -272,6 +272,7 @@ def test_silu_of_the_largest_and_the_smallest_numbers(port, name, dtype):
             assert (np.abs(call(signed) - 0.5) <= 4 * UNIT_ROUNDOFF[np.dtype(dtype)]).all()
 
 
+@of_ops("softmax")
 @both_dtypes
 def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
     most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal

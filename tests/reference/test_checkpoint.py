@@ -1,5 +1,6 @@
 """Checkpoints and logs: exact, whole, and not to be fooled."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -66,9 +67,11 @@ def test_a_checkpoint_whose_metadata_are_wrong_is_refused(tmp_path, facts):
 
 @pytest.mark.parametrize("value", [np.full(2, np.nan, np.float32), np.zeros(2), np.zeros(2, np.int32)])
 def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value):
-    saved = state()
-    _put(saved.ema, "layers.1.b", value)
-    checkpoint.save(tmp_path, saved, CONFIG)
+    from safetensors.numpy import save_file
+
+    checkpoint.save(tmp_path, state(), CONFIG)
+    metadata, arrays = checkpoint.read(tmp_path / "checkpoint.safetensors")
+    save_file(arrays | {"ema/layers.1.b": value}, tmp_path / "checkpoint.safetensors", metadata)
     with pytest.raises(ValueError, match=r"ema/layers.1.b must hold finite float32"):
         checkpoint.load(tmp_path, NETWORK.shapes())
 
@@ -94,6 +97,23 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match="can't be read"):
         checkpoint.load(tmp_path, NETWORK.shapes())
+
+
+def test_numbers_that_another_library_has_taught_numpy_are_refused_by_name(tmp_path, monkeypatch):
+    """ml_dtypes, which JAX brings, makes NumPy read bfloat16; what is read does not depend on whether it was imported."""
+
+    class File(contextlib.nullcontext):
+        metadata, keys = lambda self: {}, lambda self: ["weights/layers.1.b"]
+        get_tensor = lambda self, name: np.zeros(2, [("of a dtype that NumPy by itself has not", np.uint16)])
+        __enter__ = lambda self: self
+
+    monkeypatch.setattr("safetensors.safe_open", lambda path, framework: File())
+    refused = ""
+    try:
+        checkpoint.read(tmp_path / "checkpoint.safetensors")
+    except ValueError as error:
+        refused = str(error)
+    assert "checkpoint.safetensors can't be read: weights/layers.1.b holds" in refused
 
 
 def test_a_file_of_another_format_is_refused(tmp_path):

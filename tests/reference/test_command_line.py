@@ -325,6 +325,11 @@ def test_a_config_that_is_not_that_of_the_checkpoint_is_refused(points, tmp_path
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
     assert "prediction was noise and is v" in capsys.readouterr().err
+    config["prediction"], config["schedule"]["T"] = "noise", 500
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
+    err = capsys.readouterr().err
+    assert err.endswith("config.json is not that of the checkpoint, schedule.T was 1000 and is 500\n")
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(points, tmp_path, capsys):

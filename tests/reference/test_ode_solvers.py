@@ -288,6 +288,22 @@ def test_forward_in_time_the_order_is_the_same(name):
     assert_slope(counts, errors, ORDERS[name], 0.25)  # two halvings, from coarser steps than above
 
 
+@pytest.mark.parametrize("span", [(0.25, 0.75), (0.75, 0.25)])
+def test_rk45_asks_for_no_time_beyond_its_interval_though_its_solver_does(span, monkeypatch):
+    from scipy import integrate
+
+    solver, asked = integrate.solve_ivp, []
+
+    def far_sighted(f, span, y, **options):  # as SciPy before 1.14, in choosing its first step
+        for t in (2 * span[1] - span[0], 2 * span[0] - span[1]):
+            f(t, y)
+        return solver(f, span, y, **options)
+
+    monkeypatch.setattr(integrate, "solve_ivp", far_sighted)
+    last(rk45(lambda x, t: asked.append(t) or x, span, np.ones((1, 1))))
+    assert len(asked) > 2 and (min(asked), max(asked)) == (0.25, 0.75)
+
+
 def test_rk45_says_when_it_can_not_go_on():
     with pytest.raises(ValueError, match=r"rk45 failed on the way from t = 0.0 to 2.0: .*step size"):
         list(rk45(lambda x, t: x * x, (0.0, 2.0), np.ones((1, 1))))

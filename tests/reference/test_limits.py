@@ -1,0 +1,253 @@
+"""Interrupts, full disks, too little memory and weights that learned nothing: each is said in a line, and nothing is lost by it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import reference
+from reference import checkpoint, files
+from reference.__main__ import main
+from reference.commands import train
+
+ROOT = Path(reference.__file__).parents[1]
+TINY = "--data mixture2d --width 16 --depth 2 --batch 32".split()
+SYSTEMS_OWN = {
+    "vae": {"--latent"},
+    "ddpm": {"--schedule", "--T", "--beta", "--objective", "--prediction"},
+    "smld": {"--levels", "--sigma-min", "--sigma-max", "--matching", "--bandwidth"},
+    "sde": {"--sde", "--prediction", "--sigma-min", "--sigma-max"},
+    "indi": {"--noise", "--blur", "--epsilon"},
+}
+posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+def run(*words):
+    """Exit code of a command, in this process."""
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+# interrupts
+
+
+@posix
+@pytest.mark.parametrize("package", ["reference", "accelerated", "benchmarks"])
+def test_an_interrupt_while_modules_are_imported_ends_in_a_line(package, tmp_path):
+    """NumPy is a module here that takes a minute to import and swallows what is raised meanwhile, as some compiled ones do."""
+    slow = "import contextlib, time\nprint('importing', flush=True)\nwith contextlib.suppress(BaseException):\n    time.sleep(60)\n"
+    (tmp_path / "numpy.py").write_text(slow)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    words = [sys.executable, "-m", package, "--help"]
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (130, f"python -m {package}: interrupted\n")
+
+
+STUCK = """
+import ctypes
+from reference.commands.report import stop_on_signal
+
+lock, library = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+with stop_on_signal():
+    library.pthread_mutex_lock(lock)
+    print("in a call that never comes back", flush=True)
+    library.pthread_mutex_lock(lock)
+"""
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_step_that_does_not_come_back(number):
+    with subprocess.Popen([sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        limit = threading.Timer(30, process.kill)
+        limit.start()
+        process.stdout.readline()
+        process.send_signal(number)
+        first = process.stderr.readline()
+        process.send_signal(number)
+        process.wait()
+        limit.cancel()
+        assert first == b"stopping after this step; once more stops at once\n"
+        assert process.returncode == 130 and process.stderr.read() == b"stopped at once: the last checkpoint is kept\n"
+
+
+def test_signals_are_handled_as_before_when_nothing_is_to_be_stopped_any_more():
+    from reference.commands.report import stop_on_signal
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stop_on_signal() as stop:
+        assert not stop.asked
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+# folders
+
+
+@pytest.mark.parametrize("there, said", [(None, "does not exist"), ("notes.txt", "holds no run to resume")])
+def test_no_run_is_begun_in_a_folder_that_was_mistyped(there, said, tmp_path, capsys):
+    if there:
+        (tmp_path / "typo").mkdir()
+        (tmp_path / "typo" / there).touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert run("train", "ddpm", *TINY, "--steps", 2, "--out", tmp_path / "typo", "--resume") == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1 and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_was_killed_while_its_config_was_written_is_begun_again(tmp_path):
+    (tmp_path / "config.json.tmp").write_text("{")
+    assert run("train", "ddpm", *TINY, "--steps", 2, "--out", tmp_path, "--resume") == 0
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_folder_that_lost_its_config_is_refused_in_the_same_words_with_and_without_resume(resume, tmp_path, capsys):
+    (tmp_path / "log.jsonl").touch()
+    assert run("train", "ddpm", *TINY, "--out", tmp_path, *resume) == 2
+    err = capsys.readouterr().err
+    assert "holds a checkpoint or a log but no config.json" in err and "name another --out" in err
+
+
+def full_from(number, monkeypatch):
+    """A disk that is full from the file of that number on."""
+    written, write = [], files.write_atomically
+
+    def until_full(path, data):
+        written.append(path)
+        if len(written) >= number:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_atomically", until_full)
+
+
+def test_files_that_are_written_together_are_all_there_or_none_is_and_older_ones_stay(tmp_path, monkeypatch):
+    (tmp_path / "old").write_bytes(b"old")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        full_from(4, patch)
+        files.write_together(tmp_path, {"old": b"new", "a": b"1", "sub/b": b"2", "c": b"3"})
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    files.write_together(tmp_path, {"a": b"1", "sub/b": b"2"})
+    assert (tmp_path / "a").read_bytes() + (tmp_path / "sub" / "b").read_bytes() == b"12"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_an_export_that_a_full_disk_stopped_can_be_tried_again(number, tmp_path, monkeypatch, capsys):
+    assert run("train", "ddpm", "--net", "unet", "--channels", 8, 8, "--batch", 2, "--steps", 1, "--out", tmp_path / "run") == 0
+    words = ("export", tmp_path / "run", "--format", "diffusers", "--out", tmp_path / "model")
+    with monkeypatch.context() as patch:
+        full_from(number, patch)
+        assert run(*words) == 2
+    err = capsys.readouterr().err
+    assert "No space left on device" in err and err.count("\n") == 1 and not any((tmp_path / "model").iterdir())
+    assert run(*words) == 0
+    names = {"README.md", "config.json", "diffusion_pytorch_model.safetensors", "scheduler", "scheduler_config.json"}
+    assert {path.name for path in (tmp_path / "model").rglob("*")} == names
+
+
+def test_a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_there_either(tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        files.write_atomically(tmp_path / "file", b"new")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_an_output_that_can_not_be_written_is_refused_before_the_work_begins(tmp_path):
+    """By the very name that is written first: the folder alone may take others."""
+    (tmp_path / "out.png.tmp").mkdir()
+    said = ""
+    try:
+        files.output_path(tmp_path / "out.png", (".png",))
+    except ValueError as error:
+        said = str(error)
+    assert "can't be written" in said
+
+
+# memory
+
+
+def test_a_batch_that_memory_can_not_hold_is_refused_before_anything_is_written(tmp_path, capsys):
+    assert run("train", "ddpm", *TINY, "--batch", 10**11, "--out", tmp_path / "run") == 2
+    err = capsys.readouterr().err
+    assert "batch must be smaller: a step of 100000000000 samples takes at least" in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_step_takes_grows_by_the_sample(monkeypatch):
+    """A made-up step of 1000 bytes and 50 a sample, where memory for just so many samples is free."""
+    batch = 1000
+
+    class Run:
+        settings = type("Settings", (), {"batch": batch})
+        state = type("State", (), {"params": {}})
+
+    from reference import ops
+
+    monkeypatch.setattr(train, "training_model", lambda *_: None)
+    monkeypatch.setattr(train, "_step_loss", lambda *_: 0.0)
+    monkeypatch.setattr(train, "_peak", lambda run, data, few, ops: 1000 + 50 * few)
+    said = []
+    for free in (1000 + 50 * batch, 1000 + 50 * batch - 1):
+        monkeypatch.setattr(train, "free_memory", lambda free=free: free)
+        try:
+            said.append(train.check_trainable(Run, None, ops))
+        except ValueError as error:
+            said.append(str(error)[:48])
+    assert said == [None, "batch must be smaller: a step of 1000 samples ta"]
+
+
+# weights
+
+
+@pytest.mark.parametrize("lr, steps, warned", [(1, 120, True), (0.01, 120, False), (1e-6, 20, False)])
+def test_weights_that_learned_nothing_are_warned_of_in_a_line(lr, steps, warned, tmp_path, capsys):
+    """But for the steps of the warm-up, after which nobody expects anything."""
+    assert run("train", "ddpm", *TINY, "--lr", lr, "--steps", steps, "--out", tmp_path / "run") == 0
+    err = capsys.readouterr().err
+    assert ("warning: the averaged weights have learned nothing" in err, err.count("\n")) == (warned, int(warned)), err
+
+
+@pytest.mark.parametrize("part", checkpoint.PARTS.values())
+def test_weights_that_are_not_finite_are_not_saved(part, tmp_path):
+    from reference import training
+    from reference.networks import MLP
+
+    state = training.begin(MLP(size=(2,), width=4, depth=1, embedding=2), 0)
+    checkpoint.save(tmp_path, state, {"training": {"seed": 0}})
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    getattr(state, part)["layers.1.b"] = np.full(2, np.inf, np.float32)
+    saved = False
+    try:
+        checkpoint.save(tmp_path, state, {"training": {"seed": 0}})
+        saved = True
+    except FloatingPointError as error:
+        assert "layers.1.b is not finite at step 0" in str(error)
+    assert not saved and (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+# help
+
+
+@pytest.mark.parametrize("system", SYSTEMS_OWN)
+def test_help_of_a_system_lists_its_options_and_no_others(system, capsys):
+    assert run("train", system, "--help") == 0
+    said = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}
+    networks = {"--latent"} if system == "vae" else {"--channels", "--groups", "--layers"}
+    every = set().union(*SYSTEMS_OWN.values()) | {"--channels", "--groups", "--layers"}
+    assert said & every == SYSTEMS_OWN[system] | networks and {"--width", "--data", "--lr"} <= said
+    assert run("train", "--help") == 0
+    assert every <= set(capsys.readouterr().out.split())
