@@ -7,7 +7,7 @@ from reference import datasets, training
 from reference.checkpoint import Log, environment
 from reference.commands.report import progress, stop_on_signal
 from reference.files import exclusive, output_folder
-from reference.run import DEFAULTS, SYSTEMS, build_config, holds_run, new_run, open_run, training_model, write_config
+from reference.run import DEFAULTS, POINTS, SYSTEMS, build_config, holds_run, new_run, open_run, training_model, write_config
 
 # where config.json keeps what an option says
 OPTIONS = {
@@ -30,13 +30,20 @@ def add_options(parser):
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default 100)")
     parser.add_argument("--data", metavar="DATA", help="digits (default), mixture1d, mixture2d, swiss-roll, or an IDX or .npz file")
     parser.add_argument("--labels", metavar="FILE", help="IDX file of labels for an IDX file of images, if it is not found beside it")
-    parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
-    parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
-    parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
-    parser.add_argument("--ema", type=float, metavar="X", help="decay of the averaged weights that samples come from (default 0.995)")
+    parser.add_argument("--steps", type=int, metavar="N", help=_default("training steps, the run's total", "steps"))
+    parser.add_argument("--batch", type=int, metavar="N", help=_default("samples a step", "batch"))
+    parser.add_argument("--lr", type=float, metavar="X", help=_default("Adam's learning rate", "lr"))
+    parser.add_argument(
+        "--ema", type=float, metavar="X", help=f"decay of the averaged weights that samples come from (default {training.Settings.ema})"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="(default 0)")
     add_network_options(parser.add_argument_group("the network"))
     add_system_options(parser)
+
+
+def _default(text, name):
+    images = DEFAULTS["steps"] if name == "steps" else getattr(training.Settings, name)
+    return f"{text} (default {images} for images, {POINTS[name]} for points)"
 
 
 def add_network_options(parser):

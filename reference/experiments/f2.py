@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from reference.experiments import Outcome
-from reference.figures import blank
+from reference.figures import GREY, PATHS, panels
 from reference.mixtures import Mixture
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -147,14 +147,14 @@ def verdicts(errors):
 
 
 def figure(errors):
-    drawing = blank(13, 4.5)
-    for axes, predictor in zip(drawing.subplots(1, 3, sharey=True), PREDICTORS):
-        for k in CORRECTIONS:
+    title = f"{QUESTION}  Data N(1, 0.25), VP SDE, exact score, exact law at the start"
+    drawing, axes = panels(1, 3, 14, 5, title, sharey=True)
+    for panel, predictor in zip(axes[0], PREDICTORS):
+        for k, color in zip(CORRECTIONS, PATHS):
             cost = [N * (1 + k) for N in STEPS]
-            axes.loglog(cost, [errors[predictor, k, N] for N in STEPS], "o-", label=f"{k} correction{'s' * (k != 1)} a step")
-        axes.loglog(STEPS, [2 / N for N in STEPS], "k--", label="slope -1")
-        axes.set(xlabel="score evaluations", ylabel="W2 to the data's law", title=predictor)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    drawing.suptitle("Data N(1, 0.25), VP SDE, exact score, exact law at the start")
+            panel.loglog(cost, [errors[predictor, k, N] for N in STEPS], "o-", color=color, label=f"{k} correction{'s' * (k != 1)} a step")
+        panel.loglog(STEPS, [2 / N for N in STEPS], "--", color=GREY, label="2 / evaluations")
+        panel.set(xlabel="number of score evaluations", title=f"predictor: {predictor}")
+        panel.legend(fontsize=9)
+    axes[0, 0].set_ylabel("Wasserstein distance W2 to the data's law")
     return drawing

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from reference.experiments import Outcome
-from reference.figures import blank
+from reference.figures import GREY, PATHS, panels
 from reference.mixtures import Mixture, example_2_1
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -158,13 +158,13 @@ def marginals(n):
 
 
 def figure(limits):
-    drawing = blank(7, 4.5)
-    axes = drawing.subplots()
-    for name, values in limits.items():
-        axes.loglog(STEPS, values, "o-", label=name)
-    axes.loglog(STEPS, [1 / N for N in STEPS], "k--", label="1 / N")
-    axes.set(xlabel="steps N", ylabel="difference", title="Discrete chains and continuous equations")
+    drawing, ((axes,),) = panels(1, 1, 9, 6.5, QUESTION)
+    for (name, values), color, mark in zip(limits.items(), PATHS, "os^"):
+        axes.loglog(STEPS, values, "-", marker=mark, color=color, label=name)
+    axes.loglog(STEPS, [1 / N for N in STEPS], "--", color=GREY, label="1 / N")
+    axes.set(xlabel="number of steps N", ylabel="difference of the discrete chain and the continuous equation")
+    axes.set_xticks(STEPS, map(str, STEPS))
+    axes.minorticks_off()
     axes.set_ylim(top=axes.get_ylim()[1] * 30)
-    axes.legend(fontsize=7)
-    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9, loc="upper right")
     return drawing
