@@ -6,6 +6,7 @@ roofline.png  operations a second over operations a byte, below what the machine
 
 import json
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -108,23 +109,22 @@ def bars_figure(report):
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     title = f"Time of each workload, {report['machine']['processor']}, {report['machine']['threads']} threads"
     figure, ((axes,),) = figures.panels(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
-    place, ticks, slowest = 0.0, {}, 1.0
+    place, ticks, points = 0.0, {}, {i: [] for i in names}
     for name, entries in work.items():
         fastest, first = min(entry["median"] for entry in entries.values()), place
         for i, entry in entries.items():
-            median, low, high = (value / fastest for value in (entry["median"], *entry["quartiles"]))
-            color = PALETTE[names.index(i) % len(PALETTE)]
-            axes.barh(place, median - 1, 0.5, left=1, color=color)
-            error = [[median - low], [high - median]]
-            axes.errorbar(median, place, xerr=error, fmt="o", color=color, ecolor="#444444", markersize=4)
-            axes.annotate(
-                spoken(entry["median"]), (high, place), (6, 0), textcoords="offset points", va="center", fontsize=7, color="#444444"
-            )
-            place, slowest = place + 1, max(slowest, high)
+            points[i].append((place, *(value / fastest for value in (entry["median"], *entry["quartiles"]))))
+            said, at = spoken(entry["median"]), (entry["quartiles"][1] / fastest, place)
+            axes.annotate(said, at, (6, 0), textcoords="offset points", va="center", fontsize=7, color="#444444")
+            place += 1
         ticks[(first + place - 1) / 2] = name
         place += 0.8
-    for i in names:
-        axes.plot([], [], "o", color=PALETTE[names.index(i) % len(PALETTE)], label=i)
+    for i, color in zip(names, cycle(PALETTE)):
+        places, median, low, high = np.array(points[i]).T
+        axes.barh(places, median - 1, 0.5, left=1, color=color)
+        spread = np.stack((median - low, high - median))
+        axes.errorbar(median, places, xerr=spread, fmt="o", color=color, ecolor="#444444", markersize=4, label=i)
+    slowest = max(high for found in points.values() for *_, high in found)
     axes.set_xscale("log")
     marks = [mark for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if mark <= 2 * slowest]
     axes.set_xticks(marks, [f"{mark}x" for mark in marks])
@@ -132,6 +132,7 @@ def bars_figure(report):
     axes.set_xlim(0.8, 2 * slowest)
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.8, -1)
+    axes.set_ylabel("workload")
     axes.set_xlabel("median time over the fastest implementation's; lines from quartile to quartile")
     figure.legend(fontsize=8, loc="outside lower center", ncols=4)
     return figure

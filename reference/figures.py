@@ -52,7 +52,8 @@ def samples(groups, title="", law=None, columns=None):
     """Groups of samples of one kind, name -> x, side by side: images [n,h,w,c] as grids of ``columns``, points [n,1] as histograms, [n,2]
     as clouds, [n,d] as pairs of coordinates.
 
-    All panels of points show the range of the first group, the real data, and half as much beside it; a name says how many lie outside.
+    All panels of points show the range of the first group, the real data, and a quarter of it on either side; a name says how many samples
+    lie outside.
     ``law``: the mixture that points on the line should come from, drawn over their histograms.
     """
     first = next(iter(groups.values()))
@@ -64,7 +65,7 @@ def samples(groups, title="", law=None, columns=None):
         return figure
     figure, panels = _side_by_side(groups, title, 0.8 if first.shape[1] == 1 else 1.0)
     low, high = first[:, :2].min(axis=0), first[:, :2].max(axis=0)
-    low, high = low - (high - low) / 2, high + (high - low) / 2
+    low, high = low - (high - low) / 4, high + (high - low) / 4
     for axes, (name, x) in zip(panels, groups.items()):
         outside = int(((x[:, :2] < low) | (x[:, :2] > high)).any(axis=1).sum())
         axes.set_title(f"{name}; {outside} outside" if outside else name)

@@ -190,6 +190,7 @@ def quality(x, data):
     }
     if data.mixture:
         shares, expected = metrics.mode_shares(x, data.mixture), metrics.expected_mode_shares(data.mixture)
-        rows |= {"within 2 deviations of a mode": float(shares.sum()), "of exact samples": float(expected.sum())}
+        rows["within 2 deviations of a mode"] = float(shares.sum())
+        rows["within 2 deviations of a mode, exact samples"] = float(expected.sum())
         rows["least share of a mode, over the expected"] = float((shares / expected).min())
     return rows

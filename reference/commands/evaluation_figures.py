@@ -50,9 +50,10 @@ def write(run, ops, x, rows, how, evaluations, folder):
     own = {name: value for name, value in how.items() if name != "n"}
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
     title = f"{run.system} on {run.data.name}, {run.state.step} training steps"
+    levels, unit = _levels_of_the_curve(run, rows)
     made = {
         "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": figures.png(figures.loss_curve(read_log(run.folder), *_levels_of_the_curve(run, rows), f"Training loss: {title}")),
+        "loss.png": figures.png(figures.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)),
         "levels.png": figures.png(level_figure(table, title)),
         "samples.png": sample.picture(run, shown, own, settings),
     }

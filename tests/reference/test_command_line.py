@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from reference import figures
 from reference.__main__ import main
 from reference.run import open_run
+from reference.schedules import linear
 from tests.oracle_tolerances import FIVE_STEPS32, assert_close
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
@@ -331,6 +333,31 @@ def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
     assert report["steps"] == 2 and all(np.isfinite(value) for value in report.values())
     for name in ("samples.png", "loss.png", "strip.png"):
         assert (tmp_path / "demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("steps", [50, 250, 1000])
+def test_the_demos_strip_shows_the_times_at_which_something_is_seen(steps):
+    """One column of 11, the start, is noise alone, and two at most are finished: in all others noise and digit are within exp(4)."""
+    from reference.commands.demo import shown_of
+
+    schedule = linear()
+    times = np.array(schedule.grid(steps))[sorted(shown_of(schedule, steps, 11))]
+    log_snr = schedule.log_snr(times)
+    assert len(times) == 11 and times[0] == 1000 and times[-1] == 0
+    assert (log_snr < -4).sum() == 1 and (log_snr > 4).sum() <= 2
+
+
+def test_a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_there(tmp_path, monkeypatch):
+    drawn, own = [], figures.png
+    monkeypatch.setattr(figures, "png", lambda figure, description="": drawn.append(figure) or own(figure, description))
+    np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).uniform(-1, 1, (50, 2)))
+    assert run("train", "ddpm", "--data", tmp_path / "mine.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
+    command = ("sample", tmp_path / "run", "--steps", 2, "--n", 4)
+    assert run(*command, "--out", tmp_path / "a.png") == 0
+    (tmp_path / "mine.npz").unlink()
+    assert run(*command, "--out", tmp_path / "b.png") == 0
+    beside, alone = ([axes.get_title().partition(";")[0] for axes in figure.axes] for figure in drawn)
+    assert beside == ["4 of the data", "4 samples"] and alone == ["4 samples"]
 
 
 def test_the_module_runs_as_a_program_and_imports_little_until_it_must(points):

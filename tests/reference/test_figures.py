@@ -48,7 +48,7 @@ def test_samples_that_leave_the_range_of_the_data_are_counted():
     data, x = drawn(0, (100, 2)), np.concatenate((drawn(1, (90, 2)), np.full((10, 2), 50.0)))
     near, far = figures.samples({"data": data, "samples": x}, "title").axes
     assert near.get_title() == "data" and far.get_title() == "samples; 10 outside"
-    assert -2.1 < far.get_xlim()[0] < -1.9 and 1.9 < far.get_xlim()[1] < 2.1
+    assert -1.6 < far.get_xlim()[0] < -1.4 and 1.4 < far.get_xlim()[1] < 1.6
 
 
 def test_the_density_of_the_data_is_drawn_over_histograms():
