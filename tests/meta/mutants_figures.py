@@ -192,8 +192,8 @@ PICTURES = (
     ),
     (
         "reference/tutorial_figures/chapter_3.py",
-        "side, paths[T // 2 :, k],",
-        "side, paths[T // 2 :, k, 0],",
+        "late, chains = paths[T // 2 :, k],",
+        "late, chains = paths[T // 2 :, k, 0],",
         "tests/reference/test_tutorial_figures.py::test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode",
     ),
     (

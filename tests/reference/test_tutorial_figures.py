@@ -192,7 +192,7 @@ def test_3_2_climbs_and_wanders_on_the_density():
 
 def test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode():
     line, side = plain_axes("3.3")
-    for chain, start, color in zip(line.collections, (0, -1), (figures.VERMILION, figures.BLUE)):
+    for chain, start, color in zip(line.collections, (0, -1.2), (figures.VERMILION, figures.BLUE)):
         x = chain.get_offsets().data[:, 1]
         assert len(x) == 2001 and x[0] == start
         assert_standard_normal((x[1:] - x[:-1] - 0.001 * score(EX_3_2, x[:-1])) / 0.002**0.5)
