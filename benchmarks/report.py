@@ -109,7 +109,8 @@ def bars_figure(report):
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     title = f"Time of each workload, {report['machine']['processor']}, {report['machine']['threads']} threads"
     figure, ((axes,),) = figures.panels(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
-    place, ticks, points = 0.0, {}, {i: [] for i in names}
+    place, ticks = 0.0, {}
+    points: dict[str, list] = {i: [] for i in names}
     for name, entries in work.items():
         fastest, first = min(entry["median"] for entry in entries.values()), place
         for i, entry in entries.items():

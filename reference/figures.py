@@ -17,9 +17,10 @@ def blank(width, height):
     """A matplotlib Figure of that size in inches, without axes yet."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches, so that no text touches an edge
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches, so that no text touches an edge
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

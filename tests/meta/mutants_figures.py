@@ -145,7 +145,7 @@ PICTURES = (
         "",
         EXPERIMENTS + TOLD_APART + "[f1]",
     ),
-    ("reference/figures.py", ".set(w_pad=0.1, h_pad=0.1)", ".set(w_pad=0.0, h_pad=0.0)", EXPERIMENTS + TOLD_APART + "[n1]"),
+    ("reference/figures.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[n1]"),
     ("reference/experiments/f3.py", '(BLUE, "-."), (GREEN, ":")', '(VERMILION, "--"), (GREEN, ":")', EXPERIMENTS + TOLD_APART + "[f3]"),
     (
         "reference/experiments/f1.py",
