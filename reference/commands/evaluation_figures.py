@@ -7,6 +7,7 @@ samples.png    samples beside data
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def write(run, ops, x, rows, how, evaluations, folder):
     }
     own = {name: value for name, value in how.items() if name != "n"}
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
-    title = f"{run.system} on {run.data.name}, {run.state.step} training steps"
+    title = f"{run.system} on {Path(run.data.name).name}, {run.state.step} training steps"
     levels, unit = _levels_of_the_curve(run, rows)
     made = {
         "results.json": (json.dumps(results, indent=2) + "\n").encode(),
@@ -72,7 +73,7 @@ def _levels_of_the_curve(run, rows):
     if run.system == "smld":
         plain = run.config["matching"] == "denoising"
         each = run.data.held_out[0].size / 2  # (3.13) is half the squared error, summed over the entries
-        return _present(rows, each, **known) if plain else {}, f"sigma^2 times the loss of {run.config['matching']} score matching"
+        return _present(rows, each, **known) if plain else {}, f"sigma^2 times the {run.config['matching']} loss"
     if run.config.get("objective", "simple") != "simple":
         return {}, f"{run.config['objective']} loss"
     return _present(rows, 1, **known), f"{ENTRY} of the predicted {run.config['prediction']}"

@@ -45,7 +45,14 @@ def run(name, folder, quick):
     outcome = module.run(quick)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
     write_atomically(folder / f"{name}.png", figures.png(outcome.figure, module.QUESTION))
-    report = {"question": module.QUESTION, "quick": quick, "tables": outcome.tables, "checks": outcome.checks, "findings": outcome.findings}
+    report = {
+        "question": module.QUESTION,
+        "quick": quick,
+        "settings": outcome.settings,
+        "tables": outcome.tables,
+        "checks": outcome.checks,
+        "findings": outcome.findings,
+    }
     write_atomically(folder / f"{name}.json", (json.dumps(report, indent=2) + "\n").encode())
     print(f"wrote {folder / name}.png and .json", flush=True)
     return outcome.passed

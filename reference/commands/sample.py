@@ -81,7 +81,7 @@ def picture(run, arrays, how, settings):
         groups = {"clean data": arrays["clean"], "degraded": arrays["degraded"], f"restored in {how['steps']} steps": x}
     else:
         groups = _real_data(run, len(x)) | {f"{len(x)} samples": x}
-    title = f"{run.system} trained on {run.config['data']}: {describe(**how)}"
+    title = f"{run.system} trained on {Path(run.config['data']).name}: {describe(**how)}"
     return figures.png(figures.samples(groups, title, datasets.law(run.config["data"])), json.dumps(settings))
 
 

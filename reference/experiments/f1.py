@@ -28,7 +28,8 @@ MONTE_CARLO = 4.0  # times the expected distance of n draws from their own law: 
 
 
 def run(quick=False):
-    outcome, chains, n = Outcome(), {}, 20_000 if quick else 300_000
+    chains, n = {}, 20_000 if quick else 300_000
+    outcome = Outcome(settings={"steps": STEPS, "particles": n})
     for title, samplers_of, count in (("VP", vp_samplers, n), ("alpha = .97, T = 150", constant_samplers, n // 10)):
         rows = []
         for sampler in samplers_of(1):

@@ -33,7 +33,8 @@ Z = 4.9  # two-sided normal quantile of a false alarm in 10^6
 
 
 def run(quick=False):
-    outcome = Outcome()
+    n = 20_000 if quick else 200_000
+    outcome = Outcome(settings={"steps": STEPS, "corrections": CORRECTIONS, "corrector's step over sigma^2": STEP, "particles": n})
     errors = {(predictor, k, N): error(*moments(predictor, k, N)) for predictor in PREDICTORS for k in CORRECTIONS for N in STEPS}
     rows = [(predictor, k, *(errors[predictor, k, N] for N in STEPS)) for predictor in PREDICTORS for k in CORRECTIONS]
     outcome.tables["W2 to the data's law with its last noise, by the recursion"] = (
@@ -43,10 +44,10 @@ def run(quick=False):
     for predictor in PREDICTORS:
         slope = np.polyfit(np.log(STEPS[2:]), np.log([errors[predictor, 0, N] for N in STEPS[2:]]), 1)[0]
         outcome.check(f"{predictor} alone is of first order", f"slope {slope:.3f}", abs(slope + 1) < 0.15)
-    worst = max(simulated(predictor, k, 40, 20_000 if quick else 200_000) for predictor in PREDICTORS for k in CORRECTIONS)
+    worst = max(simulated(predictor, k, 40, n) for predictor in PREDICTORS for k in CORRECTIONS)
     outcome.check("the recursion is what particles do, mean and variance", f"{worst:.2f} standard errors at most", worst < Z)
     corrector_bias(outcome)
-    forward(outcome, 20_000 if quick else 200_000)
+    forward(outcome, n)
     outcome.findings += verdicts(errors)
     outcome.figure = figure(errors)
     return outcome

@@ -36,9 +36,10 @@ SAMPLES = (20, 100, 1000, 10_000)
 
 
 def run(quick=False):
-    outcome, found = Outcome(), {}
+    training, found = QUICK if quick else TRAINING, {}
+    outcome = Outcome(settings={"training steps and batch": training, "sigmas": SIGMAS.tolist()})
     least, slack = floors(LAW, SIGMAS), 3 if quick else 1
-    for matching, (steps, batch) in (QUICK if quick else TRAINING).items():
+    for matching, (steps, batch) in training.items():
         score = learned(matching, steps, batch)
         found[matching] = found_at = [at_level(score, float(sigma), 20_000 if quick else 100_000) for sigma in SIGMAS]
         excess = max(min(loss - floor, (loss - floor) / floor * 0.2) for (loss, _, _), floor in zip(found_at, least))

@@ -31,8 +31,9 @@ POWER = float((DATA**2).mean())
 
 
 def run(quick=False):
-    outcome, n, slack = Outcome(), 4000 if quick else 10_000, 4 if quick else 1
+    n, slack = 4000 if quick else 10_000, 4 if quick else 1
     steps = {"VAE": 750, "DDPM": 3000, "SMLD": 3000} if quick else {"VAE": 4000, "DDPM": 12_000, "SMLD": 8000}
+    outcome = Outcome(settings={"training steps": steps, "samples": n})
     vae = variational(outcome, steps["VAE"], n)
     model = Denoiser(MLP((2,)), linear(), "v", POWER)
     weights = trained(model, DATA, steps["DDPM"], 512)

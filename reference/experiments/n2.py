@@ -33,15 +33,16 @@ NEGLIGIBLE = 0.02
 
 
 def run(quick=False):
-    outcome, T = Outcome(), 50 if quick else 100
+    T, particles, training = (50, 1000, 400) if quick else (100, 10_000, 2000)
+    outcome = Outcome(settings={"steps": T, "particles": particles, "training steps": training})
     schedules(outcome, T)
     numbers_of_steps(outcome, (5, 10, 20, 50, 100) if quick else (5, 10, 20, 50, 100, 200, 500, 1000))
     elbo_gap(outcome)
     rows = [(choice, distance(chain(vp(T), choice)), distance(chain(vp(T // 5), choice))) for choice in ("posterior", "beta", "exact")]
     outcome.tables["Variance of a step"] = ("choice", f"W1 in {T} steps", f"W1 in {T // 5}"), rows
     steps = langevin_steps(outcome, quick)
-    annealing(outcome, 1000 if quick else 10_000)
-    found = networks(outcome, 400 if quick else 2000)
+    annealing(outcome, particles)
+    found = networks(outcome, training)
     outcome.figure = figure(outcome, steps, found)
     return outcome
 

@@ -31,7 +31,8 @@ ROUNDING = 1e-11  # a few hundred steps, each wrong by a few hundred roundings (
 
 
 def run(quick=False):
-    outcome, x = Outcome(), 3 * normal(1, np.arange(200), 0, Purpose.PRIOR, (1,))
+    n = 4000 if quick else 10_000
+    outcome, x = Outcome(settings={"steps": STEPS, "draws": n}), 3 * normal(1, np.arange(200), 0, Purpose.PRIOR, (1,))
     limits = {
         "DDPM's chain and the VP SDE: log alpha_bar at t = 1/2": [chain_and_sde(N) for N in STEPS],
         "ancestral steps of variance beta and Euler-Maruyama: x at t = 1/10, same noise": [ancestral_and_euler_maruyama(N) for N in STEPS],
@@ -54,7 +55,6 @@ def run(quick=False):
     outcome.tables["Differences that are rounding"] = ("", "largest difference"), list(equal.items())
     for name, value in equal.items():
         outcome.check(f"{name} are one", f"{value:.1e}", value < ROUNDING)
-    n = 4000 if quick else 10_000
     for name, p_value in marginals(n).items():
         outcome.check(
             f"{name} has the law of the data, Kolmogorov-Smirnov with {n} draws, p > 0.001", f"p = {p_value:.3f}", p_value > 0.001

@@ -208,6 +208,18 @@ PICTURES = (
         "np.full(len(x0), times[0]), noise, run.data.mixture",
         "tests/reference/test_systems.py::test_the_loss_by_level_is_that_of_the_network_and_of_the_exact_law_there",
     ),
+    (
+        "reference/run.py",
+        '"lr": 2e-3}',
+        '"lr": 2e-5}',
+        "tests/accelerated/test_cpu.py::test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps",
+    ),
+    (
+        "reference/commands/experiment.py",
+        '"settings": outcome.settings,',
+        '"settings": {},',
+        EXPERIMENTS + "two_experiments_run_quickly_and_leave_a_figure_and_a_report_each",
+    ),
     ("reference/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
     ("reference/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
     (

@@ -14,6 +14,7 @@ from reference.__main__ import main
 from reference.run import open_run
 from reference.schedules import linear
 from tests.oracle_tolerances import FIVE_STEPS32, assert_close
+from tests.pictures import assert_presentable
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
 
@@ -165,7 +166,7 @@ WRONG = {
     "seed": ("train ddpm --seed -1 --out OUT", "seed must lie in"),
     "save-every": ("train ddpm --data mixture1d --save-every 0 --out OUT", "save-every must be at least 1"),
     "a folder with a run": ("train ddpm --data mixture1d --steps 6 --out RUN", "holds a run already"),
-    "another option on resume": ("train ddpm --lr 2 --out RUN --resume", "was begun with lr 0.001, got 2.0"),
+    "another option on resume": ("train ddpm --lr 2 --out RUN --resume", "was begun with lr 0.002, got 2.0"),
     "fewer steps on resume": ("train ddpm --steps 5 --out RUN --resume", "steps can only grow"),
     "no steps on resume": ("train ddpm --steps 0 --out RUN --resume", "steps can only grow"),
     "no such run": ("sample NOTHING --out OUT.png", "does not exist"),
@@ -356,6 +357,8 @@ def test_a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_the
     assert run(*command, "--out", tmp_path / "a.png") == 0
     (tmp_path / "mine.npz").unlink()
     assert run(*command, "--out", tmp_path / "b.png") == 0
+    for figure in drawn:
+        assert_presentable(figure)
     beside, alone = ([axes.get_title().partition(";")[0] for axes in figure.axes] for figure in drawn)
     assert beside == ["4 of the data", "4 samples"] and alone == ["4 samples"]
 

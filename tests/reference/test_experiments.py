@@ -160,6 +160,7 @@ def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_pa
     assert run("experiment", "F2", "n3", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {"f2.png", "f2.json", "n3.png", "n3.json"}
     report = json.loads((tmp_path / "out" / "n3.json").read_text())
+    assert report["settings"] == {"steps": list(n3.STEPS), "draws": 4000}
     assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
     out = capsys.readouterr().out
     assert "a corrector" in out and "FAIL" not in out
