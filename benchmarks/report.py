@@ -6,6 +6,7 @@ roofline.png  operations a second over operations a byte, below what the machine
 
 import json
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -114,29 +115,43 @@ def cell(implementation, entry, fastest):
 
 
 def bars(report):
-    """Times of each workload as multiples of its fastest implementation's, on a logarithmic axis."""
+    return figures.png(bars_figure(report))
+
+
+def bars_figure(report):
+    """Times of each workload as multiples of its fastest implementation's, which a bar begins at, on a logarithmic axis."""
     work = timed(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
-    figure = figures.blank(9, 0.5 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work))
-    axes, place, ticks = figure.subplots(), 0.0, {}
+    title = f"Time of each workload, {report['machine']['processor']}, {report['machine']['threads']} threads"
+    figure, ((axes,),) = figures.panels(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
+    place, ticks = 0.0, {}
+    points: dict[str, list] = {i: [] for i in names}
     for name, entries in work.items():
         fastest, first = min(entry["median"] for entry in entries.values()), place
         for i, entry in entries.items():
-            median, (low, high) = entry["median"], entry["quartiles"]
-            error = [[(median - low) / fastest], [(high - median) / fastest]]
-            label = i if all(patch.get_label() != i for patch in axes.containers) else None
-            axes.barh(place, median / fastest, 0.9, xerr=error, color=PALETTE[names.index(i) % len(PALETTE)], label=label, ecolor="#444444")
-            axes.text(high / fastest * 1.03, place + 0.1, spoken(median), va="center", fontsize=6, color="#444444")
+            points[i].append((place, *(value / fastest for value in (entry["median"], *entry["quartiles"]))))
+            said, at = spoken(entry["median"]), (entry["quartiles"][1] / fastest, place)
+            axes.annotate(said, at, (6, 0), textcoords="offset points", va="center", fontsize=7, color="#444444")
             place += 1
         ticks[(first + place - 1) / 2] = name
         place += 0.8
+    for i, color in zip(names, cycle(PALETTE)):
+        places, median, low, high = np.array(points[i]).T
+        axes.barh(places, median - 1, 0.5, left=1, color=color)
+        spread = np.stack((median - low, high - median))
+        axes.errorbar(median, places, xerr=spread, fmt="o", color=color, ecolor="#444444", markersize=4, label=i)
+    slowest = max(high for found in points.values() for *_, high in found)
     axes.set_xscale("log")
+    marks = [mark for mark in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if mark <= 2 * slowest]
+    axes.set_xticks(marks, [f"{mark}x" for mark in marks])
+    axes.minorticks_off()
+    axes.set_xlim(0.8, 2 * slowest)
     axes.set_yticks(list(ticks), list(ticks.values()))
-    axes.invert_yaxis()
-    axes.set_xlabel("time, as a multiple of the fastest implementation's; lines from quartile to quartile")
-    axes.margins(x=0.08, y=0.01)
-    figure.legend(fontsize=7, loc="outside upper center", ncols=4)
-    return figures.png(figure)
+    axes.set_ylim(place - 0.8, -1)
+    axes.set_ylabel("workload")
+    axes.set_xlabel("median time over the fastest implementation's; lines from quartile to quartile")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=4)
+    return figure
 
 
 def spoken(seconds):
@@ -145,8 +160,9 @@ def spoken(seconds):
 
 def roofline(report):
     """Every workload of every implementation at its operations a byte, under the roof of this machine."""
-    figure = figures.blank(7.5, 5)
-    axes, work = figure.subplots(), timed(report)
+    title = f"Rate of each workload below this machine's roof, {report['machine']['processor']}, {report['machine']['threads']} threads"
+    figure, ((axes,),) = figures.panels(1, 1, 9.5, 6, title)
+    work = timed(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     rate, bandwidth = report["product_rate"], report["copy_bandwidth"]
     intensities = {name: sum(one["operations"].values()) / sum(one["bytes"].values()) for name, one in report["workloads"].items()}
@@ -160,8 +176,8 @@ def roofline(report):
         axes.plot([], [], "o", color=PALETTE[names.index(i) % len(PALETTE)], label=i)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("operations a byte, by the contract's counts, were every op to read and write memory")
-    axes.set_ylabel("GFLOP/s")
+    axes.set_xlabel("operations a byte, by the contract's counts, if every op reads and writes memory")
+    axes.set_ylabel("rate (GFLOP/s)")
     axes.legend(fontsize=7)
     axes.set_ylim(top=8 * max(rate, *(entry["rate"] for entries in work.values() for entry in entries.values())) / 1e9)
     figure.draw_without_rendering()  # from now on it is known where everything lies

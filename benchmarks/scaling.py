@@ -124,15 +124,16 @@ def of_axis(name, axis):
 def plot(report):
     columns = 3
     rows = -(-len(report["axes"]) // columns)
-    figure = figures.blank(4 * columns, 3.2 * rows)
-    panels = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    title = f"Time against size: {report['machine']['processor']}, {report['machine']['threads']} threads"
+    figure, panels = figures.panels(rows, columns, 4.4 * columns, 3.6 * rows, title)
+    panels = panels.ravel()
     names = list(dict.fromkeys(i for axis in report["axes"].values() for i in series(axis)))
     for axes, (name, axis) in zip(panels, report["axes"].items()):
         for i, (values, seconds, _) in series(axis).items():
             slope = exponent(values, seconds)
             label = f"{i}, {'' if slope is None else f'exponent {slope:.2f}'}"
             axes.plot(values, [1e3 * s for s in seconds], "o-", color=PALETTE[names.index(i) % len(PALETTE)], markersize=4, label=label)
-        axes.set(xscale="log", yscale="log", xlabel=name, ylabel="ms")
+        axes.set(xscale="log", yscale="log", xlabel=name, ylabel="time (ms)")
         axes.set_xticks([float(value) for value in axis], [f"{float(value):g}" for value in axis])
         axes.set_xticks([], minor=True)
         axes.legend(fontsize=6)

@@ -1,6 +1,6 @@
 """Pictures.  matplotlib is imported when the first one is drawn, and draws on canvases of its own: nothing is shared with pyplot.
 
-The upper half returns the bytes of a PNG for the command line; the lower half are the pieces that the figures of the tutorial are made of.
+The upper half draws whole figures for the command line; the lower half are the pieces that other figures are made of.
 """
 
 import io
@@ -17,13 +17,16 @@ def blank(width, height):
     """A matplotlib Figure of that size in inches, without axes yet."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches, so that no text touches an edge
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def png(figure, description=""):
+    """The bytes of a PNG that says ``description`` about itself."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, metadata={"Description": description, "Software": None})
     return stream.getvalue()
@@ -59,59 +62,69 @@ def _show(axes, sheet, title):
     axes.set_axis_off()
 
 
-def image_panels(groups, columns=8, description=""):
-    """``groups``: title -> images [n,h,w,c]; one grid of images a group, side by side."""
-    figure = blank(4.2 * len(groups), 4.5)
-    for axes, (title, images) in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups.items()):
-        _show(axes, mosaic(images, columns), title)
-    return png(figure, description)
+def samples(groups, title="", law=None, columns=None):
+    """Groups of samples of one kind, name -> x, side by side: images [n,h,w,c] as grids of ``columns``, points [n,1] as histograms, [n,2]
+    as clouds, [n,d] as pairs of coordinates.
 
-
-def samples(x, title, description="", law=None):
-    """Samples of any kind: images [n,h,w,c] as a grid, points [n,1] as a histogram, [n,2] as a cloud, [n,d] by two coordinates.
-
-    ``law``: the mixture that points on the line should come from, drawn over their histogram.
+    All panels of points show the range of the first group, the real data, and a quarter of it on either side; a name says how many samples
+    lie outside.
+    ``law``: the mixture that points on the line should come from, drawn over their histograms.
     """
-    if x.ndim == 4:
-        columns = int(np.ceil(np.sqrt(len(x))))
-        figure = blank(6, 6 * -(-len(x) // columns) / columns * x.shape[1] / x.shape[2] + 0.4)
-        _show(figure.subplots(), mosaic(x, columns), title)
-        return png(figure, description)
-    figure = blank(6, 4 if x.shape[1] == 1 else 6)
-    axes = figure.subplots()
-    if x.shape[1] == 1:
-        axes.hist(x[:, 0], bins=max(10, min(200, int(2 * len(x) ** 0.5))), density=True, color="C0", label="samples")
-        if law is not None:
-            low, high = axes.get_xlim()
-            line = np.linspace(low, high, 1000)
-            axes.plot(line, np.exp(law.log_density(line[:, None])), color="C1", label="density of the data")
-            axes.legend()
-        axes.set(xlabel="x", ylabel="density", title=title)
-    else:
-        axes.plot(x[:, 0], x[:, 1], ".", markersize=2, alpha=0.6)
-        if x.shape[1] > 2:
-            title = f"{title}\ncoordinates 1 and 2 of {x.shape[1]}"
-        first, second = np.ptp(x[:, :2], axis=0)
-        alike = first <= 4 * second and second <= 4 * first  # else one length for both would make the cloud a line
-        axes.set(xlabel="first coordinate", ylabel="second coordinate", title=title, aspect="equal" if alike else "auto")
-        axes.ticklabel_format(scilimits=(-2, 5))  # of data in units of its own
-    return png(figure, description)
+    first = next(iter(groups.values()))
+    if first.ndim == 4:
+        columns = columns or int(np.ceil(np.sqrt(len(first))))
+        figure, panels = _side_by_side(groups, title, -(-len(first) // columns) / columns * first.shape[1] / first.shape[2])
+        for axes, (name, x) in zip(panels, groups.items()):
+            _show(axes, mosaic(x, columns), name)
+        return figure
+    figure, panels = _side_by_side(groups, title, 0.8 if first.shape[1] == 1 else 1.0)
+    low, high = first[:, :2].min(axis=0), first[:, :2].max(axis=0)
+    low, high = low - (high - low) / 4, high + (high - low) / 4
+    for axes, (name, x) in zip(panels, groups.items()):
+        outside = int(((x[:, :2] < low) | (x[:, :2] > high)).any(axis=1).sum())
+        name = f"{name}; coordinates 1 and 2 of {x.shape[1]}" if x.shape[1] > 2 else name
+        axes.set_title(f"{name}; {outside} outside" if outside else name)
+        axes.set_xlim(low[0], high[0])
+        if x.shape[1] == 1:
+            _histogram_on_line(axes, x[:, 0], low[0], high[0], law)
+        else:
+            axes.plot(x[:, 0], x[:, 1], ".", color=BLUE, markersize=max(2, 8 - len(x) // 100), alpha=0.6)
+            axes.set(xlabel="first coordinate", ylabel="second coordinate", ylim=(low[1], high[1]))
+            axes.set_box_aspect(1)
+    return figure
 
 
-def loss_curve(entries, loss_of_zero, title):
-    """``entries``: of log.jsonl.  Each step's loss, its running median, and the loss of predicting zero."""
+def _side_by_side(groups, title, ratio):
+    """(figure, a panel a group): each as high as ``ratio`` times its width."""
+    width = 4.2 if len(groups) > 1 else 6
+    figure = blank(width * len(groups), width * ratio + (0.9 if title else 0.5))
+    figure.suptitle(title, fontsize=12)
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    return figure, panels
+
+
+def _histogram_on_line(axes, x, low, high, law):
+    histogram(axes, x, np.linspace(low, high, max(10, min(200, int(3 * len(x) ** 0.5))) + 1), "histogram")
+    if law is not None:
+        line = np.linspace(low, high, 1000)
+        axes.plot(line, np.exp(law.log_density(line[:, None])), color=VERMILION, label="density of the data")
+        axes.legend(fontsize=9)
+    axes.set(xlabel="x", ylabel="density")
+
+
+def loss_curve(entries, levels, title, ylabel):
+    """``entries``: of log.jsonl.  Each step's loss, its running median, and ``levels`` to compare it with, name -> loss."""
     step, loss = (np.array([entry[name] for entry in entries]) for name in ("step", "loss"))
     width = max(1, len(loss) // 50)
-    figure = blank(7, 4)
-    axes = figure.subplots()
-    axes.semilogy(step, loss, ".", markersize=2, color="C0", alpha=0.4, label="loss of a batch")
+    figure, ((axes,),) = panels(1, 1, 7.5, 4.5, title)
+    axes.plot(step, loss, ".", markersize=2, color=SKY, alpha=0.4, label="loss of a batch")
     blocks = [slice(i, i + width) for i in range(0, len(loss), width)]
-    axes.semilogy([step[b].mean() for b in blocks], [np.median(loss[b]) for b in blocks], color="C0", label=f"median of {width} steps")
-    axes.axhline(loss_of_zero, color="C3", linestyle="--", label="loss of predicting zero")
-    axes.set(xlabel="training step", ylabel="squared error per entry", title=title)
-    axes.legend(loc="center right")
-    axes.grid(alpha=0.3)
-    return png(figure)
+    axes.plot([step[b].mean() for b in blocks], [np.median(loss[b]) for b in blocks], color=BLUE, label=f"median of {width} steps")
+    for (name, level), style, color in zip(levels.items(), ("--", ":", "-."), (VERMILION, GREEN, PURPLE)):
+        axes.axhline(level, color=color, linestyle=style, label=name)
+    axes.set(xlabel="training step", ylabel=ylabel, yscale="log" if min(loss.min(), *levels.values(), 1) > 0 else "linear")
+    axes.legend(fontsize=9)
+    return figure
 
 
 def strip(stages, title):
@@ -120,13 +133,14 @@ def strip(stages, title):
     dimmed = [images / max(1.0, np.abs(images).max() / 2) for _, images in stages]
     figure = blank(0.9 * len(stages), 0.9 * n * h / w + 0.8)
     axes = figure.subplots()
-    _show(axes, mosaic(np.stack(dimmed, axis=1).reshape(n * len(stages), h, w, c), len(stages)), title)
+    figure.suptitle(title, fontsize=12)
+    _show(axes, mosaic(np.stack(dimmed, axis=1).reshape(n * len(stages), h, w, c), len(stages)), "")
     axes.set_axis_on()
     axes.set(yticks=[], xlabel="time t of the reverse process")
     axes.set_xticks([(w + 1) * (i + 0.5) - 1 for i in range(len(stages))], [str(t) for t, _ in stages])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return png(figure)
+    return figure
 
 
 # Pieces of larger figures

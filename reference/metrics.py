@@ -5,6 +5,7 @@ compare it with that of held-out data, of the same number of samples.
 """
 
 import numpy as np
+from scipy.special import chndtr
 
 from reference.ops.random import Purpose, normal
 
@@ -91,3 +92,31 @@ def sliced_wasserstein(x, y, directions=64, order=2, seed=0):
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     distances = [wasserstein_1d(_flat(x) @ axis[:, None], _flat(y) @ axis[:, None], order) for axis in axes]
     return float((np.array(distances) ** order).mean() ** (1 / order))
+
+
+def mode_shares(x, mixture):
+    """The shares [k] of samples x[n,d] that lie within two deviations of each mode of a mixture of isotropic Gaussians.
+
+    A distance sees a lost mode, or a ring in place of eight, as a small error; these do not.
+    """
+    x = _flat(x)
+    apart = np.stack([np.linalg.norm(x - mean, axis=1) for mean in mixture.means])
+    return (apart <= 2 * np.sqrt(_isotropic(mixture))[:, None]).mean(axis=1)
+
+
+def expected_mode_shares(mixture):
+    """What ``mode_shares`` of exact samples tends to.
+
+    For x of component j, |x - mu_k|^2 / s_j^2 has a noncentral chi-squared law of d degrees of freedom and noncentrality
+    |mu_j - mu_k|^2 / s_j^2.  Of separated modes in the plane only j = k is left: w_k (1 - exp(-2)).
+    """
+    variances, means = _isotropic(mixture), mixture.means
+    apart = ((means[:, None] - means) ** 2).sum(axis=2)
+    return chndtr(4 * variances[:, None] / variances, mixture.dimension, apart / variances) @ mixture.weights
+
+
+def _isotropic(mixture):
+    """The variances [k] of the components.  ValueError if they have covariances."""
+    if mixture.covariances.ndim != 1:
+        raise ValueError("mixture must consist of isotropic Gaussians, with variances [k], got covariances [k,d,d]")
+    return mixture.covariances

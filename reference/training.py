@@ -21,7 +21,7 @@ class Settings:
 
     batch: int = 64
     lr: float = 1e-3
-    ema: float = 0.995
+    ema: float = 0.9995
     seed: int = 0
     warmup: int = 50
 

@@ -65,10 +65,15 @@ def evaluate_and_draw(run, data, ops, size, seed):
         f"DDPM, {size['ddpm']} steps": samples["DDPM"][:64],
         f"DDIM, {DDIM_STEPS} steps": samples["DDIM"][:64],
     }
-    write_atomically(run.folder / "samples.png", figures.image_panels(panels))
     title = f"DDPM on {data.name}: {run.state.step} steps of {run.settings.batch} images"
-    write_atomically(run.folder / "loss.png", figures.loss_curve(read_log(run.folder), losses["loss of predicting zero"], title))
-    write_atomically(run.folder / "strip.png", figures.strip(_stages(run, ops, size["ddpm"], seed), "From noise to digits"))
+    levels = {"predicting zero": losses["loss of predicting zero"]}
+    drawn = {
+        "samples": figures.samples(panels, title),
+        "loss": figures.loss_curve(read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"),
+        "strip": figures.strip(_stages(run, ops, size["ddpm"], seed), f"From noise to digits: {size['ddpm']} steps of DDPM"),
+    }
+    for name, figure in drawn.items():
+        write_atomically(run.folder / f"{name}.png", figures.png(figure))
     ddpm, ddim = (evaluate.quality(samples[name], data) for name in ("DDPM", "DDIM"))
     return {
         "loss": losses["loss"],
@@ -82,10 +87,20 @@ def evaluate_and_draw(run, data, ops, size, seed):
 def _stages(run, ops, steps, seed, rows=6, columns=11):
     """(t, x) of the first samples at about ``columns`` times from T to 0."""
     schedule, sample = run.model.schedule, np.arange(rows)
-    shown = {round(k) for k in np.linspace(0, steps, columns)}
+    shown = shown_of(schedule, steps, columns)
     states = trajectory(run, ops, sample, "ddpm", seed, steps=steps, variance="posterior")
     stages = [(t, x) for k, (t, x, _) in enumerate(progress(states, steps, "reverse process, step"), 1) if k in shown]
     return [(schedule.T, prior(seed, sample, run.model.network.sample_shape, ops=ops)), *stages]
+
+
+def shown_of(schedule, steps, columns):
+    """The numbers k of the steps after which the strip shows the samples.
+
+    Their times are even in the angle arctan(sigma / alpha), a function of the log-SNR alone that ends at both ends: where the samples are
+    plain noise, or finished, it hardly changes.
+    """
+    angles = np.arctan2(schedule.noise_scale(np.array(schedule.grid(steps))), schedule.signal(np.array(schedule.grid(steps))))
+    return {int(abs(angles - wanted).argmin()) for wanted in np.linspace(angles[0], 0, columns)}
 
 
 def tell(report, folder, program):

@@ -3,12 +3,13 @@
 import numpy as np
 
 from reference import metrics
+from reference.commands import evaluation_figures
 from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
 from reference.conversions import convert
 from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ddpm.indi import path
 from reference.ddpm.learned import LearnedVariance
-from reference.denoiser import best_prediction
+from reference.evaluation import losses_at, mean_square
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
 from reference.run import open_run
@@ -24,10 +25,12 @@ SAMPLES = {"images": 256, "points": 4000}
 
 def add_options(parser):
     add_sampling_options(parser, None)
+    parser.add_argument("--out", metavar="FOLDER", help=f"write {', '.join(evaluation_figures.FILES)} there")
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
+    folder = evaluation_figures.folder_for(arguments.out)
     how = choose(run, arguments)
     n = (SAMPLES["images"] if run.data.is_image else SAMPLES["points"]) if arguments.n is None else arguments.n
     if n < 2:
@@ -45,6 +48,8 @@ def execute(arguments, ops):
     print(f"{run.folder}: {run.system} on {run.data.name}, samples by {describe(**how, evaluations=evaluations)}")
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
+    if folder:
+        evaluation_figures.write(run, ops, x, rows, {"n": n, **how}, evaluations, folder)
     return 0
 
 
@@ -55,26 +60,16 @@ def losses(run, data, ops, seed=1):
     the line its expectation, too.
     """
     model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
-    sums = {"loss": 0.0, "loss of predicting zero": 0.0} | ({"loss of the exact prediction": 0.0} if data.mixture else {})
+    sample, parts = np.arange(len(x0)), []
     for number in range(DRAWS):
-        sample = np.arange(len(x0))
         t = model.schedule.times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
         noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
-        x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
-        said, _ = model.predict(run.state.ema, x, t, ops=ops, keep=False)
-        sums["loss"] += _mean_square(model.prediction_in(said) - target) / DRAWS
-        sums["loss of predicting zero"] += _mean_square(target) / DRAWS
-        if data.mixture:
-            best = best_prediction(data.mixture, model.schedule, x, t, model.prediction)
-            sums["loss of the exact prediction"] += _mean_square(best - target) / DRAWS
+        parts.append(losses_at(model, run.state.ema, x0, t, noise, data.mixture, ops))
+    sums = {name: sum(part[name] for part in parts) / DRAWS for name in parts[0]}
     if run.system == "smld" and data.mixture and data.mixture.dimension == 1:
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
         sums["its expectation, by quadrature"] = float(2 * floors(data.mixture, sigmas).mean())
     return sums
-
-
-def _mean_square(x):
-    return float((x.astype(np.float64) ** 2).mean())
 
 
 def chain_likelihood(run, ops, how, count=128):
@@ -134,7 +129,7 @@ def _error(predict, prediction, schedule, x0, t, ops):
     """Mean squared error per entry of the prediction of x0 at time t."""
     noise = normal(3, np.arange(len(x0)), t, Purpose.EVALUATION, x0.shape[1:], x0.dtype)
     x = forward(schedule, x0, t, noise, ops)
-    return _mean_square(convert(predict(x, t), x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t)) - x0)
+    return mean_square(convert(predict(x, t), x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t)) - x0)
 
 
 def bounds(run, ops, seed=1, weights=64):
@@ -168,7 +163,7 @@ def restoration(run, ops, x, how, seed=1):
         if data.mixture and not model.epsilon:
             x_t = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
             best = [data.mixture.posterior_mean(row[None], 1.0, time * model.degradation.noise)[0] for row, time in zip(x_t, t)]
-            exact += _mean_square(np.array(best) - x0) / DRAWS
+            exact += mean_square(np.array(best) - x0) / DRAWS
     rows = {"loss": total} | ({"loss of the exact posterior mean": exact} if exact else {})
     if x is None:
         return rows
@@ -177,7 +172,7 @@ def restoration(run, ops, x, how, seed=1):
     one_step, _ = draw(run, ops, len(x), sampler="indi", seed=how["seed"], steps=1, **level)
     rows |= {f"{name}, in one step": value for name, value in quality(one_step, data).items() if "real" not in name}
     named = {"degraded": y, "restored in one step": one_step, f"restored by {how['sampler']}": x}
-    return rows | {f"error of the {name}": _mean_square(images - clean) for name, images in named.items()}
+    return rows | {f"error of the {name}": mean_square(images - clean) for name, images in named.items()}
 
 
 def quality(x, data):
@@ -190,7 +185,13 @@ def quality(x, data):
             "frechet_of_real": metrics.frechet_distance(real, data.train, features),
             "accepted": metrics.accepted(x, data.train, data.held_out[:LIMIT]),
         }
-    return {
+    rows = {
         "sliced wasserstein": metrics.sliced_wasserstein(x[: len(real)], data.train),
         "sliced wasserstein of real": metrics.sliced_wasserstein(real, data.train),
     }
+    if data.mixture:
+        shares, expected = metrics.mode_shares(x, data.mixture), metrics.expected_mode_shares(data.mixture)
+        rows["within 2 deviations of a mode"] = float(shares.sum())
+        rows["within 2 deviations of a mode, exact samples"] = float(expected.sum())
+        rows["least share of a mode, over the expected"] = float((shares / expected).min())
+    return rows

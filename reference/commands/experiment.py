@@ -44,7 +44,14 @@ def run(name, folder, quick):
     print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
     outcome = module.run(quick)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
-    report = {"question": module.QUESTION, "quick": quick, "tables": outcome.tables, "checks": outcome.checks, "findings": outcome.findings}
+    report = {
+        "question": module.QUESTION,
+        "quick": quick,
+        "settings": outcome.settings,
+        "tables": outcome.tables,
+        "checks": outcome.checks,
+        "findings": outcome.findings,
+    }
     picture = figures.png(outcome.figure, module.QUESTION)
     write_together(folder, {f"{name}.png": picture, f"{name}.json": (json.dumps(report, indent=2) + "\n").encode()})
     print(f"wrote {folder / name}.png and .json", flush=True)

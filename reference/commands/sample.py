@@ -33,13 +33,21 @@ def execute(arguments, ops):
         raise ValueError(f"a .csv file holds points, and {run.folder} draws images: take .png, .npz or .npy")
     path = _path(arguments.out, settings)
     x, evaluations = draw(run, ops, arguments.n, **how)
-    arrays = {"x": x}
-    if how["sampler"] == "indi":  # what the samples were made from belongs to them
-        arrays["degraded"], arrays["clean"] = degraded(run, ops, np.arange(arguments.n), how["seed"], how["noise"], how["blur"])
-    arrays = {name: run.own(array) for name, array in arrays.items()}
-    write_atomically(path, _picture(run, arrays, how, settings) if path.suffix == ".png" else _numbers(path.suffix, arrays, settings))
+    arrays = with_origin(run, ops, x, how)
+    write_atomically(path, picture(run, arrays, how, settings) if path.suffix == ".png" else _numbers(path.suffix, arrays, settings))
     print(f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how, evaluations=evaluations)}")
     return 0
+
+
+def with_origin(run, ops, x, how):
+    """The samples x by the name of their array; restored ones with the degraded data that they were made from, and the clean data.
+
+    Images without their padding, points in the units of their file.
+    """
+    arrays = {"x": x}
+    if how["sampler"] == "indi":
+        arrays["degraded"], arrays["clean"] = degraded(run, ops, np.arange(len(x)), how["seed"], how["noise"], how["blur"])
+    return {name: run.own(array) for name, array in arrays.items()}
 
 
 def digest(weights):
@@ -79,11 +87,23 @@ def _numbers(suffix, arrays, settings):
     return stream.getvalue()
 
 
-def _picture(run, arrays, how, settings):
+def picture(run, arrays, how, settings):
+    """A PNG of the samples beside real data, or beside the degraded and the clean data that they were restored from."""
     from reference import figures
 
     x = arrays["x"]
-    if "degraded" in arrays and x.ndim == 4:
-        panels = {"degraded": arrays["degraded"], f"restored in {how['steps']} steps": x, "clean": arrays["clean"]}
-        return figures.image_panels(panels, columns=int(np.ceil(np.sqrt(len(x)))), description=json.dumps(settings))
-    return figures.samples(x, f"{len(x)} samples\n{describe(**how)}", json.dumps(settings), datasets.law(run.config["data"]))
+    if "degraded" in arrays:
+        groups = {"clean data": arrays["clean"], "degraded": arrays["degraded"], f"restored in {how['steps']} steps": x}
+    else:
+        groups = _real_data(run, len(x)) | {f"{len(x)} samples": x}
+    title = f"{run.system} trained on {Path(run.config['data']).name}: {describe(**how)}"
+    return figures.png(figures.samples(groups, title, datasets.law(run.config["data"])), json.dumps(settings))
+
+
+def _real_data(run, n):
+    """Up to n held-out samples of the run's data, by the name of their panel; none if the file of the data is gone."""
+    try:
+        real = run.own(run.data.held_out[:n])
+    except ValueError:
+        return {}
+    return {f"{len(real)} of the data": real}

@@ -17,6 +17,7 @@ from reference.placement import on_host, place
 from reference.run import (
     DEFAULTS,
     NETWORK_OPTIONS,
+    POINTS,
     SYSTEM_OPTIONS,
     SYSTEMS,
     build_config,
@@ -67,13 +68,20 @@ def add_options(parser):
         metavar="FILE",
         help="IDX or .npy file of labels for a file of images in IDX or .npy format; beside MNIST's images theirs are found",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help=f"training steps, the run's total (default {DEFAULTS['steps']})")
-    parser.add_argument("--batch", type=int, metavar="N", help="samples a step (default 64)")
-    parser.add_argument("--lr", type=float, metavar="X", help="Adam's learning rate (default 1e-3)")
-    parser.add_argument("--ema", type=float, metavar="X", help="decay of the averaged weights that samples come from (default 0.995)")
+    parser.add_argument("--steps", type=int, metavar="N", help=_default("training steps, the run's total", "steps"))
+    parser.add_argument("--batch", type=int, metavar="N", help=_default("samples a step", "batch"))
+    parser.add_argument("--lr", type=float, metavar="X", help=_default("Adam's learning rate", "lr"))
+    parser.add_argument(
+        "--ema", type=float, metavar="X", help=f"decay of the averaged weights that samples come from (default {training.Settings.ema})"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="(default 0)")
     add_network_options(parser.add_argument_group("the network"))
     add_system_options(parser)
+
+
+def _default(text, name):
+    images = DEFAULTS["steps"] if name == "steps" else getattr(training.Settings, name)
+    return f"{text} (default {images} for images, {POINTS[name]} for points)"
 
 
 def add_network_options(parser):

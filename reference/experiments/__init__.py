@@ -11,12 +11,16 @@ NAMES = ("f1", "f2", "f3", "n1", "n2", "n3")
 
 @dataclass
 class Outcome:
-    """Tables, title -> (header, rows); checks, (claim, what was measured, whether it holds); findings to be read; a matplotlib Figure."""
+    """Tables, title -> (header, rows); checks, (claim, what was measured, whether it holds); findings to be read; a matplotlib Figure.
+
+    ``settings``: what the tables depend on, by name.
+    """
 
     tables: dict[str, tuple[tuple, list]] = field(default_factory=dict)
     checks: list[tuple[str, str, bool]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     figure: Any = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def check(self, claim, measured, holds):
         self.checks.append((claim, measured, bool(holds)))

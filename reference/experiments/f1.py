@@ -10,7 +10,7 @@ from scipy import stats
 from reference import ops as reference_ops
 from reference.experiments import Outcome
 from reference.experiments.chains import LAW, LINE, cdf, density, distance, propagate
-from reference.figures import blank
+from reference.figures import GREY, PATHS, density_map, panels
 from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers import last
@@ -28,7 +28,8 @@ MONTE_CARLO = 4.0  # times the expected distance of n draws from their own law: 
 
 
 def run(quick=False):
-    outcome, chains, n = Outcome(), {}, 20_000 if quick else 300_000
+    chains, n = {}, 20_000 if quick else 300_000
+    outcome = Outcome(settings={"steps": STEPS, "particles": n})
     for title, samplers_of, count in (("VP", vp_samplers, n), ("alpha = .97, T = 150", constant_samplers, n // 10)):
         rows = []
         for sampler in samplers_of(1):
@@ -113,28 +114,23 @@ def exact(n, N=10):
 
 def figure(chains):
     """How W1 falls with the number of steps, the law along one reverse chain, and what ten steps of each sampler end in."""
-    drawing = blank(15, 4.5)
-    falling, heat, ends = drawing.subplots(1, 3)
-    for colour, sampler in enumerate(vp_samplers(1)):
+    drawing, axes = panels(1, 3, 15, 5.2, f"{QUESTION}  Exact score of 0.3 N(-2, 0.2²) + 0.7 N(2, 1)")
+    falling, heat, ends = axes[0]
+    for color, sampler in zip(PATHS, vp_samplers(1)):
         for title, line in (("VP", "o-"), ("alpha = .97, T = 150", "s:")):
             errors = [distance(chains[title, sampler, N]) for N in STEPS if (title, sampler, N) in chains]
             if errors:
-                falling.loglog(STEPS, errors, line, color=f"C{colour}", label=sampler if title == "VP" else None)
-        ends.plot(LINE, density(chains["VP", sampler, 10]), color=f"C{colour}", label=sampler)
-    falling.loglog(STEPS, [1 / N for N in STEPS], "k--", label="1 / steps")
-    falling.set(xlabel="steps", ylabel="W1 to the data", title="solid VP, dotted alpha = .97 from N(0, 1)")
-    falling.legend(fontsize=8)
+                falling.loglog(STEPS, errors, line, color=color, label=f"{sampler}; {title}")
+        ends.plot(LINE, density(chains["VP", sampler, 10]), color=color, label=sampler)
+    falling.loglog(STEPS, [1 / N for N in STEPS], "--", color=GREY, label="1 / steps")
+    falling.set(xlabel="number of steps", ylabel="Wasserstein distance W1 to the data", title="error of the samples")
+    falling.set_ylim(top=40 * falling.get_ylim()[1])
+    falling.legend(fontsize=8, loc="upper right")
     walk, grid = vp_samplers(20)["DDPM, variance beta"]
     laws = np.stack([density(chain) for chain in propagate(walk, grid)], axis=1)
-    heat.pcolormesh(np.arange(1, 21), LINE, laws, cmap="magma", vmax=np.quantile(laws, 0.99), shading="nearest", rasterized=True)
-    heat.set(
-        xlabel="step of the reverse chain",
-        ylabel="x",
-        ylim=(-5, 5),
-        xticks=range(0, 21, 5),
-        title="density along DDPM (variance beta) in 20 steps",
-    )
-    ends.plot(LINE, np.exp(LAW.log_density(LINE[:, None])), "k--", label="data")
-    ends.set(xlabel="x", ylabel="density", xlim=(-4, 5.5), title="after 10 steps")
+    density_map(heat, np.arange(1, 21), LINE, laws, "density of x", largest=float(np.quantile(laws, 0.99).round(2)))
+    heat.set(xlabel="step of the reverse chain", ylabel="x", ylim=(-5, 5), xticks=range(1, 21, 3), title="20 steps of DDPM, variance beta")
+    ends.plot(LINE, np.exp(LAW.log_density(LINE[:, None])), "--", color=GREY, label="data")
+    ends.set(xlabel="x", ylabel="density of x", xlim=(-4, 5.5), title="what 10 steps on the VP schedule end in")
     ends.legend(fontsize=8)
     return drawing

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from reference.experiments import Outcome
-from reference.figures import blank
+from reference.figures import GREY, PATHS, panels
 from reference.mixtures import Mixture
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -33,7 +33,8 @@ Z = 4.9  # two-sided normal quantile of a false alarm in 10^6
 
 
 def run(quick=False):
-    outcome = Outcome()
+    n = 20_000 if quick else 200_000
+    outcome = Outcome(settings={"steps": STEPS, "corrections": CORRECTIONS, "corrector's step over sigma^2": STEP, "particles": n})
     errors = {(predictor, k, N): error(*moments(predictor, k, N)) for predictor in PREDICTORS for k in CORRECTIONS for N in STEPS}
     rows = [(predictor, k, *(errors[predictor, k, N] for N in STEPS)) for predictor in PREDICTORS for k in CORRECTIONS]
     outcome.tables["W2 to the data's law with its last noise, by the recursion"] = (
@@ -43,10 +44,10 @@ def run(quick=False):
     for predictor in PREDICTORS:
         slope = np.polyfit(np.log(STEPS[2:]), np.log([errors[predictor, 0, N] for N in STEPS[2:]]), 1)[0]
         outcome.check(f"{predictor} alone is of first order", f"slope {slope:.3f}", abs(slope + 1) < 0.15)
-    worst = max(simulated(predictor, k, 40, 20_000 if quick else 200_000) for predictor in PREDICTORS for k in CORRECTIONS)
+    worst = max(simulated(predictor, k, 40, n) for predictor in PREDICTORS for k in CORRECTIONS)
     outcome.check("the recursion is what particles do, mean and variance", f"{worst:.2f} standard errors at most", worst < Z)
     corrector_bias(outcome)
-    forward(outcome, 20_000 if quick else 200_000)
+    forward(outcome, n)
     outcome.findings += verdicts(errors)
     outcome.figure = figure(errors)
     return outcome
@@ -147,14 +148,14 @@ def verdicts(errors):
 
 
 def figure(errors):
-    drawing = blank(13, 4.5)
-    for axes, predictor in zip(drawing.subplots(1, 3, sharey=True), PREDICTORS):
-        for k in CORRECTIONS:
+    title = f"{QUESTION}  Data N(1, 0.25), VP SDE, exact score, exact law at the start"
+    drawing, axes = panels(1, 3, 14, 5, title, sharey=True)
+    for panel, predictor in zip(axes[0], PREDICTORS):
+        for k, color in zip(CORRECTIONS, PATHS):
             cost = [N * (1 + k) for N in STEPS]
-            axes.loglog(cost, [errors[predictor, k, N] for N in STEPS], "o-", label=f"{k} correction{'s' * (k != 1)} a step")
-        axes.loglog(STEPS, [2 / N for N in STEPS], "k--", label="slope -1")
-        axes.set(xlabel="score evaluations", ylabel="W2 to the data's law", title=predictor)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    drawing.suptitle("Data N(1, 0.25), VP SDE, exact score, exact law at the start")
+            panel.loglog(cost, [errors[predictor, k, N] for N in STEPS], "o-", color=color, label=f"{k} correction{'s' * (k != 1)} a step")
+        panel.loglog(STEPS, [2 / N for N in STEPS], "--", color=GREY, label="2 / evaluations")
+        panel.set(xlabel="number of score evaluations", title=f"predictor: {predictor}")
+        panel.legend(fontsize=9)
+    axes[0, 0].set_ylabel("Wasserstein distance W2 to the data's law")
     return drawing

@@ -11,7 +11,7 @@ import numpy as np
 from reference.conversions import log_alpha_bar_of_sigma
 from reference.experiments import Outcome
 from reference.experiments.training import trained
-from reference.figures import blank
+from reference.figures import BLUE, GREEN, PATHS, SKY, VERMILION, panels
 from reference.mixtures import example_2_1
 from reference.networks import MLP
 from reference.ops import normal
@@ -36,9 +36,10 @@ SAMPLES = (20, 100, 1000, 10_000)
 
 
 def run(quick=False):
-    outcome, found = Outcome(), {}
+    training, found = QUICK if quick else TRAINING, {}
+    outcome = Outcome(settings={"training steps and batch": training, "sigmas": SIGMAS.tolist()})
     least, slack = floors(LAW, SIGMAS), 3 if quick else 1
-    for matching, (steps, batch) in (QUICK if quick else TRAINING).items():
+    for matching, (steps, batch) in training.items():
         score = learned(matching, steps, batch)
         found[matching] = found_at = [at_level(score, float(sigma), 20_000 if quick else 100_000) for sigma in SIGMAS]
         excess = max(min(loss - floor, (loss - floor) / floor * 0.2) for (loss, _, _), floor in zip(found_at, least))
@@ -122,21 +123,28 @@ def learned(matching, steps, batch):
 
 
 def figure(found, few):
-    drawing = blank(14, 4.5)
-    (scores, errors, samples), line = drawing.subplots(1, 3), np.linspace(-4, 6, 400)
-    for colour, i in enumerate((1, 2, 3)):
+    """Above, the learned scores over the exact one at three noise levels; below, their errors at all levels, and what few data allow."""
+    drawing, axes = panels(2, 3, 14, 8.6, f"{QUESTION}  Data 0.3 N(-2, 0.2²) + 0.7 N(2, 1)")
+    line, styles = np.linspace(-4, 6, 400), dict(zip(TRAINING, ((VERMILION, "--"), (BLUE, "-."), (GREEN, ":"))))
+    for panel, i in zip(axes[0], (1, 2, 3)):
         sigma = float(SIGMAS[i])
-        scores.plot(line, sigma * LAW.noised(1.0, sigma).score(line[:, None])[:, 0], color=f"C{colour}", label=f"sigma = {sigma:g}")
-        for matching, style in zip(TRAINING, ("--", ":", "-.")):
-            scores.plot(line, sigma * found[matching][i][2], style, color="k", lw=0.8, label=matching if colour == 0 else None)
-    scores.set(xlabel="x", ylabel="sigma times score", ylim=(-6, 6), title="exact (coloured) and learned")
-    for matching in TRAINING:
-        errors.loglog(SIGMAS, [relative for _, relative, _ in found[matching]], "o-", label=matching)
-    errors.set(xlabel="sigma", ylabel="relative error of the score", title="the three ways of matching")
-    for M, *row in few:
-        samples.loglog(SIGMAS, row, "s-", label=f"{M} samples")
-    samples.set(xlabel="sigma", ylabel="relative error of the score", title="what minimises the loss on M samples")
-    for axes in (scores, errors, samples):
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
+        exact = sigma * LAW.noised(1.0, sigma).score(line[:, None])[:, 0]
+        panel.plot(line, exact, color=SKY, linewidth=4, label="exact")
+        for matching, (color, style) in styles.items():
+            panel.plot(line, sigma * found[matching][i][2], style, color=color, label=f"learned, {matching}")
+        reach = 1.3 * abs(exact).max()
+        panel.set(xlabel="x", ylabel="sigma times the score", ylim=(-reach, reach), title=f"score at noise level sigma = {sigma:g}")
+    errors, samples, unused = axes[1]
+    for (matching, (color, style)), mark in zip(styles.items(), "os^"):
+        relative = [relative for _, relative, _ in found[matching]]
+        errors.loglog(SIGMAS, relative, style, marker=mark, color=color, label=f"learned, {matching}")
+    errors.set(title="error of the learned scores")
+    for (M, *row), color, mark in zip(few, PATHS, "os^v"):
+        samples.loglog(SIGMAS, row, "-", marker=mark, color=color, label=f"M = {M}")
+    samples.set(title="error of the loss's minimiser on M samples")
+    for panel in (errors, samples):
+        panel.set(xlabel="noise level sigma", ylabel="relative error of the score")
+    for panel in (axes[0, 0], errors, samples):
+        panel.legend(fontsize=9)
+    unused.remove()
     return drawing

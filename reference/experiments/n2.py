@@ -14,7 +14,7 @@ from reference.denoiser import Denoiser
 from reference.experiments import Outcome
 from reference.experiments.chains import LAW, LINE, cdf, distance, held, propagate
 from reference.experiments.training import trained
-from reference.figures import blank
+from reference.figures import BLUE, GREY, VERMILION, panels
 from reference.mixtures import example_3_2
 from reference.networks import MLP
 from reference.ops import normal
@@ -33,15 +33,16 @@ NEGLIGIBLE = 0.02
 
 
 def run(quick=False):
-    outcome, T = Outcome(), 50 if quick else 100
+    T, particles, training = (50, 1000, 400) if quick else (100, 10_000, 2000)
+    outcome = Outcome(settings={"steps": T, "particles": particles, "training steps": training})
     schedules(outcome, T)
     numbers_of_steps(outcome, (5, 10, 20, 50, 100) if quick else (5, 10, 20, 50, 100, 200, 500, 1000))
     elbo_gap(outcome)
     rows = [(choice, distance(chain(vp(T), choice)), distance(chain(vp(T // 5), choice))) for choice in ("posterior", "beta", "exact")]
     outcome.tables["Variance of a step"] = ("choice", f"W1 in {T} steps", f"W1 in {T // 5}"), rows
     steps = langevin_steps(outcome, quick)
-    annealing(outcome, 1000 if quick else 10_000)
-    found = networks(outcome, 400 if quick else 2000)
+    annealing(outcome, particles)
+    found = networks(outcome, training)
     outcome.figure = figure(outcome, steps, found)
     return outcome
 
@@ -238,27 +239,30 @@ def best_linear_loss(schedule):
 
 
 def figure(outcome, steps, nets_found):
-    drawing = blank(14, 4.2)
-    kinds, lengths, langevin_axes, nets = drawing.subplots(1, 4)
+    drawing, axes = panels(2, 2, 12.5, 9.5, f"{QUESTION}  One factor at a time")
+    kinds, lengths, langevin_axes, nets = axes.flat
     title = next(title for title in outcome.tables if title.startswith("Schedules"))
     rows = outcome.tables[title][1]
-    kinds.barh([row[0] for row in rows], [row[4] for row in rows], color="C0")
-    kinds.set(xlabel="W1 to the data", title="schedule")
+    kinds.barh([row[0] for row in rows], [row[4] for row in rows], color=BLUE)
+    kinds.invert_yaxis()
+    kinds.set(xlabel="Wasserstein distance W1 to the data", ylabel="schedule", title="DDPM, variance beta, exact score: the schedule")
     T, posterior, beta = np.array(outcome.tables["Number of steps"][1]).T
-    lengths.loglog(T, posterior, "o-", label="posterior variance")
-    lengths.loglog(T, beta, "s-", label="variance beta")
-    lengths.set(xlabel="steps T", ylabel="W1 to the data", title="number of steps")
-    lengths.legend(fontsize=8)
+    lengths.loglog(T, posterior, "o-", color=BLUE, label="posterior variance")
+    lengths.loglog(T, beta, "s-", color=VERMILION, label="variance beta")
+    lengths.set(xlabel="number of steps T", ylabel="Wasserstein distance W1 to the data", title="DDPM, exact score: the number of steps")
     tau, mass, variance = np.array(steps).T
-    langevin_axes.semilogx(tau, mass, "o-", label="mass of the wide mode")
-    langevin_axes.semilogx(tau, variance / variance.max(), "s-", label=f"narrow variance / {variance.max():.3g} of the right one")
-    langevin_axes.axhline(0.6, color="k", ls="--", lw=0.8, label="right mass")
-    langevin_axes.axvline(0.08, color="C3", ls=":", label="stability limit")
-    langevin_axes.set(xlabel="step tau", title="Langevin, long run", ylim=(0, 1.6))
-    langevin_axes.legend(fontsize=7, loc="upper left")
-    nets.bar([f"{width} {name}" for width, name, *_ in nets_found], [row[2] for row in nets_found])
-    nets.axhline(nets_found[0][3], color="k", ls="--", label="floor")
-    nets.tick_params(axis="x", rotation=60)
-    nets.set(ylabel="loss of the noise", title="width and activation")
-    nets.legend(fontsize=8)
+    langevin_axes.loglog(tau, mass, "o-", color=BLUE, label="mass of the wide mode, 0.6 is right")
+    langevin_axes.axhline(0.6, color=BLUE, linestyle="--", linewidth=0.8)
+    langevin_axes.loglog(tau, variance, "s-", color=VERMILION, label="variance of the narrow mode over the right one, 1 is right")
+    langevin_axes.axhline(1.0, color=VERMILION, linestyle="--", linewidth=0.8)
+    langevin_axes.axvline(0.08, color=GREY, linestyle=":", label="stability limit, 0.08")
+    langevin_axes.set(xlabel="step tau", ylabel="mass, or ratio of variances", title="Langevin dynamics in the long run: its step")
+    langevin_axes.set_ylim(0.5, 4 * variance.max())
+    nets.bar([f"{width}, {name}" for width, name, *_ in nets_found], [row[2] for row in nets_found], color=BLUE, label="trained network")
+    nets.axhline(nets_found[0][3], color=VERMILION, linestyle="--", label="floor: the exact denoiser")
+    nets.set_ylim(top=1.3 * max(row[2] for row in nets_found))
+    nets.set(xlabel="width, activation", ylabel="loss of the predicted noise", title="a trained network: its width and activation")
+    nets.tick_params(axis="x", labelsize=8)
+    for panel in (lengths, langevin_axes, nets):
+        panel.legend(fontsize=9, loc="upper right" if panel is nets else "best")
     return drawing

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from reference.experiments import Outcome
-from reference.figures import blank
+from reference.figures import GREY, PATHS, panels
 from reference.mixtures import Mixture, example_2_1
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -31,7 +31,8 @@ ROUNDING = 1e-11  # a few hundred steps, each wrong by a few hundred roundings (
 
 
 def run(quick=False):
-    outcome, x = Outcome(), 3 * normal(1, np.arange(200), 0, Purpose.PRIOR, (1,))
+    n = 4000 if quick else 10_000
+    outcome, x = Outcome(settings={"steps": STEPS, "draws": n}), 3 * normal(1, np.arange(200), 0, Purpose.PRIOR, (1,))
     limits = {
         "DDPM's chain and the VP SDE: log alpha_bar at t = 1/2": [chain_and_sde(N) for N in STEPS],
         "ancestral steps of variance beta and Euler-Maruyama: x at t = 1/10, same noise": [ancestral_and_euler_maruyama(N) for N in STEPS],
@@ -54,7 +55,6 @@ def run(quick=False):
     outcome.tables["Differences that are rounding"] = ("", "largest difference"), list(equal.items())
     for name, value in equal.items():
         outcome.check(f"{name} are one", f"{value:.1e}", value < ROUNDING)
-    n = 4000 if quick else 10_000
     for name, p_value in marginals(n).items():
         outcome.check(
             f"{name} has the law of the data, Kolmogorov-Smirnov with {n} draws, p > 0.001", f"p = {p_value:.3f}", p_value > 0.001
@@ -158,13 +158,13 @@ def marginals(n):
 
 
 def figure(limits):
-    drawing = blank(7, 4.5)
-    axes = drawing.subplots()
-    for name, values in limits.items():
-        axes.loglog(STEPS, values, "o-", label=name)
-    axes.loglog(STEPS, [1 / N for N in STEPS], "k--", label="1 / N")
-    axes.set(xlabel="steps N", ylabel="difference", title="Discrete chains and continuous equations")
+    drawing, ((axes,),) = panels(1, 1, 9, 6.5, QUESTION)
+    for (name, values), color, mark in zip(limits.items(), PATHS, "os^"):
+        axes.loglog(STEPS, values, "-", marker=mark, color=color, label=name)
+    axes.loglog(STEPS, [1 / N for N in STEPS], "--", color=GREY, label="1 / N")
+    axes.set(xlabel="number of steps N", ylabel="difference of the discrete chain and the continuous equation")
+    axes.set_xticks(STEPS, map(str, STEPS))
+    axes.minorticks_off()
     axes.set_ylim(top=axes.get_ylim()[1] * 30)
-    axes.legend(fontsize=7)
-    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9, loc="upper right")
     return drawing

@@ -40,25 +40,29 @@ def figure_3_3(quick=False):
     """Long Langevin chains, tau = 0.001, coloured by the mode that is likelier to have made the point.
 
     The tutorial does not state T, and has one chain.  One chain shows one mode: the relaxation rate is 1.8e-6, so that a crossing takes
-    1e9 steps on average.  So there are two, from either side of the density's minimum at -0.82, and beside them the mode alone.
+    1e9 steps on average.  So there are two, from either side of the density's minimum at -0.82, and beside them the mode alone.  In the
+    wide mode a chain forgets where it was in 250 steps: it takes many chains, not one, to fill the histogram.  The density at the starts is
+    a thousand times that at the minimum and more, so that hardly any chain begins by climbing into the other mode.
     """
-    mixture, tau, T = example_3_2(), 0.001, 2000 if quick else 20_000
-    start = np.array([[0.0], [-1.0]])
-    paths = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2)), start)[..., 0]
+    mixture, tau, (T, count) = example_3_2(), 0.001, (2000, 1000) if quick else (20_000, 100)
+    start = np.repeat([[0.0], [-1.2]], count, axis=0)
+    paths = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2 * count)), start).reshape(T + 1, 2, count)
     title = rf"Fig 3.3: Langevin chains stay in their mode.  {LAW}, $\tau$ = 0.001"
-    note = f"Chosen: T = {T}, starts 0 and -1.  A crossing takes about $10^9$ steps on average: from either start only one mode is seen."
+    note = (
+        f"Chosen: T = {T}, starts 0 and -1.2, one chain of {count} drawn from each.  "
+        "A crossing takes about $10^9$ steps on average: from either start only one mode is seen."
+    )
     figure, axes = figures.panels(1, 2, 12, 4.8, title, note, sharey=True, width_ratios=(3, 1))
     line, side = axes[0]
     colors = np.array([figures.VERMILION, figures.BLUE])
-    for path in paths.T:
+    for path in paths[:, :, 0].T:
         mode = mixture.responsibilities(path[:, None]).argmax(axis=1)
         line.scatter(np.arange(T + 1), path, c=colors[mode], s=1.5, linewidths=0, rasterized=True)
     x = np.linspace(-3, 4, 701)
     for k, label in enumerate(("mode at 2", "mode at -2")):
         line.plot([], [], "o", color=colors[k], label=label)
-        figures.histogram(
-            side, paths[500:, k], np.linspace(-3, 4, 141), f"chain from {start[k, 0]:g}", colors[k], horizontal=True, fill=False
-        )
+        late, chains = paths[T // 2 :, k], f"{count} chains from {start[k * count, 0]:g}"
+        figures.histogram(side, late, np.linspace(-3, 4, 141), chains, colors[k], horizontal=True, fill=False)
         side.plot(
             gaussian(x, mixture.means[k, 0], mixture.covariances[k] ** 0.5),
             x,
@@ -69,6 +73,7 @@ def figure_3_3(quick=False):
         )
     line.set(xlabel="step t", ylabel="$x_t$")
     side.set(xlabel="density")
+    side.set_title(f"the last {T // 2} steps", fontsize=11)
     for panel in axes[0]:
         panel.legend(loc="center right", fontsize=9)
     return figure

@@ -16,6 +16,8 @@ from accelerated.cpu import ahead, kernel, memory
 from accelerated.cpu.activation import _silu
 from reference.__main__ import main
 from reference.contract import OPS
+from reference.metrics import mode_shares
+from reference.mixtures import ring
 from tests.example_networks import numbers
 
 ROOT = Path(__file__).parents[2]
@@ -276,3 +278,18 @@ def test_memory_does_not_grow_over_ten_thousand_steps():
     In a process of its own: in one that has freed memory already, what is left behind would hide there.
     """
     assert int(python(GROWTH)[0]) < 640_000
+
+
+# training
+
+
+def test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps(tmp_path):
+    """Each mode has more of the samples than one of a ring without modes would, .054, by four standard errors."""
+    n = 4000
+    command = "train ddpm --data mixture2d --steps 7000 --save-every 7000 --out".split()
+    assert main([*command, str(tmp_path / "run")], PROGRAM) == 0
+    out = ["--n", str(n), "--out", str(tmp_path / "s.npz")]
+    assert main(["sample", str(tmp_path / "run"), "--sampler", "ddpm", "--steps", "250", *out], PROGRAM) == 0
+    with np.load(tmp_path / "s.npz") as archive:
+        shares = mode_shares(archive["x"], ring())
+    assert shares.min() > 0.054 + 4 * (0.054 / n) ** 0.5

@@ -9,8 +9,9 @@ from matplotlib.text import Text
 from benchmarks.__main__ import compare, main
 from benchmarks.compare import changes, interval
 from benchmarks.measure import REFERENCE, statistics
-from benchmarks.report import label, markdown
+from benchmarks.report import bars_figure, label, markdown
 from reference import figures
+from tests.pictures import assert_presentable
 
 PORT = "accelerated.cpu"
 
@@ -46,6 +47,16 @@ def test_a_report_is_written_from_a_file(tmp_path):
     made = {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()}
     assert made.keys() == {"table.md", "bars.png", "roofline.png"}
     assert all(content.startswith(b"\x89PNG") for name, content in made.items() if name.endswith("png"))
+
+
+def test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows():
+    figure = bars_figure(measurement())
+    assert_presentable(figure)
+    (axes,) = figure.axes
+    assert figure.get_suptitle() == "Time of each workload, one, 2 threads"
+    assert {bar.get_x() for bar in axes.patches} == {1.0} and axes.get_xlim()[0] == 0.8
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1x", "2x", "5x"]
+    assert sorted(bar.get_width() for bar in axes.patches) == pytest.approx([0, 0, 1, 3], abs=0.1)
 
 
 def test_names_in_a_plot_stand_clear_of_what_is_plotted_and_of_each_other():

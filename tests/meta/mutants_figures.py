@@ -1,4 +1,4 @@
-"""Known mistakes in the tutorial's figures: (file, exact old text, new text, test that must fail).
+"""Known mistakes in the tutorial's figures and in other pictures: (file, exact old text, new text, test that must fail).
 
 E5 and the like are rows in the tutorial's list of misprints.
 """
@@ -6,6 +6,11 @@ E5 and the like are rows in the tutorial's list of misprints.
 from itertools import starmap
 
 FOLDER = "reference/tutorial_figures/"
+EXPERIMENTS, FIGURE = "tests/reference/test_experiments.py::test_", "tests/reference/test_figures.py::test_"
+COMMANDS = "tests/reference/test_command_line.py::test_"
+METRICS = "tests/reference/test_metrics.py::test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode"
+TOLD_APART = "a_picture_is_titled_labelled_within_its_edges_and_its_lines_can_be_told_apart"
+WRITES = "evaluate_writes_what_it_printed_and_pictures_of_the_loss_and_of_samples_beside_data"
 
 
 def _figure(module, old, new, test):
@@ -133,4 +138,96 @@ ELSEWHERE = (
     ),
 )
 
-MUTANTS = (*starmap(_figure, FIGURES), *ELSEWHERE)
+PICTURES = (
+    (
+        "reference/figures.py",
+        '    axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither")\n',
+        "",
+        EXPERIMENTS + TOLD_APART + "[f1]",
+    ),
+    ("reference/figures.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[n1]"),
+    ("reference/experiments/f3.py", '(BLUE, "-."), (GREEN, ":")', '(VERMILION, "--"), (GREEN, ":")', EXPERIMENTS + TOLD_APART + "[f3]"),
+    (
+        "reference/experiments/f1.py",
+        "density_map(heat, np.arange(1, 21), LINE, laws,",
+        "heat.set_xlim(0, 20.5), density_map(heat, np.arange(1, 21), LINE, laws,",
+        EXPERIMENTS + "f1s_map_of_densities_fills_its_axes",
+    ),
+    (
+        "reference/experiments/n1.py",
+        "shares.min() > allowed)",
+        "shares.min() > 0)",
+        EXPERIMENTS + "n1_refuses_a_ring_without_modes_and_takes_exact_samples",
+    ),
+    ("reference/figures.py", "axes.set_xlim(low[0], high[0])", "pass", FIGURE + "samples_that_leave_the_range_of_the_data_are_counted"),
+    (
+        "reference/figures.py",
+        "(x[:, :2] < low) | (x[:, :2] > high)",
+        "x[:, :2] < low",
+        FIGURE + "samples_that_leave_the_range_of_the_data_are_counted",
+    ),
+    (
+        "reference/figures.py",
+        'yscale="log" if min(loss.min(), *levels.values(), 1) > 0 else "linear"',
+        'yscale="log"',
+        FIGURE + "a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with[-1-linear]",
+    ),
+    (
+        "reference/commands/sample.py",
+        "_real_data(run, len(x)) | {",
+        "{",
+        COMMANDS + "a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_there",
+    ),
+    (
+        "reference/commands/demo.py",
+        "np.linspace(angles[0], 0, columns)",
+        "angles[np.linspace(0, steps, columns).astype(int)]",
+        COMMANDS + "the_demos_strip_shows_the_times_at_which_something_is_seen[250]",
+    ),
+    (
+        "benchmarks/report.py",
+        "axes.barh(places, median - 1, 0.5, left=1, color=color)",
+        "axes.barh(places, median, 0.5, color=color)",
+        "tests/benchmarks/test_report.py::test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows",
+    ),
+    (
+        "reference/tutorial_figures/chapter_3.py",
+        "late, chains = paths[T // 2 :, k],",
+        "late, chains = paths[T // 2 :, k, 0],",
+        "tests/reference/test_tutorial_figures.py::test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode",
+    ),
+    (
+        "reference/commands/evaluation_figures.py",
+        '"results": rows,',
+        '"results": {},',
+        "tests/reference/test_systems.py::test_" + WRITES + "[vae]",
+    ),
+    (
+        "reference/commands/evaluation_figures.py",
+        "np.full(len(x0), t), noise, run.data.mixture",
+        "np.full(len(x0), times[0]), noise, run.data.mixture",
+        "tests/reference/test_systems.py::test_the_loss_by_level_is_that_of_the_network_and_of_the_exact_law_there",
+    ),
+    (
+        "reference/run.py",
+        '"lr": 2e-3}',
+        '"lr": 2e-5}',
+        "tests/accelerated/test_cpu.py::test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps",
+    ),
+    (
+        "reference/commands/experiment.py",
+        '"settings": outcome.settings,',
+        '"settings": {},',
+        EXPERIMENTS + "two_experiments_run_quickly_and_leave_a_figure_and_a_report_each",
+    ),
+    ("reference/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
+    ("reference/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
+    (
+        "reference/run.py",
+        "({} if data.is_image else POINTS)",
+        "POINTS",
+        "tests/reference/test_systems.py::test_points_have_defaults_of_their_own_and_what_is_given_counts",
+    ),
+)
+
+MUTANTS = (*PICTURES, *starmap(_figure, FIGURES), *ELSEWHERE)

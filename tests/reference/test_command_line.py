@@ -9,10 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from reference import figures
 from reference.__main__ import main
 from reference.datasets import load
 from reference.run import open_run
+from reference.schedules import linear
 from tests.oracle_tolerances import FIVE_STEPS32, assert_close
+from tests.pictures import assert_presentable
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
 
@@ -250,7 +253,7 @@ WRONG = {
     "seed": ("train ddpm --seed -1 --out OUT", "seed must lie in"),
     "save-every": ("train ddpm --data mixture1d --save-every 0 --out OUT", "save-every must be at least 1"),
     "a folder with a run": ("train ddpm --data mixture1d --steps 6 --out RUN", "holds a run already"),
-    "another option on resume": ("train ddpm --lr 2 --out RUN --resume", "was begun with lr 0.001, got 2.0"),
+    "another option on resume": ("train ddpm --lr 2 --out RUN --resume", "was begun with lr 0.002, got 2.0"),
     "fewer steps on resume": ("train ddpm --steps 5 --out RUN --resume", "steps can only grow"),
     "no steps on resume": ("train ddpm --steps 0 --out RUN --resume", "steps can only grow"),
     "no such run": ("sample NOTHING --out OUT.png", "does not exist"),
@@ -432,6 +435,33 @@ def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
     assert report["steps"] == 2 and all(np.isfinite(value) for value in report.values())
     for name in ("samples.png", "loss.png", "strip.png"):
         assert (tmp_path / "demo" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("steps", [50, 250, 1000])
+def test_the_demos_strip_shows_the_times_at_which_something_is_seen(steps):
+    """One column of 11, the start, is noise alone, and two at most are finished: in all others noise and digit are within exp(4)."""
+    from reference.commands.demo import shown_of
+
+    schedule = linear()
+    times = np.array(schedule.grid(steps))[sorted(shown_of(schedule, steps, 11))]
+    log_snr = schedule.log_snr(times)
+    assert len(times) == 11 and times[0] == 1000 and times[-1] == 0
+    assert (log_snr < -4).sum() == 1 and (log_snr > 4).sum() <= 2
+
+
+def test_a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_there(tmp_path, monkeypatch):
+    drawn, own = [], figures.png
+    monkeypatch.setattr(figures, "png", lambda figure, description="": drawn.append(figure) or own(figure, description))
+    np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).uniform(-1, 1, (50, 2)))
+    assert run("train", "ddpm", "--data", tmp_path / "mine.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
+    command = ("sample", tmp_path / "run", "--steps", 2, "--n", 4)
+    assert run(*command, "--out", tmp_path / "a.png") == 0
+    (tmp_path / "mine.npz").unlink()
+    assert run(*command, "--out", tmp_path / "b.png") == 0
+    for figure in drawn:
+        assert_presentable(figure)
+    beside, alone = ([axes.get_title().partition(";")[0] for axes in figure.axes] for figure in drawn)
+    assert beside == ["4 of the data", "4 samples"] and alone == ["4 samples"]
 
 
 def test_the_module_runs_as_a_program_and_imports_little_until_it_must(points):

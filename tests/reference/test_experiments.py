@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from reference.experiments import NAMES, Outcome, f1, f2, n2, n3, table
+from reference.experiments import NAMES, Outcome, f1, f2, f3, n1, n2, n3, table
 from reference.experiments.chains import LAW, LINE, cdf, density, distance, held, propagate
 from reference.figures import blank
 from reference.mixtures import Mixture
@@ -16,6 +16,7 @@ from reference.samplers.langevin import langevin
 from reference.samplers.sde import corrector
 from reference.schedules import vp
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
+from tests.pictures import assert_presentable
 from tests.reference.test_command_line import files, run
 
 # Chains
@@ -159,6 +160,7 @@ def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_pa
     assert run("experiment", "F2", "n3", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {"f2.png", "f2.json", "n3.png", "n3.json"}
     report = json.loads((tmp_path / "out" / "n3.json").read_text())
+    assert report["settings"] == {"steps": list(n3.STEPS), "draws": 4000}
     assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
     out = capsys.readouterr().out
     assert "a corrector" in out and "FAIL" not in out
@@ -190,3 +192,63 @@ def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(t
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["n3.png"] and (tmp_path / "n3.png").read_bytes() == b"mine"
+
+
+# Pictures, of made-up numbers
+
+
+def chains():
+    samplers = {"VP": f1.vp_samplers(1), "alpha = .97, T = 150": f1.constant_samplers(1)}
+    mass = np.exp(LAW.log_density(LINE[:, None]))
+    return {
+        (title, sampler, N): (LINE + (k + 1) / N, mass / mass.sum())
+        for title, named in samplers.items()
+        for k, sampler in enumerate(named)
+        for N in f1.STEPS
+    }
+
+
+def scores():
+    found = {m: [(0.0, 0.1 * (k + i), np.linspace(k, i, 400)) for i in range(6)] for k, m in enumerate(f3.TRAINING, 1)}
+    return found, [(M, *(10 / M / f3.SIGMAS)) for M in f3.SAMPLES]
+
+
+def factors():
+    outcome = Outcome({"Schedules, 5 steps": ((), [("linear", 0, 0, 0, 0.1, 0), ("cosine", 0, 0, 0, 0.2, 0)])})
+    outcome.tables["Number of steps"] = (), [(5, 0.3, 0.2), (10, 0.2, 0.1)]
+    return outcome, [(0.001, 0.6, 1.0), (0.07, 0.99, 7.0)], [(8, "silu", 0.4, 0.3), (128, "none", 0.5, 0.3)]
+
+
+PICTURES = {
+    "f1": lambda: f1.figure(chains()),
+    "f2": lambda: f2.figure({(p, k, N): (1 + k) / N for p in f2.PREDICTORS for k in f2.CORRECTIONS for N in f2.STEPS}),
+    "f3": lambda: f3.figure(*scores()),
+    "n1": lambda: n1.figure({name: n1.DATA[k : k + 100] for k, name in enumerate(("data", "VAE", "DDPM", "annealed Langevin"))}),
+    "n2": lambda: n2.figure(*factors()),
+    "n3": lambda: n3.figure(
+        {f"{k} and a name as long as those that are compared: difference": [k / N for N in n3.STEPS] for k in (1, 2, 3)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_titled_labelled_within_its_edges_and_its_lines_can_be_told_apart(name):
+    figure = PICTURES[name]()
+    assert_presentable(figure)
+    assert figure.get_suptitle().startswith(name.upper() + ": ")
+
+
+def test_f1s_map_of_densities_fills_its_axes():
+    image, axes = next((axes.images[0], axes) for axes in PICTURES["f1"]().axes if axes.images)
+    assert image.get_extent()[:2] == list(axes.get_xlim())
+
+
+def test_n1_refuses_a_ring_without_modes_and_takes_exact_samples():
+    n, rng = 4000, np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, n)
+    modeless = np.stack((np.cos(angle), np.sin(angle)), axis=1) + 0.1 * rng.standard_normal((n, 2))
+    for wider in (1.1, 1.25):
+        for x, holds in ((n1.DATA[:n], True), (modeless, False)):
+            outcome = Outcome()
+            n1.modes(outcome, {"DDPM": x}, n, wider)
+            assert outcome.passed == holds

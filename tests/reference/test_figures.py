@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from reference import figures
+from reference.mixtures import example_2_1
+from tests.oracle_tolerances import EXACT, assert_close
+from tests.pictures import assert_presentable
 
 
 def decode(png):
@@ -23,6 +26,9 @@ def test_a_mosaic_holds_every_image_in_order_with_lines_between():
     np.testing.assert_array_equal(sheet[2], np.full((11, 1), 0.35))
 
 
+KINDS = [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100, 2), (100, 5)]
+
+
 def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
     rgba = np.array([[0.2, 0.4, 0.6, 1.0], [0.2, 0.4, 0.6, 0.0], [0.2, 0.4, 0.6, 0.5]]).reshape(3, 1, 1, 4)
     expected = np.array([[0.2, 0.4, 0.6], [1, 1, 1], [0.6, 0.7, 0.8]]).reshape(3, 1, 1, 3)
@@ -35,32 +41,88 @@ def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
         figures.in_colour(np.zeros((1, 2, 2, 5)))
 
 
-@pytest.mark.parametrize("shape, title", [((100, 5), "title\ncoordinates 1 and 2 of 5"), ((100, 2), "title")])
-@pytest.mark.parametrize("size, aspect", [((1, 1), 1.0), ((1e-3, 1e3), "auto"), ((1e3, 1e-3), "auto")])
-def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(monkeypatch, shape, title, size, aspect):
-    drawn = []
-    monkeypatch.setattr(figures, "png", lambda figure, description: drawn.append(figure.axes[0]))
-    x = np.random.default_rng(0).uniform(-1, 1, shape)
+def drawn(seed, shape):
+    return np.random.default_rng(seed).uniform(-1, 1, shape)
+
+
+@pytest.mark.parametrize("shape, title", [((100, 5), "data; coordinates 1 and 2 of 5"), ((100, 2), "data")])
+@pytest.mark.parametrize("size", [(1, 1), (1e-3, 1e3), (1e3, 1e-3)])
+def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(shape, title, size):
+    x = drawn(0, shape)
     x[:, :2] *= size
-    figures.samples(x, "title")
-    assert drawn[0].get_title() == title and drawn[0].get_aspect() == aspect
+    axes = figures.samples({"data": x}, "title").axes[0]
+    assert axes.get_title() == title and axes.get_box_aspect() == 1
 
 
-@pytest.mark.parametrize("shape", [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100, 2), (100, 5)])
-def test_samples_of_every_kind_make_a_picture_that_carries_its_settings(shape):
-    x = np.random.default_rng(0).uniform(-1, 1, shape)
-    pixels, info = decode(figures.samples(x, "title", "settings"))
+@pytest.mark.parametrize("shape", KINDS)
+def test_samples_of_every_kind_are_drawn_beside_data_in_a_picture_that_carries_its_settings(shape):
+    figure = figures.samples({"data": drawn(0, shape), "samples": drawn(1, shape)}, "title")
+    assert_presentable(figure)
+    data, samples = figure.axes
+    assert data.get_title().startswith("data") and samples.get_title().startswith("samples")
+    assert data.get_xlim() == samples.get_xlim() and data.get_ylim() == samples.get_ylim()
+    pixels, info = decode(figures.png(figure, "settings"))
     assert info["Description"] == "settings" and pixels.std() > 10
 
 
+def test_samples_that_leave_the_range_of_the_data_are_counted():
+    data, x = drawn(0, (100, 2)), np.concatenate((drawn(1, (90, 2)), np.full((10, 2), 50.0)))
+    near, far = figures.samples({"data": data, "samples": x}, "title").axes
+    assert near.get_title() == "data" and far.get_title() == "samples; 10 outside"
+    assert -1.6 < far.get_xlim()[0] < -1.4 and 1.4 < far.get_xlim()[1] < 1.6
+
+
+def test_the_density_of_the_data_is_drawn_over_histograms():
+    law = example_2_1()
+    data, x = (law.sample(seed, np.arange(1000))[0] for seed in (0, 1))
+    figure = figures.samples({"data": data, "samples": x}, "title", law)
+    assert_presentable(figure)
+    for axes in figure.axes:
+        (line,) = axes.lines
+        assert_close(line.get_ydata(), np.exp(law.log_density(line.get_xdata()[:, None])), EXACT, 1.0)
+
+
 def test_the_same_samples_make_the_same_bytes():
-    x = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 1))
-    assert figures.samples(x, "title") == figures.samples(x, "title")
+    x = drawn(0, (4, 8, 8, 1))
+    assert figures.png(figures.samples({"x": x}, "title")) == figures.png(figures.samples({"x": x}, "title"))
 
 
-def test_curve_panels_and_strip_are_pictures():
-    entries = [{"step": step, "loss": 1 / step} for step in range(1, 101)]
+@pytest.mark.parametrize("sign, scale", [(1, "log"), (-1, "linear")])
+def test_a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with(sign, scale):
+    entries = [{"step": step, "loss": sign * 2 / step} for step in range(1, 101)]
+    figure = figures.loss_curve(entries, {"floor": 0.01, "zero": 1.0}, "loss", "squared error")
+    assert_presentable(figure)
+    (axes,) = figure.axes
+    batch, median, floor, zero = axes.lines
+    np.testing.assert_array_equal(batch.get_ydata(), [entry["loss"] for entry in entries])
+    np.testing.assert_array_equal(median.get_ydata()[:2], [sign * 1.5, sign * (2 / 3 + 2 / 4) / 2])
+    assert axes.get_yscale() == scale and floor.get_ydata()[0] == 0.01 and zero.get_ydata()[0] == 1.0
+
+
+def test_a_strip_has_a_column_a_time():
     images = np.random.default_rng(0).standard_normal((6, 8, 8, 1))
-    assert decode(figures.loss_curve(entries, 1.0, "loss"))[0].std() > 5
-    assert decode(figures.image_panels({"a": images, "b": images}))[0].std() > 20
-    assert decode(figures.strip([(10, images), (5, images), (0, images)], "strip"))[0].std() > 20
+    figure = figures.strip([(10, images), (5, images), (0, images)], "strip")
+    assert_presentable(figure)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "5", "0"]
+
+
+def test_what_a_reader_would_send_back_is_refused():
+    """The checks of ``assert_presentable``, each on a figure that has that fault alone."""
+    faults = {
+        "the figure has no title": lambda figure, axes: figure.suptitle(""),
+        "an axis has no label": lambda figure, axes: axes.set_xlabel(""),
+        "shades have no colour scale": lambda figure, axes: axes.pcolormesh(np.eye(3)),
+        "lines look alike": lambda figure, axes: axes.plot([0, 1], [1, 0], color=figures.BLUE),
+        "touches the edge of the picture": lambda figure, axes: axes.text(1.5, 0.5, "far outside", transform=axes.transAxes),
+    }
+    for message, spoil in {"": lambda figure, axes: None, **faults}.items():
+        figure, ((axes,),) = figures.panels(1, 1, 4, 3, "title")
+        axes.plot([0, 1], [0, 1], color=figures.BLUE)
+        axes.set(xlabel="x", ylabel="y")
+        spoil(figure, axes)
+        if not message:
+            assert_presentable(figure)
+            continue
+        with pytest.raises(AssertionError, match=message):
+            assert_presentable(figure)

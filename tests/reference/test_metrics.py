@@ -5,6 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from reference import metrics
+from reference.mixtures import Mixture, example_2_1, ring
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, accumulated, assert_close, z_score
 
 RNG = np.random.default_rng(0)
@@ -108,3 +109,35 @@ def test_autocorrelation_of_a_short_series_is_its_sum_of_products():
     centred = x - x.mean()
     products = np.array([(centred[: 4 - k] * centred[k:]).sum() for k in range(4)])
     assert_close(metrics.autocorrelation(x), products / products[0], EXACT, 1.0)
+
+
+# Modes
+
+
+@pytest.mark.parametrize("law", [example_2_1(), ring(), ring(deviation=0.4)], ids=["on the line", "apart", "overlapping"])
+def test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode(law):
+    n, expected = 100_000, metrics.expected_mode_shares(law)
+    shares = metrics.mode_shares(law.sample(1, np.arange(n))[0], law)
+    assert (abs(shares - expected) <= z_score(2 * len(expected)) * (expected * (1 - expected) / n) ** 0.5).all()
+
+
+def test_separated_modes_in_the_plane_have_their_weight_times_1_less_exp_of_minus_2():
+    law = Mixture(np.array([0.2, 0.8]), np.array([[0.0, 0.0], [50.0, 0.0]]), np.array([1.0, 4.0]))
+    assert_close(metrics.expected_mode_shares(law), law.weights * (1 - np.exp(-2)), LINEAR_ALGEBRA, 1.0)
+
+
+def test_a_ring_without_modes_and_a_lost_mode_are_seen():
+    angle, noise = RNG.uniform(0, 2 * np.pi, 20_000), 0.1 * RNG.standard_normal((20_000, 2))
+    modeless = np.stack((np.cos(angle), np.sin(angle)), axis=1) + noise
+    expected = metrics.expected_mode_shares(ring())
+    assert (metrics.mode_shares(modeless, ring()) < 0.6 * expected).all()
+    lost = ring().means[RNG.integers(0, 7, 20_000)] + noise
+    shares = metrics.mode_shares(lost, ring())
+    assert shares[7] < 0.001 and (shares[:7] > expected[:7]).all()
+
+
+def test_mode_shares_of_components_that_are_not_isotropic_are_refused():
+    law = Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+    for ask in (lambda: metrics.mode_shares(np.zeros((3, 2)), law), lambda: metrics.expected_mode_shares(law)):
+        with pytest.raises(ValueError, match="mixture must consist of isotropic Gaussians"):
+            ask()

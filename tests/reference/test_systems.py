@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from reference import ops
+from reference import datasets, figures, ops
+from reference.commands.evaluation_figures import by_level
 from reference.commands.sampling import OWN, SAMPLERS, begin
 from reference.commands.solvers import STEPS
 from reference.conversions import convert
@@ -14,8 +15,10 @@ from reference.ddpm.ddpm import noise_and_say
 from reference.ddpm.indi import Degradation
 from reference.denoiser import Denoiser
 from reference.mixtures import example_2_1
-from reference.run import as_score, open_run, training_model
+from reference.ops.random import Purpose
+from reference.run import as_score, build_config, open_run, training_model
 from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, FLOOR, assert_close, assert_mean, z_score
+from tests.pictures import assert_presentable
 from tests.reference.test_command_line import files, run
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2 --steps 4".split()
@@ -216,6 +219,60 @@ def test_evaluate_shows_each_system_beside_what_bounds_it(runs, capsys):
         out = capsys.readouterr().out
         for row in expected:
             assert row in out, f"{name}: {row}"
+
+
+UNITS = {
+    "vae": "-ELBO (nats an example)",
+    "ddpm": "hybrid loss",
+    "smld": "sigma^2 times",
+    "sde": "squared error per entry of the predicted noise",
+    "indi": "squared error per entry",
+}
+
+
+@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+def test_evaluate_writes_what_it_printed_and_pictures_of_the_loss_and_of_samples_beside_data(runs, tmp_path, capsys, monkeypatch, name):
+    drawn = []
+    monkeypatch.setattr(figures, "png", lambda figure, description="", png=figures.png: drawn.append(figure) or png(figure, description))
+    system = open_run(runs[name]).system
+    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else OWN[system]].split(), "--n", 20)
+    assert run(*command, "--out", tmp_path / "out") == 0
+    printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {key: float(value) for key, value in printed.items()} == {key: float(f"{v:.5g}") for key, v in results["results"].items()}
+    assert results["config"]["system"] == system and results["sampling"]["n"] == 20 and results["by level"]
+    loss, levels, samples = drawn
+    for figure in drawn:
+        assert_presentable(figure)
+    assert levels.axes[0].get_xlabel().startswith("latent variable" if system == "vae" else "noise level")
+    assert loss.get_suptitle().startswith("Training loss: ") and UNITS[system] in loss.axes[0].get_ylabel()
+    assert len(loss.axes[0].lines[0].get_xdata()) == results["results"]["training steps"]
+    titles = [axes.get_title() for axes in samples.axes]
+    assert len(titles) >= 2 and (titles[0] == "20 of the data" or titles[0] == "clean data")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "loss.png", "levels.png", "samples.png"}
+    assert run(*command, "--out", tmp_path / "out") == 2
+    assert "results.json exists already: name another --out" in capsys.readouterr().err
+
+
+def test_the_loss_by_level_is_that_of_the_network_and_of_the_exact_law_there(runs):
+    trained = open_run(runs["sde"])
+    table = by_level(trained, ops)
+    sde, law = trained.model.schedule, trained.data.mixture
+    x0, noise = trained.data.held_out[:512], ops.normal(4, np.arange(512), 3, Purpose.EVALUATION, (1,), np.float32)
+    alpha, sigma = sde.marginal(sde.time_of_log_snr(-2 * np.log(table["noise level"][3])))
+    x = alpha * x0 + sigma * noise
+    assert_close(table["loss of the exact prediction"][3], ((law.noise(x, alpha, sigma) - noise) ** 2).mean(), 1e-5, 1.0)
+    assert (table["loss of the exact prediction"] < 1.1 * table["loss of predicting zero"]).all()
+
+
+def test_points_have_defaults_of_their_own_and_what_is_given_counts():
+    data = datasets.load("mixture2d")
+    config = build_config("ddpm", data, {"data": "mixture2d"})
+    assert config["steps"] == 20_000 and config["training"]["batch"] == 512 and config["training"]["lr"] == 2e-3
+    config = build_config("ddpm", data, {"data": "mixture2d", "batch": 3, "steps": 7})
+    assert config["steps"] == 7 and config["training"]["batch"] == 3 and config["training"]["lr"] == 2e-3
+    config = build_config("ddpm", datasets.load("digits"), {})
+    assert config["steps"] == 2000 and config["training"]["batch"] == 64 and config["training"]["lr"] == 1e-3
 
 
 # Steps too long

@@ -192,13 +192,15 @@ def test_3_2_climbs_and_wanders_on_the_density():
 
 def test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode():
     line, side = plain_axes("3.3")
-    for chain, start, color in zip(line.collections, (0, -1), (figures.VERMILION, figures.BLUE)):
+    for chain, start, color in zip(line.collections, (0, -1.2), (figures.VERMILION, figures.BLUE)):
         x = chain.get_offsets().data[:, 1]
         assert len(x) == 2001 and x[0] == start
         assert_standard_normal((x[1:] - x[:-1] - 0.001 * score(EX_3_2, x[:-1])) / 0.002**0.5)
         assert {tuple(rgba) for rgba in chain.get_facecolors()} == {tuple(matplotlib_color(color))}
-    for (p, x), (_, mean, deviation) in zip(curves(side), EX_3_2):
+    for (p, x), histogram, (_, mean, deviation) in zip(curves(side), bars(side), EX_3_2):
         assert_close(p, stats.norm.pdf(x, mean, deviation), MIXTURE, 1.0)
+        # of 1,000 chains, after 1,000 steps or more: exp(-4) of their start is left in the wide mode, and steps widen by tau / (2 s^2)
+        assert_moments(histogram, mean, deviation**2, 1000, bias=2 * np.exp(-4) + 0.001 / 2 / deviation**2)
 
 
 def matplotlib_color(name):
