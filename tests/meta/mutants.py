@@ -241,8 +241,8 @@ MUTANTS = (
     ),
     (
         OPS + "norm.py",
-        "mean = entries.mean(axis=(1, 3))",
-        "mean = entries.mean(axis=(1, 3)) + 0 * entries.mean()",
+        "mean = d.mean(axis=(1, 3), keepdims=True)",
+        "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.mean()",
         CALLS + "non_finite_sample_shows_and_leaves_other_samples_alone[reference.ops-group_norm-nan]",
     ),
 )
