@@ -76,4 +76,5 @@ def picture(data):
 
     shown = data.train[: SHOWN["images" if data.is_image else "points"]]
     own = data.units.own(shown) if data.units and not data.is_image else shown
-    return figures.samples(own, f"{Path(data.name).name}: the first {len(shown)} of {len(data.train)}", law=data.mixture)
+    title = f"{Path(data.name).name}: training data"
+    return figures.png(figures.samples({f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture))
