@@ -71,6 +71,10 @@ def test_a_fault_that_only_the_call_of_a_network_shows_is_caught():
         test_sizes.test_every_call_of_a_network_is_within_budget_at_its_default_sizes(port, "conv2d", np.float32)
 
 
+def test_the_ops_that_networks_call_are_known():
+    assert set(test_sizes.calls()) == set(test_sizes.CALLED)
+
+
 def test_a_fault_beyond_two_to_the_24_entries_is_caught():
     def silu(x):
         y = ops.silu(x)

@@ -146,6 +146,7 @@ def far_points(tmp_path):
     return x
 
 
+@pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
 def test_samples_of_points_are_in_the_units_of_the_file(tmp_path, far_points):
     folder = tmp_path / "run"
     for name in ("s.npz", "s.npy", "s.csv", "s.png"):
