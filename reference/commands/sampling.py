@@ -260,12 +260,11 @@ def _check_steps_on_gaussian_data(run, sampler, **how):
         warnings.simplefilter("ignore")  # of the same sampler, said where it is chosen
         deviation = deviation_on_gaussian_data(run, sampler, **how)
     if not abs(deviation - 1) < LARGEST_BIAS:
-        warnings.warn(
-            f"{describe(sampler, **how)} would give Gaussian data of the run's variance {deviation:.2g} times its deviation, even with a"
-            " perfect network: take more steps or another sampler",
-            SamplingWarning,
-            stacklevel=3,
-        )
+        spread, smallest = run.model.data_variance**0.5, noise_range(run)[0]
+        cause = f"its smallest noise, {smallest:.3g}, is large beside the data's deviation, {spread:.3g}"
+        advice = cause if smallest > spread / 2 else "take more steps or another sampler"
+        wrong = f"would give Gaussian data of the run's variance {deviation:.2g} times its deviation, even with a perfect network"
+        warnings.warn(f"{describe(sampler, **how)} {wrong}: {advice}", SamplingWarning, stacklevel=3)
 
 
 def data_clip(run, clip):

@@ -187,6 +187,7 @@ def test_a_port_that_lacks_an_op_is_not_timed_and_one_that_is_wrong_or_fails_end
     assert command.main(words) == code
     captured = capsys.readouterr()
     of_port = [line.split(maxsplit=1)[1] for line in captured.out.splitlines() if line.startswith(f"  {port}")]
-    assert len(of_port) == 2 and of_port[0][0].isdigit() and of_port[1].startswith(said)  # of the product and of the op
+    assert len(of_port) == 4 and of_port[2:] == of_port[:2]  # the product and the op, as they are measured and in the table at the end
+    assert of_port[0][0].isdigit() and of_port[1].startswith(said)  # of the product and of the op
     failed = [line for line in captured.err.splitlines() if line.startswith("python -m benchmarks: not timed")]
     assert [f"{port} in op-silu" in line for line in failed] == [True] * code

@@ -283,6 +283,7 @@ def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
     assert np.array_equal(port.softmax_backward(x / 4, y)[[1, 2]], np.zeros((2, 4)))
 
 
+@of_ops("mixture_log_density", "mixture_score")
 @both_dtypes
 @pytest.mark.parametrize("scalar", [True, False])
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -50,7 +50,7 @@ MUTANTS = (
         "",
         "a_damaged_config_is_refused[vae-change7-vae trains an autoencoder, got --net mlp]",
     ),
-    _mutant("commands/train", "        check_trainable(run, data, ops)  #", "        #", WRONG + "[bandwidth]"),
+    _mutant("commands/train", "        check_trainable(run, padded, ops)  #", "        #", WRONG + "[bandwidth]"),
     _mutant("commands/train", '"levels": ("schedule", "T"),', '"levels": ("schedule", "sigma_min"),', WRONG + "[another option on resume]"),
     _mutant("commands/evaluate", "float(2 * floors(", "float(floors(", "the_floor_by_quadrature_is_near_that_of_the_draws"),
 )

@@ -91,7 +91,7 @@ SCHEDULED = {
     "zero-terminal-snr": {"zero_terminal_snr": True},
 }
 SERVING = [name for name in SAMPLERS if name not in ("indi", "decoder", "langevin", "ddpm")]
-STEPS = {"euler-maruyama": 60, "milstein": 60, "stochastic-heun": 40, "predictor-corrector": 40, "annealed-langevin": 4, "ode-euler": 50}
+STEPS = {"euler-maruyama": 100, "milstein": 100, "stochastic-heun": 80, "predictor-corrector": 60, "annealed-langevin": 4, "ode-euler": 50}
 GRID = [("points", name, prediction) for name in SCHEDULED for prediction in ("noise", "x0", "v")]
 GRID += [("images", "linear", "noise"), ("images", "linear", "x0"), ("images", "cosine", "noise"), ("images", "zero-terminal-snr", "v")]
 
