@@ -92,10 +92,8 @@ class Mixture:
 
     def posterior_mean(self, x, alpha, sigma):
         """E[x0 | x] [n,d], the best denoiser in the mean square (Tweedie); for alpha = 0 the mean of x0."""
-        noised = self.noised(alpha, sigma)
-        gains = alpha * np.linalg.solve(noised.full, self.full).swapaxes(1, 2)
-        means = self.means + np.einsum("kij,nkj->nki", gains, x[:, None] - alpha * self.means)
-        return np.einsum("nk,nki->ni", noised.responsibilities(x), means)
+        _, means = self._gains_and_means(x, alpha, sigma, 1.0, 0.0)
+        return np.einsum("nk,nki->ni", self.noised(alpha, sigma).responsibilities(x), means)
 
     def posterior_covariance(self, x, alpha, sigma):
         """Cov[x0 | x] [n,d,d]."""
@@ -109,11 +107,14 @@ class Mixture:
         weights r[n,k], means [n,k,d], covariances [k,d,d].  Gain G = a V_prev V^-1.  As V = a^2 V_prev + fresh I, the covariance
         V_prev - a G V_prev = G (V - a^2 V_prev) / a is G fresh / a, which does not cancel.
         """
-        a = alpha / alpha_prev
+        G, means = self._gains_and_means(x, alpha, sigma, alpha_prev, sigma_prev)
+        return self.noised(alpha, sigma).responsibilities(x), means, G * fresh / (alpha / alpha_prev)
+
+    def _gains_and_means(self, x, alpha, sigma, alpha_prev, sigma_prev):
+        """G [k,d,d] of ``_kernel`` and the mean [n,k,d] of x_prev given x and the component."""
         V, V_prev = self.noised(alpha, sigma).full, alpha_prev**2 * self.full + sigma_prev**2 * np.eye(self.dimension)
-        G = a * np.linalg.solve(V, V_prev).swapaxes(1, 2)
-        means = alpha_prev * self.means + np.einsum("kij,nkj->nki", G, x[:, None] - alpha * self.means)
-        return self.noised(alpha, sigma).responsibilities(x), means, G * fresh / a
+        G = (alpha / alpha_prev) * np.linalg.solve(V, V_prev).swapaxes(1, 2)
+        return G, alpha_prev * self.means + np.einsum("kij,nkj->nki", G, x[:, None] - alpha * self.means)
 
     def reverse_kernel(self, x, schedule, t, t_prev):
         """q(x_{t_prev} | x_t) exactly, as (weights [n,k], means [n,k,d], covariances [k,d,d])."""

@@ -45,7 +45,9 @@ OPTIONS = {  # of each solver
 
 def add_solver_options(parser):
     solvers = parser.add_argument_group("solvers of the reverse SDE and the probability-flow ODE")
-    solvers.add_argument("--grid", help=f"times even in {', '.join(GRIDS)} (default t for what adds noise, else log-snr)")
+    solvers.add_argument(
+        "--grid", help=f"times even in {', '.join(GRIDS)} (default t for euler-maruyama, milstein and predictor-corrector, else log-snr)"
+    )
     solvers.add_argument("--lam", type=float, metavar="X", help="noise of the reverse SDE, 1 (default) as usual, 0 none: the ODE")
     solvers.add_argument("--predictor", help=f"{', '.join(PREDICTORS)} (default reverse-diffusion)")
     solvers.add_argument("--corrections", type=int, metavar="N", help="Langevin steps after each prediction (default 1)")
@@ -55,10 +57,14 @@ def add_solver_options(parser):
 
 def complete(sampler, **given):
     """The options of a solver, checked, with defaults for those that are None."""
-    noisy = sampler in STOCHASTIC or sampler == "predictor-corrector"
+    even_in_t = sampler in (
+        "euler-maruyama",
+        "milstein",
+        "predictor-corrector",
+    )  # others ask at the end of a step, too: it must be short in log-SNR
     defaults = {
         "steps": STEPS[sampler],
-        "grid": "t" if noisy else "log-snr",
+        "grid": "t" if even_in_t else "log-snr",
         "lam": 1.0,
         "predictor": "reverse-diffusion",
         "corrections": 1,

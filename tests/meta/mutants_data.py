@@ -140,8 +140,8 @@ MUTANTS = tuple(
             # pictures
             ("figures", "1 - images[..., 3:] * (1 - images[..., :3])", "images[..., :3] * images[..., 3:]", OPACITY),
             ("figures", "colours = in_colour((images.clip(-1, 1) + 1) / 2)", "colours = (images.clip(-1, 1) + 1) / 2", OPACITY),
-            ("figures", "        if x.shape[1] > 2:\n", "        if x.shape[1] > 9:\n", CLOUD),
-            ("figures", 'aspect="equal" if alike else "auto"', 'aspect="equal"', CLOUD),
+            ("figures", 'of {x.shape[1]}" if x.shape[1] > 2', 'of {x.shape[1]}" if x.shape[1] > 9', CLOUD),
+            ("figures", "axes.set_box_aspect(1)", "axes.set_aspect('equal')", CLOUD),
         ),
     )
 )

@@ -80,7 +80,7 @@ CONVERSIONS = (
 MIXTURES = (
     ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
     ("x[:, None] - alpha * self.means)", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
-    ("G * fresh / a", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
+    ("G * fresh / (alpha / alpha_prev)", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
     ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
 )
 
