@@ -153,7 +153,9 @@ MUTANTS = (
     _vae("return y * np.dtype(dtype).type(self.data_variance**0.5)", "return y", "samples_of_a_linear_decoder_have_its_covariance"),
     _indi("ops.add_noise(x0, 1 - t, t, y)", "ops.add_noise(x0, t, 1 - t, y)", "the_path_runs_from_clean_to_degraded"),
     _indi("t = sigma / alpha / noise\n", "t = sigma / noise\n", "the_score_is_tweedies_at_any_noise_level_that_was_trained"),
-    _indi("(alpha * x0 - x) / sigma**2", "(x0 - x) / sigma**2", "the_score_is_tweedies_at_any_noise_level_that_was_trained"),
+    _indi(
+        "(alpha * mean(x, alpha, sigma) - x)", "(mean(x, alpha, sigma) - x)", "the_score_is_tweedies_at_any_noise_level_that_was_trained"
+    ),
     _indi("epsilon * np.sqrt(t)", "epsilon * t", "constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge"),
     _indi(
         "(0, self.blur, self.blur, 0)",

@@ -11,8 +11,8 @@ PARTLY = TRACE + "a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that
 MUTANTS = (
     (
         "accelerated/__init__.py",
-        "reference.ops if name in self.lacking else self.port",
-        "reference.ops if name in OPS else self.port",
+        "ops if name in self.lacking else self.port",
+        "ops if name in _contract() else self.port",
         PORTS + "what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both",
     ),
     (
