@@ -60,8 +60,11 @@ def test_predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_
     for schedule in (zero_terminal_snr(linear(10)), constant(50_000)):
         for prediction in ("v", "x0"):
             Denoiser(MLP(), schedule, prediction)
-        with pytest.raises(ValueError, match=r"prediction noise can't tell x_0 from x_T = 0 x_0 \+ noise.*take prediction v or x0"):
-            Denoiser(MLP(), schedule, "noise")
+        try:
+            refused = Denoiser(MLP(), schedule, "noise")
+        except ValueError as error:
+            refused = str(error)
+        assert "prediction noise can't tell x_0 from x_T = 0 x_0 + noise" in str(refused) and "take prediction v or x0" in str(refused)
 
 
 def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
