@@ -86,7 +86,7 @@ class Denoiser:
         if self.prediction not in TRAINABLE:
             raise ValueError(f"prediction must be one of {', '.join(TRAINABLE)}, got {self.prediction!r}")
         check_data_variance(self.data_variance)
-        signal = self.schedule.signal(getattr(self.schedule, "T", 0))
+        signal = self.schedule.signal(getattr(self.schedule, "T", 0))  # an SDE, which has no T, sees to it that its own is not 0
         if self.prediction == "noise" and signal < SMALLEST_SIGNAL:
             raise ValueError(
                 f"prediction noise can't tell x_0 from x_T = {signal:.3g} x_0 + noise, the end of the schedule: take prediction v or x0"

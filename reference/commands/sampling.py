@@ -239,8 +239,6 @@ class GaussianModel:
         mean = self.posterior_mean(params, ops)
         return lambda x, t: mean(x, self.schedule.signal(t), self.schedule.noise_scale(t))
 
-    score = posterior_mean  # ``as_score`` asks whether there is one; predictions go through the mean
-
 
 def deviation_on_gaussian_data(run, sampler, n=1024, **how):
     """What the sampler, with its steps on the run's schedule, makes of the deviation of Gaussian data of the run's variance: 1 is right.

@@ -27,12 +27,15 @@ class Clip:
     """
 
     def __init__(self, low, high, active=True):
-        self.low, self.high, self.active, self.last = np.asarray(low, np.float64), np.asarray(high, np.float64), active, None
+        self.low, self.high = (np.asarray(end, np.float64) if np.ndim(end) else float(end) for end in (low, high))
+        self.active, self.last = active, None
 
     def __call__(self, x0):
         self.last = x0
-        low, high = (in_dtype(beside(edge, x0), x0) for edge in (self.low, self.high))
-        return x0.clip(low, high) if self.active else x0
+        if not self.active:
+            return x0
+        low, high = (in_dtype(beside(end, x0), x0) if np.ndim(end) else end for end in (self.low, self.high))
+        return x0.clip(low, high)
 
     def share_beyond(self, slack=0.1):
         """The share of the samples of the last call that had an entry outside of the range by more than ``slack`` times its width."""

@@ -12,7 +12,7 @@ CHAIN = "chains_have_the_law_of_their_own_recursion[{}]".format
 
 CLIPPING = _mutants(
     "clipping",
-    ("samplers/clipping", "x0.clip(low, high) if self.active", "x0.clip(high, low) if self.active", RANGE),
+    ("samplers/clipping", "return x0.clip(low, high)", "return x0.clip(high, low)", RANGE),
     ("samplers/clipping", "slack * (self.high - self.low)", "slack * self.high", COUNT),
     ("samplers/clipping", "beyond = ~(", "beyond = (", COUNT),
     (
