@@ -12,6 +12,7 @@ alpha_bar[T] may be 0 (``zero_terminal_snr``): x_T is then noise alone, and a ne
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class Schedule:
         """The deviation of the Gaussian that stands for x_T: 1."""
         return 1.0
 
-    @property
+    @cached_property
     def last_with_signal(self):
         """The largest t whose signal is not 0."""
         return int(np.flatnonzero(self.signal(np.arange(self.T + 1)))[-1])

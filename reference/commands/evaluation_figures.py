@@ -15,6 +15,7 @@ from reference import figures
 from reference.checkpoint import read_log
 from reference.commands import sample
 from reference.ddpm.indi import path
+from reference.denoiser import SMALLEST_SIGNAL
 from reference.evaluation import losses_at, mean_square
 from reference.files import output_folder, write_atomically
 from reference.ops.random import Purpose, normal
@@ -99,7 +100,7 @@ def _predictions(run, x0, ops):
     if isinstance(schedule, SDE):
         times = uniform_log_snr(schedule, LEVELS - 1)[::-1]
     else:
-        log_snr = schedule.log_snr(np.arange(1, schedule.T + 1))
+        log_snr = schedule.log_snr(1 + np.flatnonzero(schedule.signal(np.arange(1, schedule.T + 1)) > SMALLEST_SIGNAL))
         times = np.unique([1 + abs(log_snr - wanted).argmin() for wanted in np.linspace(log_snr[0], log_snr[-1], LEVELS)])
     at = lambda t, noise: losses_at(run.model, run.state.ema, x0, np.full(len(x0), t), noise, run.data.mixture, ops)
     return times, schedule.noise_scale(times) / schedule.signal(times), at

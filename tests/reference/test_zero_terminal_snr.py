@@ -111,9 +111,10 @@ def test_every_sampler_serves_a_run_that_ends_in_noise_alone(runs, tmp_path, nam
 
 
 @pytest.mark.parametrize("name", ["v", "x0", "underflow"])
-def test_evaluate_gives_numbers_for_a_run_that_ends_in_noise_alone(runs, capsys, name):
-    assert run("evaluate", runs / name, "--steps", 5, "--n", 16) == 0
+def test_evaluate_gives_numbers_for_a_run_that_ends_in_noise_alone(runs, tmp_path, capsys, name):
+    assert run("evaluate", runs / name, "--steps", 5, "--n", 16, "--out", tmp_path / "evaluation") == 0
     out = capsys.readouterr().out
+    assert "NaN" not in (tmp_path / "evaluation" / "results.json").read_text()
     assert "nan" not in out and "inf" not in out.replace("info", "") and "loss of the exact prediction" in out
 
 
