@@ -187,3 +187,23 @@ def lost_in_ratio(beta, unit):
 def root_of_difference(root, unit):
     """How far the root of a - b may be off for a, b of at most 1: the difference errs by 4 u, of which little is left if it is large."""
     return (root**2 + 4 * unit) ** 0.5 - root
+
+
+# The score of a Gaussian between trained levels (test_sampler_laws.py): a few dozen operations.  The noise is told from a prediction of x_0
+# with 1 + (sigma / deviation)^-2 times the roundings, x_0 from one of the noise with 1 + (sigma / deviation)^2 times; the test does this.
+RESTATED = 1e-12
+
+# ln(variance) of samples by a sampler that is linear in x: up to a thousand steps of a dozen roundings each.
+LINEAR_SAMPLER = 1000 * EXACT
+
+# The same where the start is scaled by a number in float32, whose square is twice as far off.
+START32 = 16 * U32
+
+# ln(variance) by RK45 with a tolerance of 1e-8 a step, absolute too, for values down to a tenth of a deviation, in some hundred steps.
+RK45_LAW = 1e-5
+
+# log(alpha_bar) down to -1,523 in a table: an ulp there is 2.3e-13, and two of them are halved and subtracted.
+UNDERFLOWING_TABLE = 1e-12
+
+# Numbers in a CSV file have nine digits.
+CSV_DIGITS = 5e-9

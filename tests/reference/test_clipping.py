@@ -19,7 +19,7 @@ from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
 from reference.schedules import cosine, linear
 from reference.training import train
-from tests.oracle_tolerances import EXACT, EXACT32, assert_close
+from tests.oracle_tolerances import EXACT, EXACT32, LINEAR_SAMPLER, assert_close
 from tests.reference.test_command_line import run as command
 from tests.reference.test_sampler_laws import with_warnings
 
@@ -70,7 +70,7 @@ def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_say
     arrived = abs(start(d) - start(0.0)) / (d * V**0.5)
     # in its many steps DDIM keeps a little less of a deviation than the flow
     power = np.prod([deviation_kept(schedule, t, t_prev) for t, t_prev in pairwise(grid[1:])])
-    assert_close(arrived, expected * power, 1e-6)
+    assert_close(arrived, expected * power, LINEAR_SAMPLER)
     assert 0.9 < power <= 1 and (prediction == "noise" or expected <= 1 / min(V, 1) ** 0.5)
 
 

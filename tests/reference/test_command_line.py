@@ -15,7 +15,7 @@ from reference.commands.sampling import draw
 from reference.datasets import load
 from reference.run import open_run
 from reference.schedules import linear
-from tests.oracle_tolerances import FIVE_STEPS32, assert_close
+from tests.oracle_tolerances import CSV_DIGITS, FIVE_STEPS32, LINEAR_ALGEBRA, assert_close
 from tests.pictures import assert_presentable
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
@@ -152,16 +152,16 @@ def test_samples_of_points_are_in_the_units_of_the_file(tmp_path, far_points):
     for name in ("s.npz", "s.npy", "s.csv", "s.png"):
         assert run("sample", folder, "--steps", 3, "--n", 9, "--out", tmp_path / name) == 0
     config = json.loads((folder / "config.json").read_text())
-    np.testing.assert_allclose(config["units"]["offset"], far_points.mean(axis=0), rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(config["units"]["factor"], far_points.std(axis=0), rtol=1e-12)
+    assert_close(config["units"]["offset"], far_points.mean(axis=0), LINEAR_ALGEBRA, np.abs(far_points).max(axis=0))
+    assert_close(config["units"]["factor"], far_points.std(axis=0), LINEAR_ALGEBRA, np.abs(far_points).max(axis=0))
     drawn, _ = draw(open_run(folder), ops, 9, sampler="ddim", steps=3, eta=0.0, seed=0)
     with np.load(tmp_path / "s.npz") as archive:
         x = archive["x"]
     np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), x)
     table = (tmp_path / "s.csv").read_text().splitlines()
-    np.testing.assert_allclose(np.loadtxt(table, delimiter=",", skiprows=1), x, rtol=1e-8)
+    assert_close(np.loadtxt(table, delimiter=",", skiprows=1), x, CSV_DIGITS)
     expected = drawn * far_points.std(axis=0) + far_points.mean(axis=0)
-    np.testing.assert_allclose(x, expected, rtol=1e-12)
+    assert_close(x, expected, LINEAR_ALGEBRA, np.abs(far_points).max(axis=0))
     assert table[0] == "x1,x2"
 
 

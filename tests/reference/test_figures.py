@@ -32,8 +32,8 @@ KINDS = [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100,
 def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
     rgba = np.array([[0.2, 0.4, 0.6, 1.0], [0.2, 0.4, 0.6, 0.0], [0.2, 0.4, 0.6, 0.5]]).reshape(3, 1, 1, 4)
     expected = np.array([[0.2, 0.4, 0.6], [1, 1, 1], [0.6, 0.7, 0.8]]).reshape(3, 1, 1, 3)
-    np.testing.assert_allclose(figures.in_colour(rgba), expected, rtol=1e-15)
-    np.testing.assert_allclose(figures.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], rtol=1e-15)
+    assert_close(figures.in_colour(rgba), expected, EXACT)
+    assert_close(figures.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], EXACT)
     np.testing.assert_array_equal(figures.in_colour(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
     for channels in (1, 3):
         np.testing.assert_array_equal(figures.in_colour(rgba[..., :channels]), rgba[..., :channels])

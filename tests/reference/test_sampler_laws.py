@@ -22,6 +22,7 @@ from reference.run import Run, largest_level_ratio
 from reference.samplers import SamplingWarning, last
 from reference.samplers.annealed_langevin import step_sizes
 from reference.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
+from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_LAW, START32, assert_close
 
 V = 0.5
 K = np.array([0.02, 0.5, 1.0, 4.0])
@@ -124,10 +125,12 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
             ratio = float(np.exp(low + share * h))
             tangent = ratio / V**0.5
             score, x0 = model.score({})(x, 1.0, ratio)[0], model.posterior_mean({})(x, 1.0, ratio)[0]
-            bound = interpolation_error(h, K, tangent) + 1e-12 * (1 + tangent**-2)  # x_0 and v tell eps from x with that many digits less
+            bound = interpolation_error(h, K, tangent) + RESTATED * (
+                1 + tangent**-2
+            )  # x_0 and v tell eps from x with that many digits less
             assert (np.abs(score * -(K * V + ratio**2) - 1) <= bound).all()
             # E[x_0 | x] errs by tan(phi)^2 / k times as much (u for eps in the derivation), with the digits that the noise has left
-            bound = interpolation_error(h, K, tangent) * tangent**2 / K + 1e-12 * (1 + tangent**2 / K)
+            bound = interpolation_error(h, K, tangent) * tangent**2 / K + RESTATED * (1 + tangent**2 / K)
             assert (np.abs(x0 * (K * V + ratio**2) / (K * V) - 1) <= bound).all()
 
 
@@ -158,7 +161,7 @@ def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_
         if refused:
             continue
         assert any("predictions between them are off" in message for message in warned) == (h**2 / 8 > 0.1)
-        assert (np.abs(np.log(found / (x**2).sum(axis=0))) <= 4 * error * np.abs(np.log(K)) + 1e-9).all(), sampler
+        assert (np.abs(np.log(found / (x**2).sum(axis=0))) <= 4 * error * np.abs(np.log(K)) + LINEAR_SAMPLER).all(), sampler
 
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
@@ -174,10 +177,10 @@ def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, samp
     expected = c * c / (c + smallest**2) * (V + largest**2) / (c + largest**2)
     if sampler == "ode-rk45":
         error = np.abs(np.log(variance(run, sampler, tolerance=1e-8) / expected)).max()
-        assert error <= 1e-5
+        assert error <= RK45_LAW
         return
     few, many = (np.abs(np.log(variance(run, sampler, steps=steps) / expected)).max() for steps in (100, 400))
-    assert many <= max(few / 3, 1e-6) and many <= 0.1  # order 1 divides by 4, higher ones by more
+    assert many <= max(few / 3, START32) and many <= 0.1  # order 1 divides by 4, higher ones by more
 
 
 @pytest.mark.parametrize("T", LENGTHS)
@@ -199,7 +202,7 @@ def test_chains_have_the_law_of_their_own_recursion(name, T):
                 c_x = ratio * sigma_prev**2 / sigma**2
             c_x0 = alpha_prev - c_x * alpha
             power = (c_x + c_x0 * alpha * c / (alpha**2 * c + sigma**2)) ** 2 * power + fresh
-        np.testing.assert_allclose(variance(run, sampler, steps=steps), power, rtol=1e-6)  # the start is scaled in float32
+        assert_close(variance(run, sampler, steps=steps), power, START32)
 
 
 @pytest.mark.parametrize("T", [4, 20, 100])
@@ -211,7 +214,7 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
         for _ in range(steps):
             power = (1 - a / (2 * (K * V + sigma**2))) ** 2 * power + a
     expected = power * (K * V / (K * V + sigmas[-1] ** 2)) ** 2
-    np.testing.assert_allclose(variance(run, OWN["smld"], steps=steps), expected, rtol=1e-6)  # the start is scaled in float32
+    assert_close(variance(run, OWN["smld"], steps=steps), expected, START32)
 
 
 def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():

@@ -11,7 +11,7 @@ from reference.denoiser import Denoiser
 from reference.networks import MLP
 from reference.run import build_config, noise_range, open_run
 from reference.schedules import SCHEDULES, Exploding, Schedule, constant, cosine, linear, zero_terminal_snr
-from tests.oracle_tolerances import EXACT, assert_close
+from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
 from tests.reference.test_command_line import run
 from tests.reference.test_systems import FEW
 
@@ -70,9 +70,8 @@ def test_predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_
 def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
     schedule = constant(50_000)
     assert schedule.signal(50_000) == 0 and schedule.last_with_signal < 49_999
-    digits = 1e-12  # the table holds numbers up to 1,523, rounded to 2e-13
-    assert_close(schedule.signal_ratio(50_000, 49_999), 0.97**0.5, digits)
-    assert_close(posterior(schedule, 50_000, 49_999), (0.97**0.5, 0.0, 0.03), digits, 1.0)
+    assert_close(schedule.signal_ratio(50_000, 49_999), 0.97**0.5, UNDERFLOWING_TABLE)
+    assert_close(posterior(schedule, 50_000, 49_999), (0.97**0.5, 0.0, 0.03), UNDERFLOWING_TABLE, 1.0)
 
 
 @pytest.mark.parametrize("schedule", [cosine(), constant(50_000), zero_terminal_snr(linear())], ids=["cosine", "underflow", "zero"])
@@ -83,9 +82,9 @@ def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_dat
 
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.25))
     smallest, largest = noise_range(run)
-    assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], 1e-12)
+    assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], SDE_FORMULA)
     sde = as_sde(run)
-    assert sde.noise_scale(sde.end) / sde.signal(sde.end) <= 500 * (1 + 1e-9)
+    assert sde.noise_scale(sde.end) / sde.signal(sde.end) <= 500 * (1 + SDE_FORMULA)
 
 
 @pytest.fixture(scope="module")
