@@ -249,6 +249,7 @@ def test_cublas_is_asked_for_the_product(a_across, b_across, count):
 # what is recorded
 
 
+@pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")  # of a network that was not trained
 @works
 @pytest.mark.parametrize("system, sampler", [("sde", "ddim"), ("sde", "ode-heun"), ("indi", "indi")])
 def test_networks_that_are_replayed_are_counted_as_asked(system, sampler, tmp_path):
