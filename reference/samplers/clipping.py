@@ -6,7 +6,7 @@ sqrt(v / (v + s'^2)) for data of variance v.  What arrives, in units of the data
 
     (s - s') / sqrt(v + s'^2) d,         a noise network: large wherever a step divides s by much, since s_T is 157 for DDPM's linear
                                          schedule, 20,000 for the cosine one and infinite with zero terminal SNR,
-    alpha times that, at most 1 for s' < sqrt(v),    a v network, whose error of eps is alpha d,
+    alpha times that, at most d / sqrt(v),   a v network, whose error of eps is alpha d (alpha s = sigma is at most 1),
     (1 - s'/s) / sqrt(1 + s'^2 / v) d,   an x0 network, whose error d is relative to sqrt(v): never more than d.
 
 So predictions of the noise need short steps in log(s) or a bound.  The bound is this: E[x_0 | x] is a mean of data and lies in every box
