@@ -41,7 +41,7 @@ def load(source):
 
 
 def _contract():
-    from reference.contract import OPS  # here, since NumPy takes a moment, in which nobody would answer an interrupt
+    from reference.contract import OPS  # here: its import of NumPy takes a moment, and an interrupt must be handled before
 
     return OPS
 
@@ -52,7 +52,7 @@ def lacking(port):
 
 
 class Completed:
-    """A port with the reference's ops in place of those that it lacks."""
+    """A port whose missing ops are the reference's."""
 
     def __init__(self, port):
         self.port, self.lacking, self.__name__ = port, lacking(port), f"{port.__name__} with ops of the reference"
@@ -66,7 +66,7 @@ class Completed:
 def complete(port):
     """The port if it has every op, else ``Completed``.  ValueError for the port of a device, whose arrays the reference does not take."""
     if lacking(port) and hasattr(port, "to_device"):
-        message = "computes on a device, where the reference's ops can't take the place of those that it lacks"
+        message = "computes on a device, so the reference's ops can't replace its missing ones"
         raise ValueError(f"port {port.__name__} {message}: {', '.join(lacking(port))}")
     return Completed(port) if lacking(port) else port
 

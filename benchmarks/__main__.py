@@ -74,7 +74,7 @@ def main(arguments=None):
             raise_on_interrupt()
             return program.main(arguments[1:])
         return measured(arguments)
-    except OSError as error:  # a full disk, after all that was measured was printed
+    except OSError as error:  # a full disk; the results are printed already
         print(f"python -m benchmarks: {error.filename or 'a file'} can't be read or written: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

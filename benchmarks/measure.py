@@ -197,7 +197,7 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
 
 
 def lacking(implementation, called):
-    """Of the ops that a workload calls, those that an implementation, if it is a port, does not have: their time would not be its own."""
+    """The names of the ops that a workload calls and a port does not have; none for a peer, which is no port."""
     return [] if implementation in PEERS else [name for name in accelerated.lacking(accelerated.load(implementation)) if name in called]
 
 

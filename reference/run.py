@@ -112,13 +112,15 @@ def as_posterior_mean(run, ops=reference_ops):
 def noise_range(run):
     """(smallest, largest) sigma / alpha of x = alpha x_0 + sigma eps between which samplers ask a run for its score.
 
-    The run's own, but no more than ``MOST_NOISE`` deviations of the data.
+    The run's own; where the variance is preserved, no more than ``MOST_NOISE`` deviations of the data.
     """
     schedule = run.model.schedule
     if isinstance(schedule, SDE):
         return schedule.smallest, schedule.noise_scale(schedule.end) / schedule.signal(schedule.end)
     first, last = (-schedule.log_snr(t) / 2 for t in (1, schedule.last_with_signal))
-    return float(np.exp(first)), float(np.exp(min(last, max(first, np.log(MOST_NOISE * run.model.data_variance**0.5)))))
+    if not isinstance(schedule, Exploding):
+        last = min(last, max(first, np.log(MOST_NOISE * run.model.data_variance**0.5)))
+    return float(np.exp(first)), float(np.exp(last))
 
 
 def largest_level_ratio(run):
@@ -127,7 +129,7 @@ def largest_level_ratio(run):
     Beyond ten deviations of the data levels may lie apart (``denoiser.interpolation_error`` falls with the square of that).
     """
     schedule = run.model.schedule
-    if isinstance(schedule, SDE) or schedule.T >= 1000:
+    if isinstance(schedule, SDE) or schedule.is_dense:
         return 1.0
     log_ratios = -schedule.log_snr(np.arange(1, schedule.last_with_signal + 1)) / 2
     matter = log_ratios[:-1] < np.log(10 * run.model.data_variance**0.5)

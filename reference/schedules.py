@@ -100,6 +100,11 @@ class Schedule:
         """What a network is told for time t, which need not be whole: 1000 t/T, in [0, 1000]."""
         return 1000 * t / self.T
 
+    @property
+    def is_dense(self):
+        """Are neighbouring times at most 1 apart in ``condition``, the reach of a network's time embedding?  It then knows all between."""
+        return self.T >= 1000
+
     def times(self, u):
         """Training times for u uniform on (0, 1): uniform on 1 .. T."""
         return 1 + np.floor(u * self.T).astype(np.int64)
@@ -124,12 +129,12 @@ class Schedule:
     def points(self, alpha, sigma):
         """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal, noise_scale)], weights that sum to 1.
 
-        Between two times whose conditions are more than 1 apart, the reach of its time embedding, a network knows nothing: it is asked at
-        both, with weights linear in log-SNR (denoiser.py says what is interpolated, and how far it is off).
+        Between two times of a schedule that is not dense a network knows nothing: it is asked at both, with weights linear in log-SNR
+        (denoiser.py says what is interpolated, and how far it is off).
         """
         t = self.time_of(alpha, sigma)
         low, share = divmod(t, 1)
-        if min(share, 1 - share) < 1e-6 or 1000 / self.T <= 1:
+        if min(share, 1 - share) < 1e-6 or self.is_dense:
             return [(1.0, self.condition(t), *self.scales(alpha, sigma))]
         both = ((1 - share, int(low)), (share, int(low) + 1))
         return [(weight, self.condition(s), self.signal(s), self.noise_scale(s)) for weight, s in both]

@@ -43,7 +43,7 @@ def tell(rows):
 
 
 def rows(data):
-    """Name -> text of all that is known of a data set before anything is trained on it."""
+    """Name -> text: what is known of a data set before training."""
     x, labels = np.concatenate((data.train, data.held_out)), np.concatenate((data.train_labels, data.held_out_labels))
     known, counts = np.unique(labels, return_counts=True)
     many = f"{len(known)} classes, from {known[0]} to {known[-1]}, of {counts.min()} to {counts.max()} samples"

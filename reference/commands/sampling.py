@@ -108,7 +108,7 @@ def _check_levels(run, sampler, steps=None, levels=None, **own):
     schedule = run.model.schedule if sampler in solvers.STEPS or sampler in ("ddpm", "ddim", "annealed-langevin") else None
     if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
         return
-    if sampler == "annealed-langevin" and levels == schedule.T:
+    if sampler == "annealed-langevin" and run.system == "smld" and levels == schedule.T:  # the run's own levels
         return
     if schedule.T == 1:
         raise ValueError(f"--sampler {sampler} steps between noise levels, and {run.folder} was trained at one: take ddpm or ddim, 1 step")

@@ -39,7 +39,7 @@ def test_a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence(folder, tm
     assert main(["sample", str(folder), "--port", str(tmp_path / "port.py"), "--out", str(tmp_path / "out.npz")], PROGRAM) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "computes on a device, where the reference's ops can't take the place of those that it lacks: linear, " in said
+    assert "computes on a device, so the reference's ops can't replace its missing ones: linear, " in said
 
 
 def test_what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both(tmp_path):

@@ -82,7 +82,7 @@ MUTANTS = (
     _level("schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
     _schedule(WEIGHTS, "((0.5, int(low)), (0.5, int(low) + 1))", BETWEEN + "[v-preserving]"),
     _schedule(WEIGHTS, "((1 - share, int(low)), (1.01 * share, int(low) + 1))", BETWEEN + "[noise-preserving]"),
-    _schedule("or 1000 / self.T <= 1", "or 1000 / self.T <= 200", BETWEEN + "[noise-preserving]"),
+    _schedule("return self.T >= 1000", "return self.T >= 5", BETWEEN + "[noise-preserving]"),
     _denoiser("chosen = t == time", "chosen = t <= time", "the_best_prediction_is_found_for_each_sample_at_its_own_time"),
     _ddpm(
         "(high + low) / 2 + v * ((high - low) / 2)",

@@ -52,6 +52,7 @@ CLIPPING = _mutants(
 )
 LAWS = _mutants(
     "sampler_laws",
+    ("commands/sampling", 'and run.system == "smld" and', "and", "annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of"),
     ("samplers/ancestral", "conversion(prediction, ", 'conversion("noise", ', CHAIN("linear-20")),
     (
         "commands/sampling",

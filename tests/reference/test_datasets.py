@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reference import datasets, formats
+from tests.oracle_tolerances import EXACT32, assert_close
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 4), dtype=np.uint8)
 LABELS = np.arange(10, dtype=np.uint8)
@@ -146,9 +147,8 @@ def test_npz_points_are_scaled_by_coordinate_and_units_lead_back(tmp_path):
     np.savez(tmp_path / "d.npz", x=x, labels=np.arange(50))
     data = datasets.load(str(tmp_path / "d.npz"))
     both, y = np.concatenate((data.train, data.held_out)), np.concatenate((data.train_labels, data.held_out_labels))
-    np.testing.assert_allclose(both.std(axis=0), 1, rtol=1e-5)  # 50 roundings to float32
-    np.testing.assert_allclose(data.units.own(both), x[y], rtol=0, atol=4 * 2.0**-24 * 5000)  # of float32, and no value is larger
-    np.testing.assert_allclose(data.units.own(both)[:, 0], x[y, 0], rtol=0, atol=4 * 2.0**-24 * 0.005)
+    assert_close(both.std(axis=0), np.ones(2), EXACT32)
+    assert_close(data.units.own(both), x[y], EXACT32, np.abs(x).max(axis=0))
     assert data.bin_width == 0 and data.notes == ("each coordinate is scaled to mean 0 and deviation 1",)
 
 

@@ -217,6 +217,12 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
     assert_close(variance(run, OWN["smld"], steps=steps), expected, START32)
 
 
+def test_annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of():
+    _, own = with_warnings(variance, run_of(geometric(4), "noise"), "annealed-langevin", steps=2, levels=4)
+    _, others = with_warnings(variance, run_of(linear(4), "noise"), "annealed-langevin", steps=2, levels=4)
+    assert not any("between them are off" in text for text in own) and any("between them are off" in text for text in others)
+
+
 def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
     run = run_of(linear(1))
     for sampler in solvers.STEPS:

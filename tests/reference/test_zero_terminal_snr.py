@@ -10,7 +10,7 @@ from reference.ddpm.ddpm import elbo_weight, forward_step, posterior, reverse_lo
 from reference.denoiser import Denoiser
 from reference.networks import MLP
 from reference.run import build_config, noise_range, open_run
-from reference.schedules import SCHEDULES, Exploding, Schedule, constant, cosine, linear, zero_terminal_snr
+from reference.schedules import SCHEDULES, Exploding, Schedule, constant, cosine, geometric, linear, zero_terminal_snr
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
 from tests.reference.test_command_line import run
 from tests.reference.test_systems import FEW
@@ -85,6 +85,13 @@ def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_dat
     assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], SDE_FORMULA)
     sde = as_sde(run)
     assert sde.noise_scale(sde.end) / sde.signal(sde.end) <= 500 * (1 + SDE_FORMULA)
+
+
+def test_a_ladder_of_noise_is_asked_up_to_its_own_largest_level():
+    from types import SimpleNamespace
+
+    run = SimpleNamespace(model=SimpleNamespace(schedule=geometric(10, 0.1, 1e4), data_variance=1.0))
+    assert_close(noise_range(run), [0.1, 1e4], SDE_FORMULA)
 
 
 @pytest.fixture(scope="module")
