@@ -26,7 +26,7 @@ linearly in l = log(sigma / (alpha sqrt(v))):
    Where the noise is far above the data, cos(phi) is small, and levels may be far apart.
 3. Mixtures have sharper changes between their modes, and no such bound: levels must be close beside the mixture's own scales.
 
-Interpolating eps in place of F, or showing the two levels an x with the same signal but another variance, is exact for no data.
+Interpolating eps in place of F, or showing the two levels an x with the same signal but another variance, is exact for no Gaussian data.
 """
 
 from dataclasses import dataclass

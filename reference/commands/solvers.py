@@ -34,6 +34,7 @@ STEPS = {  # the usual number
     "edm": 18,
 }
 STOCHASTIC: dict[str, Any] = {"euler-maruyama": euler_maruyama, "milstein": milstein, "stochastic-heun": stochastic_heun}
+EVEN_IN_T = ("euler-maruyama", "milstein", "predictor-corrector")  # others ask where a step ends, too: it must be short in log-SNR
 OPTIONS = {  # of each solver
     **{name: ("steps", "grid") for name in STEPS},
     **{name: ("steps", "grid", "lam") for name in STOCHASTIC},
@@ -45,9 +46,8 @@ OPTIONS = {  # of each solver
 
 def add_solver_options(parser):
     solvers = parser.add_argument_group("solvers of the reverse SDE and the probability-flow ODE")
-    solvers.add_argument(
-        "--grid", help=f"times even in {', '.join(GRIDS)} (default t for euler-maruyama, milstein and predictor-corrector, else log-snr)"
-    )
+    how = f"times even in {', '.join(GRIDS)} (default t for {', '.join(EVEN_IN_T)}, else log-snr)"
+    solvers.add_argument("--grid", help=how)
     solvers.add_argument("--lam", type=float, metavar="X", help="noise of the reverse SDE, 1 (default) as usual, 0 none: the ODE")
     solvers.add_argument("--predictor", help=f"{', '.join(PREDICTORS)} (default reverse-diffusion)")
     solvers.add_argument("--corrections", type=int, metavar="N", help="Langevin steps after each prediction (default 1)")
@@ -57,14 +57,9 @@ def add_solver_options(parser):
 
 def complete(sampler, **given):
     """The options of a solver, checked, with defaults for those that are None."""
-    even_in_t = sampler in (
-        "euler-maruyama",
-        "milstein",
-        "predictor-corrector",
-    )  # others ask at the end of a step, too: it must be short in log-SNR
     defaults = {
         "steps": STEPS[sampler],
-        "grid": "t" if even_in_t else "log-snr",
+        "grid": "t" if sampler in EVEN_IN_T else "log-snr",
         "lam": 1.0,
         "predictor": "reverse-diffusion",
         "corrections": 1,

@@ -12,6 +12,7 @@ CHAIN = "chains_have_the_law_of_their_own_recursion[{}]".format
 
 CLIPPING = _mutants(
     "clipping",
+    ("commands/solvers", 'EVEN_IN_T = ("euler-maruyama",', 'EVEN_IN_T = ("stochastic-heun", "euler-maruyama",', GRID("points-linear-x0")),
     ("samplers/clipping", "return x0.clip(low, high)", "return x0.clip(high, low)", RANGE),
     ("samplers/clipping", "slack * (self.high - self.low)", "slack * self.high", COUNT),
     ("samplers/clipping", "beyond = ~(", "beyond = (", COUNT),
