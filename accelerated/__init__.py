@@ -1,4 +1,4 @@
-"""What serves a port, a module that exports the ops of the contract (reference/contract.py): the command line on it, and ``trace``."""
+"""What serves a port, a module that exports the ops of the contract (reference/conformance/contract.py): the command line on it, and ``trace``."""
 
 import os
 
@@ -41,7 +41,7 @@ def load(source):
 
 
 def _contract():
-    from reference.contract import OPS  # here: its import of NumPy takes a moment, and an interrupt must be handled before
+    from reference.conformance.contract import OPS  # here: its import of NumPy takes a moment, and an interrupt must be handled before
 
     return OPS
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from reference.commands.report import end_on_interrupt
+from reference.commands.progress import end_on_interrupt
 
 if __name__ == "__main__":  # before the imports that take time
     end_on_interrupt("python -m accelerated")

@@ -17,11 +17,11 @@ import numpy as np
 
 import reference.ops
 from accelerated import Completed
-from reference.budgets import Error, errors, worst
-from reference.calls import TARGETS, describe, outputs, positional
-from reference.contract import OPS
-from reference.run import training_model
-from reference.training import train
+from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, describe
+from reference.conformance.contract import OPS
+from reference.conformance.tolerances import Mismatch, mismatches, worst
+from reference.diffusion.training import train
+from reference.runs.run import training_model
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Call:
 
     name: str
     shapes: str
-    error: Error | None
+    error: Mismatch | None
     reference: float
     port: float
 
     @property
     def over(self):
-        return 0.0 if self.error is None else self.error.over
+        return 0.0 if self.error is None else self.error.ratio
 
     def __str__(self):
         """The worst element, in a sentence that blames neither side."""
         error: Any = self.error
         where = f"{error.result}[{','.join(map(str, error.place))}]" if error.place else error.result
-        by = f"{error.over:.3g} times the budget ({error.check}); {self.shapes}"
+        by = f"{error.ratio:.3g} times the budget ({error.check}); {self.shapes}"
         return f"port and reference differ in {self.name}: {where}: port {error.got}, reference {error.exact}, {by}"
 
 
@@ -59,7 +59,7 @@ class Tracer:
             return function
 
         def op(*args, **kwargs):
-            arguments = positional(name, args, kwargs)
+            arguments = bind_arguments(name, args, kwargs)
             self.calls.append(self._call(name, function, arguments))
             return function(*arguments)
 
@@ -73,17 +73,17 @@ class Tracer:
             return Call(name, shapes, None, seconds, float("nan"))
         try:
             if (name, arrays := tuple(a.dtype for a in arguments if isinstance(a, np.ndarray))) not in self._warm:
-                outputs(name, mine, arguments)  # the first call may compile
+                call_op(name, mine, arguments)  # the first call may compile
                 self._warm.add((name, arrays))
             results, own_seconds = _timed(name, mine, arguments)
         except Exception as error:  # whatever a port in the making raises
             raised = f"{type(error).__name__}: {error}"
-            return Call(name, shapes, Error(np.inf, name, "call", "it raises", (), raised, "a result"), seconds, float("nan"))
-        return Call(name, shapes, worst(errors(name, results, arguments)), seconds, own_seconds)
+            return Call(name, shapes, Mismatch(np.inf, name, "call", "it raises", (), raised, "a result"), seconds, float("nan"))
+        return Call(name, shapes, worst(mismatches(name, results, arguments)), seconds, own_seconds)
 
     def first_over(self):
         """The first call over its budget; None if there is none."""
-        return next((call for call in self.calls if call.over > 1), None)
+        return next((call for call in self.calls if call.ratio > 1), None)
 
     def untried(self):
         """The port's ops that were never called."""
@@ -92,13 +92,13 @@ class Tracer:
 
 def _timed(name, function, arguments):
     """(results, seconds); an op that works in place does so on copies, which are made before the clock runs."""
-    if name in TARGETS:
+    if name in IN_PLACE_ARGUMENTS:
         arguments = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
     begin = time.perf_counter()
     results = function(*arguments)
     seconds = time.perf_counter() - begin
-    if name in TARGETS:
-        return tuple(arguments[position] for position in TARGETS[name]), seconds
+    if name in IN_PLACE_ARGUMENTS:
+        return tuple(arguments[position] for position in IN_PLACE_ARGUMENTS[name]), seconds
     return results if isinstance(results, tuple) else (results,), seconds
 
 

@@ -1,6 +1,6 @@
 """``python -m benchmarks``: every workload on every implementation that is installed, a table, and with ``--json`` every number."""
 
-from reference.commands.report import end_on_interrupt, raise_on_interrupt
+from reference.commands.progress import end_on_interrupt, raise_on_interrupt
 
 if __name__ == "__main__":  # before the imports that take time
     end_on_interrupt("python -m benchmarks")
@@ -20,7 +20,7 @@ from benchmarks.progress import Progress
 from benchmarks.table import rows, table
 from benchmarks.workloads import WORKLOADS
 from reference.__main__ import Parser
-from reference.files import output_folder, write_atomically
+from reference.runs.files import output_folder, write_atomically
 
 LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
 INTERRUPTED = 130  # the exit code

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.calls import TARGETS, positional, shapes
-from reference.contract import OPS
+from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, shapes
+from reference.conformance.contract import OPS
 
 
 class Recorder:
@@ -33,7 +33,7 @@ class Recorder:
             begin = time.perf_counter()
             results = function(*args, **kwargs)
             self.seconds[name] += time.perf_counter() - begin
-            arguments = positional(name, args, kwargs)
+            arguments = bind_arguments(name, args, kwargs)
             self.operations[name] += operations(name, arguments, results)
             self.bytes[name] += moved(name, arguments, results)
             self.calls[name] += 1
@@ -72,5 +72,5 @@ def moved(name, arguments, results):
     """Bytes that one call has to move at least: every array that is there read once, every result, or target, written once."""
     read = [array for argument in arguments for array in (argument if isinstance(argument, list) else [argument])]
     written = results if isinstance(results, tuple) else [results]
-    written = [arguments[position] for position in TARGETS[name]] if name in TARGETS else written
+    written = [arguments[position] for position in IN_PLACE_ARGUMENTS[name]] if name in IN_PLACE_ARGUMENTS else written
     return sum(array.nbytes for array in (*read, *written) if isinstance(array, (np.ndarray, np.generic)))

@@ -21,9 +21,9 @@ from benchmarks.counts import moved, operations
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.work import place_noise
 from reference import ops as reference_ops
-from reference.budgets import errors, worst
-from reference.calls import TARGETS, describe, outputs, positional
-from reference.contract import OPS
+from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, describe
+from reference.conformance.contract import OPS
+from reference.conformance.tolerances import mismatches, worst
 from reference.ops.random import Key
 
 SECONDS = 0.2  # of calls that are timed, for each op
@@ -61,7 +61,7 @@ class Largest:
             return function
 
         def called(*args, **kwargs):
-            arguments = positional(name, args, kwargs)
+            arguments = bind_arguments(name, args, kwargs)
             kept = tuple(np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments)
             results = function(*args, **kwargs)
             moving = moved(name, arguments, results)
@@ -84,9 +84,9 @@ def calls(size):
 def time_op(name, arguments, device):
     """{median, quartiles, roofline} in seconds, or why it is not timed: what disagrees with the reference is not."""
     function = getattr(gpu, name)
-    error = worst(errors(name, outputs(name, function, arguments), arguments))
-    if error is not None and error.over > 1:
-        return {"valid": False, "error_over_budget": error.over, "not_run": f"it disagrees with the reference: {error}"}
+    error = worst(mismatches(name, call_op(name, function, arguments), arguments))
+    if error is not None and error.ratio > 1:
+        return {"valid": False, "error_over_budget": error.ratio, "not_run": f"it disagrees with the reference: {error}"}
     there = [_there(argument) for argument in arguments]
     call = lambda: function(*there)
     call()
@@ -100,7 +100,7 @@ def time_op(name, arguments, device):
     work()
     count = 1 if SIMULATED else max(1, int(SECONDS / 20 / max(seconds_of(work, 1), 1e-9)))
     seconds = [seconds_of(work, count) / count / TOGETHER for _ in range(1 if SIMULATED else 20)]
-    results = () if name in TARGETS else outputs(name, getattr(reference_ops, name), arguments)
+    results = () if name in IN_PLACE_ARGUMENTS else call_op(name, getattr(reference_ops, name), arguments)
     least = max(device.seconds(operations(name, arguments, results), moved(name, arguments, results), _dtype(arguments)))
     return measure.statistics([seconds]) | {"valid": True, "roofline": least}
 

@@ -1,7 +1,7 @@
 """How implementations are measured, so that the numbers can be trusted.
 
 Each does a workload in a process of its own (worker.py): its memory, its threads and its crashes are its own.  What it computes is held
-against the reference first, by the rule for networks (reference/budgets.py), which is that of any other port: an implementation whose
+against the reference first, by the rule for networks (reference/conformance/tolerances.py), which is that of any other port: an implementation whose
 arithmetic differs may round in other places, 16 times as much as the reference does, and no more.  One that disagrees is not timed.
 
 Then all take turns, A, B, C, A, B, C .., so that a change of the machine's speed hits all alike.  Between its turns a process is stopped
@@ -29,7 +29,7 @@ from benchmarks.counts import counts
 from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 from reference import ops as reference_ops
-from reference.budgets import FEW, Error, network_errors, worst
+from reference.conformance.tolerances import FEW_ENTRIES, Mismatch, network_mismatches, worst
 
 REFERENCE = "reference.ops"
 LIMIT = 900  # seconds that an answer may take
@@ -74,13 +74,13 @@ def disagreement(results, single, exact):
         for name, array in arrays.items():
             if cut[name].shape != array.shape:
                 raise Failure(f"{group} of {name} has shape {cut[name].shape} instead of {array.shape}")
-        found += network_errors(group, *map(_few_joined, (cut, single[group], arrays)))
+        found += network_mismatches(group, *map(_few_joined, (cut, single[group], arrays)))
     return worst(found)
 
 
 def _few_joined(arrays):
     """Tensors of few entries as one: the scale of all weights is none for a bias, whose gradient sums up images, and its own is chance."""
-    few = [name for name, array in arrays.items() if array.size < FEW]
+    few = [name for name, array in arrays.items() if array.size < FEW_ENTRIES]
     joined = {"the small tensors": np.concatenate([np.ravel(arrays[name]) for name in few])} if len(few) > 1 else {}
     return {name: array for name, array in arrays.items() if not joined or name not in few} | joined
 
@@ -93,7 +93,7 @@ def _errors_of_moments(moments, x):
         exact, bound = of_each.mean(axis=0), STANDARD_ERRORS * of_each.std(axis=0) / len(x) ** 0.5
         over = np.abs(moments[name] - exact) / bound
         place = tuple(map(int, np.unravel_index(np.argmax(over), over.shape)))
-        yield Error(float(over[place]), "particles", name, "standard errors", place, moments[name][place], exact[place])
+        yield Mismatch(float(over[place]), "particles", name, "standard errors", place, moments[name][place], exact[place])
 
 
 class Worker:
@@ -212,7 +212,7 @@ def _admit(implementation, worker, workers, entry, single, exact):
     try:
         entry |= worker.answer()
         error = disagreement(worker.results(), single, exact)
-        entry |= {"valid": bool(error.over <= 1), "error_over_budget": error.over, "turns": []}
+        entry |= {"valid": bool(error.ratio <= 1), "error_over_budget": error.ratio, "turns": []}
         if not entry["valid"]:
             del entry["turns"]
             raise Failure(f"it disagrees with the reference: {error}")

@@ -16,8 +16,8 @@ from benchmarks.winograd import DIRECT
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.work import numbers
 from reference.__main__ import Parser
-from reference.budgets import errors, worst
-from reference.cases import Numbers, conv2d
+from reference.conformance.op_inputs import RandomArrays, conv2d
+from reference.conformance.tolerances import mismatches, worst
 from reference.ops.random import Key, Purpose
 
 IMAGES = 50_000
@@ -94,12 +94,12 @@ def winograd(size):
     lines = ["\nWinograd's algorithm: the largest error in units of what a port may be off by, float32"]
     lines.append(f"{'':34} {'winograd':>10} {'direct':>8}")
     for b, h, width, i, o in shapes:
-        args = conv2d(Numbers(h, 1.0, 0.0, np.float32), b, h, width, i, o, 3, 1, None)
-        dy = Numbers(h + 1, 1.0, 0.0, np.float32)(b, h, width, o)
+        args = conv2d(RandomArrays(h, 1.0, 0.0, np.float32), b, h, width, i, o, 3, 1, None)
+        dy = RandomArrays(h + 1, 1.0, 0.0, np.float32)(b, h, width, o)
         backward = (dy, args[0], args[1], 1, None)
         for name, arguments in (("conv2d", args), ("conv2d_backward", backward)):
             results = [_tuple(getattr(port, name)(*arguments)) for port in (accelerated.load("cpu"), DIRECT)]
-            over = [worst(errors(name, result, arguments, zero_mean=True)).over for result in results]
+            over = [worst(mismatches(name, result, arguments, zero_mean=True)).ratio for result in results]
             lines.append(f"{f'{name} {b}x{h}x{width}x{i} to {o}':34} {over[0]:10.3f} {over[1]:8.3f}")
     return lines
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from benchmarks.peers import PEERS
 from benchmarks.table import COLUMNS, LEGEND, TIMES, row
-from reference import figures
+from reference import plotting
 from reference.__main__ import Parser
-from reference.files import output_folder, write_atomically
+from reference.runs.files import output_folder, write_atomically
 
-PALETTE = (figures.BLUE, figures.VERMILION, figures.SKY, figures.ORANGE, figures.GREEN, figures.PURPLE, figures.BLACK, figures.GREY)
+PALETTE = (plotting.BLUE, plotting.VERMILION, plotting.SKY, plotting.ORANGE, plotting.GREEN, plotting.PURPLE, plotting.BLACK, plotting.GREY)
 
 
 def main(arguments=None):
@@ -115,7 +115,7 @@ def cell(implementation, entry, fastest):
 
 
 def bars(report):
-    return figures.png(bars_figure(report))
+    return plotting.png_bytes(bars_figure(report))
 
 
 def bars_figure(report):
@@ -123,7 +123,7 @@ def bars_figure(report):
     work = timed(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     title = f"Time of each workload, {report['machine']['processor']}, {report['machine']['threads']} threads"
-    figure, ((axes,),) = figures.panels(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
+    figure, ((axes,),) = plotting.subplots(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
     place, ticks = 0.0, {}
     points: dict[str, list] = {i: [] for i in names}
     for name, entries in work.items():
@@ -161,13 +161,13 @@ def spoken(seconds):
 def roofline(report):
     """Every workload of every implementation at its operations a byte, under the roof of this machine."""
     title = f"Rate of each workload below this machine's roof, {report['machine']['processor']}, {report['machine']['threads']} threads"
-    figure, ((axes,),) = figures.panels(1, 1, 9.5, 6, title)
+    figure, ((axes,),) = plotting.subplots(1, 1, 9.5, 6, title)
     work = timed(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     rate, bandwidth = report["product_rate"], report["copy_bandwidth"]
     intensities = {name: sum(one["operations"].values()) / sum(one["bytes"].values()) for name, one in report["workloads"].items()}
     x = np.geomspace(min(0.05, *intensities.values()) / 2, max(200, *intensities.values()) * 2, 200)
-    axes.plot(x, np.minimum(rate, x * bandwidth) / 1e9, color=figures.BLACK, label=f"{rate / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
+    axes.plot(x, np.minimum(rate, x * bandwidth) / 1e9, color=plotting.BLACK, label=f"{rate / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
     for name, entries in work.items():
         for i, entry in entries.items():
             color = PALETTE[names.index(i) % len(PALETTE)]
@@ -182,7 +182,7 @@ def roofline(report):
     axes.set_ylim(top=8 * max(rate, *(entry["rate"] for entries in work.values() for entry in entries.values())) / 1e9)
     figure.draw_without_rendering()  # from now on it is known where everything lies
     label(axes, {name: [(intensities[name], entry["rate"] / 1e9) for entry in entries.values()] for name, entries in work.items()})
-    return figures.png(figure)
+    return plotting.png_bytes(figure)
 
 
 def label(axes, points, size=6):

@@ -65,5 +65,5 @@ def held_out_loss(workload, params):
     """The mean loss over the held-out digits, each at one time."""
     x0 = digits().held_out
     sample = np.arange(len(x0))
-    draws = workload.model.draw(0, sample, 0, x0.shape[1:], x0.dtype)
+    draws = workload.model.sample_training_noise(0, sample, 0, x0.shape[1:], x0.dtype)
     return float(workload.model.loss(params, x0, *draws)[0])

@@ -17,9 +17,9 @@ from benchmarks.peers import left_out, serves
 from benchmarks.progress import Progress
 from benchmarks.report import PALETTE
 from benchmarks.workloads import AXES, WORKLOADS
-from reference import figures
+from reference import plotting
 from reference.__main__ import Parser
-from reference.files import output_folder, write_together
+from reference.runs.files import output_folder, write_together
 
 THREADS = "threads"
 BUDGET, TURNS = 1.0, 3  # seconds of turns for each implementation and point, and how many at least
@@ -125,7 +125,7 @@ def plot(report):
     columns = 3
     rows = -(-len(report["axes"]) // columns)
     title = f"Time against size: {report['machine']['processor']}, {report['machine']['threads']} threads"
-    figure, panels = figures.panels(rows, columns, 4.4 * columns, 3.6 * rows, title)
+    figure, panels = plotting.subplots(rows, columns, 4.4 * columns, 3.6 * rows, title)
     panels = panels.ravel()
     names = list(dict.fromkeys(i for axis in report["axes"].values() for i in series(axis)))
     for axes, (name, axis) in zip(panels, report["axes"].items()):
@@ -139,4 +139,4 @@ def plot(report):
         axes.legend(fontsize=6)
     for axes in panels[len(report["axes"]) :]:
         axes.set_axis_off()
-    return figures.png(figure)
+    return plotting.png_bytes(figure)

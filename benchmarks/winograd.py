@@ -12,15 +12,15 @@ import numpy as np
 
 import accelerated.cpu
 from accelerated.cpu.conv import direct, direct_backward, sums
-from reference import datasets
 from reference.__main__ import Parser
-from reference.commands.report import progress
-from reference.denoiser import Denoiser
+from reference.commands.progress import progress
+from reference.data import datasets
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import linear
+from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops.conv import check_backward, check_forward
 from reference.ops.random import Purpose
-from reference.schedules import linear
-from reference.training import Settings, begin, train
 
 COPIES = 4  # of each held-out image, at different times
 
@@ -42,7 +42,7 @@ def final_loss(ops, seed, steps, batch=64):
     """The held-out loss of the averaged weights, all images at times spread evenly, with the same noise for every seed."""
     data = datasets.load("digits", 0)
     model, settings = Denoiser(UNet(), linear(1000), "noise", data.variance), Settings(batch=batch, seed=seed)
-    state = begin(model.network, seed)
+    state = init_state(model.network, seed)
     for _ in train(model, data.train, data.train_labels, settings, state, steps, ops):
         pass
     losses = []

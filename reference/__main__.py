@@ -3,7 +3,7 @@
 A command is a module with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
 """
 
-from reference.commands.report import end_on_interrupt, raise_on_interrupt
+from reference.commands.progress import end_on_interrupt, raise_on_interrupt
 
 if __name__ == "__main__":  # before the imports that take time
     end_on_interrupt("python -m reference")

@@ -5,7 +5,7 @@ What trains or samples with it never mixes such arrays with NumPy's, and ``simul
 
 from accelerated.gpu import simulated
 from reference import ops
-from reference.contract import OPS
+from reference.conformance.contract import OPS
 from reference.ops.checks import add_arrays
 
 add_arrays(simulated.ndarray)

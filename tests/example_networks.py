@@ -3,7 +3,7 @@
 import numpy as np
 
 from reference import ops
-from reference.cases import random_parameters
+from reference.conformance.op_inputs import random_parameters
 from reference.networks import MLP, Autoencoder, UNet
 
 C = np.array([3.0, 700.0])

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from reference.mixtures import Mixture
-from reference.samplers import last
-from reference.schedules import SCHEDULES
+from reference.diffusion.mixtures import Mixture
+from reference.diffusion.schedules import SCHEDULES
+from reference.samplers import final_sample
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 
 
@@ -24,15 +24,15 @@ def normal_data(mean, variance):
 
 def mmse_of(schedule, variance):
     """Mean squared error of the best denoiser of data of that variance, as a function of t."""
-    return lambda t: variance * schedule.noise_power(t) / (schedule.alpha_bar(t) * variance + schedule.noise_power(t))
+    return lambda t: variance * schedule.noise_power(t) / (schedule.signal_power(t) * variance + schedule.noise_power(t))
 
 
 SDE_EXAMPLES = {  # one of each, with odd parameters
-    "vp": VP(beta_min=0.3, beta_max=7.0, end=1.3, smallest=0.02),
-    "ve": VE(sigma_min=0.07, sigma_max=9.0, end=0.8, smallest=0.03),
+    "vp": VP(beta_min=0.3, beta_max=7.0, t_max=1.3, min_noise_ratio=0.02),
+    "ve": VE(sigma_min=0.07, sigma_max=9.0, t_max=0.8, min_noise_ratio=0.03),
     "subvp": SubVP(beta_min=0.5, beta_max=11.0),
-    "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, end=3.0),
-    "brownian": Brownian(a=1.7, end=2.5),
+    "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, t_max=3.0),
+    "brownian": Brownian(a=1.7, t_max=2.5),
 }
 
 
@@ -87,6 +87,6 @@ class Impulses:
 def moments(sampler, draws, mean, variance):
     """(mean, variance) of the last x of ``sampler(x, port)``, from a start of those moments."""
     port = Impulses(draws)
-    offset, start, noise = port.weights(last(sampler(port.x, port)))
+    offset, start, noise = port.weights(final_sample(sampler(port.x, port)))
     assert len(port.keys) == draws, f"{len(port.keys)} draws, not {draws}"
     return offset + start * mean, start**2 * variance + noise @ noise

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 import accelerated
-from reference.contract import OPS
+from reference.conformance.contract import OPS
 
 SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
 HERE = [name for name in SHIPPED if not accelerated.missing(accelerated.load(name))]

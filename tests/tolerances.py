@@ -1,11 +1,11 @@
-"""Every number by which two results of the reference may differ, with its reason; a port's stand in reference/budgets.py.
+"""Every number by which two results of the reference may differ, with its reason; a port's stand in reference/conformance/tolerances.py.
 
 Those that closed forms are held to stand in oracle_tolerances.py; a discretisation's error that one comparison alone knows stands there.
 """
 
 import numpy as np
 
-from reference.budgets import UNIT_ROUNDOFF, largest, rms
+from reference.conformance.tolerances import UNIT_ROUNDOFF, max_abs, rms
 
 # Gradients.
 
@@ -53,8 +53,8 @@ def close(result, expected, scale=None):
     """
     result, expected = np.asarray(result), np.asarray(expected)
     assert result.shape == expected.shape, f"shape {result.shape}, expected {expected.shape}"
-    bound = 64 * UNIT_ROUNDOFF[np.dtype(np.float64)] * (largest(expected) if scale is None else scale)
-    assert np.abs(result - expected).max(initial=0) <= bound, f"an error of {largest(result - expected):.3g} exceeds {bound:.3g}"
+    bound = 64 * UNIT_ROUNDOFF[np.dtype(np.float64)] * (max_abs(expected) if scale is None else scale)
+    assert np.abs(result - expected).max(initial=0) <= bound, f"an error of {max_abs(result - expected):.3g} exceeds {bound:.3g}"
 
 
 def of_unit_size(array, silus=0):

@@ -7,7 +7,7 @@ from statistics import median
 from accelerated.trace import trace
 from reference import ops as reference_ops
 from reference.commands import demo
-from reference.training import train
+from reference.diffusion.training import train
 
 add_options = demo.add_options
 STEPS = 7  # that are timed, of each
@@ -23,11 +23,11 @@ def compare(run, data, port):
     tracer = trace(run, port, data)
     if wrong := tracer.first_over():
         raise FloatingPointError(str(wrong))
-    worst = max(tracer.calls, key=lambda call: call.over)
+    worst = max(tracer.calls, key=lambda call: call.ratio)
     return {
         "port": port.__name__,
         "speedup_over_reference": speedup(run, data, port),
-        "worst_error_over_budget": worst.over,
+        "worst_error_over_budget": worst.ratio,
         "worst_op": worst.name,
     }
 

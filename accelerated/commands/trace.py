@@ -2,7 +2,7 @@
 
 from accelerated import lacking
 from accelerated.trace import trace
-from reference.run import open_run
+from reference.runs.run import open_run
 
 
 def add_options(parser):
@@ -16,7 +16,7 @@ def execute(arguments, ops):
     print(f"{'op':26} {'error/budget':>12} {'reference':>12} {'port':>12}   arguments")
     for call in compared:
         mark = "   <- the first over its budget" if call is first else ""
-        print(f"{call.name:26} {call.over:12.3g} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
+        print(f"{call.name:26} {call.ratio:12.3g} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
     print()
     if missing := lacking(ops):
         print(f"{arguments.port} lacks {len(missing)} ops, which are not compared: {', '.join(missing)}")
@@ -26,6 +26,6 @@ def execute(arguments, ops):
         print(first)
         return 1
     spent = [sum(getattr(call, side) for call in compared) for side in ("reference", "port")]
-    print(f"{len(compared)} calls are within their budgets, the worst at {max((c.over for c in compared), default=0):.3g} of it;", end=" ")
+    print(f"{len(compared)} calls are within their budgets, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" ")
     print(f"reference {1e3 * spent[0]:.1f} ms, port {1e3 * spent[1]:.1f} ms")
     return 0

@@ -15,10 +15,10 @@ import numpy as np
 from numba import config
 from numba import cuda as numba_cuda
 
-from reference.calls import TARGETS, positional
+from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments
+from reference.diffusion.devices import to_host
 from reference.ops.checks import add_arrays, takes_out
 from reference.ops.random import Key
-from reference.placement import fetch
 
 SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
 xp: Any = None
@@ -119,17 +119,17 @@ def op(function):
     @functools.wraps(function)
     def in_place(*args, **kwargs):
         require()
-        arguments = positional(function.__name__, args, kwargs)
+        arguments = bind_arguments(function.__name__, args, kwargs)
         if not _hold(arguments, np.ndarray):
             return function(*arguments)
         moved = [_moved(argument) for argument in arguments]
         function(*moved)
-        for position in TARGETS[function.__name__]:
+        for position in IN_PLACE_ARGUMENTS[function.__name__]:
             if isinstance(arguments[position], np.ndarray):
-                arguments[position][...] = fetch(moved[position])
+                arguments[position][...] = to_host(moved[position])
         return None
 
-    return in_place if function.__name__ in TARGETS else takes_out(anywhere)
+    return in_place if function.__name__ in IN_PLACE_ARGUMENTS else takes_out(anywhere)
 
 
 def _hold(values, kind):
@@ -155,4 +155,4 @@ def _moved(value):
 def _back(results):
     if isinstance(results, tuple):
         return tuple(map(_back, results))
-    return None if results is None else fetch(results)
+    return None if results is None else to_host(results)

@@ -16,9 +16,9 @@ import numpy as np
 
 from accelerated.gpu.device import math, op, require, xp
 from accelerated.gpu.kernel import device, index, kernel
+from reference.diffusion.devices import to_host
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
-from reference.placement import fetch
 
 
 @takes_out
@@ -133,7 +133,7 @@ def weigh(l, largest, one):
 def _table(x, weights, means, covariances):
     """The law [k,1+d+2dd] in x's dtype, on the host, after all checks; from double precision, rounded once."""
     require()
-    weights, means, covariances = map(fetch, (weights, means, covariances))
+    weights, means, covariances = map(to_host, (weights, means, covariances))
     factors = cholesky_factors(x, weights, means, covariances).astype(np.float64)
     k, d, _ = factors.shape
     logs = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)

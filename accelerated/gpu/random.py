@@ -14,10 +14,10 @@ import numpy as np
 
 from accelerated.gpu.device import cuda, is_device, math, require, xp
 from accelerated.gpu.kernel import block, device, index, kernel
+from reference.diffusion.devices import to_host
 from reference.ops.checks import check, takes_out
 from reference.ops.random import HALF, LOW, M0, M1, W0, W1, check_samples, entries
 from reference.ops.random import index as whole_number
-from reference.placement import fetch
 
 WEYL = np.uint64(W0), np.uint64(W1)
 
@@ -28,7 +28,7 @@ def philox_bits(seed, sample, step, purpose, count):
     key = kernel_key(seed, sample, step, purpose, count)
     words = xp.empty((len(sample), key[-1]), np.uint32)
     _philox_bits.blocks(launched(*key))(*key, words)
-    return words if is_device(sample) else fetch(words)
+    return words if is_device(sample) else to_host(words)
 
 
 @kernel("i i rI1 i i i wU*", shared=4, dtypes=(np.dtype(np.float32),))
@@ -51,7 +51,7 @@ def uniform(seed, sample, step, purpose, shape, dtype=np.float64):
     u = xp.empty((len(sample), *shape), dtype)
     bits = 23 if u.dtype == np.float32 else 32
     _uniform.blocks(launched(*key))(*key, 32 - bits, 2.0**-bits, u)
-    return u if is_device(sample) else fetch(u)
+    return u if is_device(sample) else to_host(u)
 
 
 @kernel("i i rI1 i i i i s w*", shared=4)
@@ -74,7 +74,7 @@ def normal(seed, sample, step, purpose, shape, dtype=np.float64):
     key = kernel_key(seed, sample, step, purpose, entries(shape, dtype))
     z = xp.empty((len(sample), *shape), dtype)
     _normal.blocks(launched(*key))(*key, z)
-    return z if is_device(sample) else fetch(z)
+    return z if is_device(sample) else to_host(z)
 
 
 @kernel("i i rI1 i i i w*", shared=4)

@@ -14,7 +14,7 @@ from accelerated.gpu.device import SIMULATED, is_device, xp
 
 
 def replayed(function):
-    """``function``, of the kind that reference/placement.py describes: once for each form of arguments recorded, and then replayed."""
+    """``function``, of the kind that reference/diffusion/devices.py describes: once for each form of arguments recorded, and then replayed."""
     seen: dict = {}
 
     def call(*args):

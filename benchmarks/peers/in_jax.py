@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.peers import jax_ops, particles
-from reference.calls import result_names
+from reference.conformance.call import result_names
+from reference.diffusion.training import ema_decay
 from reference.networks import MLP, UNet
-from reference.training import ema_decay
 
 
 def set_threads(threads):

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.peers import particles
-from reference import diffusers
-from reference.calls import result_names
+from reference.conformance.call import result_names
+from reference.diffusion.training import ema_decay
 from reference.networks import MLP, UNet
-from reference.training import ema_decay
+from reference.runs import diffusers_format
 
 set_threads = torch.set_num_threads
 
@@ -75,14 +75,14 @@ class Images(torch.nn.Module):
         from diffusers import UNet2DModel
 
         super().__init__()
-        self.unet = UNet2DModel.from_config(diffusers.config_of(network))
+        self.unet = UNet2DModel.from_config(diffusers_format.config_of(network))
 
     def forward(self, x, c):
         return self.unet(x, c, return_dict=False)[0]
 
 
 def model_of(workload, layout):
-    network, arrays = workload.network, diffusers.their_arrays(workload.parameters())
+    network, arrays = workload.network, diffusers_format.to_diffusers_arrays(workload.parameters())
     model: Any = {MLP: Points, UNet: Images}[type(network)](network)
     inner = model.unet if isinstance(model, Images) else model
     inner.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
@@ -123,7 +123,7 @@ def training(workload, layout, maybe_compiled):
         for step in range(1, workload.steps + 1):
             indices, t, noise = workload.draws(step)
             losses.append(run.advance(torch.tensor(indices), torch.tensor(t), layout.tensor(noise)))
-        ours = lambda tensors: diffusers.our_arrays(
+        ours = lambda tensors: diffusers_format.from_diffusers_arrays(
             workload.network, {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, tensors)}
         )
         gradients = ours([run.adam.state[p]["exp_avg"] for p in parameters])
@@ -134,7 +134,7 @@ def training(workload, layout, maybe_compiled):
 
     def call():
         indices, t = torch.randint(len(data), (batch,)), torch.randint(1, T + 1, (batch,))
-        run.advance(indices, t, layout.noise((batch, *data.shape[1:])))
+        run.advance(indices, t, layout.expected_noise((batch, *data.shape[1:])))
 
     return results, call
 
@@ -162,7 +162,7 @@ def backward(workload, layout, maybe_compiled):
     def results():
         dx, *gradients = call()
         theirs = {name: gradient.cpu().numpy() for name, gradient in zip(names, gradients)}
-        return {"input": {"dx": layout.array(dx)}, "gradients": diffusers.our_arrays(workload.network, theirs)}
+        return {"input": {"dx": layout.array(dx)}, "gradients": diffusers_format.from_diffusers_arrays(workload.network, theirs)}
 
     return results, call
 

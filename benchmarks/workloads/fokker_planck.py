@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.workloads.work import Work
-from reference.placement import place
+from reference.diffusion.devices import to_device
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FokkerPlanck(Work):
         return {"density": {"p": p}}
 
     def call(self, ops):
-        p, drift, diffusion, *rest = (place(value, ops) if isinstance(value, np.ndarray) else value for value in self.inputs())
+        p, drift, diffusion, *rest = (to_device(value, ops) if isinstance(value, np.ndarray) else value for value in self.inputs())
 
         def step():
             nonlocal p

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workloads.work import SEED, Work, numbers
-from reference import datasets, training
 from reference import ops as reference_ops
-from reference.budgets import FEW
-from reference.conversions import conversion
+from reference.conformance.tolerances import FEW_ENTRIES
+from reference.data import datasets
 from reference.ddpm.ddim import ddim_kernel
-from reference.denoiser import Denoiser
-from reference.networks.blocks import initial
+from reference.diffusion import training
+from reference.diffusion.conversions import conversion
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.devices import to_device, to_host
+from reference.diffusion.schedules import linear
+from reference.networks.blocks import init_params
 from reference.ops.random import Purpose
-from reference.placement import fetch, place
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.ddim import ddim
-from reference.schedules import linear
 
 
 @cache
@@ -40,7 +41,7 @@ class OfNetwork(Work):
 
     def parameters(self, dtype=np.float32):
         """None of them 0 or 1, as they are when training begins: that would hide faults."""
-        params = initial(self.network.shapes(), (), SEED, np.float32)
+        params = init_params(self.network.shapes(), (), SEED, np.float32)
         moved = lambda index, p: p + np.float32(0.1) * numbers(Purpose.INIT, index + 1, 1, p.shape)[0]
         return {name: moved(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
 
@@ -73,13 +74,13 @@ class Training(OfNetwork):
 
     def draws(self, step):
         """Indices of examples [b], times [b] and noise [b,...] of a step."""
-        return training.batch(self.model, self.data(), self.settings, step)
+        return training.draw_batch(self.model, self.data(), self.settings, step)
 
     def tables(self):
         """signal, noise scale, input scale and condition of every time 0 .. T, in float32: what a peer needs of the schedule."""
         schedule, t = self.model.schedule, np.arange(self.model.schedule.T + 1)
-        columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
-        return [column.astype(np.float32) for column in (*columns, schedule.condition(t))]
+        columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
+        return [column.astype(np.float32) for column in (*columns, schedule.network_time(t))]
 
     def states(self, ops, dtype, steps):
         params = self.parameters(dtype)
@@ -91,11 +92,11 @@ class Training(OfNetwork):
         losses = []
         for state in self.states(ops, dtype, self.steps):
             losses.append(float(state.loss))
-        average, m = fetch(dict(state.ema)), fetch(dict(state.m))
+        average, m = to_host(dict(state.ema)), to_host(dict(state.m))
         average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
         found = {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
         if not self.ends:
-            found = found | {"gradients": {name: array for name, array in m.items() if array.size >= FEW}}
+            found = found | {"gradients": {name: array for name, array in m.items() if array.size >= FEW_ENTRIES}}
             del found["average"]
         return found
 
@@ -115,7 +116,7 @@ class Forward(OfNetwork):
         return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops, keep=False)[0]}}
 
     def call(self, ops):
-        params, inputs = place(self.parameters(), ops), [place(array, ops) for array in self.inputs()]
+        params, inputs = to_device(self.parameters(), ops), [to_device(array, ops) for array in self.inputs()]
         return lambda: self.network.forward(params, *inputs, ops, keep=False)
 
     def part(self):
@@ -131,13 +132,13 @@ class Backward(Forward):
         return numbers(Purpose.DATA, 2, self.batch, self.network.sample_shape, dtype)
 
     def call(self, ops, dtype=np.float32):
-        params, dy, *inputs = (place(array, ops) for array in (self.parameters(dtype), self.upstream(dtype), *self.inputs(dtype)))
+        params, dy, *inputs = (to_device(array, ops) for array in (self.parameters(dtype), self.upstream(dtype), *self.inputs(dtype)))
         _, saved = self.network.forward(params, *inputs, ops)
         return lambda: self.network.backward(params, dy, saved, ops)
 
     def results(self, ops, dtype=np.float32):
         dx, gradients = self.call(ops, dtype)()
-        return {"input": {"dx": fetch(dx)}, "gradients": fetch(gradients)}
+        return {"input": {"dx": to_host(dx)}, "gradients": to_host(gradients)}
 
     def part(self):
         return self
@@ -154,27 +155,27 @@ class Sampling(OfNetwork):
 
     @property
     def grid(self):
-        return self.model.schedule.grid(self.steps)
+        return self.model.schedule.timesteps(self.steps)
 
     def coefficients(self):
         """(input scale, condition, a, b) of each step x <- a x + b network(scale x, condition): ``ddim`` in one line."""
         schedule, rows = self.model.schedule, []
         for t, t_prev in pairwise(self.grid):
-            scale = self.model.input_scale(schedule.alpha_bar(t), schedule.noise_power(t))
+            scale = self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
             a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
             c_x, c_x0 = ddim_kernel(schedule, t, t_prev, 0.0)
-            rows.append((scale, schedule.condition(t), c_x + c_x0 * a, c_x0 * b))
+            rows.append((scale, schedule.network_time(t), c_x + c_x0 * a, c_x0 * b))
         return rows
 
     def sample(self, params, x, ops):
-        noise_of = self.model.noise_of(params, ops=ops)
-        return last(ddim(noise_of, self.model.schedule, self.grid, x, SEED, np.arange(len(x), like=x), ops=ops))
+        predict_noise = self.model.noise_predictor(params, ops=ops)
+        return final_sample(ddim(predict_noise, self.model.schedule, self.grid, x, SEED, np.arange(len(x), like=x), ops=ops))
 
     def results(self, ops, dtype=np.float32):
         return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}
 
     def call(self, ops):
-        params, x = place(self.parameters(), ops), place(self.prior(), ops)
+        params, x = to_device(self.parameters(), ops), to_device(self.prior(), ops)
         return lambda: self.sample(params, x, ops)
 
     def part(self):

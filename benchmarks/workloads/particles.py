@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 
 from benchmarks.workloads.work import SEED, Work, numbers, place_noise
-from reference.mixtures import Mixture
+from reference.diffusion.devices import to_device
+from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Key, Purpose
-from reference.placement import place
 from reference.samplers.grids import uniform
 from reference.samplers.sde import euler_maruyama_predictor
 from reference.sde.sde import VP
@@ -66,7 +66,7 @@ class Particles(Work):
         return {"particles": {"x": self.run(ops, self.prior(dtype), self.tables(dtype), self.noises(dtype))}}
 
     def call(self, ops):
-        x, tables, noises = place(self.prior(), ops), self.tables(), [place_noise(noise, ops) for noise in self.noises()]
+        x, tables, noises = to_device(self.prior(), ops), self.tables(), [place_noise(noise, ops) for noise in self.noises()]
         return lambda: self.run(ops, x, tables, noises)
 
     def part(self):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.diffusion.devices import to_device
 from reference.ops.random import Key
-from reference.placement import place
 
 SEED = 1
 
@@ -16,7 +16,7 @@ def numbers(purpose, step, n, shape, dtype=np.float32):
 
 def place_noise(noise, ops):
     """An array, or the samples of a key, where a port works."""
-    return noise._replace(sample=place(noise.sample, ops)) if isinstance(noise, Key) else place(noise, ops)
+    return noise._replace(sample=to_device(noise.sample, ops)) if isinstance(noise, Key) else to_device(noise, ops)
 
 
 class Work:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reference import figures
-from reference.checkpoint import read_log
+from reference import plotting
 from reference.commands import evaluate, train
-from reference.commands.report import progress
-from reference.commands.sampling import draw, trajectory
-from reference.files import write_atomically
+from reference.commands.progress import progress
+from reference.commands.sampler_options import draw, trajectory
+from reference.runs.checkpoint import read_log
+from reference.runs.files import write_atomically
 from reference.samplers.ancestral import prior
 
 FULL = {"steps": 1500, "ddpm": 250, "n": 256}
@@ -68,12 +68,12 @@ def evaluate_and_draw(run, data, ops, size, seed):
     title = f"DDPM on {data.name}: {run.state.step} steps of {run.settings.batch} images"
     levels = {"predicting zero": losses["loss of predicting zero"]}
     drawn = {
-        "samples": figures.samples(panels, title),
-        "loss": figures.loss_curve(read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"),
-        "strip": figures.strip(_stages(run, ops, size["ddpm"], seed), f"From noise to digits: {size['ddpm']} steps of DDPM"),
+        "samples": plotting.sample_sheet(panels, title),
+        "loss": plotting.loss_curve(read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"),
+        "strip": plotting.filmstrip(_stages(run, ops, size["ddpm"], seed), f"From noise to digits: {size['ddpm']} steps of DDPM"),
     }
     for name, figure in drawn.items():
-        write_atomically(run.folder / f"{name}.png", figures.png(figure))
+        write_atomically(run.folder / f"{name}.png", plotting.png_bytes(figure))
     ddpm, ddim = (evaluate.quality(samples[name], data) for name in ("DDPM", "DDIM"))
     return {
         "loss": losses["loss"],
@@ -99,7 +99,7 @@ def shown_of(schedule, steps, columns):
     Their times are even in the angle arctan(sigma / alpha), a function of the log-SNR alone that ends at both ends: where the samples are
     plain noise, or finished, it hardly changes.
     """
-    angles = np.arctan2(schedule.noise_scale(np.array(schedule.grid(steps))), schedule.signal(np.array(schedule.grid(steps))))
+    angles = np.arctan2(schedule.noise_scale(np.array(schedule.timesteps(steps))), schedule.signal(np.array(schedule.timesteps(steps))))
     return {int(abs(angles - wanted).argmin()) for wanted in np.linspace(angles[0], 0, columns)}
 
 

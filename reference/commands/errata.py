@@ -2,7 +2,7 @@
 
 import sys
 
-from reference.errata import ERRATA, LEFT_OUT
+from reference.tutorial.errata import ERRATA, LEFT_OUT
 
 
 def add_options(parser):

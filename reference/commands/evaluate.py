@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from reference import metrics
 from reference.commands import evaluation_figures
-from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
-from reference.conversions import convert
+from reference.commands.sampler_options import add_sampling_options, degraded, describe, draw, parse_sampler_options
+from reference.data import metrics
 from reference.ddpm.ddpm import elbo_terms, forward
 from reference.ddpm.indi import path
 from reference.ddpm.learned import LearnedVariance
-from reference.evaluation import losses_at, mean_square
+from reference.diffusion.conversions import convert
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
-from reference.run import open_run
+from reference.runs.evaluation import losses_at, mean_square
+from reference.runs.run import open_run
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
 from reference.smld.score_matching import signs
 from reference.smld.smld import floors
@@ -31,7 +31,7 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     folder = evaluation_figures.folder_for(arguments.out)
-    how = choose(run, arguments)
+    how = parse_sampler_options(run, arguments)
     n = (SAMPLES["images"] if run.data.is_image else SAMPLES["points"]) if arguments.n is None else arguments.n
     if n < 2:
         raise ValueError(f"n must be at least 2 to measure a distance, got {n}")
@@ -62,7 +62,7 @@ def losses(run, data, ops, seed=1):
     model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
     sample, parts = np.arange(len(x0)), []
     for number in range(DRAWS):
-        t = model.schedule.times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
+        t = model.schedule.sample_times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
         noise = normal(seed, sample, 2 * number + 1, Purpose.EVALUATION, data.shape, x0.dtype)
         parts.append(losses_at(model, run.state.ema, x0, t, noise, data.mixture, ops))
     sums = {name: sum(part[name] for part in parts) / DRAWS for name in parts[0]}
@@ -79,12 +79,12 @@ def chain_likelihood(run, ops, how, count=128):
     The variance of a step is what the network says where it learned that; else the posterior one plus what the network's error on training
     data adds ("exact"), and the last step's decoder has that error as its variance.
     """
-    data, schedule, predict, prediction = run.data, run.model.schedule, run.prediction_of(ops), run.model.prediction
+    data, schedule, predict, prediction = run.data, run.model.schedule, run.predictor(ops), run.model.prediction
     bin_width, steps = data.bin_width or None, min(how["steps"], schedule.T) if how["sampler"] in ("ddpm", "ddim") else schedule.T
     if isinstance(run.model, LearnedVariance):
         choice = {}
     else:
-        errors = {t: _error(predict, prediction, schedule, data.train[:count], t, ops) for t in schedule.grid(steps)[:-1]}
+        errors = {t: _error(predict, prediction, schedule, data.train[:count], t, ops) for t in schedule.timesteps(steps)[:-1]}
         choice = {"variance": "exact", "mmse": errors.get}
     terms = elbo_terms(predict, schedule, data.held_out[:count], 2, steps, bin_width=bin_width, prediction=prediction, **choice)
     rows = _bound({name: float(values.reshape(len(values), -1).sum(axis=1).mean()) for name, values in terms.items()})
@@ -96,7 +96,7 @@ def chain_likelihood(run, ops, how, count=128):
 def flow_likelihood(run, ops, seed=2, count=64):
     """-log p of held-out data by the probability-flow ODE, in nats an example; of images, spread over their bins, in bits per dimension.
 
-    The trace is exact for points and Hutchinson's for images.  What the network knows is the density with a little noise, ``sde.last``.
+    The trace is exact for points and Hutchinson's for images.  What the network knows is the density with a little noise, ``sde.t_min``.
     """
     sde, data = run.model.schedule, run.data
     at, x, bin_width, probe = run.model.score_and_pullback(run.state.ema, ops=ops), data.held_out[:count], data.bin_width, None
@@ -105,10 +105,10 @@ def flow_likelihood(run, ops, seed=2, count=64):
         probe = signs(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
     if bin_width:
         x = dequantise(x, bin_width, uniform(seed, sample, 0, Purpose.EVALUATION, data.shape))
-    alpha, sigma = sde.marginal(sde.last)
+    alpha, sigma = sde.marginal(sde.t_min)
     x = add_noise(x, alpha, sigma, Key(seed, sample, 1, Purpose.EVALUATION))
-    log_p = log_likelihood(sde, lambda x, t: at(x, *sde.marginal(t)), x, probe, first=sde.last, rtol=1e-3, atol=1e-3).mean()
-    rows = {f"-log p with noise {sde.smallest:g} (nats)": float(-log_p)}
+    log_p = log_likelihood(sde, lambda x, t: at(x, *sde.marginal(t)), x, probe, first=sde.t_min, rtol=1e-3, atol=1e-3).mean()
+    rows = {f"-log p with noise {sde.min_noise_ratio:g} (nats)": float(-log_p)}
     if bin_width:
         bits = bits_per_dimension(log_p, x[0].size, bin_width)
         rows[f"-log p (bits per dimension, bins of {bin_width:.4g})"] = float(bits)
@@ -158,7 +158,7 @@ def restoration(run, ops, x, how, seed=1):
     total, exact = 0.0, 0.0
     for number in range(DRAWS):
         sample = np.arange(len(x0))
-        t, n_y, z = model.draw(seed, sample, number, data.shape, x0.dtype, ops)
+        t, n_y, z = model.sample_training_noise(seed, sample, number, data.shape, x0.dtype, ops)
         total += float(model.loss(run.state.ema, x0, t, n_y, z, ops=ops)[0]) / DRAWS
         if data.mixture and not model.epsilon:
             x_t = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
@@ -183,7 +183,7 @@ def quality(x, data):
         return {
             "frechet": metrics.frechet_distance(x[: len(real)], data.train, features),
             "frechet_of_real": metrics.frechet_distance(real, data.train, features),
-            "accepted": metrics.accepted(x, data.train, data.held_out[:LIMIT]),
+            "accepted": metrics.nearest_neighbour_precision(x, data.train, data.held_out[:LIMIT]),
         }
     rows = {
         "sliced wasserstein": metrics.sliced_wasserstein(x[: len(real)], data.train),

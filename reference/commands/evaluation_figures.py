@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reference import figures
-from reference.checkpoint import read_log
+from reference import plotting
 from reference.commands import sample
 from reference.ddpm.indi import path
-from reference.denoiser import SMALLEST_SIGNAL
-from reference.evaluation import losses_at, mean_square
-from reference.files import output_folder, write_atomically
+from reference.diffusion.denoiser import SMALLEST_SIGNAL
 from reference.ops.random import Purpose, normal
+from reference.runs.checkpoint import read_log
+from reference.runs.evaluation import losses_at, mean_square
+from reference.runs.files import output_folder, write_atomically
 from reference.samplers.grids import uniform_log_snr
 from reference.sde.sde import SDE
 
@@ -55,8 +55,8 @@ def write(run, ops, x, rows, how, evaluations, folder):
     levels, unit = _levels_of_the_curve(run, rows)
     made = {
         "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": figures.png(figures.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)),
-        "levels.png": figures.png(level_figure(table, title)),
+        "loss.png": plotting.png_bytes(plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)),
+        "levels.png": plotting.png_bytes(level_figure(table, title)),
         "samples.png": sample.picture(run, shown, own, settings),
     }
     for file in FILES:
@@ -131,13 +131,13 @@ def _kl_by_latent(run, x0, ops):
 def level_figure(table, title):
     if "latent variable" in table:
         latent, kl = table.values()
-        figure, ((axes,),) = figures.panels(1, 1, 7.5, 4.5, f"What each latent variable tells: {title}")
-        axes.bar(latent, kl, color=figures.BLUE)
+        figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"What each latent variable tells: {title}")
+        axes.bar(latent, kl, color=plotting.BLUE)
         axes.set(xlabel="latent variable, in the order of its KL", ylabel="KL to N(0, 1) (nats)", xticks=latent)
         return figure
-    figure, ((axes,),) = figures.panels(1, 1, 7.5, 4.5, f"Loss at each noise level: {title}")
+    figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"Loss at each noise level: {title}")
     ratios, *values = table.values()
-    for name, losses, color, style in zip(list(table)[1:], values, (figures.BLUE, figures.GREEN, figures.VERMILION), ("o-", ":", "--")):
+    for name, losses, color, style in zip(list(table)[1:], values, (plotting.BLUE, plotting.GREEN, plotting.VERMILION), ("o-", ":", "--")):
         axes.loglog(ratios, losses, style, color=color, label=f"{name}, held-out data" if name == "loss" else name)
     axes.set(xlabel="noise level sigma / alpha", ylabel=ENTRY)
     axes.legend(fontsize=9)

@@ -4,8 +4,8 @@ import importlib
 import json
 import time
 
-from reference.experiments import NAMES
-from reference.files import output_folder, write_together
+from reference.runs.files import output_folder, write_together
+from reference.tutorial.experiments import NAMES
 
 HELP = """f1 (few denoising steps), f2 (correctors), f3 (learned scores), n1 (three models on one data set), n2 (what matters, and where it
 breaks), n3 (discrete and continuous), or all"""
@@ -38,9 +38,9 @@ def execute(arguments, ops):
 
 def run(name, folder, quick):
     """Run one experiment, print and write what it found; whether all its criteria hold."""
-    from reference import figures
+    from reference import plotting
 
-    module, begin = importlib.import_module(f"reference.experiments.{name}"), time.perf_counter()
+    module, begin = importlib.import_module(f"reference.tutorial.experiments.{name}"), time.perf_counter()
     print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
     outcome = module.run(quick)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
@@ -52,7 +52,7 @@ def run(name, folder, quick):
         "checks": outcome.checks,
         "findings": outcome.findings,
     }
-    picture = figures.png(outcome.figure, module.QUESTION)
+    picture = plotting.png_bytes(outcome.figure, module.QUESTION)
     write_together(folder, {f"{name}.png": picture, f"{name}.json": (json.dumps(report, indent=2) + "\n").encode()})
     print(f"wrote {folder / name}.png and .json", flush=True)
     return outcome.passed

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from reference import diffusers
-from reference.files import new_folder, output_path, write_atomically, write_together
 from reference.networks import UNet
-from reference.run import open_run
+from reference.runs import diffusers_format
+from reference.runs.files import new_folder, output_path, write_atomically, write_together
+from reference.runs.run import open_run
 
 SAMPLER = """
 The schedulers of diffusers leave x and t as they are, and so does DDPMPipeline: call the network yourself. From noise to images in [-1, 1]:
@@ -55,7 +55,7 @@ def execute(arguments, ops):
             raise ValueError(f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}")
         folder = new_folder(arguments.out)
         write_together(folder, _diffusers(run, weights, arguments.weights))
-        print(f"wrote {folder}: {count}, a UNet2DModel to be fed {fed(run)} (see README.md there)")
+        print(f"wrote {folder}: {count}, a UNet2DModel to be fed {input_formula(run)} (see README.md there)")
     return 0
 
 
@@ -68,13 +68,13 @@ def _own(path, run, weights, which):
 
 def _diffusers(run, weights, which):
     """The files of a folder, bytes by name."""
-    files = diffusers.files(run.model.network, weights)
+    files = diffusers_format.files(run.model.network, weights)
     text = (
         f"# A UNet2DModel\n\nThe {which} weights after step {run.state.step} of a run of {run.system} on {run.config['data']}, written by"
-        f" `python -m reference export`.\n\nThe network must be fed {fed(run)}. It returns {returned(run)}.\n"
+        f" `python -m reference export`.\n\nThe network must be fed {input_formula(run)}. It returns {output_formula(run)}.\n"
     )
     if run.system == "ddpm":
-        files["scheduler/scheduler_config.json"] = diffusers.json_bytes(diffusers.scheduler_config(run.model))
+        files["scheduler/scheduler_config.json"] = diffusers_format.json_bytes(diffusers_format.scheduler_config(run.model))
         network = run.model.network
         shape = (16, network.in_channels, *network.size)
         fewer = "or fewer" if network.outputs == 1 else "with fewer, this scheduler adds noise to the last step"
@@ -82,7 +82,7 @@ def _diffusers(run, weights, which):
     return files | {"README.md": text.encode()}
 
 
-def fed(run):
+def input_formula(run):
     """What the run's network takes in place of a noised x and its time, the formulas in Python."""
     model, v = run.model, run.model.data_variance
     if run.system == "indi":
@@ -99,7 +99,7 @@ def fed(run):
     return f"`x / sqrt({v} * alpha**2 + sigma**2)`, x = alpha x_0 + sigma noise, and the condition {condition}"
 
 
-def returned(run):
+def output_formula(run):
     """What the run's network predicts."""
     said = {"noise": "the noise", "x0": "x_0", "v": "alpha noise - sigma x_0"}["x0" if run.system == "indi" else run.model.prediction]
     return said + (", and in as many channels behind it where in its range the variance lies" if run.model.network.outputs > 1 else "")

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from reference import figures
-from reference.files import output_folder, write_atomically
-from reference.tutorial_figures import ANIMATIONS, FIGURES
+from reference import plotting
+from reference.runs.files import output_folder, write_atomically
+from reference.tutorial.figures import ANIMATIONS, FIGURES
 
 NAMES = (*FIGURES, *ANIMATIONS)
 
@@ -49,7 +49,7 @@ def _refuse_to_lose(path, settings):
     if not path.exists() and not path.is_symlink():
         return
     try:
-        if json.loads(figures.description_of(path)) == settings:
+        if json.loads(plotting.description_of(path)) == settings:
             return
     except (OSError, KeyError, ValueError):  # not a picture of ours
         pass
@@ -61,5 +61,5 @@ def _drawn(name, quick):
     description = json.dumps(_settings(name, quick))
     if name in ANIMATIONS:
         figure, updates = ANIMATIONS[name](quick)
-        return figures.gif(figure, updates, description)
-    return figures.png(FIGURES[name](quick), description)
+        return plotting.gif_bytes(figure, updates, description)
+    return plotting.png_bytes(FIGURES[name](quick), description)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 import reference
-from reference import datasets, formats
-from reference.checkpoint import environment
-from reference.files import output_path, write_atomically
+from reference.data import datasets, formats
+from reference.runs.checkpoint import environment
+from reference.runs.files import output_path, write_atomically
 
 LIBRARIES = ("matplotlib", "numba", "safetensors", "scikit-learn", "tqdm")
 COORDINATES = 8  # of points, that are listed
@@ -72,9 +72,9 @@ def _ranges(x, data):
 
 
 def picture(data):
-    from reference import figures
+    from reference import plotting
 
     shown = data.train[: SHOWN["images" if data.is_image else "points"]]
     own = data.units.own(shown) if data.units and not data.is_image else shown
     title = f"{Path(data.name).name}: training data"
-    return figures.png(figures.samples({f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture))
+    return plotting.png_bytes(plotting.sample_sheet({f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture))

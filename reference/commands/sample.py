@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from reference import datasets
-from reference.commands.sampling import add_sampling_options, choose, degraded, describe, draw
-from reference.files import output_folder, output_path, write_atomically
-from reference.run import open_run
+from reference.commands.sampler_options import add_sampling_options, degraded, describe, draw, parse_sampler_options
+from reference.data import datasets
+from reference.runs.files import output_folder, output_path, write_atomically
+from reference.runs.run import open_run
 
 SUFFIXES = (".png", ".npz", ".npy", ".csv")
 OUT_HELP = """FILE.png, a picture; FILE.npz, array x [n,...] with the settings as JSON; FILE.npy, x alone; FILE.csv, points, one a line.
@@ -25,7 +25,7 @@ def add_options(parser):
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
-    how = choose(run, arguments)
+    how = parse_sampler_options(run, arguments)
     if not 1 <= arguments.n <= 2**32:
         raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
     settings = {"run": str(arguments.run), "weights": digest(run.state.ema), "n": arguments.n, **how}
@@ -69,9 +69,9 @@ def _settings_of(path):
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 return json.loads(str(archive["settings"]))
-        from reference import figures
+        from reference import plotting
 
-        return json.loads(figures.description_of(path))
+        return json.loads(plotting.description_of(path))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not a file of ours
         return None
 
@@ -89,7 +89,7 @@ def _numbers(suffix, arrays, settings):
 
 def picture(run, arrays, how, settings):
     """A PNG of the samples beside real data, or beside the degraded and the clean data that they were restored from."""
-    from reference import figures
+    from reference import plotting
 
     x = arrays["x"]
     if "degraded" in arrays:
@@ -97,7 +97,7 @@ def picture(run, arrays, how, settings):
     else:
         groups = _real_data(run, len(x)) | {f"{len(x)} samples": x}
     title = f"{run.system} trained on {Path(run.config['data']).name}: {describe(**how)}"
-    return figures.png(figures.samples(groups, title, datasets.law(run.config["data"])), json.dumps(settings))
+    return plotting.png_bytes(plotting.sample_sheet(groups, title, datasets.exact_distribution(run.config["data"])), json.dumps(settings))
 
 
 def _real_data(run, n):

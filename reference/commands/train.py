@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reference import datasets, formats, training
-from reference.checkpoint import Log, environment
-from reference.commands.report import progress, stop_on_signal
-from reference.files import exclusive, output_folder
-from reference.placement import on_host, place
-from reference.run import (
+from reference.commands.progress import progress, stop_on_signal
+from reference.data import datasets, formats
+from reference.diffusion import training
+from reference.diffusion.devices import is_numpy, to_device
+from reference.runs.checkpoint import Log, environment
+from reference.runs.files import exclusive, output_folder
+from reference.runs.run import (
     DEFAULTS,
     NETWORK_OPTIONS,
     POINTS,
@@ -192,7 +193,7 @@ def check_trainable(run, data, ops):
     Small batches tell: with each sample more a step takes at least as much more.  A device says so itself, when its memory is spent.
     """
     training_model(run, data)
-    if not on_host(place(np.zeros(1), ops)):
+    if not is_numpy(to_device(np.zeros(1), ops)):
         return
     few, more = 4, 8
     _step_loss(run, data, run.state.params, few, ops)  # compiles what is to be compiled
@@ -216,10 +217,10 @@ def _peak(run, data, batch, ops):
 def _step_loss(run, data, params, batch, ops):
     """The loss of ``params`` on a batch of training data: on the same one at every call."""
     model = training_model(run, data)
-    indices, *draws = training.batch(model, place(data.train, ops), replace(run.settings, batch=batch), 0, ops)
-    labels = place(data.train_labels, ops)[indices] if model.network.classes else None
+    indices, *draws = training.draw_batch(model, to_device(data.train, ops), replace(run.settings, batch=batch), 0, ops)
+    labels = to_device(data.train_labels, ops)[indices] if model.network.classes else None
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(model.loss(place(dict(params), ops), place(data.train, ops)[indices], *draws, labels=labels, ops=ops)[0])
+        return float(model.loss(to_device(dict(params), ops), to_device(data.train, ops)[indices], *draws, labels=labels, ops=ops)[0])
 
 
 def free_memory():
@@ -268,7 +269,7 @@ def continue_training(run, data, save_every, ops):
 
 def warn_if_nothing_was_learned(run, data, ops):
     """A line if the averaged weights are hardly better than those that training began with, which predict zero."""
-    untrained = training.begin(run.model.network, run.settings.seed).params
+    untrained = training.init_state(run.model.network, run.settings.seed).params
     loss, of_zero = (_step_loss(run, data, params, run.settings.batch, ops) for params in (run.state.ema, untrained))
     if not loss < of_zero - (1 - HARDLY) * abs(of_zero):
         found = f"their loss is {loss:.4g}, and {of_zero:.4g} before training"

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from reference import ops as reference_ops
-from reference.conversions import column, conversion, convert
+from reference.diffusion.conversions import conversion, convert, per_sample_column
+from reference.diffusion.devices import cast_like, full_per_sample
+from reference.diffusion.schedules import as_float
 from reference.ops.random import Key, Purpose
-from reference.placement import for_each, in_dtype
-from reference.schedules import plain
 
 VARIANCES = ("posterior", "beta", "exact")
 
@@ -28,7 +28,7 @@ def forward(schedule, x0, t, noise, ops=reference_ops):
 
     x0[b,...]; t a whole number or an integer array [b].
     """
-    signal, noise_scale = (in_dtype(value, x0) for value in (schedule.signal(t), schedule.noise_scale(t)))
+    signal, noise_scale = (cast_like(value, x0) for value in (schedule.signal(t), schedule.noise_scale(t)))
     return ops.add_noise(x0, signal, noise_scale, noise)
 
 
@@ -56,15 +56,15 @@ def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
     if choice not in VARIANCES:
         raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
     if choice == "beta" or (choice == "posterior" and schedule.T == 1):  # one step in all: there is no other to look at
-        return plain(np.log(schedule.beta(t, t_prev)))
+        return as_float(np.log(schedule.beta(t, t_prev)))
     if choice == "exact":
         if mmse is None:
             raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
         _, c_x0, variance = posterior(schedule, t, t_prev)
-        return plain(np.log(variance + c_x0**2 * mmse(t)))
+        return as_float(np.log(variance + c_x0**2 * mmse(t)))
     first = np.equal(t_prev, 0)
     _, _, variance = posterior(schedule, np.where(first, np.maximum(t, 2), t), np.where(first, 1, t_prev))
-    return plain(np.log(variance))
+    return as_float(np.log(variance))
 
 
 def interpolated_log_variance(schedule, t, t_prev, v):
@@ -76,14 +76,14 @@ def interpolated_log_variance(schedule, t, t_prev, v):
     return (high + low) / 2 + v * ((high - low) / 2)
 
 
-def noise_and_say(said):
+def split_prediction(said):
     """(prediction, v) from what a model returned; v is None where the network has no say in the variance."""
     return said if isinstance(said, tuple) else (said, None)
 
 
 def log_variance_range(schedule, t, t_prev, x):
     """(log sigma_q^2, log beta), numbers, or for times [b] arrays that broadcast against x[b,...]."""
-    return tuple(column(reverse_log_variance(schedule, t, t_prev, choice), x) for choice in ("posterior", "beta"))
+    return tuple(per_sample_column(reverse_log_variance(schedule, t, t_prev, choice), x) for choice in ("posterior", "beta"))
 
 
 def elbo_weight(schedule, t, t_prev, prediction="x0"):
@@ -100,7 +100,7 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
 def simple_loss(prediction, target, ops=reference_ops):
     """The loss that Ho et al. train with, ||target - prediction||^2 per entry, unweighted: (mean, per_sample[b], gradient of the mean)."""
     mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = for_each(target, 1 / len(target), target.dtype)
+    uniform_weights = full_per_sample(target, 1 / len(target), target.dtype)
     return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
 
 
@@ -110,7 +110,7 @@ def prior_term(schedule, x0):
     For s = 1 that is 1/2 sum (A x_0^2 + (1 - A) - 1 - log(1 - A)).
     """
     scale = schedule.prior_scale**2
-    A, power = schedule.alpha_bar(schedule.T) / scale, schedule.noise_power(schedule.T) / scale
+    A, power = schedule.signal_power(schedule.T) / scale, schedule.noise_power(schedule.T) / scale
     return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(axis=1) / 2
 
 
@@ -121,8 +121,8 @@ def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
     Times are numbers or [b], log_variance a number or of x_0's shape.
     """
     _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
-    log_r = column(np.log(posterior_variance), x0) - log_variance
-    squares = column(c_x0, x0) ** 2 * (x0 - x0_prediction).astype(np.float64) ** 2 * np.exp(-log_variance)
+    log_r = per_sample_column(np.log(posterior_variance), x0) - log_variance
+    squares = per_sample_column(c_x0, x0) ** 2 * (x0 - x0_prediction).astype(np.float64) ** 2 * np.exp(-log_variance)
     return (np.expm1(log_r) - log_r + squares).reshape(len(x0), -1).sum(axis=1) / 2
 
 
@@ -157,18 +157,18 @@ def elbo_terms(
     bin_width=None,
     prediction="noise",
 ):
-    """-ELBO of x0[b,...] under the chain on ``schedule.grid(steps)``, term by term (Thm 2.4), in nats per example:
+    """-ELBO of x0[b,...] under the chain on ``schedule.timesteps(steps)``, term by term (Thm 2.4), in nats per example:
 
     a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
     above; each expectation over x_t is one draw.  ``predict(x, t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a
     pair with v of ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``: that of the last step;
     where None, log mmse(t) if ``mmse`` is given, else log beta.
     """
-    grid = schedule.grid(schedule.T if steps is None else steps)
+    grid = schedule.timesteps(schedule.T if steps is None else steps)
     consistency = []
     for index, (t, t_prev) in enumerate(pairwise(grid)):
         x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))
-        predicted, v = noise_and_say(predict(x, t))
+        predicted, v = split_prediction(predict(x, t))
         x0_prediction = convert(predicted, x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
         learned = None if v is None else interpolated_log_variance(schedule, t, t_prev, v.astype(np.float64))
         if t_prev:

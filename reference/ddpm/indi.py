@@ -17,12 +17,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from reference import ops as reference_ops
-from reference.conversions import column, log_alpha_bar_of_sigma
 from reference.ddpm.ddpm import simple_loss
-from reference.denoiser import check_data_variance
+from reference.diffusion.conversions import log_alpha_bar_of_sigma, per_sample_column
+from reference.diffusion.denoiser import check_data_variance
+from reference.diffusion.devices import captured, cast_like, full_per_sample
+from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops.random import Purpose
-from reference.placement import for_each, in_dtype, replayed
-from reference.schedules import Exploding
 
 SMALLEST_T = 1e-3  # below, a network has seen nothing of use
 
@@ -71,11 +71,11 @@ class Degradation:
 
 def path(x0, y, t, ops=reference_ops):
     """x_t = (1 - t) x_0 + t y for x0, y[b,...] and t a number or [b]."""
-    t = in_dtype(t, x0)
+    t = cast_like(t, x0)
     return ops.add_noise(x0, 1 - t, t, y)
 
 
-def brownian(epsilon):
+def brownian_deviation(epsilon):
     """The deviation t eps_t of noise on the path, for eps_t = epsilon / sqrt(t): that of Brownian motion, epsilon sqrt(t)."""
     return lambda t: epsilon * np.sqrt(t)
 
@@ -84,7 +84,7 @@ def brownian(epsilon):
 class InDI:
     """``network`` predicts x_0 from x_t scaled to about unit variance (blur takes some away) and the condition 1000 t.
 
-    ``epsilon``: Brownian noise on the path (``brownian``), for samplers that add it on the way; 0 is the path above.
+    ``epsilon``: Brownian noise on the path (``brownian_deviation``), for samplers that add it on the way; 0 is the path above.
     """
 
     network: Any
@@ -101,25 +101,25 @@ class InDI:
     def predict(self, params, x, t, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> E[x_0 | x_t] as learned, saved."""
         power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
-        scale = column((power**-0.5).astype(x.dtype), x)
+        scale = per_sample_column((power**-0.5).astype(x.dtype), x)
         return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
 
-    def denoise_of(self, params, ops=reference_ops):
+    def denoise_function(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
-        said_of = replayed(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
-        return lambda x, t: said_of(x, for_each(x, t))
+        said_of = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
+        return lambda x, t: said_of(x, full_per_sample(x, t))
 
-    def score(self, params, ops=reference_ops):
+    def score_function(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.
 
         ValueError where the degradation is more than noise, or sigma / alpha beyond what was trained.
         """
-        mean = self.posterior_mean(params, ops)
+        mean = self.posterior_mean_function(params, ops)
         return lambda x, alpha, sigma: (alpha * mean(x, alpha, sigma) - x) / sigma**2
 
-    def posterior_mean(self, params, ops=reference_ops):
+    def posterior_mean_function(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> E[x_0 | x] for x = alpha x_0 + sigma eps, as ``score``."""
-        noise, denoise = self.degradation.noise, self.denoise_of(params, ops)
+        noise, denoise = self.degradation.noise, self.denoise_function(params, ops)
         if self.degradation.blur or self.epsilon:
             raise ValueError("a model of InDI has a score only if its degradation is noise alone, with nothing added on the way")
 
@@ -136,14 +136,14 @@ class InDI:
     def schedule(self):
         """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that work on a schedule."""
         sigmas = self.degradation.noise * np.arange(1001) / 1000
-        return Exploding(log_alpha_bar_of_sigma(sigmas), "uniform")
+        return VarianceExplodingSchedule(log_alpha_bar_of_sigma(sigmas), "uniform")
 
-    def prediction_of(self, params, ops=reference_ops):
+    def predictor(self, params, ops=reference_ops):
         """The function (x, t) -> predicted x0 at time t of ``schedule``."""
-        mean, schedule = self.posterior_mean(params, ops), self.schedule
+        mean, schedule = self.posterior_mean_function(params, ops), self.schedule
         return lambda x, t: mean(x, 1.0, schedule.noise_scale(t))
 
-    def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
+    def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it has any."""
         t = ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64)
         n = ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
@@ -153,7 +153,7 @@ class InDI:
         """|denoise(x_t, t) - x_0|^2 per entry at times t[b]: mean, per_sample[b], the gradients of the mean by name."""
         x = path(x0, self.degradation(x0, n), t, ops)
         if self.epsilon:
-            x = ops.add_noise(x, 1.0, brownian(self.epsilon)(t).astype(x.dtype), z)
+            x = ops.add_noise(x, 1.0, brownian_deviation(self.epsilon)(t).astype(x.dtype), z)
         prediction, saved = self.predict(params, x, t, ops)
         mean, per_sample, d = simple_loss(prediction, x0, ops)
         _, gradients = self.network.backward(params, d, saved, ops)

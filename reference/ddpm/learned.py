@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column, conversion
 from reference.ddpm.ddpm import (
     consistency_term,
     forward,
@@ -31,8 +30,9 @@ from reference.ddpm.ddpm import (
     reconstruction_term,
     simple_loss,
 )
-from reference.denoiser import Denoiser
-from reference.placement import for_each
+from reference.diffusion.conversions import conversion, per_sample_column
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.devices import full_per_sample
 
 OBJECTIVES = ("variational", "hybrid")
 HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per entry
@@ -51,13 +51,13 @@ class LearnedVariance(Denoiser):
         if self.network.outputs != 2 or self.schedule.T < 2:
             raise ValueError(f"learned variances need 2 outputs and T at least 2, got {self.network.outputs} and {self.schedule.T}")
 
-    def prediction_in(self, said):
+    def prediction_part(self, said):
         return said[..., : said.shape[-1] // 2]
 
-    def prediction_of(self, params, labels=None, ops=reference_ops):
-        """As ``Denoiser.prediction_of``, but the function returns (prediction, v): samplers and ``elbo_terms`` take both."""
-        output_of = self.output_of(params, labels, ops)
-        return lambda x, t: tuple(np.split(output_of(x, for_each(x, t)), 2, axis=-1))
+    def predictor(self, params, labels=None, ops=reference_ops):
+        """As ``Denoiser.predictor``, but the function returns (prediction, v): samplers and ``elbo_terms`` take both."""
+        network_function = self.network_function(params, labels, ops)
+        return lambda x, t: tuple(np.split(network_function(x, full_per_sample(x, t)), 2, axis=-1))
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         x = forward(self.schedule, x0, t, noise, ops)
@@ -77,19 +77,19 @@ class LearnedVariance(Denoiser):
         schedule, T, first = self.schedule, self.schedule.T, t == 1
         x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
         a, b = conversion(self.prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
-        x0_prediction = column(a, x) * x + column(b, x) * prediction
+        x0_prediction = per_sample_column(a, x) * x + per_sample_column(b, x) * prediction
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
         nats = np.empty(len(x), like=x)
         for chosen, term in ((first, self._first), (~first, self._later)):
             if chosen.any():
                 nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])
-        _, c, posterior_variance = (column(value, x) for value in posterior(schedule, t, t - 1))
+        _, c, posterior_variance = (per_sample_column(value, x) for value in posterior(schedule, t, t - 1))
         precision = np.exp(-log_variance)
         difference = x0_prediction - x0
         dl = (1 - posterior_variance * precision - c**2 * difference**2 * precision) / 2  # sigma_q^2, hence r, is 0 at t = 1
         low, high = log_variance_range(schedule, t, t - 1, x)
         scale = T / len(x)
-        return T * nats, scale * c**2 * difference * precision * column(b, x), scale * dl * (high - low) / 2
+        return T * nats, scale * c**2 * difference * precision * per_sample_column(b, x), scale * dl * (high - low) / 2
 
     def _first(self, t, x0, x0_prediction, log_variance):
         return reconstruction_term(x0, x0_prediction, log_variance)

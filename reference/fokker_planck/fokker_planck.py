@@ -146,13 +146,13 @@ class FokkerPlanck:
         beside = -np.sqrt(to_left[1:-1] * to_right[1:-1])
         return eigvalsh_tridiagonal(to_right[1:] + to_left[:-1], beside, select="i", select_range=(0, count - 1))
 
-    def relative_entropy(self, p, law):
+    def relative_entropy(self, p, distribution):
         """int p log(p/law) of two densities [n], in nats."""
-        return float(rel_entr(p, law).sum() * self.dx)
+        return float(rel_entr(p, distribution).sum() * self.dx)
 
-    def dissipation(self, p, law):
+    def dissipation(self, p, distribution):
         """int D2 p (d_x log(p/law))^2, the rate at which relative entropy to the law without current falls."""
-        slope = np.diff(np.log(p / law)) / self.dx
+        slope = np.diff(np.log(p / distribution)) / self.dx
         return float((self.D2[1:-1] * (p[1:] + p[:-1]) / 2 * slope**2).sum() * self.dx)
 
 

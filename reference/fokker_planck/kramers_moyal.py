@@ -38,7 +38,7 @@ def extrapolate(at_tau, at_two_tau):
 
 def ornstein_uhlenbeck(gamma, q, x, tau, m):
     """D^(m) at the finite lag tau of xi' = -gamma xi + Gamma: a Gaussian increment's m-th moment over m! tau."""
-    a, deviation = OrnsteinUhlenbeck(gamma=gamma, q=q, end=max(tau, 1.0)).transition(tau, 0.0)
+    a, deviation = OrnsteinUhlenbeck(gamma=gamma, q=q, t_max=max(tau, 1.0)).transition(tau, 0.0)
     return gaussian_moment(x * (a - 1), deviation, m) / (factorial(m) * tau)
 
 

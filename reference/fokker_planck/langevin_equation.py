@@ -37,7 +37,7 @@ def linear(gamma, q, x, h, n, seed, sample):
 
     xi(t + h) = e^(-gamma h) xi(t) + N(0, q/(2 gamma) (1 - e^(-2 gamma h))).
     """
-    a, deviation = OrnsteinUhlenbeck(gamma=gamma, q=q, end=max(h, 1.0)).transition(h, 0.0)
+    a, deviation = OrnsteinUhlenbeck(gamma=gamma, q=q, t_max=max(h, 1.0)).transition(h, 0.0)
     z, path = normal(seed, sample, 0, Purpose.STEP_NOISE, (n,)), [np.asarray(x, np.float64)]
     for i in range(n):
         path.append(a * path[-1] + deviation * z[:, i])

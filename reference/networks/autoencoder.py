@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.networks.blocks import initial, stack, stack_backward, stack_shapes
+from reference.networks.blocks import init_params, mlp_layers, mlp_layers_backward, mlp_layers_shapes
 from reference.ops.checks import check
 
 
@@ -41,8 +41,8 @@ class Autoencoder:
     def shapes(self):
         """Name -> shape of every parameter."""
         hidden = [self.width] * self.depth
-        shapes = stack_shapes("encoder", [self.entries, *hidden, 2 * self.latent])
-        shapes |= stack_shapes("decoder", [self.latent, *hidden, self.entries])
+        shapes = mlp_layers_shapes("encoder", [self.entries, *hidden, 2 * self.latent])
+        shapes |= mlp_layers_shapes("decoder", [self.latent, *hidden, self.entries])
         return shapes | {"decoder.log_var": (1,)}
 
     def init(self, seed, dtype=np.float32):
@@ -50,7 +50,7 @@ class Autoencoder:
 
         With a decoder as vague as the data at first, the KL would teach the encoder to say nothing before the decoder could use it.
         """
-        params = initial(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
+        params = init_params(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
         return params | {"decoder.log_var": np.full(1, -2.0, dtype)}
 
     def encode(self, params, x, ops=reference_ops):
@@ -58,12 +58,12 @@ class Autoencoder:
         check("x[b,...]", x)
         if x.shape[1:] != self.size:
             raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
-        h, saved = stack(params, "encoder", x.reshape(len(x), self.entries), self.depth, ops)
+        h, saved = mlp_layers(params, "encoder", x.reshape(len(x), self.entries), self.depth, ops)
         return h[:, : self.latent], h[:, self.latent :], saved
 
     def encode_backward(self, params, dmean, dlog_var, saved, gradients, ops=reference_ops):
         """dmean[b,latent], dlog_var[b,latent] -> dx[b,*size]; gradients by parameter name are put into ``gradients``."""
-        dx = stack_backward(params, "encoder", ops.concat(dmean, dlog_var), saved, gradients, ops)
+        dx = mlp_layers_backward(params, "encoder", ops.concat(dmean, dlog_var), saved, gradients, ops)
         return dx.reshape(len(dx), *self.size)
 
     def decode(self, params, z, ops=reference_ops):
@@ -71,9 +71,9 @@ class Autoencoder:
         check("z[b,k]", z)
         if z.shape[1] != self.latent:
             raise ValueError(f"z must have shape {(len(z), self.latent)}, got {z.shape}")
-        y, saved = stack(params, "decoder", z, self.depth, ops)
+        y, saved = mlp_layers(params, "decoder", z, self.depth, ops)
         return y.reshape(len(z), *self.size), saved
 
     def decode_backward(self, params, dy, saved, gradients, ops=reference_ops):
         """dy[b,*size] -> dz[b,latent]; as ``encode_backward``."""
-        return stack_backward(params, "decoder", dy.reshape(len(dy), self.entries), saved, gradients, ops)
+        return mlp_layers_backward(params, "decoder", dy.reshape(len(dy), self.entries), saved, gradients, ops)

@@ -11,7 +11,7 @@ import numpy as np
 from reference.ops.random import Purpose, normal
 
 
-def initial(shapes, zero, seed, dtype):
+def init_params(shapes, zero, seed, dtype):
     """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a linear layer keeps its input's scale; norms the identity.
 
     Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual branch: every block begins as
@@ -30,7 +30,7 @@ def initial(shapes, zero, seed, dtype):
     return params
 
 
-class Forgetful(dict):
+class DiscardCache(dict):
     """Takes what is saved where no backward follows, and keeps nothing."""
 
     def __setitem__(self, name, value):
@@ -46,7 +46,7 @@ def norm_shapes(name, channels):
     return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
 
 
-def stack_shapes(name, widths):
+def mlp_layers_shapes(name, widths):
     """Layers ``name``.0, ``name``.1 .. from widths[0] to widths[1] .."""
     shapes: dict = {}
     for layer, (i, o) in enumerate(pairwise(widths)):
@@ -54,7 +54,7 @@ def stack_shapes(name, widths):
     return shapes
 
 
-def stack(params, name, h, depth, ops):
+def mlp_layers(params, name, h, depth, ops):
     """``depth`` linear layers with SiLU behind each, and a last linear one: h_l = silu(a_l), a_l = h_(l-1) W_l + b_l.
 
     h[b,i] -> y[b,o], saved = ([h_0 .. h_depth], [a_1 .. a_depth]).
@@ -68,7 +68,7 @@ def stack(params, name, h, depth, ops):
     return ops.linear(h, params[f"{name}.{depth}.w"], params[f"{name}.{depth}.b"]), (hs, pre)
 
 
-def stack_backward(params, name, dy, saved, gradients, ops):
+def mlp_layers_backward(params, name, dy, saved, gradients, ops):
     """dy[b,o] -> dh[b,i]."""
     hs, pre = saved
     d = dy

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.networks.blocks import initial, stack, stack_backward, stack_shapes
+from reference.networks.blocks import init_params, mlp_layers, mlp_layers_backward, mlp_layers_shapes
 from reference.ops.checks import check
 
 
@@ -53,25 +53,25 @@ class MLP:
     def shapes(self):
         """Name -> shape of every parameter."""
         widths = [self.entries + self.embedding, *[self.width] * self.depth, self.entries * self.outputs]
-        return stack_shapes("layers", widths)
+        return mlp_layers_shapes("layers", widths)
 
     def init(self, seed, dtype=np.float32):
         """The parameters that training begins with."""
-        return initial(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
+        return init_params(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
         """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved, None without ``keep``."""
         self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
-        y, (hs, pre) = stack(params, "layers", ops.concat(flat, embedded), self.depth, ops)
+        y, (hs, pre) = mlp_layers(params, "layers", ops.concat(flat, embedded), self.depth, ops)
         return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (flat, embedded, hs, pre) if keep else None
 
     def backward(self, params, dy, saved, ops=reference_ops):
         """dy of y's shape -> dx, gradients by parameter name."""
         flat, embedded, hs, pre = saved
         gradients: dict = {}
-        d = stack_backward(params, "layers", dy.reshape(len(dy), self.entries * self.outputs), (hs, pre), gradients, ops)
+        d = mlp_layers_backward(params, "layers", dy.reshape(len(dy), self.entries * self.outputs), (hs, pre), gradients, ops)
         dx, _ = ops.concat_backward(d, flat, embedded)
         return dx.reshape(len(dy), *self.size), gradients
 

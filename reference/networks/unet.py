@@ -15,11 +15,11 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.networks.blocks import (
-    Forgetful,
+    DiscardCache,
     attention_block,
     attention_block_backward,
     attention_shapes,
-    initial,
+    init_params,
     layer_shapes,
     norm_shapes,
     residual_block,
@@ -55,7 +55,7 @@ class UNet:
         if min(self.layers, self.in_channels, self.outputs) < 1 or self.classes < 0:
             given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
             raise ValueError(f"layers, in_channels and outputs must be at least 1 and classes at least 0, got {given}")
-        factor = 2**self.lowest
+        factor = 2**self.last_level
         if min(self.size) < factor or any(n % factor for n in self.size):
             raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
 
@@ -64,7 +64,7 @@ class UNet:
         return (*self.size, self.in_channels)
 
     @property
-    def lowest(self):
+    def last_level(self):
         return len(self.channels) - 1
 
     @property
@@ -75,7 +75,7 @@ class UNet:
         """(block name, level, channels of h, of the skip, of the output) of every residual block on the way up, in order."""
         skips = [self.channels[0]]  # what the way down leaves: conv_in, every residual block, every strided convolution
         for i, c in enumerate(self.channels):
-            skips += [c] * (self.layers + (i < self.lowest))
+            skips += [c] * (self.layers + (i < self.last_level))
         h, blocks = self.channels[-1], []
         for u, i in enumerate(reversed(range(len(self.channels)))):
             for j in range(self.layers + 1):
@@ -95,22 +95,22 @@ class UNet:
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
                 shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
-                shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c) if i == self.lowest else {}
+                shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c) if i == self.last_level else {}
                 h = c
-            shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c) if i < self.lowest else {}
+            shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c) if i < self.last_level else {}
         shapes |= residual_shapes("mid_block.resnets.0", h, h, embedding)
         shapes |= attention_shapes("mid_block.attentions.0", h)
         shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
         for name, i, h, skip, c in self.up_channels():
             shapes |= residual_shapes(name, h + skip, c, embedding)
-            shapes |= attention_shapes(name.replace("resnets", "attentions"), c) if i == self.lowest else {}
+            shapes |= attention_shapes(name.replace("resnets", "attentions"), c) if i == self.last_level else {}
             if i > 0 and name.endswith(f".{self.layers}"):
                 shapes |= layer_shapes(name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c)
         return shapes | norm_shapes("conv_norm_out", first) | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
 
     def init(self, seed, dtype=np.float32):
         """The parameters that training begins with."""
-        return initial(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
+        return init_params(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
         """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels * outputs], saved.
@@ -118,7 +118,7 @@ class UNet:
         Without ``keep`` nothing is saved: memory for two blocks and the skips, not for all.
         """
         self._check(x, c, labels)
-        saved = {} if keep else Forgetful()
+        saved = {} if keep else DiscardCache()
 
         def residual(name, h):
             y, saved[name] = residual_block(params, name, h, e, self.groups, ops)
@@ -134,10 +134,10 @@ class UNet:
         for i in range(len(self.channels)):
             for j in range(self.layers):
                 h = residual(f"down_blocks.{i}.resnets.{j}", h)
-                if i == self.lowest:
+                if i == self.last_level:
                     h = attention(f"down_blocks.{i}.attentions.{j}", h)
                 skips.append(h)
-            if i < self.lowest:
+            if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
                 saved[name] = h
                 h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"], stride=2)
@@ -152,7 +152,7 @@ class UNet:
                 name = f"up_blocks.{u}.resnets.{j}"
                 saved[f"{name}.concat"] = h, skips[-1]
                 h = residual(name, ops.concat(h, skips.pop()))
-                if i == self.lowest:
+                if i == self.last_level:
                     h = attention(f"up_blocks.{u}.attentions.{j}", h)
             if i > 0:
                 name = f"up_blocks.{u}.upsamplers.0.conv"
@@ -192,7 +192,7 @@ class UNet:
                 dh = ops.upsample_nearest_backward(conv(name, dh, saved[name]))
             for j in reversed(range(self.layers + 1)):
                 name = f"up_blocks.{u}.resnets.{j}"
-                if i == self.lowest:
+                if i == self.last_level:
                     dh = attention(f"up_blocks.{u}.attentions.{j}", dh)
                 dh, dskip = ops.concat_backward(residual(name, dh), *saved[f"{name}.concat"])
                 dskips.append(dskip)
@@ -202,12 +202,12 @@ class UNet:
         dh = residual("mid_block.resnets.0", dh)
 
         for i in reversed(range(len(self.channels))):  # each result fed the next block and a skip: two gradients meet there
-            if i < self.lowest:
+            if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
                 dh = conv(name, dh + dskips.pop(), saved[name], stride=2)
             for j in reversed(range(self.layers)):
                 dh = dh + dskips.pop()
-                if i == self.lowest:
+                if i == self.last_level:
                     dh = attention(f"down_blocks.{i}.attentions.{j}", dh)
                 dh = residual(f"down_blocks.{i}.resnets.{j}", dh)
         dx = conv("conv_in", dh + dskips.pop(), saved["conv_in"])

@@ -1,4 +1,4 @@
-"""The ops of the contract (reference/contract.py), each on NumPy arrays: the oracle that every port is held against.
+"""The ops of the contract (reference/conformance/contract.py), each on NumPy arrays: the oracle that every port is held against.
 
 What holds of all of them, and is tested of all of them:
 

@@ -1,9 +1,9 @@
-"""Samplers are generators: each yields ``(t, x, x0)`` after every step, and ``last`` runs one to its end.
+"""Samplers are generators: each yields ``(t, x, x0)`` after every step, and ``final_sample`` runs one to its end.
 
 ``predict(x, t)`` predicts the noise in x at time t, or x0 or v if ``prediction`` says so; ``score(x, t)`` is grad log p_t(x).  Either is a
 trained network or an oracle.  Noise comes from
 ``Key(seed, sample, step, ...)``, ``step`` counting the sampler's evaluations and ``sample`` [b] the samples, so that a sample does not
-depend on its batch.  Every method is written for a model that it calls as often as its docstring says; ``Counted`` checks.
+depend on its batch.  Every method is written for a model that it calls as often as its docstring says; ``CallCounter`` checks.
 """
 
 from itertools import pairwise
@@ -13,13 +13,13 @@ class SamplingWarning(UserWarning):
     """Samples that are, or may be, far from the law that they should have."""
 
 
-def last(steps):
+def final_sample(steps):
     """The x of a sampler's last step."""
     *_, (_, x, _) = steps
     return x
 
 
-def denoised(steps, denoise):
+def with_denoising_step(steps, denoise):
     """The steps and, behind them, (0, denoise(x, t), None): the mean of x_0 given the last x takes out the noise that is left there."""
     for t, x, x0 in steps:
         yield t, x, x0
@@ -39,10 +39,10 @@ def check_falling(grid):
     """ValueError unless a chain's times fall strictly, to 0 or more."""
     times = list(grid)
     if len(times) < 2 or times[-1] < 0 or any(after >= before for before, after in pairwise(times)):
-        raise ValueError(f"grid must hold two or more times that fall strictly, such as schedule.grid(steps), got {times}")
+        raise ValueError(f"grid must hold two or more times that fall strictly, such as schedule.timesteps(steps), got {times}")
 
 
-class Counted:
+class CallCounter:
     """A function that counts its calls in ``evaluations``: what a solver costs is how often it asks its model."""
 
     def __init__(self, function):

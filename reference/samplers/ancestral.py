@@ -17,8 +17,8 @@ from itertools import pairwise
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import conversion
-from reference.ddpm.ddpm import interpolated_log_variance, noise_and_say, posterior, reverse_log_variance
+from reference.ddpm.ddpm import interpolated_log_variance, posterior, reverse_log_variance, split_prediction
+from reference.diffusion.conversions import conversion
 from reference.ops.random import Key, Purpose
 from reference.samplers import check_falling
 
@@ -28,7 +28,7 @@ def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
     return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype) * np.dtype(dtype).type(scale)
 
 
-def reverse(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops, prediction="noise"):
+def reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops, prediction="noise"):
     """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0, deviation``; yields (t_prev, x, x0).
 
     v is None, or what ``predict(x, t)`` returns beside the prediction, a network's say in the variance; the deviation is a number, or
@@ -37,7 +37,7 @@ def reverse(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=ref
     check_falling(grid)
     for step, (t, t_prev) in enumerate(pairwise(grid)):
         a, b = conversion(prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
-        predicted, v = noise_and_say(predict(x, t))
+        predicted, v = split_prediction(predict(x, t))
         x0 = ops.reverse_step(x, predicted, a, b, 0, None)
         if clip is not None:
             x0 = clip(x0) if callable(clip) else x0.clip(-clip, clip)
@@ -64,4 +64,4 @@ def ancestral(predict, schedule, grid, x, seed, sample, variance="posterior", mm
             return c_x, c_x0, np.exp(interpolated_log_variance(schedule, t, t_prev, v) / 2)
         return c_x, c_x0, float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2))
 
-    return reverse(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)
+    return reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)

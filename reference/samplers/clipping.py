@@ -16,7 +16,7 @@ error that arrives is then at most the width of the box times (1 - s'/s) / sqrt(
 
 import numpy as np
 
-from reference.placement import beside, fetch, in_dtype
+from reference.diffusion.devices import cast_like, table_like, to_host
 
 
 class Clip:
@@ -28,19 +28,19 @@ class Clip:
 
     def __init__(self, low, high, active=True):
         self.low, self.high = (np.asarray(end, np.float64) if np.ndim(end) else float(end) for end in (low, high))
-        self.active, self.last = active, None
+        self.active, self.t_min = active, None
 
     def __call__(self, x0):
-        self.last = x0
+        self.t_min = x0
         if not self.active:
             return x0
-        low, high = (in_dtype(beside(end, x0), x0) if np.ndim(end) else end for end in (self.low, self.high))
+        low, high = (cast_like(table_like(end, x0), x0) if np.ndim(end) else end for end in (self.low, self.high))
         return x0.clip(low, high)
 
     def share_beyond(self, slack=0.1):
         """The share of the samples of the last call that had an entry outside of the range by more than ``slack`` times its width."""
-        if self.last is None:
+        if self.t_min is None:
             return 0.0
-        x0, margin = fetch(self.last).astype(np.float64), slack * (self.high - self.low)
+        x0, margin = to_host(self.t_min).astype(np.float64), slack * (self.high - self.low)
         beyond = ~((x0 >= self.low - margin) & (x0 <= self.high + margin))
         return float(beyond.reshape(len(x0), -1).any(axis=1).mean())

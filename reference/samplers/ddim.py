@@ -3,11 +3,11 @@
 from itertools import pairwise
 
 from reference import ops as reference_ops
-from reference.conversions import conversion, convert
 from reference.ddpm.ddim import ddim_deviation, ddim_kernel
-from reference.ddpm.ddpm import noise_and_say
+from reference.ddpm.ddpm import split_prediction
+from reference.diffusion.conversions import conversion, convert
 from reference.samplers import check_falling
-from reference.samplers.ancestral import reverse
+from reference.samplers.ancestral import reverse_process
 
 
 def ddim(predict, schedule, grid, x, seed, sample, eta=0.0, clip=None, ops=reference_ops, prediction="noise"):
@@ -20,7 +20,7 @@ def ddim(predict, schedule, grid, x, seed, sample, eta=0.0, clip=None, ops=refer
         deviation = ddim_deviation(schedule, t, t_prev, eta)
         return *ddim_kernel(schedule, t, t_prev, deviation), deviation
 
-    return reverse(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)
+    return reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)
 
 
 def ddim_invert(predict, schedule, grid, x, ops=reference_ops, prediction="noise"):
@@ -32,7 +32,7 @@ def ddim_invert(predict, schedule, grid, x, ops=reference_ops, prediction="noise
     check_falling(grid)
     for t, t_next in pairwise(grid[::-1]):
         asked = t or t_next
-        predicted, _ = noise_and_say(predict(x, asked))
+        predicted, _ = split_prediction(predict(x, asked))
         eps = convert(predicted, x, prediction, "noise", schedule.signal(asked), schedule.noise_scale(asked))
         a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
         x0 = ops.reverse_step(x, eps, a, b, 0, None)

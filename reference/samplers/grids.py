@@ -30,9 +30,9 @@ GRIDS = {"t": uniform, "log-snr": uniform_log_snr, "karras": karras}
 
 
 def _ends(sde, first, last):
-    first, last = sde.end if first is None else first, sde.last if last is None else last
-    if not 0 < last < first <= sde.end:
-        raise ValueError(f"times must satisfy 0 < last < first <= {sde.end:g}, the end of the SDE, got {last} and {first}")
+    first, last = sde.t_max if first is None else first, sde.t_min if last is None else last
+    if not 0 < last < first <= sde.t_max:
+        raise ValueError(f"times must satisfy 0 < last < first <= {sde.t_max:g}, the end of the SDE, got {last} and {first}")
     return first, last
 
 

@@ -22,13 +22,13 @@ def indi(denoise, grid, x, seed, sample, deviation=None, ops=reference_ops):
         if not 0 <= t_prev < t:
             raise ValueError(f"grid must decrease to a time not below 0, got {t_prev} after {t}")
         kept, x0 = t_prev / t, denoise(x, t)
-        fresh = _fresh(deviation, t, t_prev) if deviation and t_prev else 0.0
+        fresh = _fresh_deviation(deviation, t, t_prev) if deviation and t_prev else 0.0
         noise = Key(seed, sample, step, Purpose.STEP_NOISE) if fresh else None
         x = ops.reverse_step(x, x0, kept, 1 - kept, fresh, noise)
         yield t_prev, x, x0
 
 
-def _fresh(deviation, t, t_prev):
+def _fresh_deviation(deviation, t, t_prev):
     """The root in the formula above, 0 where all that is under it is rounding."""
     wanted, carried = deviation(t_prev) ** 2, (t_prev / t * deviation(t)) ** 2
     if wanted - carried < -1e-12 * carried:
@@ -36,6 +36,6 @@ def _fresh(deviation, t, t_prev):
     return (wanted - carried) ** 0.5 if wanted - carried > 1e-12 * carried else 0.0
 
 
-def drift(denoise):
+def ode_drift(denoise):
     """The limit of small steps, dx/dt = (x - denoise(x, t)) / t, as a function of (t, x): to be solved from t = 1 down to a t > 0."""
     return lambda t, x: (x - denoise(x, t)) / t

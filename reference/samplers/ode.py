@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from reference.placement import beside, fetch
+from reference.diffusion.devices import table_like, to_host
 from reference.samplers import check_grid
 
 TABLES = {  # the rows of a, then b; c_i is the sum of row i
@@ -31,12 +31,12 @@ def runge_kutta(f, grid, x, method="heun"):
         h: float = t_next - t
         stages: list = []
         for row in rows:
-            stages.append(f(_ahead(x, h, row, stages), t + sum(row) * h))
-        x = _ahead(x, h, b, stages)
+            stages.append(f(_combine(x, h, row, stages), t + sum(row) * h))
+        x = _combine(x, h, b, stages)
         yield t_next, x, None
 
 
-def _ahead(x, h, weights, stages):
+def _combine(x, h, weights, stages):
     for weight, k in zip(weights, stages):
         if weight:
             x = x + (h * weight) * k
@@ -51,8 +51,8 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     from scipy.integrate import solve_ivp
 
     times = check_grid(grid)
-    shaped = lambda y: beside(y.reshape(x.shape).astype(x.dtype), x)
-    flat = lambda y: fetch(y).ravel().astype(np.float64)
+    shaped = lambda y: table_like(y.reshape(x.shape).astype(x.dtype), x)
+    flat = lambda y: to_host(y).ravel().astype(np.float64)
     span, low, high = (times[0], times[-1]), min(times), max(times)
     slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))  # before 1.14 SciPy looks beyond the end to choose its first step
     solved = solve_ivp(slope, span, flat(x), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)

@@ -53,7 +53,7 @@ def stochastic_heun(drift, diffusion, grid, x, seed, sample, ops=reference_ops):
 def euler_maruyama_predictor(sde, t, t_prev):
     """Euler-Maruyama on the reverse SDE (4.11)."""
     h, power = t - t_prev, sde.diffusion(t) ** 2
-    return 1 - h * sde.rate(t), h * power, (h * power) ** 0.5
+    return 1 - h * sde.drift_coefficient(t), h * power, (h * power) ** 0.5
 
 
 def reverse_diffusion_predictor(sde, t, t_prev):

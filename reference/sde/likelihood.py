@@ -10,7 +10,7 @@ The trace is sum_i e_i'J e_i, d pullbacks of the score, or Hutchinson's estimate
 
 import numpy as np
 
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.ode import rk45
 
 
@@ -19,7 +19,7 @@ def log_likelihood(sde, score_and_pullback, x, probe=None, prior=None, first=0.0
 
     ``score_and_pullback(x, t)`` -> (score, pullback), where pullback(v) is J'v.  ``probe`` v[b,...]: Hutchinson's, the same along the whole
     way; the exact trace without.  ``prior(x)`` [b] is log p_end, N(0, prior_scale^2 I) unless given, ``first`` the time that x is from:
-    the SDE's ``last`` for a network, which knows no smaller noise.  With the exact score and prior, the exact log-density.
+    the SDE's ``final_sample`` for a network, which knows no smaller noise.  With the exact score and prior, the exact log-density.
     """
     d = x[0].size
 
@@ -27,11 +27,11 @@ def log_likelihood(sde, score_and_pullback, x, probe=None, prior=None, first=0.0
         x_t = state[:, :d].reshape(x.shape)
         score, pullback = score_and_pullback(x_t.astype(x.dtype), t)
         power, trace = sde.diffusion(t) ** 2, _trace(pullback, x, probe)
-        drift = sde.rate(t) * x_t - power / 2 * score
-        return np.concatenate((drift.reshape(len(x), d), (d * sde.rate(t) - power / 2 * trace)[:, None]), axis=1)
+        drift = sde.drift_coefficient(t) * x_t - power / 2 * score
+        return np.concatenate((drift.reshape(len(x), d), (d * sde.drift_coefficient(t) - power / 2 * trace)[:, None]), axis=1)
 
     start = np.concatenate((x.reshape(len(x), d).astype(np.float64), np.zeros((len(x), 1))), axis=1)
-    end = last(rk45(flow, (first, sde.end), start, rtol, atol))
+    end = final_sample(rk45(flow, (first, sde.t_max), start, rtol, atol))
     x_end = end[:, :d].reshape(x.shape)
     return (gaussian_prior(sde) if prior is None else prior)(x_end) + end[:, d]
 

@@ -12,11 +12,11 @@ An SDE is therefore four things: drift (``rate``), ``diffusion``, marginal (``si
 N(0, ``prior_scale``^2 I) that stands for x at the end.  All else follows, for any number of dimensions: nothing here knows the shape of x.
 
     the transition from s to t,      N(a x_s, (sigma_t^2 - a^2 sigma_s^2) I), a = signal_t / signal_s,
-    the reverse family (Anderson 1982; lam = 1 is (4.11), lam = 0 the probability flow),
+    the reverse family (Anderson 1982; reverse_noise = 1 is (4.11), reverse_noise = 0 the probability flow),
 
-        dx = [ rate x - (1 + lam^2)/2 diffusion^2 grad log p_t(x) ] dt + lam diffusion dw backward in time,
+        dx = [ rate x - (1 + reverse_noise^2)/2 diffusion^2 grad log p_t(x) ] dt + reverse_noise diffusion dw backward in time,
 
-which has the marginals p_t whatever lam.  An SDE is a schedule in continuous time: it has the methods of ``schedules.Schedule`` that a
+which has the marginals p_t whatever reverse_noise.  An SDE is a schedule in continuous time: it has the methods of ``schedules.Schedule`` that a
 ``Denoiser`` and the samplers need, with times that are real.
 """
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.schedules import ContinuousVP, plain
+from reference.diffusion.schedules import ContinuousVP, as_float
 
 SLACK = 1e-9  # relative: the way from a time to its log-SNR and back rounds
 
@@ -38,22 +38,22 @@ class SDE(ABC):
     to the time ``last`` at which it is reached, where the log-SNR, infinite at 0, is still a number.
     """
 
-    end: float = 1.0
-    smallest: float = 0.01
+    t_max: float = 1.0
+    min_noise_ratio: float = 0.01
 
     def __post_init__(self):
-        if not 0 < self.end < float("inf"):
-            raise ValueError(f"end must be a positive number, got {self.end}")
-        alpha, sigma = self.signal(self.end), self.noise_scale(self.end)
+        if not 0 < self.t_max < float("inf"):
+            raise ValueError(f"end must be a positive number, got {self.t_max}")
+        alpha, sigma = self.signal(self.t_max), self.noise_scale(self.t_max)
         if not (alpha > 0 and sigma < float("inf")):
-            raise ValueError(f"end must leave some of the signal and finite noise, got {self.end} with {alpha:.4g} and {sigma:.4g}")
-        if not 0 < self.smallest < sigma / alpha:
+            raise ValueError(f"end must leave some of the signal and finite noise, got {self.t_max} with {alpha:.4g} and {sigma:.4g}")
+        if not 0 < self.min_noise_ratio < sigma / alpha:
             raise ValueError(
-                f"smallest must be positive and below the noise at the end, {sigma / alpha:.4g} of the signal, got {self.smallest}"
+                f"smallest must be positive and below the noise at the end, {sigma / alpha:.4g} of the signal, got {self.min_noise_ratio}"
             )
 
     @abstractmethod
-    def rate(self, t):
+    def drift_coefficient(self, t):
         """f(x, t) / x."""
 
     @abstractmethod
@@ -71,15 +71,15 @@ class SDE(ABC):
     @property
     def prior_scale(self):
         """The deviation of the Gaussian that stands for x at the end: that of x_end without its mean, noise_scale(end)."""
-        return self.noise_scale(self.end)
+        return self.noise_scale(self.t_max)
 
     def marginal(self, t):
         """(alpha, sigma) at time t.  ValueError for a time outside of [0, end]."""
-        if not np.all(np.greater_equal(t, 0) & np.less_equal(t, self.end * (1 + SLACK))):
-            raise ValueError(f"t must lie in [0, {self.end:g}], the time of the SDE, got {t}")
+        if not np.all(np.greater_equal(t, 0) & np.less_equal(t, self.t_max * (1 + SLACK))):
+            raise ValueError(f"t must lie in [0, {self.t_max:g}], the time of the SDE, got {t}")
         return self.signal(t), self.noise_scale(t)
 
-    def alpha_bar(self, t):
+    def signal_power(self, t):
         """Power of the signal."""
         return self.signal(t) ** 2
 
@@ -96,54 +96,54 @@ class SDE(ABC):
         """log(alpha^2 / sigma^2), falling from infinity at t = 0."""
         alpha, sigma = self.marginal(t)
         with np.errstate(divide="ignore"):
-            return plain(2 * (np.log(alpha) - np.log(sigma)))
+            return as_float(2 * (np.log(alpha) - np.log(sigma)))
 
     def time_of_log_snr(self, log_snr):
         """The time at which the log-SNR is that, by bisection to the last bit.  ValueError for less than that of the end."""
-        lowest = self.log_snr(self.end)
+        lowest = self.log_snr(self.t_max)
         if not lowest - SLACK * (1 + abs(lowest)) <= log_snr < float("inf"):
-            raise ValueError(f"the log-SNR falls to {lowest:.4g} at t = {self.end:g}, and never to {log_snr:.4g}")
-        low, high = 0.0, float(self.end)
+            raise ValueError(f"the log-SNR falls to {lowest:.4g} at t = {self.t_max:g}, and never to {log_snr:.4g}")
+        low, high = 0.0, float(self.t_max)
         while low < (middle := (low + high) / 2) < high:
             low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
         return high
 
     @property
-    def last(self):
+    def t_min(self):
         """The time at which noise / signal is ``smallest``."""
-        return self.time_of_log_snr(-2 * float(np.log(self.smallest)))
+        return self.time_of_log_snr(-2 * float(np.log(self.min_noise_ratio)))
 
     def time_of(self, alpha, sigma):
         """The time at which this SDE has the log-SNR of alpha x_0 + sigma eps.  ValueError outside of [last, end]."""
         wanted = 2 * float(np.log(alpha / sigma))
-        highest, lowest = -2 * float(np.log(self.smallest)), self.log_snr(self.end)
+        highest, lowest = -2 * float(np.log(self.min_noise_ratio)), self.log_snr(self.t_max)
         slack = SLACK * (1 + abs(wanted))
         if not lowest - slack <= wanted <= highest + slack:
             raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {lowest:.4g} to {highest:.4g}")
         return self.time_of_log_snr(wanted)
 
-    def points(self, alpha, sigma):
-        """Where to ask a network about alpha x_0 + sigma eps, as ``Schedule.points``: the time of the same log-SNR."""
+    def interpolation_nodes(self, alpha, sigma):
+        """Where to ask a network about alpha x_0 + sigma eps, as ``Schedule.interpolation_nodes``: the time of the same log-SNR."""
         t = self.time_of(alpha, sigma)
-        return [(1.0, self.condition(t), *self.marginal(t))]
+        return [(1.0, self.network_time(t), *self.marginal(t))]
 
-    def condition(self, t):
+    def network_time(self, t):
         """What a network is told for time t: 1000 t / end."""
-        return 1000 * t / self.end
+        return 1000 * t / self.t_max
 
-    def times(self, u):
+    def sample_times(self, u):
         """Training times for u uniform on (0, 1): uniform on [last, end]."""
-        return self.last + u * (self.end - self.last)
+        return self.t_min + u * (self.t_max - self.t_min)
 
-    def reverse(self, score, lam=1.0):
+    def reverse(self, score, reverse_noise=1.0):
         """(drift(x, t), diffusion(x, t)) of the reverse family; ``score(x, t)`` is grad log p_t."""
-        if not lam >= 0:
-            raise ValueError(f"lam must not be negative, got {lam}")
+        if not reverse_noise >= 0:
+            raise ValueError(f"reverse_noise must not be negative, got {reverse_noise}")
 
         def drift(x, t):
-            return self.rate(t) * x - ((1 + lam**2) / 2 * self.diffusion(t) ** 2) * score(x, t)
+            return self.drift_coefficient(t) * x - ((1 + reverse_noise**2) / 2 * self.diffusion(t) ** 2) * score(x, t)
 
-        return drift, lambda x, t: lam * self.diffusion(t)
+        return drift, lambda x, t: reverse_noise * self.diffusion(t)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,17 +162,17 @@ class VP(ContinuousVP, SDE):
     def prior_scale(self):
         return 1.0
 
-    def rate(self, t):
+    def drift_coefficient(self, t):
         return -self.beta(t) / 2
 
     def diffusion(self, t):
         return self.beta(t) ** 0.5
 
     def signal(self, t):
-        return plain(np.exp(self.log_alpha_bar(t) / 2))
+        return as_float(np.exp(self.log_alpha_bar(t) / 2))
 
     def noise_scale(self, t):
-        return plain(np.sqrt(-np.expm1(self.log_alpha_bar(t))))
+        return as_float(np.sqrt(-np.expm1(self.log_alpha_bar(t))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +180,10 @@ class SubVP(VP):
     """sub-VP (Song et al. 2021), not in the tutorial: the drift of VP, but diffusion^2 = beta (1 - A^2) and so noise_scale = 1 - A."""
 
     def diffusion(self, t):
-        return plain(np.sqrt(self.beta(t) * -np.expm1(2 * self.log_alpha_bar(t))))
+        return as_float(np.sqrt(self.beta(t) * -np.expm1(2 * self.log_alpha_bar(t))))
 
     def noise_scale(self, t):
-        return plain(-np.expm1(self.log_alpha_bar(t)))
+        return as_float(-np.expm1(self.log_alpha_bar(t)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,17 +205,17 @@ class VE(SDE):
     def _growth(self):
         return float(np.log(self.sigma_max / self.sigma_min))
 
-    def rate(self, t):
+    def drift_coefficient(self, t):
         return 0.0
 
     def diffusion(self, t):
-        return plain(self.sigma_min * np.exp(self._growth * t) * (2 * self._growth) ** 0.5)
+        return as_float(self.sigma_min * np.exp(self._growth * t) * (2 * self._growth) ** 0.5)
 
     def signal(self, t):
-        return plain(np.ones_like(t, np.float64))
+        return as_float(np.ones_like(t, np.float64))
 
     def noise_scale(self, t):
-        return plain(self.sigma_min * np.sqrt(np.expm1(2 * self._growth * t)))
+        return as_float(self.sigma_min * np.sqrt(np.expm1(2 * self._growth * t)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ class OrnsteinUhlenbeck(SDE):
 
     gamma: float = 1.0
     q: float = 2.0
-    end: float = 5.0
+    t_max: float = 5.0
 
     def __post_init__(self):
         if not (self.gamma > 0 and self.q > 0):
@@ -235,17 +235,17 @@ class OrnsteinUhlenbeck(SDE):
     def prior_scale(self):
         return (self.q / (2 * self.gamma)) ** 0.5
 
-    def rate(self, t):
+    def drift_coefficient(self, t):
         return -self.gamma
 
     def diffusion(self, t):
         return self.q**0.5
 
     def signal(self, t):
-        return plain(np.exp(-self.gamma * np.asarray(t)))
+        return as_float(np.exp(-self.gamma * np.asarray(t)))
 
     def noise_scale(self, t):
-        return plain(self.prior_scale * np.sqrt(-np.expm1(-2 * self.gamma * np.asarray(t))))
+        return as_float(self.prior_scale * np.sqrt(-np.expm1(-2 * self.gamma * np.asarray(t))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,17 +259,17 @@ class Brownian(SDE):
             raise ValueError(f"a must be positive, got {self.a}")
         super().__post_init__()
 
-    def rate(self, t):
+    def drift_coefficient(self, t):
         return 0.0
 
     def diffusion(self, t):
         return self.a
 
     def signal(self, t):
-        return plain(np.ones_like(t, np.float64))
+        return as_float(np.ones_like(t, np.float64))
 
     def noise_scale(self, t):
-        return plain(self.a * np.sqrt(t))
+        return as_float(self.a * np.sqrt(t))
 
 
 SDES: dict[str, type[SDE]] = {"vp": VP, "ve": VE, "subvp": SubVP}

@@ -6,7 +6,7 @@ exactly what denoising score matching at sigma = h tends to on those points, the
 
 import numpy as np
 
-from reference.mixtures import Mixture
+from reference.diffusion.mixtures import Mixture
 
 
 def kernel_density(points, bandwidth):

@@ -17,8 +17,8 @@ the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column
-from reference.placement import beside, for_each, in_dtype
+from reference.diffusion.conversions import per_sample_column
+from reference.diffusion.devices import cast_like, full_per_sample, table_like
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
@@ -26,7 +26,7 @@ def explicit(network, params, x, c, target, ops=reference_ops):
     y, saved = network.forward(params, x, c, ops)
     entries = x[0].size
     _, squares = ops.mse(y, target)
-    each = for_each(x, entries / (2 * len(x)), x.dtype)
+    each = full_per_sample(x, entries / (2 * len(x)), x.dtype)
     _, gradients = network.backward(params, ops.mse_backward(each, y, target), saved, ops)
     per_sample = squares * (entries / 2)
     return per_sample.mean(), per_sample, gradients
@@ -37,12 +37,12 @@ def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
 
     The network is to say -noise / sigma; the tutorial's text loses the sign (E10b).
     """
-    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise / -column(sigma, noise), ops)
+    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise / -per_sample_column(sigma, noise), ops)
 
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
     """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for networks with ``jvp``."""
-    basis = beside(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
+    basis = table_like(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
     return _with_divergence(network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops)
 
 
@@ -67,7 +67,7 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
     if not hasattr(network, "jvp"):
         raise ValueError(f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not")
     count = x.dtype.type(len(x))
-    weight = column(in_dtype(weight, x), x)
+    weight = per_sample_column(cast_like(weight, x), x)
     y, saved = network.forward(params, x, c, ops)
     per_sample = (y * y).reshape(len(x), -1).sum(axis=1) / 2
     _, gradients = network.backward(params, y / count, saved, ops)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.conversions import column
 from reference.ddpm.ddpm import forward
-from reference.denoiser import Denoiser, best_prediction
+from reference.diffusion.conversions import per_sample_column
+from reference.diffusion.denoiser import Denoiser, exact_prediction
+from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops.random import Purpose
-from reference.schedules import Exploding
 from reference.smld import score_matching
 
 MATCHINGS = ("denoising", "explicit", "implicit", "sliced")
@@ -29,46 +29,46 @@ class ScoreModel(Denoiser):
     """``matching``: the loss, of ``score_matching``.  "explicit" needs ``law``, the data's density or a kernel density in its place."""
 
     matching: str = "denoising"
-    law: Any = None
+    distribution: Any = None
 
     def __post_init__(self):
         super().__post_init__()
         if self.matching not in MATCHINGS:
             raise ValueError(f"matching must be one of {', '.join(MATCHINGS)}, got {self.matching!r}")
-        if not isinstance(self.schedule, Exploding) or self.prediction != "noise":
+        if not isinstance(self.schedule, VarianceExplodingSchedule) or self.prediction != "noise":
             raise ValueError("score matching needs a schedule of growing noise, such as geometric, and predicts the noise")
         if self.matching in ("implicit", "sliced") and not hasattr(self.network, "jvp"):
             raise ValueError(f"{self.matching} score matching needs the derivative of the network along a direction: take --net mlp")
 
-    def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
+    def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The levels t[b], uniform on 1 .. L, the noise and the probe [b,*shape] of a training step."""
         probe = score_matching.signs(ops.uniform(seed, sample, step, Purpose.PROBE, shape, dtype)) if self.matching == "sliced" else None
-        return *super().draw(seed, sample, step, shape, dtype, ops), probe
+        return *super().sample_training_noise(seed, sample, step, shape, dtype, ops), probe
 
     def loss(self, params, x0, t, noise, probe=None, labels=None, ops=reference_ops):  # type: ignore[override]
         """sigma^2 times the loss of ``matching``, per example: mean, per_sample[b], the gradients of the mean by name."""
         x = forward(self.schedule, x0, t, noise, ops)
         scale = self.input_scale(1.0, self.schedule.noise_power(t))
-        inputs = x * column(scale.astype(x.dtype), x)
-        c, weight = self.schedule.condition(t).astype(x.dtype), (-self.schedule.noise_scale(t) * scale).astype(x.dtype)
+        inputs = x * per_sample_column(scale.astype(x.dtype), x)
+        c, weight = self.schedule.network_time(t).astype(x.dtype), (-self.schedule.noise_scale(t) * scale).astype(x.dtype)
         if self.matching == "implicit":
             return score_matching.implicit(self.network, params, inputs, c, weight, ops)
         if self.matching == "sliced":
             return score_matching.sliced(self.network, params, inputs, c, probe, weight, ops)
-        if self.matching == "explicit" and self.law is None:
+        if self.matching == "explicit" and self.distribution is None:
             raise ValueError("explicit score matching needs law, the density of the data or a kernel density in its place")
-        target = noise if self.matching == "denoising" else best_prediction(self.law, self.schedule, x, t).astype(x.dtype)
+        target = noise if self.matching == "denoising" else exact_prediction(self.distribution, self.schedule, x, t).astype(x.dtype)
         return score_matching.explicit(self.network, params, inputs, c, target, ops)
 
 
-def floors(law, sigmas, points=200_001, tails=12.0):
+def floors(distribution, sigmas, points=200_001, tails=12.0):
     """The least denoising loss 1/2 (1 - sigma^2 J) at each sigma, weighted by sigma^2, for data of a one-dimensional law.
 
     J = E (grad log p_sigma)^2 by the trapezoidal rule over ``tails`` deviations to either side.
     """
     found = []
     for sigma in sigmas:
-        noised = law.noised(1.0, sigma)
+        noised = distribution.noised(1.0, sigma)
         reach = tails * float(np.sqrt(noised.full.max()))
         x = np.linspace(noised.means.min() - reach, noised.means.max() + reach, points)[:, None]
         J = np.trapezoid(np.exp(noised.log_density(x)) * noised.score(x)[:, 0] ** 2, x[:, 0])

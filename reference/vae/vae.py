@@ -21,10 +21,10 @@ import numpy as np
 from scipy.special import logsumexp
 
 from reference import ops as reference_ops
-from reference.denoiser import check_data_variance
+from reference.diffusion.denoiser import check_data_variance
+from reference.diffusion.devices import full_per_sample
 from reference.networks import Autoencoder
 from reference.ops.random import Purpose
-from reference.placement import for_each
 from reference.vae.gaussian import log_density, reparameterise
 
 
@@ -38,14 +38,14 @@ class VAE:
     def __post_init__(self):
         check_data_variance(self.data_variance)
 
-    def draw(self, seed, sample, step, shape, dtype, ops=reference_ops):
+    def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The noise eps [b,latent] of a training step."""
         return (ops.normal(seed, sample, step, Purpose.LATENT, (self.network.latent,), dtype),)
 
     def loss(self, params, x, eps, labels=None, ops=reference_ops):
         """-ELBO of x[b,...] for the draws eps[b,latent]: mean, per_sample[b], the gradients of the mean by name."""
         reconstruction, kl, (x, y, eps, mean, log_var, squares, encoded, decoded) = self._terms(params, x, eps, ops)
-        each, entries = for_each(x, 1 / len(x), x.dtype), x[0].size
+        each, entries = full_per_sample(x, 1 / len(x), x.dtype), x[0].size
         precision = np.exp(-params["decoder.log_var"])
         gradients: dict = {}
         dy = ops.mse_backward(each * (entries / 2) * precision, y, x)

@@ -15,9 +15,9 @@ from accelerated.__main__ import PROGRAM
 from accelerated.cpu import ahead, kernel, memory
 from accelerated.cpu.activation import _silu
 from reference.__main__ import main
-from reference.contract import OPS
-from reference.metrics import mode_shares
-from reference.mixtures import ring
+from reference.conformance.contract import OPS
+from reference.data.metrics import mode_shares
+from reference.diffusion.mixtures import ring
 from tests.example_networks import numbers
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ BITS = """
 import hashlib, numpy as np
 from accelerated import cpu
 from reference import ops
-from reference.calls import backward_arguments, outputs
+from reference.conformance.call import backward_arguments, outputs
 from reference.ops import Key
 draw = lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 image, sample = draw(5, 9, 10, 32), np.arange(600)
@@ -244,7 +244,7 @@ from pathlib import Path
 import numpy as np
 from accelerated import cpu
 from reference.networks import MLP
-from reference.training import begin
+from reference.diffusion.training import begin
 from tests.example_networks import numbers
 
 network, x, c = MLP(width=16, depth=2, embedding=4), numbers(0, 8, 2).astype(np.float32), np.full(8, 5, np.float32)

@@ -17,16 +17,18 @@ from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel
 from accelerated.gpu.product import gemm, readable
-from reference import cases, ops, schedules
+from reference import ops
 from reference.__main__ import main
-from reference.budgets import accept
-from reference.calls import outputs
-from reference.cases import Numbers
-from reference.commands.sampling import choose, draw
-from reference.contract import OPS
-from reference.denoiser import Denoiser
+from reference.commands.sampler_options import draw, parse_sampler_options
+from reference.conformance import op_inputs
+from reference.conformance.call import call_op
+from reference.conformance.contract import OPS
+from reference.conformance.op_inputs import RandomArrays
+from reference.conformance.tolerances import assert_within_tolerance
+from reference.diffusion import schedules
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.devices import to_device, to_host
 from reference.networks import MLP
-from reference.placement import fetch, place
 from reference.samplers.ancestral import ancestral
 from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
@@ -86,11 +88,11 @@ def block_of(threads):
 
 def check_with_backward(name, args):
     """The op and its backward at a random gradient, within their budgets."""
-    for called, of in ((name, args), (f"{name}_backward", cases.with_gradient(name, NUMBERS, args))):
-        accept(called, outputs(called, getattr(gpu, called), of), of)
+    for called, of in ((name, args), (f"{name}_backward", op_inputs.with_upstream_gradient(name, NUMBERS, args))):
+        assert_within_tolerance(called, call_op(called, getattr(gpu, called), of), of)
 
 
-NUMBERS = Numbers(0, 1.0, 0.0, np.float32)
+NUMBERS = RandomArrays(0, 1.0, 0.0, np.float32)
 
 
 @works
@@ -98,7 +100,7 @@ NUMBERS = Numbers(0, 1.0, 0.0, np.float32)
 @pytest.mark.parametrize("name, sizes", [("silu", (37,)), ("softmax", (3, 11)), ("linear", (9, 3, 5))])
 def test_rows_longer_and_shorter_than_a_block_are_right(name, sizes, threads):
     with block_of(threads):
-        check_with_backward(name, getattr(cases, name)(NUMBERS, *sizes))
+        check_with_backward(name, getattr(op_inputs, name)(NUMBERS, *sizes))
 
 
 # sizes that take another way than small ones do, with the size from which on made small
@@ -114,35 +116,35 @@ def file_of(name):
 @pytest.mark.parametrize("i, o", [(2, 3), (35, 2)])  # more channels than a warp has threads
 def test_a_convolution_whose_patches_are_made_in_parts(i, o, add, monkeypatch):
     monkeypatch.setattr(file_of("conv"), "PATCHES", 1)  # a sample at a time
-    check_with_backward("conv2d", cases.conv2d(NUMBERS, 3, 2, 2, i, o, 3, 1, add))
+    check_with_backward("conv2d", op_inputs.conv2d(NUMBERS, 3, 2, 2, i, o, 3, 1, add))
 
 
 @works
 def test_attention_whose_scores_are_made_in_parts(monkeypatch):
     monkeypatch.setattr(file_of("attention"), "SCORES", 1)  # a head of a sample at a time
-    check_with_backward("attention", cases.attention(NUMBERS, 2, 3, 5, 2, 2))
+    check_with_backward("attention", op_inputs.attention(NUMBERS, 2, 3, 5, 2, 2))
 
 
 @works
 def test_sums_of_rows_in_parts(monkeypatch):
     monkeypatch.setattr(file_of("linear"), "PART", 2)
-    check_with_backward("linear", cases.linear(NUMBERS, 11, 2, 3))
-    check_with_backward("group_norm", cases.group_norm(NUMBERS, 9, (1,), 2, 2, 1e-5))
+    check_with_backward("linear", op_inputs.linear(NUMBERS, 11, 2, 3))
+    check_with_backward("group_norm", op_inputs.group_norm(NUMBERS, 9, (1,), 2, 2, 1e-5))
 
 
 @works
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_line_of_cells_on_which_many_blocks_work(periodic):
     with block_of(2):  # from 32 cells on
-        args = cases.fokker_planck_step(NUMBERS, 131, 0.1, 0.1, periodic)
-        accept("fokker_planck_step", outputs("fokker_planck_step", gpu.fokker_planck_step, args), args)
+        args = op_inputs.fokker_planck_step(NUMBERS, 131, 0.1, 0.1, periodic)
+        assert_within_tolerance("fokker_planck_step", call_op("fokker_planck_step", gpu.fokker_planck_step, args), args)
 
 
 @works
 @pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
 def test_a_mixture_in_space(name):
-    args = cases.mixture_log_density(NUMBERS, 5, 9, 3, False)
-    accept(name, outputs(name, getattr(gpu, name), args), args)
+    args = op_inputs.mixture_log_density(NUMBERS, 5, 9, 3, False)
+    assert_within_tolerance(name, call_op(name, getattr(gpu, name), args), args)
 
 
 @works
@@ -170,14 +172,14 @@ def test_labels_of_the_device_that_are_out_of_range_read_nothing_else():
 def test_every_op_is_within_budget_for_any_block(name, threads, data):
     args = data.draw(arguments(name, np.float32))
     with block_of(threads):
-        accept(name, outputs(name, getattr(gpu, name), args), args)
+        assert_within_tolerance(name, call_op(name, getattr(gpu, name), args), args)
 
 
 @works
 def test_the_norm_of_many_entries_is_within_budget():
     """Each thread adds up many of them: NumPy adds pairs, and rounds less."""
     args = ([np.random.default_rng(1).standard_normal(50_000).astype(np.float32)],)
-    accept("global_norm", outputs("global_norm", gpu.global_norm, args), args)
+    assert_within_tolerance("global_norm", call_op("global_norm", gpu.global_norm, args), args)
 
 
 @simulated
@@ -193,9 +195,9 @@ def test_a_training_step_leaves_the_host_alone(name):
 @simulated
 def test_a_sampling_step_leaves_the_host_alone():
     network, schedule = MLP(width=4, depth=1, embedding=4), schedules.linear(10)
-    params = place(network.init(0), gpu)
+    params = to_device(network.init(0), gpu)
     x, sample = gpu.to_device(np.ones((2, 2), np.float32)), gpu.to_device(np.arange(2))
-    steps = ancestral(Denoiser(network, schedule).noise_of(params, ops=gpu), schedule, schedule.grid(3), x, 1, sample, ops=gpu)
+    steps = ancestral(Denoiser(network, schedule).noise_predictor(params, ops=gpu), schedule, schedule.timesteps(3), x, 1, sample, ops=gpu)
     next(steps)
     before = device.xp.copies
     _, x, _ = next(steps)
@@ -254,7 +256,7 @@ def test_cublas_is_asked_for_the_product(a_across, b_across, count):
 @pytest.mark.parametrize("system, sampler", [("sde", "ddim"), ("sde", "ode-heun"), ("indi", "indi")])
 def test_networks_that_are_replayed_are_counted_as_asked(system, sampler, tmp_path):
     run = run_of(tmp_path, system)
-    how = choose(run, SimpleNamespace(sampler=sampler, seed=3, steps=4))
+    how = parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, steps=4))
     assert draw(run, gpu, 2, **how)[1] == draw(run, ops, 2, **how)[1] >= 4
 
 
@@ -267,14 +269,14 @@ def replay_of(function, *calls):
         return function(*args)
 
     replayed = gpu.replayed(counted)
-    return [fetch(replayed(*args)) for args in calls], len(ran)
+    return [to_host(replayed(*args)) for args in calls], len(ran)
 
 
 @works
 def test_from_the_second_call_on_launches_are_replayed_with_other_numbers():
     xs = [gpu.to_device(np.arange(5.0) + k) for k in range(5)]
     results, ran = replay_of(lambda x, none: gpu.silu(x) * 2, *[(x, None) for x in xs])
-    assert all(np.array_equal(result, fetch(gpu.silu(x) * 2)) for result, x in zip(results, xs))
+    assert all(np.array_equal(result, to_host(gpu.silu(x) * 2)) for result, x in zip(results, xs))
     assert SIMULATED or ran == 2
 
 
@@ -291,9 +293,9 @@ def test_another_shape_and_another_object_are_recorded_by_themselves():
     add = gpu.replayed(lambda held, x: held["w"] + x)
     held, other = ({"w": gpu.to_device(np.full(1, k))} for k in (1.0, 10.0))
     for weights, n, expected in [(held, 2, 1.0), (held, 3, 1.0), (other, 3, 10.0)] * 3:
-        assert np.array_equal(fetch(add(weights, gpu.to_device(np.zeros(n)))), np.full(n, expected))
+        assert np.array_equal(to_host(add(weights, gpu.to_device(np.zeros(n)))), np.full(n, expected))
     held["w"][...] = 5.0
-    assert np.array_equal(fetch(add(held, gpu.to_device(np.zeros(2)))), np.full(2, 5.0))
+    assert np.array_equal(to_host(add(held, gpu.to_device(np.zeros(2)))), np.full(2, 5.0))
 
 
 @works
@@ -313,7 +315,7 @@ def test_what_takes_from_the_host_or_tells_it_is_called_each_time():
 def test_training_that_is_replayed_has_the_bits_of_training_that_is_not(name, monkeypatch):
     def train():
         *_, state = states(name, gpu)
-        return fetch(dict(state.params))
+        return to_host(dict(state.params))
 
     recorded = train()
     monkeypatch.setattr(gpu, "replayed", lambda function: function)

@@ -11,10 +11,11 @@ import pytest
 import accelerated
 from accelerated import complete, load
 from accelerated.__main__ import PROGRAM
-from reference import contract, ops
+from reference import ops
 from reference.__main__ import main
-from reference.checkpoint import environment
-from reference.contract import OPS
+from reference.conformance import contract
+from reference.conformance.contract import OPS
+from reference.runs.checkpoint import environment
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
 from reference.__main__ import main
-from reference.contract import OPS
-from reference.run import open_run
+from reference.conformance.contract import OPS
+from reference.runs.run import open_run
 
 FAULTY = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
 

@@ -23,7 +23,7 @@ def test_a_peer_agrees_with_the_reference(peer, name, tmp_path):
     with Worker(peer, name, "tiny", 1, tmp_path) as worker:
         worker.answer()
         error = disagreement(worker.results(), single, exact)
-        assert error.over <= 1, str(error)
+        assert error.ratio <= 1, str(error)
         assert len(worker.ask(calls=2, repeats=3)["seconds"]) == 3
 
 

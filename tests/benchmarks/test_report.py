@@ -10,7 +10,7 @@ from benchmarks.__main__ import compare, main
 from benchmarks.compare import changes, interval
 from benchmarks.measure import REFERENCE, statistics
 from benchmarks.report import bars_figure, label, markdown
-from reference import figures
+from reference import plotting
 from tests.pictures import assert_presentable
 
 PORT = "accelerated.cpu"
@@ -60,7 +60,7 @@ def test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows():
 
 
 def test_names_in_a_plot_stand_clear_of_what_is_plotted_and_of_each_other():
-    figure = figures.blank(5, 4)
+    figure = plotting.new_figure(5, 4)
     axes, points = figure.subplots(), {f"workload {n}": [(1 + n / 100, 2.0), (1 + n / 100, 1.0)] for n in range(8)}
     axes.plot(np.linspace(0, 2, 100), np.full(100, 2.4))
     for places in points.values():

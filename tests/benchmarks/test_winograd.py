@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks import winograd
-from reference.budgets import errors, worst
+from reference.conformance.tolerances import mismatches, worst
 from tests.example_networks import numbers
 
 
 def test_the_direct_port_convolves_directly_and_all_else_is_the_same():
     x, w, b = (numbers(0, *shape).astype(np.float32) for shape in ((2, 5, 5, 16), (3, 3, 16, 16), (16,)))
     arguments = x, w, b, 1, None
-    error = {name: worst(errors("conv2d", (port.conv2d(*arguments),), arguments)).over for name, port in winograd.PORTS.items()}
+    error = {name: worst(mismatches("conv2d", (port.conv2d(*arguments),), arguments)).ratio for name, port in winograd.PORTS.items()}
     assert 0 < error["direct"] < error["winograd"] < 1
     assert winograd.DIRECT.linear is winograd.PORTS["winograd"].linear
 

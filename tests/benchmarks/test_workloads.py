@@ -7,7 +7,7 @@ from benchmarks.counts import Recorder, counts, operations
 from benchmarks.measure import Failure, disagreement, expected
 from benchmarks.workloads import WORKLOADS
 from reference import ops
-from reference.contract import OPS
+from reference.conformance.contract import OPS
 from tests.meta.faults import FAULTS
 
 every_workload = pytest.mark.parametrize("name", WORKLOADS["tiny"])
@@ -29,7 +29,7 @@ def compared(name, port):
 
 @every_workload
 def test_the_reference_agrees_with_itself(name):
-    assert compared(name, ops).over <= 1
+    assert compared(name, ops).ratio <= 1
 
 
 @every_workload
@@ -55,7 +55,7 @@ def test_the_tiny_size_has_every_workload():
     ],
 )
 def test_a_planted_fault_is_a_disagreement(fault, name):
-    assert compared(name, Faulty(fault)).over > 1
+    assert compared(name, Faulty(fault)).ratio > 1
 
 
 def test_particles_of_other_noise_agree_by_their_moments_and_without_noise_they_do_not():
@@ -63,8 +63,8 @@ def test_particles_of_other_noise_agree_by_their_moments_and_without_noise_they_
     _, exact, *_ = expected(workload)
     others = ops.normal(99, np.arange(100_000), 0, 0, (2,)) @ np.linalg.cholesky(np.cov(exact["particles"]["x"].T)).T
     moments = lambda x: {"moments": {"mean": x.mean(axis=0), "covariance": np.cov(x.T)}}
-    assert disagreement(moments(others + exact["particles"]["x"].mean(axis=0)), {}, exact).over <= 1
-    assert disagreement(moments(0.7 * others), {}, exact).over > 1
+    assert disagreement(moments(others + exact["particles"]["x"].mean(axis=0)), {}, exact).ratio <= 1
+    assert disagreement(moments(0.7 * others), {}, exact).ratio > 1
 
 
 def test_results_that_are_missing_or_of_another_shape_are_said():

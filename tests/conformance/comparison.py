@@ -4,7 +4,7 @@ import numpy as np
 
 from accelerated.trace import Tracer
 from reference import ops
-from reference.budgets import network_errors, worst
+from reference.conformance.tolerances import network_mismatches, worst
 
 DTYPES = (np.float32, np.float64)
 
@@ -14,8 +14,8 @@ def within_budget(port, name, dtype, compute):
 
     A failure names the tensor, and the first op that is over its own budget.
     """
-    error = worst(network_errors(name, compute(port.whole, dtype), compute(ops, np.float32), compute(ops, np.float64)))
-    if error.over > 1:
+    error = worst(network_mismatches(name, compute(port.whole, dtype), compute(ops, np.float32), compute(ops, np.float64)))
+    if error.ratio > 1:
         tracer = Tracer(port.whole)
         compute(tracer, dtype)
         first = tracer.first_over()

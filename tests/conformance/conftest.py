@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reference.contract import OPS
+from reference.conformance.contract import OPS
 from tests.ports import HERE, port_of
 
 OF_OPS = ("test_ops", "test_sizes", "test_calls")
@@ -93,7 +93,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def culprit(report, name):
-    """The op that a failure blames, with which reference/budgets.py begins its sentence, else the test's own."""
+    """The op that a failure blames, with which reference/conformance/tolerances.py begins its sentence, else the test's own."""
     said = re.match(r"AssertionError: (\w+): ", report.longrepr.reprcrash.message) if hasattr(report.longrepr, "reprcrash") else None
     return said.group(1) if said and said.group(1) in OPS else name
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.budgets import accept
-from reference.calls import TARGETS, axes, outputs, replace, sample_axis, words
-from reference.contract import CONTRACT, OPS
+from reference.conformance.call import IN_PLACE_ARGUMENTS, argument_names, axes, call_op, map_float_arrays, sample_axis
+from reference.conformance.contract import CONTRACT, OPS
+from reference.conformance.tolerances import assert_within_tolerance
 from reference.ops import Key
 from tests.strategies import arguments
 
 UNIT = {"scales": (1.0,), "offsets": (0.0,)}
-RETURNING = [name for name in OPS if name not in TARGETS]
+RETURNING = [name for name in OPS if name not in IN_PLACE_ARGUMENTS]
 LOSSES = [op.name for op in CONTRACT if op.family == "loss"]
 BATCHED = [name for name in OPS if sample_axis(name)]
 
@@ -28,7 +28,7 @@ def arrays(args):
 
 def required(name, args):
     """Position and array, without coefficients: there a number would do."""
-    return [(position, a) for position, a in arrays(args) if words(name)[position] in axes(OPS[name].arguments)]
+    return [(position, a) for position, a in arrays(args) if argument_names(name)[position] in axes(OPS[name].arguments)]
 
 
 def leaves(args):
@@ -41,7 +41,7 @@ def substitute(args, position, value):
 
 def names(name):
     """The words by which an error may call an argument."""
-    return {*words(name), "variances"}
+    return {*argument_names(name), "variances"}
 
 
 def says(port, pattern):
@@ -63,7 +63,7 @@ def same(one, other):
 def test_dtype_in_is_dtype_out(port, name, dtype, data):
     args = data.draw(arguments(name, dtype, **UNIT))
     expected = np.uint32 if name == "philox_bits" else dtype
-    assert all(result is None or result.dtype == expected for result in outputs(name, getattr(port, name), args))
+    assert all(result is None or result.dtype == expected for result in call_op(name, getattr(port, name), args))
 
 
 def strided(a):
@@ -97,16 +97,16 @@ def test_memory_layout_of_any_argument_does_not_matter(port, name, layout, data)
     args = data.draw(arguments(name, np.float64, **UNIT))
     function = getattr(port, name)
     for position, array in arrays(args):
-        if name in TARGETS:
-            if layout is read_only and position in TARGETS[name]:
+        if name in IN_PLACE_ARGUMENTS:
+            if layout is read_only and position in IN_PLACE_ARGUMENTS[name]:
                 continue
-            changed = [*replace(substitute(args, position, None), np.copy)]
+            changed = [*map_float_arrays(substitute(args, position, None), np.copy)]
             changed[position] = layout(array.copy())
             function(*changed)
-            results = tuple(changed[target] for target in TARGETS[name])
+            results = tuple(changed[target] for target in IN_PLACE_ARGUMENTS[name])
         else:
-            results = outputs(name, function, substitute(args, position, layout(array)))
-        accept(name, results, args)
+            results = call_op(name, function, substitute(args, position, layout(array)))
+        assert_within_tolerance(name, results, args)
 
 
 @pytest.mark.of_ops("global_norm")
@@ -126,7 +126,7 @@ def test_arguments_are_not_modified(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     before = [a.copy() for a in leaves(args)]
     getattr(port, name)(*args)
-    targets = [id(args[position]) for position in TARGETS.get(name, ())]
+    targets = [id(args[position]) for position in IN_PLACE_ARGUMENTS.get(name, ())]
     for array, copy in zip(leaves(args), before, strict=True):
         assert id(array) in targets or same(array, copy)
 
@@ -137,14 +137,14 @@ def test_arguments_are_not_modified(port, name, data):
 def test_results_of_two_calls_are_memory_of_their_own(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     if OPS[name].family == "random":
-        others = substitute(args, words(name).index("step"), 7)
+        others = substitute(args, argument_names(name).index("step"), 7)
     elif OPS[name].family == "mixture":
-        others = replace(args, lambda a: a[::-1])
+        others = map_float_arrays(args, lambda a: a[::-1])
     else:
-        others = replace(args, lambda a: np.asarray(a / 2))
-    first = outputs(name, getattr(port, name), args)
+        others = map_float_arrays(args, lambda a: np.asarray(a / 2))
+    first = call_op(name, getattr(port, name), args)
     kept = [None if result is None else result.copy() for result in first]
-    second = outputs(name, getattr(port, name), others)
+    second = call_op(name, getattr(port, name), others)
     assert all(map(same, first, kept))
     held = [a for a in (*first, *second, *leaves(args), *leaves(others)) if isinstance(a, np.ndarray)]
     results = [result for result in (*first, *second) if isinstance(result, np.ndarray)]
@@ -165,7 +165,7 @@ def call_with_out(port, name, args, out):
 @given(data=st.data())
 def test_out_is_filled_and_returned(port, name, layout, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    expected = outputs(name, getattr(port, name), args)
+    expected = call_op(name, getattr(port, name), args)
     out = out_for(expected, layout)
     returned = call_with_out(port, name, args, out)
     assert returned is out or returned is out[0]
@@ -177,7 +177,7 @@ def test_out_is_filled_and_returned(port, name, layout, data):
 @given(data=st.data())
 def test_out_of_another_dtype_or_shape_is_refused(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    expected = outputs(name, getattr(port, name), args)
+    expected = call_op(name, getattr(port, name), args)
     right = out_for(expected, np.asarray)
     for position, array in arrays(right):
         for wrong, error in ((array.astype(np.float16), TypeError), (array.tolist(), TypeError), (array[None], ValueError)):
@@ -190,7 +190,7 @@ def test_out_of_another_dtype_or_shape_is_refused(port, name, data):
 @given(data=st.data())
 def test_out_of_several_results_must_be_a_tuple_of_as_many(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    right = out_for(outputs(name, getattr(port, name), args))
+    right = out_for(call_op(name, getattr(port, name), args))
     for wrong in (right[0], right[:-1]):
         with pytest.raises(ValueError, match=says(port, "out must be a tuple")):
             getattr(port, name)(*args, out=wrong)
@@ -222,14 +222,14 @@ def test_wrong_type_of_any_array_is_a_type_error(port, name, data):
             assert not port.shipped or error.value.args[0].split()[0] in names(name)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", IN_PLACE_ARGUMENTS)
 @few
 @given(data=st.data())
 def test_target_that_is_read_only_is_a_value_error(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    for position in TARGETS[name]:
+    for position in IN_PLACE_ARGUMENTS[name]:
         with pytest.raises(ValueError):
-            getattr(port, name)(*substitute(replace(args, np.copy), position, read_only(args[position])))
+            getattr(port, name)(*substitute(map_float_arrays(args, np.copy), position, read_only(args[position])))
 
 
 @every_op
@@ -238,7 +238,7 @@ def test_target_that_is_read_only_is_a_value_error(port, name, data):
 def test_list_for_an_array_is_a_type_error_that_names_it(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     for position, array in required(name, args):
-        with pytest.raises(TypeError, match=says(port, rf"^{words(name)[position]} must be .*, got (list|float)")):
+        with pytest.raises(TypeError, match=says(port, rf"^{argument_names(name)[position]} must be .*, got (list|float)")):
             getattr(port, name)(*substitute(args, position, array.tolist()))
 
 
@@ -249,7 +249,7 @@ def test_wrong_number_of_axes_is_a_value_error_that_names_the_argument(port, nam
     args = data.draw(arguments(name, np.float64, **UNIT))
     signature = axes(OPS[name].arguments)
     for position, array in required(name, args):
-        word = words(name)[position]
+        word = argument_names(name)[position]
         if "..." not in signature[word]:
             for wrong in (array[None], array.reshape(-1)) if array.ndim > 1 else (array[None],):
                 with pytest.raises(ValueError, match=says(port, rf"^{word} must have shape")):
@@ -262,9 +262,9 @@ def test_wrong_number_of_axes_is_a_value_error_that_names_the_argument(port, nam
 def test_sizes_that_do_not_match_are_a_value_error(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     signature = axes(OPS[name].arguments)
-    letters = [letter for position, _ in required(name, args) for letter in signature[words(name)[position]]]
+    letters = [letter for position, _ in required(name, args) for letter in signature[argument_names(name)[position]]]
     for position, array in required(name, args):
-        word = words(name)[position]
+        word = argument_names(name)[position]
         for axis, letter in enumerate(signature[word]):
             if "..." in signature[word][: axis + 1] or letters.count(letter) < 2:
                 continue
@@ -277,20 +277,20 @@ def test_sizes_that_do_not_match_are_a_value_error(port, name, data):
 @pytest.mark.parametrize("name, word", [("add_noise", "signal"), ("add_noise", "noise_scale"), *(("reverse_step", word) for word in "abc")])
 def test_coefficients_of_another_number_of_samples_are_a_value_error_that_names_them(port, name, word):
     x = np.ones((3, 2))
-    args = [x] + [1.0 if argument not in ("noise", "prediction") else x for argument in words(name)[1:]]
+    args = [x] + [1.0 if argument not in ("noise", "prediction") else x for argument in argument_names(name)[1:]]
     for wrong in (np.ones(2), np.ones((3, 1))):
         with pytest.raises(ValueError, match=says(port, f"^{word} must")):
-            getattr(port, name)(*substitute(args, words(name).index(word), wrong))
+            getattr(port, name)(*substitute(args, argument_names(name).index(word), wrong))
     for wrong in ("1", True, None, 1j):
         with pytest.raises(TypeError, match=says(port, f"^{word} must")):
-            getattr(port, name)(*substitute(args, words(name).index(word), wrong))
+            getattr(port, name)(*substitute(args, argument_names(name).index(word), wrong))
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if sum("..." in a for a in axes(OPS[name].arguments).values()) > 1])
 def test_dots_stand_for_the_same_axes_everywhere(port, name):
     args = arguments_like(name)
     for position, array in arrays(args):
-        if "..." in axes(OPS[name].arguments).get(words(name)[position], ()):
+        if "..." in axes(OPS[name].arguments).get(argument_names(name)[position], ()):
             with pytest.raises(ValueError, match=says(port, "must have shape")):
                 getattr(port, name)(*substitute(args, position, np.repeat(array, 2, axis=1)))
 
@@ -300,7 +300,7 @@ def arguments_like(name):
     shape = lambda a: [n for letter in a for n in ((2, 3, 4) if letter == "..." and a[0] != "b" else (3, 4) if letter == "..." else (2,))]
     drawn = {word: np.ones(shape(a)) for word, a in axes(OPS[name].arguments).items()}
     plain = {"groups": 2, "step": 1, "eps": 1e-5}
-    return tuple(drawn[word] if word in drawn else plain.get(word, 0.5) for word in words(name))
+    return tuple(drawn[word] if word in drawn else plain.get(word, 0.5) for word in argument_names(name))
 
 
 # samples
@@ -310,7 +310,7 @@ def cut(name, args, samples):
     """The arguments with their first few samples only."""
     signature = axes(OPS[name].arguments)
     for position, argument in enumerate(args):
-        word = words(name)[position]
+        word = argument_names(name)[position]
         if isinstance(argument, Key):
             args = substitute(args, position, argument._replace(sample=argument.sample[:samples]))
         elif isinstance(argument, np.ndarray) and signature.get(word, (sample_axis(name),))[0] == sample_axis(name):
@@ -323,8 +323,8 @@ def cut(name, args, samples):
 @given(data=st.data())
 def test_empty_batch_has_empty_results_and_no_gradient(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    whole = outputs(name, getattr(port, name), args)
-    empty = outputs(name, getattr(port, name), cut(name, args, 0))
+    whole = call_op(name, getattr(port, name), args)
+    empty = call_op(name, getattr(port, name), cut(name, args, 0))
     for result_axes, one, other in zip(axes(OPS[name].results).values(), whole, empty, strict=True):
         if one is not None and result_axes[0] == sample_axis(name):
             assert other.shape == (0, *one.shape[1:])
@@ -349,9 +349,9 @@ def test_first_sample_alone_gives_its_own_result(port, name, data):
     if OPS[name].family == "activation" or not len(next(a for _, a in arrays(args))):
         return
     first = cut(name, args, 1)
-    results = outputs(name, getattr(port, name), args)
+    results = call_op(name, getattr(port, name), args)
     if all(a[:1] == (sample_axis(name),) for a in axes(OPS[name].results).values()):
-        accept(name, tuple(result[:1] for result in results), first)
+        assert_within_tolerance(name, tuple(result[:1] for result in results), first)
 
 
 SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_backward", "y")}  # the values play no part
@@ -365,14 +365,14 @@ SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_ba
 def test_non_finite_sample_shows_and_leaves_other_samples_alone(port, name, poison, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     signature = axes(OPS[name].arguments)
-    results = outputs(name, getattr(port, name), args)
+    results = call_op(name, getattr(port, name), args)
     for position, array in arrays(args):
-        per_sample = signature.get(words(name)[position], (sample_axis(name),))[0] == sample_axis(name)
-        if not (per_sample and array.dtype.kind == "f" and array.size) or (name, words(name)[position]) in SHAPE_ALONE:
+        per_sample = signature.get(argument_names(name)[position], (sample_axis(name),))[0] == sample_axis(name)
+        if not (per_sample and array.dtype.kind == "f" and array.size) or (name, argument_names(name)[position]) in SHAPE_ALONE:
             continue
         spoiled = array.copy()
         spoiled.flat[0] = poison
-        spoiled_results = outputs(name, getattr(port, name), substitute(args, position, spoiled))
+        spoiled_results = call_op(name, getattr(port, name), substitute(args, position, spoiled))
         if np.isnan(poison):
             assert not all(result is None or np.isfinite(result).all() for result in spoiled_results)
         for result_axes, before, after in zip(axes(OPS[name].results).values(), results, spoiled_results, strict=True):

@@ -1,4 +1,4 @@
-"""Every op of a port gives the reference's results, within the budget of its row (reference/budgets.py)."""
+"""Every op of a port gives the reference's results, within the budget of its row (reference/conformance/tolerances.py)."""
 
 import inspect
 from fractions import Fraction
@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference import cases, ops
-from reference.budgets import UNIT_ROUNDOFF, accept, accept_exactly, largest, ternary
-from reference.calls import backward_arguments, cast, outputs, words
-from reference.cases import Numbers
-from reference.contract import CONTRACT, OPS
+from reference import ops
+from reference.conformance import op_inputs
+from reference.conformance.call import argument_names, backward_arguments, call_op, cast
+from reference.conformance.contract import CONTRACT, OPS
+from reference.conformance.op_inputs import RandomArrays
+from reference.conformance.tolerances import UNIT_ROUNDOFF, assert_small_integers_exact, assert_within_tolerance, max_abs, ternary
 from reference.ops import Key, Purpose
 from tests.ports import SIMULATED
 from tests.strategies import SEED, arguments
@@ -28,26 +29,26 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 def check(port, name, args, zero_mean=False):
     if name not in port.lacks:
-        accept(name, outputs(name, getattr(port, name), args), args, zero_mean)
+        assert_within_tolerance(name, call_op(name, getattr(port, name), args), args, zero_mean)
 
 
 def check_with_backward(port, name, args, seed=0):
     """The op and its backward, at a random upstream gradient; a product also on small integers."""
     dtype = args[0].dtype
     args = cast(args, np.float32)
-    dy = np.random.default_rng(seed).standard_normal(outputs(name, getattr(ops, name), args)[0].shape).astype(np.float32)
+    dy = np.random.default_rng(seed).standard_normal(call_op(name, getattr(ops, name), args)[0].shape).astype(np.float32)
     for called, drawn in ((name, args), (f"{name}_backward", backward_arguments(name, args, dy))):
         drawn = cast(drawn, dtype)
         check(port, called, drawn)
         if OPS[called].rule == "product" and called not in port.lacks:
             small = ternary(drawn)
-            accept_exactly(called, outputs(called, getattr(port, called), small), small)
+            assert_small_integers_exact(called, call_op(called, getattr(port, called), small), small)
 
 
 @every_op
 def test_it_is_there_with_the_names_and_the_order_of_the_contract(port, name):
     parameters = inspect.signature(getattr(port, name)).parameters
-    assert not port.shipped or list(parameters) == words(name)
+    assert not port.shipped or list(parameters) == argument_names(name)
 
 
 @both_dtypes
@@ -76,7 +77,7 @@ def test_a_product_of_data_of_one_sign_is_within_the_textbook_budget(port, name,
 @given(data=st.data())
 def test_a_product_of_small_integers_is_exact(port, name, dtype, data):
     args = ternary(data.draw(arguments(name, dtype, scales=(1.0,), offsets=(0.0,))))
-    accept_exactly(name, outputs(name, getattr(port, name), args), args)
+    assert_small_integers_exact(name, call_op(name, getattr(port, name), args), args)
 
 
 # sizes that a fast kernel may treat apart: remainders of vectors and tiles, several blocks, one channel
@@ -87,7 +88,7 @@ def test_a_product_of_small_integers_is_exact(port, name, dtype, data):
 @both_dtypes
 @pytest.mark.parametrize("n, i, o", [(1, 1, 1), (33, 70, 59), (64, 16, 48), (200, 66, 128), (512, 128, 2), (7, 257, 31), (600, 100, 270)])
 def test_linear_of_many_sizes(port, n, i, o, dtype):
-    numbers = Numbers(n, 1.0, 0.0, dtype)
+    numbers = RandomArrays(n, 1.0, 0.0, dtype)
     check_with_backward(port, "linear", (numbers(n, i), numbers(i, o), numbers(o)))
 
 
@@ -98,7 +99,7 @@ def test_linear_of_many_sizes(port, n, i, o, dtype):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("h, w", [(5, 7), (7, 5)])
 def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, dtype):
-    check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), 2, h, w, 2, 3, k, stride, pixels))
+    check_with_backward(port, "conv2d", op_inputs.conv2d(RandomArrays(h, 1.0, 0.0, dtype), 2, h, w, 2, 3, k, stride, pixels))
 
 
 @of_ops("conv2d", "conv2d_backward")
@@ -115,7 +116,7 @@ def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, d
     ],
 )
 def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
-    check_with_backward(port, "conv2d", cases.conv2d(Numbers(h, 1.0, 0.0, dtype), b, h, w, i, o, k, stride, "per pixel"))
+    check_with_backward(port, "conv2d", op_inputs.conv2d(RandomArrays(h, 1.0, 0.0, dtype), b, h, w, i, o, k, stride, "per pixel"))
 
 
 @many_threads
@@ -123,7 +124,7 @@ def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
 @pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
 @pytest.mark.parametrize("b, h, w, c, groups", [(3, 8, 8, 32, 8), (2, 5, 3, 48, 4), (1, 16, 16, 24, 1), (9, 1, 1, 70, 35), (2, 3, 3, 7, 7)])
 def test_group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype):
-    numbers = Numbers(c, 10.0, 30.0, dtype)
+    numbers = RandomArrays(c, 10.0, 30.0, dtype)
     check_with_backward(port, name, (numbers(b, h, w, c), numbers.unit(c), numbers.unit(c), groups, 1e-5))
 
 
@@ -132,7 +133,7 @@ def test_group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype):
 @both_dtypes
 @pytest.mark.parametrize("b, n, m, c, heads", [(2, 64, 64, 64, 8), (3, 16, 16, 32, 4), (1, 33, 70, 30, 3), (2, 5, 1, 17, 1)])
 def test_attention_of_many_sizes(port, b, n, m, c, heads, dtype):
-    numbers = Numbers(n, 1.0, 0.0, dtype)
+    numbers = RandomArrays(n, 1.0, 0.0, dtype)
     check_with_backward(port, "attention", (numbers(b, n, c), numbers(b, m, c), numbers(b, m, c), heads))
 
 
@@ -140,7 +141,7 @@ def test_attention_of_many_sizes(port, b, n, m, c, heads, dtype):
 @both_dtypes
 @pytest.mark.parametrize("name", ["silu", "mse", "gaussian_kl", "concat", "upsample_nearest", "adam_step_", "ema_step_", "global_norm"])
 def test_arrays_of_many_blocks(port, name, dtype):
-    numbers = Numbers(0, 1.0, 0.0, dtype)
+    numbers = RandomArrays(0, 1.0, 0.0, dtype)
     image = lambda: numbers(3, 20, 20, 37)
     count = {"silu": 1, "upsample_nearest": 1, "adam_step_": 3}.get(name, 2)
     args = tuple(image() for _ in range(count))
@@ -155,7 +156,7 @@ def test_arrays_of_many_blocks(port, name, dtype):
 @pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
 @pytest.mark.parametrize("n, k, d, scalar", [(1000, 8, 2, False), (300, 3, 5, False), (33, 40, 64, True)])
 def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
-    check(port, name, cases.mixture_log_density(Numbers(n, 1.0, 0.0, dtype), n, k, d, scalar))
+    check(port, name, op_inputs.mixture_log_density(RandomArrays(n, 1.0, 0.0, dtype), n, k, d, scalar))
 
 
 @of_ops("fokker_planck_step", "fokker_planck_step_2d")
@@ -163,7 +164,7 @@ def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
 @both_dtypes
 @pytest.mark.parametrize("periodic", [False, True])
 def test_fokker_planck_steps_of_many_cells_and_without_diffusion_somewhere(port, periodic, dtype):
-    numbers = Numbers(0, 1.0, 0.0, dtype)
+    numbers = RandomArrays(0, 1.0, 0.0, dtype)
     n, m = 300, 70
     diffusion = numbers.between(0.5, 2, n + 1)
     diffusion[100:150] = 0
@@ -179,7 +180,7 @@ def test_fokker_planck_steps_of_many_cells_and_without_diffusion_somewhere(port,
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", ["softmax", "attention", "mixture_log_density", "mixture_score"])
 def test_logits_of_ten_thousand_in_one_row_and_in_all(port, name, rows, dtype):
-    numbers = Numbers(rows, 1.0, 0.0, dtype)
+    numbers = RandomArrays(rows, 1.0, 0.0, dtype)
     x = numbers(3, 4)
     if name == "softmax":
         x[:rows, 0], x[:rows, 1] = 1e4, -1e4
@@ -200,7 +201,7 @@ def test_logits_of_ten_thousand_in_one_row_and_in_all(port, name, rows, dtype):
 @pytest.mark.parametrize("start", range(-120, 104, 4))
 def test_silu_on_a_wide_grid(port, name, start, dtype):
     x = np.linspace(start, start + 4, 101).astype(np.float32).astype(dtype)
-    check(port, name, (*[Numbers(0, 1.0, 0.0, dtype)(101)] * (len(words(name)) - 1), x))
+    check(port, name, (*[RandomArrays(0, 1.0, 0.0, dtype)(101)] * (len(argument_names(name)) - 1), x))
 
 
 @of_ops("adam_step_")
@@ -217,7 +218,7 @@ def test_adam_with_gradients_of_every_size(port, step, dtype):
 @pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4), (5, 3)])
 def test_a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale(port, n, width, value, dtype):
     """Differences to the group's first entry are exactly 0: nothing is left to be rounded but dx = rstd (d - mean(d)), d = scale dy."""
-    numbers, u = Numbers(n, 1.0, 0.0, dtype), UNIT_ROUNDOFF[np.dtype(dtype)]
+    numbers, u = RandomArrays(n, 1.0, 0.0, dtype), UNIT_ROUNDOFF[np.dtype(dtype)]
     x, dy, scale, shift = np.full((2, n, 2 * width), value, dtype), numbers(2, n, 2 * width), numbers(2 * width), numbers(2 * width)
     y, mean, rstd = port.group_norm(x, scale, shift, 2, 1e-5)
     assert (mean == x[:, 0, :1]).all() and (np.abs(rstd * 1e-5**0.5 - 1) <= 4 * u).all()
@@ -226,7 +227,7 @@ def test_a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to
     d = (dy.astype(np.float64) * scale).reshape(2, n, 2, width)
     exact = ((d - d.mean(axis=(1, 3), keepdims=True)) / 1e-5**0.5).reshape(x.shape)
     assert (dscale == 0).all()
-    assert (np.abs(dx - exact) <= u * (n * width + 8) * largest(d) / 1e-5**0.5).all()
+    assert (np.abs(dx - exact) <= u * (n * width + 8) * max_abs(d) / 1e-5**0.5).all()
 
 
 LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1e200, 8e307)}
@@ -237,9 +238,9 @@ LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1
 def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
     """It is that of x / 2^k without eps, to some roundings for each of a group's entries."""
     exponent = int(np.frexp(size)[1])
-    small = Numbers(0, 1.0, 0.0, np.float64).between(-0.5, 0.5, 2, 5, 3, 6)
+    small = RandomArrays(0, 1.0, 0.0, np.float64).between(-0.5, 0.5, 2, 5, 3, 6)
     small[0, ..., :3] = 0.25  # one group of a constant value
-    scale, shift = Numbers(1, 1.0, 0.0, dtype)(2, 6)
+    scale, shift = RandomArrays(1, 1.0, 0.0, dtype)(2, 6)
     y, mean, rstd = getattr(port, name)(np.ldexp(small, exponent).astype(dtype), scale, shift, 2, 1e-5)
     exact_y, exact_mean, exact_rstd = getattr(ops, name)(small, scale.astype(np.float64), shift.astype(np.float64), 2, 1e-5 * 2.0**-100)
     exact_rstd = np.ldexp(exact_rstd, -exponent)
@@ -247,7 +248,7 @@ def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, 
     bound = 8 * UNIT_ROUNDOFF[np.dtype(dtype)] * 45
     assert (np.abs(np.ldexp(mean.astype(np.float64), -exponent) - exact_mean) <= bound).all()
     assert (np.abs(rstd - exact_rstd) <= bound * exact_rstd).all()
-    assert (np.abs(y - exact_y) <= bound * (1 + largest(scale))).all()
+    assert (np.abs(y - exact_y) <= bound * (1 + max_abs(scale))).all()
 
 
 def extremes(dtype):
@@ -261,7 +262,7 @@ def extremes(dtype):
 def test_silu_of_the_largest_and_the_smallest_numbers(port, name, dtype):
     """For x below -800, e^x is 0 in either precision, and so are silu and its derivatives; from 800 on 1 - e^-x is 1."""
     x = np.array([*extremes(dtype)[:2], 1e4, 1e3, *extremes(dtype)[2:], 0], dtype)
-    call = lambda x: getattr(port, name)(*[np.ones_like(x)] * (len(words(name)) - 1), x)
+    call = lambda x: getattr(port, name)(*[np.ones_like(x)] * (len(argument_names(name)) - 1), x)
     assert not call(-x[:4]).any()
     assert np.array_equal(call(x[:4]), {"silu": x[:4], "silu_backward": np.ones(4), "silu_second": np.zeros(4)}[name])
     small = x[4:]
@@ -289,7 +290,7 @@ def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score(port, d, scalar, dtype):
     """And one that is not has the nearest component's, whatever became of the others."""
-    numbers = Numbers(d, 1.0, 0.0, dtype)
+    numbers = RandomArrays(d, 1.0, 0.0, dtype)
     variances = numbers.cast([1.0, 0.25])
     weights, means = numbers.cast([0.25, 0.75]), np.zeros((2, d), dtype)
     covariances = variances if scalar else variances[:, None, None] * np.eye(d, dtype=dtype)
@@ -307,7 +308,7 @@ def test_a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no
 
 def exactly(port, name, args, exact):
     """A float64 result against sums of fractions: off by the roundings of n products and sums at most."""
-    (result,) = outputs(name, getattr(port, name), args)[:1]
+    (result,) = call_op(name, getattr(port, name), args)[:1]
     x, w = args[0], args[1]
     terms = w[..., 0].size + 2
     scale = float(np.abs(x).max() * np.abs(w).max() * terms)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reference import datasets
-from reference.commands.sampling import SAMPLERS, choose, trajectory
+from reference.commands.sampler_options import SAMPLERS, parse_sampler_options, trajectory
+from reference.data import datasets
 from reference.ops.random import Purpose
-from reference.run import build_config, new_run
+from reference.runs.run import build_config, new_run
 from reference.samplers.indi import indi
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.example_networks import random_parameters
@@ -44,7 +44,7 @@ def run_in(folder, system):
 def test_a_trajectory_is_within_budget(port, sampler, dtype, tmp_path):
     run, weights = run_in(tmp_path, "smld" if "langevin" in sampler else "sde")
     options = {"steps": None, "tolerance": TOLERANCE} if sampler == "ode-rk45" else {"steps": STEPS}
-    own = choose(run, SimpleNamespace(sampler=sampler, seed=3, **options))
+    own = parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, **options))
 
     def states(ops, dtype):
         run.state.ema = in_dtype(dtype)(weights)
@@ -60,8 +60,11 @@ def test_a_restoration_is_within_budget(port, dtype, tmp_path):
     grid = [1 - k / STEPS for k in range(STEPS + 1)]
 
     def states(ops, dtype):
-        x, denoise_of = ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,), np.dtype(dtype)), run.model.denoise_of(in_dtype(dtype)(weights), ops)
-        return {"x": np.stack([x for _, x, _ in indi(denoise_of, grid, x, 2, SAMPLE, lambda t: 0.3 * t, ops)])}
+        x, denoise_function = (
+            ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,), np.dtype(dtype)),
+            run.model.denoise_function(in_dtype(dtype)(weights), ops),
+        )
+        return {"x": np.stack([x for _, x, _ in indi(denoise_function, grid, x, 2, SAMPLE, lambda t: 0.3 * t, ops)])}
 
     within_budget(port, "indi", dtype, states)
 

@@ -23,16 +23,17 @@ from functools import cache
 import numpy as np
 import pytest
 
-from reference import cases, ops
-from reference.budgets import accept, budgets
-from reference.calls import TARGETS, cast, describe, outputs, positional, result_names
-from reference.cases import Numbers, random_parameters
-from reference.contract import OPS
-from reference.datasets import Dataset
+from reference import ops
+from reference.conformance import op_inputs
+from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, cast, describe, result_names
+from reference.conformance.contract import OPS
+from reference.conformance.op_inputs import RandomArrays, random_parameters
+from reference.conformance.tolerances import assert_within_tolerance, tolerances
+from reference.data.datasets import Dataset
+from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops import Key, Purpose
-from reference.run import build_config, build_model
-from reference.training import Settings, begin, train
+from reference.runs.run import build_config, build_model
 from tests.ports import SIMULATED
 
 pytestmark = pytest.mark.skipif(SIMULATED, reason="a thread of the simulator takes a millisecond, and each of these has thousands")
@@ -46,7 +47,7 @@ def key(samples):
     return Key(2**40 + 7, np.arange(samples), 3, Purpose.STEP_NOISE)
 
 
-# The arguments of reference/cases.py.
+# The arguments of reference/conformance/op_inputs.py.
 ELEMENTWISE = ((MANY,), (3, 257, 131))
 NORMS = ((MANY, (), 1, 2), (1, (MANY,), 1, 2), (1, (257, 263), 2, 3), (1, (2,), MANY, 1), (1, (2,), 1, MANY), (3, (17, 19), 7, 67))
 MIXTURES = ((MANY, 2, 1, False), (MANY, 3, 2, False), (2, MANY, 1, True), (131, 257, 3, False), (3, 2, 257, True), (67, 3, 131, False))
@@ -107,18 +108,20 @@ SHORTER = {  # axes that can't be so long, and how long they have to be
 @cache
 def single(forward, number):
     """The arguments of a forward in float32."""
-    return getattr(cases, forward)(Numbers(number, 1.0, 0.0, np.float32), *SIZES[forward][number])
+    return getattr(op_inputs, forward)(RandomArrays(number, 1.0, 0.0, np.float32), *SIZES[forward][number])
 
 
 def arguments(name, number, dtype):
     forward, args = name.removesuffix("_backward"), single(name.removesuffix("_backward"), number)
-    return cast(args if forward == name else cases.with_gradient(forward, Numbers(number, 1.0, 0.0, np.float32), args), dtype)
+    return cast(
+        args if forward == name else op_inputs.with_upstream_gradient(forward, RandomArrays(number, 1.0, 0.0, np.float32), args), dtype
+    )
 
 
 def check(port, name, args, dtype, zero_mean=False):
     """In float64 the reference is the measure itself."""
     if port.name != "reference.ops" or dtype == np.float32:
-        accept(name, outputs(name, getattr(port, name), args), args, zero_mean)
+        assert_within_tolerance(name, call_op(name, getattr(port, name), args), args, zero_mean)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -154,12 +157,12 @@ def repeated(array, times):
 @pytest.mark.parametrize("name", OF_ENTRIES)
 def test_samples_repeated_beyond_two_to_the_24_have_the_results_of_each(port, name):
     forward = name.removesuffix("_backward")
-    numbers = Numbers(0, 1.0, 0.0, np.float32)
-    args = getattr(cases, forward)(numbers, *REPEATED[forward])
-    args = args if forward == name else cases.with_gradient(forward, numbers, args)
-    times = -(-ENTRIES // max(a.size for a in (*args, *outputs(name, getattr(ops, name), args)) if isinstance(a, np.ndarray)))
-    results = dict(zip(result_names(name), outputs(name, getattr(port, name), tuple(repeated(a, times) for a in args)), strict=True))
-    for word, said, exact, bound, overall in budgets(name, args):
+    numbers = RandomArrays(0, 1.0, 0.0, np.float32)
+    args = getattr(op_inputs, forward)(numbers, *REPEATED[forward])
+    args = args if forward == name else op_inputs.with_upstream_gradient(forward, numbers, args)
+    times = -(-ENTRIES // max(a.size for a in (*args, *call_op(name, getattr(ops, name), args)) if isinstance(a, np.ndarray)))
+    results = dict(zip(result_names(name), call_op(name, getattr(port, name), tuple(repeated(a, times) for a in args)), strict=True))
+    for word, said, exact, bound, overall in tolerances(name, args):
         rows = results[word].reshape(times, *exact.shape)
         for part in (rows[:1], *np.array_split(rows, 16)):
             if len(part) == 1 or not (part == rows[0]).all():
@@ -197,8 +200,8 @@ class Recorder:
             return function
 
         def op(*args, **kwargs):
-            arguments = positional(name, args, kwargs)
-            copies = tuple(a.copy() if name in TARGETS and isinstance(a, np.ndarray) else a for a in arguments)
+            arguments = bind_arguments(name, args, kwargs)
+            copies = tuple(a.copy() if name in IN_PLACE_ARGUMENTS and isinstance(a, np.ndarray) else a for a in arguments)
             self.calls.setdefault(name, {}).setdefault(describe(name, arguments), copies)
             return function(*args, **kwargs)
 
@@ -210,12 +213,12 @@ def calls():
     """Op -> its distinct calls in a training step of each network, in float32."""
     recorder = Recorder()
     for system, shape, options, samples in NETWORKS.values():
-        x, labels = Numbers(0, 0.5, 0.0, np.float32)(2 * samples, *shape), np.arange(2 * samples) % 10
+        x, labels = RandomArrays(0, 0.5, 0.0, np.float32)(2 * samples, *shape), np.arange(2 * samples) % 10
         data = Dataset("numbers", x, x[:1], labels, labels[:1])
         model = build_model(build_config(system, data, {"data": data.name, **options}))
         if isinstance(model.network, UNet):
             model = replace(model, network=replace(model.network, classes=10))
-        state = begin(model.network, 0)
+        state = init_state(model.network, 0)
         state.params = {
             name: p.astype(np.float32) for name, p in random_parameters(model.network).items()
         }  # an untrained network has zeros

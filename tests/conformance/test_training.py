@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from reference import datasets, training
-from reference.placement import fetch
-from reference.run import build_config, build_model
+from reference.data import datasets
+from reference.diffusion import training
+from reference.diffusion.devices import to_host
+from reference.runs.run import build_config, build_model
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.ports import SIMULATED
 
@@ -27,11 +28,11 @@ def train(system, options, ops, dtype, steps):
     data = datasets.load(options["data"], 0)
     config = build_config(system, data, options | {"batch": 4 if data.is_image or SIMULATED else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
-    state = training.begin(model.network, 0, dtype)
-    state.params = in_dtype(dtype)(training.begin(model.network, 0).params)
+    state = training.init_state(model.network, 0, dtype)
+    state.params = in_dtype(dtype)(training.init_state(model.network, 0).params)
     states = training.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
     losses = [(float(state.loss), float(state.gradient_norm)) for state in states]
-    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in fetch(dict(state.ema)).items()}
+    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in to_host(dict(state.ema)).items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

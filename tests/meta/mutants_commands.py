@@ -10,42 +10,54 @@ WRONG = "whatever_does_not_fit_is_said_in_one_line_with_exit_code_2_and_nothing_
 
 MUTANTS = (
     _mutant(
-        "commands/sampling", '"smld": "annealed-langevin"', '"smld": "langevin"', "each_systems_own_sampler_is_the_one_that_it_is_named_for"
+        "commands/sampler_options",
+        '"smld": "annealed-langevin"',
+        '"smld": "langevin"',
+        "each_systems_own_sampler_is_the_one_that_it_is_named_for",
     ),
     _mutant(
-        "commands/sampling", "clean[sample % len(clean)]", "clean[sample % len(clean) - 1]", "a_restored_file_holds_what_it_was_made_from"
+        "commands/sampler_options",
+        "clean[sample % len(clean)]",
+        "clean[sample % len(clean) - 1]",
+        "a_restored_file_holds_what_it_was_made_from",
     ),
     _mutant(
-        "commands/sampling",
+        "commands/sampler_options",
         "noise=trained.noise if noise is None else noise",
         "noise=trained.noise",
         "a_restored_file_holds_what_it_was_made_from",
     ),
     _mutant(
-        "commands/sampling",
+        "commands/sampler_options",
         "grid = [start * (steps - k) / steps",
         "grid = [(steps - k) / steps",
         "less_noise_is_restored_from_where_it_lies_on_the_path",
     ),
     _mutant(
-        "commands/sampling",
+        "commands/sampler_options",
         'return stability_limit(law.noised(1.0, sigma)) if law and run.system != "indi" else 2 * sigma**2',
         "return 2 * sigma**2",
         "a_langevin_step_beyond_its_limit_is_warned_of_in_one_line",
     ),
     (
-        "reference/commands/sampling.py",
+        "reference/commands/sampler_options.py",
         "            self.evaluations += 1\n",
         "            self.evaluations += 2\n",
         "tests/reference/test_placement.py::test_a_sampler_says_how_often_it_asked_the_network[sde-ddim]",
     ),
-    _mutant("commands/sampling", "    if not np.isfinite(x).all():", "    if False:", "samples_that_diverge_are_not_written"),
-    _mutant("commands/sampling", "return levels * steps + denoised", "return levels * steps", "progress_ends_where_the_sampler_does"),
-    _mutant("commands/sampling", "if value is not None and name not in SAMPLERS[sampler]:", "if False:", WRONG + "[eta of langevin]"),
-    _mutant("run", "if data.mixture and bandwidth is None:", "if data.mixture:", "explicit_matching_has_the_exact_law_or_a_kernel_density"),
-    _mutant("run", "        if name not in SYSTEM_OPTIONS[system] and any(", "        if False and any(", WRONG + "[blur for vae]"),
+    _mutant("commands/sampler_options", "    if not np.isfinite(x).all():", "    if False:", "samples_that_diverge_are_not_written"),
     _mutant(
-        "run",
+        "commands/sampler_options", "return levels * steps + denoised", "return levels * steps", "progress_ends_where_the_sampler_does"
+    ),
+    _mutant(
+        "commands/sampler_options", "if value is not None and name not in SAMPLERS[sampler]:", "if False:", WRONG + "[eta of langevin]"
+    ),
+    _mutant(
+        "runs/run", "if data.mixture and bandwidth is None:", "if data.mixture:", "explicit_matching_has_the_exact_law_or_a_kernel_density"
+    ),
+    _mutant("runs/run", "        if name not in SYSTEM_OPTIONS[system] and any(", "        if False and any(", WRONG + "[blur for vae]"),
+    _mutant(
+        "runs/run",
         '    check_kind(config["system"], kind)\n',
         "",
         "a_damaged_config_is_refused[vae-change7-vae trains an autoencoder, got --net mlp]",

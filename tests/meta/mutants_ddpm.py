@@ -7,15 +7,15 @@ from itertools import starmap
 
 
 def _schedule(old, new, test):
-    return "reference/schedules.py", old, new, "tests/reference/test_schedules.py::test_" + test
+    return "reference/diffusion/schedules.py", old, new, "tests/reference/test_schedules.py::test_" + test
 
 
 def _conversion(old, new, test):
-    return "reference/conversions.py", old, new, "tests/reference/test_conversions.py::test_" + test
+    return "reference/diffusion/conversions.py", old, new, "tests/reference/test_conversions.py::test_" + test
 
 
 def _mixture(old, new, test):
-    return "reference/mixtures.py", old, new, "tests/reference/test_mixtures.py::test_" + test
+    return "reference/diffusion/mixtures.py", old, new, "tests/reference/test_mixtures.py::test_" + test
 
 
 def _ddpm(old, new, test):
@@ -27,7 +27,7 @@ def _elbo(old, new, test):
 
 
 def _denoiser(old, new, test):
-    return "reference/denoiser.py", old, new, "tests/reference/test_denoiser.py::test_" + test
+    return "reference/diffusion/denoiser.py", old, new, "tests/reference/test_denoiser.py::test_" + test
 
 
 def _kernel(old, new, test):
@@ -112,7 +112,7 @@ DDPM = (
 ELBO = (
     (  # E6
         "(schedule.signal(t), schedule.noise_scale(t)))\n    return ops.add_noise",
-        "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise",
+        "(schedule.signal_power(t), schedule.noise_scale(t)))\n    return ops.add_noise",
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
     (

@@ -36,7 +36,7 @@ TYPED = {
     "E2d": ("reference/vae/estimators.py", "value = np.ones((len(eps), 1))"),
     "E4": (DDPM, "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x ="),
     "E4b": ("reference/vae/gaussian.py", "return -(-np.square(z) / 2 +"),
-    "E6": (DDPM, "(schedule.alpha_bar(t), schedule.noise_scale(t)))\n    return ops.add_noise"),
+    "E6": (DDPM, "(schedule.signal_power(t), schedule.noise_scale(t)))\n    return ops.add_noise"),
     "E8": (LANGEVIN, "e / 2, 1.0, Key("),
     "E10": (ANNEALED, "return (sigmas"),
     "E10b": (SCORE_MATCHING, "noise / column(sigma, noise)"),
@@ -55,7 +55,7 @@ TYPED = {
     "E15c": (PHYSICS + "fokker_planck.py", "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)"),
     "E15e": (PHYSICS + "fokker_planck.py", "return -(to_right * np"),
     "E19": (LANGEVIN, "score(x), 1.0, -tau, 0, None)"),
-    "E20": ("reference/denoiser.py", "output(x, for_each"),
+    "E20": ("reference/diffusion/denoiser.py", "output(x, for_each"),
 }
 
 NOT_TYPED = {

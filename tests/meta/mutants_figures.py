@@ -5,7 +5,7 @@ E5 and the like are rows in the tutorial's list of misprints.
 
 from itertools import starmap
 
-FOLDER = "reference/tutorial_figures/"
+FOLDER = "reference/tutorial/figures/"
 EXPERIMENTS, FIGURE = "tests/reference/test_experiments.py::test_", "tests/reference/test_figures.py::test_"
 COMMANDS = "tests/reference/test_command_line.py::test_"
 METRICS = "tests/reference/test_metrics.py::test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode"
@@ -88,11 +88,11 @@ FIGURES = (
     ),
     (  # E5
         "chapter_4_chains",
-        "chain(ancestral(noise_of,",
-        "chain(ancestral(lambda x, t: noise_of(x, t) / 2,",
+        "chain(ancestral(predict_noise,",
+        "chain(ancestral(lambda x, t: predict_noise(x, t) / 2,",
         "4_6_ends_with_the_law_of_its_chain[corrected]",
     ),
-    ("chapter_4_chains", "noise_of(x, t) / 2,", "noise_of(x, t),", "4_6_ends_with_the_law_of_its_chain[printed]"),
+    ("chapter_4_chains", "predict_noise(x, t) / 2,", "predict_noise(x, t),", "4_6_ends_with_the_law_of_its_chain[printed]"),
     # noise
     ("chapter_5", "both_sides(noise[k])", "both_sides(noise[1 - k])", "5_1_autocorrelations_are_those_of_the_series_shown"),
     ("chapter_5", "rho[:0:-1]", "rho[1:]", "5_1_autocorrelations_are_those_of_the_series_shown"),
@@ -119,13 +119,13 @@ FIGURES = (
 
 ELSEWHERE = (
     (
-        "reference/samplers/law.py",
+        "reference/samplers/chain_density.py",
         "(x[:, None] - mean)",
         "(x - mean[:, None])",
         "tests/reference/test_law.py::test_a_linear_chain_keeps_a_gaussian_with_the_moments_of_its_recursion",
     ),
     (
-        "reference/figures.py",
+        "reference/plotting.py",
         "counts / (np.size(draws) * np.diff(edges))",
         "counts / np.size(draws)",
         "tests/reference/test_tutorial_figures.py::test_2_5_is_the_noised_mixture_at_eight_times",
@@ -140,34 +140,39 @@ ELSEWHERE = (
 
 PICTURES = (
     (
-        "reference/figures.py",
+        "reference/plotting.py",
         '    axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither")\n',
         "",
         EXPERIMENTS + TOLD_APART + "[f1]",
     ),
-    ("reference/figures.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[n1]"),
-    ("reference/experiments/f3.py", '(BLUE, "-."), (GREEN, ":")', '(VERMILION, "--"), (GREEN, ":")', EXPERIMENTS + TOLD_APART + "[f3]"),
+    ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[n1]"),
     (
-        "reference/experiments/f1.py",
+        "reference/tutorial/experiments/learned_scores.py",
+        '(BLUE, "-."), (GREEN, ":")',
+        '(VERMILION, "--"), (GREEN, ":")',
+        EXPERIMENTS + TOLD_APART + "[f3]",
+    ),
+    (
+        "reference/tutorial/experiments/few_steps.py",
         "density_map(heat, np.arange(1, 21), LINE, laws,",
         "heat.set_xlim(0, 20.5), density_map(heat, np.arange(1, 21), LINE, laws,",
         EXPERIMENTS + "f1s_map_of_densities_fills_its_axes",
     ),
     (
-        "reference/experiments/n1.py",
+        "reference/tutorial/experiments/three_models.py",
         "shares.min() > allowed)",
         "shares.min() > 0)",
         EXPERIMENTS + "n1_refuses_a_ring_without_modes_and_takes_exact_samples",
     ),
-    ("reference/figures.py", "axes.set_xlim(low[0], high[0])", "pass", FIGURE + "samples_that_leave_the_range_of_the_data_are_counted"),
+    ("reference/plotting.py", "axes.set_xlim(low[0], high[0])", "pass", FIGURE + "samples_that_leave_the_range_of_the_data_are_counted"),
     (
-        "reference/figures.py",
+        "reference/plotting.py",
         "(x[:, :2] < low) | (x[:, :2] > high)",
         "x[:, :2] < low",
         FIGURE + "samples_that_leave_the_range_of_the_data_are_counted",
     ),
     (
-        "reference/figures.py",
+        "reference/plotting.py",
         'yscale="log" if min(loss.min(), *levels.values(), 1) > 0 else "linear"',
         'yscale="log"',
         FIGURE + "a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with[-1-linear]",
@@ -191,7 +196,7 @@ PICTURES = (
         "tests/benchmarks/test_report.py::test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows",
     ),
     (
-        "reference/tutorial_figures/chapter_3.py",
+        "reference/tutorial/figures/chapter_3.py",
         "late, chains = paths[T // 2 :, k],",
         "late, chains = paths[T // 2 :, k, 0],",
         "tests/reference/test_tutorial_figures.py::test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode",
@@ -209,7 +214,7 @@ PICTURES = (
         "tests/reference/test_systems.py::test_the_loss_by_level_is_that_of_the_network_and_of_the_exact_law_there",
     ),
     (
-        "reference/run.py",
+        "reference/runs/run.py",
         '"lr": 2e-3}',
         '"lr": 2e-5}',
         "tests/accelerated/test_cpu.py::test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps",
@@ -220,10 +225,10 @@ PICTURES = (
         '"settings": {},',
         EXPERIMENTS + "two_experiments_run_quickly_and_leave_a_figure_and_a_report_each",
     ),
-    ("reference/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
-    ("reference/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
+    ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
+    ("reference/data/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
     (
-        "reference/run.py",
+        "reference/runs/run.py",
         "({} if data.is_image else POINTS)",
         "POINTS",
         "tests/reference/test_systems.py::test_points_have_defaults_of_their_own_and_what_is_given_counts",

@@ -18,8 +18,8 @@ MUTANTS = (
         INTERRUPT + "[accelerated]",
     ),
     ("benchmarks/__main__.py", '    end_on_interrupt("python -m benchmarks")', "    pass", INTERRUPT + "[benchmarks]"),
-    ("reference/commands/report.py", "        os._exit(130)\n\n    teller", "        return\n\n    teller", SECOND),
-    ("reference/commands/report.py", "descriptor = signal.set_wakeup_fd(teller.fileno())", "descriptor = -1", SECOND),
+    ("reference/commands/progress.py", "        os._exit(130)\n\n    teller", "        return\n\n    teller", SECOND),
+    ("reference/commands/progress.py", "descriptor = signal.set_wakeup_fd(teller.fileno())", "descriptor = -1", SECOND),
     # folders and files
     (
         "reference/commands/train.py",
@@ -40,13 +40,13 @@ MUTANTS = (
         LIMITS + "a_folder_that_lost_its_config_is_refused_in_the_same_words_with_and_without_resume[resume0]",
     ),
     (
-        "reference/files.py",
+        "reference/runs/files.py",
         "with contextlib.suppress(OSError):  # where",
         "with contextlib.nullcontext():  # where",
         LIMITS + "a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_there_either",
     ),
     (
-        "reference/files.py",
+        "reference/runs/files.py",
         "output_folder(path.parent, path.name)",
         "output_folder(path.parent)",
         LIMITS + "an_output_that_can_not_be_written_is_refused_before_the_work_begins",
@@ -57,8 +57,8 @@ MUTANTS = (
         "pass",
         COMMAND + "a_wrong_option_is_one_sentence_and_code_2[arguments5-can't be written]",
     ),
-    ("reference/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
-    ("reference/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
+    ("reference/runs/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
+    ("reference/runs/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
     (
         "reference/commands/export.py",
         "        write_together(folder, _diffusers(run, weights, arguments.weights))",
@@ -66,13 +66,13 @@ MUTANTS = (
         LIMITS + "an_export_that_a_full_disk_stopped_can_be_tried_again[2]",
     ),
     (
-        "reference/run.py",
+        "reference/runs/run.py",
         'yield from _entries(value, f"{prefix}{name}.")',
         "yield name, value",
         "tests/reference/test_command_line.py::test_a_config_that_is_not_that_of_the_checkpoint_is_refused",
     ),
     (
-        "reference/checkpoint.py",
+        "reference/runs/checkpoint.py",
         "if array.dtype.isbuiltin != 1:",
         "if False:",
         "tests/reference/test_checkpoint.py::test_numbers_that_another_library_has_taught_numpy_are_refused_by_name",
@@ -97,7 +97,7 @@ MUTANTS = (
         LIMITS + "weights_that_learned_nothing_are_warned_of_in_a_line[1e-06-20-False]",
     ),
     (
-        "reference/checkpoint.py",
+        "reference/runs/checkpoint.py",
         "        if not np.isfinite(array).all():\n            raise FloatingPointError",
         "        if False:\n            raise FloatingPointError",
         LIMITS + "weights_that_are_not_finite_are_not_saved[ema]",

@@ -6,11 +6,11 @@ def _mutant(name, old, new, test):
 
 
 def _schedule(old, new, test):
-    return _mutant("schedules", old, new, "exploding.py::test_" + test)
+    return _mutant("diffusion/schedules", old, new, "exploding.py::test_" + test)
 
 
 def _denoiser(old, new, test):
-    return _mutant("denoiser", old, new, "exploding.py::test_" + test)
+    return _mutant("diffusion/denoiser", old, new, "exploding.py::test_" + test)
 
 
 def _level(name, old, new, test):
@@ -76,10 +76,14 @@ MUTANTS = (
     _denoiser("weight * to_F[1], condition", "to_F[1], condition", BETWEEN + "[noise-exploding]"),
     _denoiser("weight * to_F[0] * h", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
     _denoiser("return h * sigma / spread, -h * alpha * spread", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"),  # eps is interpolated
-    _level("denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"),
-    _level("denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"),  # the bound is no tenth of it
+    _level(
+        "diffusion/denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"
+    ),
+    _level(
+        "diffusion/denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"
+    ),  # the bound is no tenth of it
     _schedule(WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", BETWEEN + "[noise-exploding]"),
-    _level("schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
+    _level("diffusion/schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
     _schedule(WEIGHTS, "((0.5, int(low)), (0.5, int(low) + 1))", BETWEEN + "[v-preserving]"),
     _schedule(WEIGHTS, "((1 - share, int(low)), (1.01 * share, int(low) + 1))", BETWEEN + "[noise-preserving]"),
     _schedule("return self.T >= 1000", "return self.T >= 5", BETWEEN + "[noise-preserving]"),
@@ -191,10 +195,13 @@ MUTANTS = (
         "printed_weighted_floors_of_example_2_1_lie_between_nothing_and_a_half[0.3-.374321]",
     ),
     _mutant(
-        "metrics", "n=2 * len(x), axis=0", "n=len(x), axis=0", "metrics.py::test_autocorrelation_of_a_short_series_is_its_sum_of_products"
+        "data/metrics",
+        "n=2 * len(x), axis=0",
+        "n=len(x), axis=0",
+        "metrics.py::test_autocorrelation_of_a_short_series_is_its_sum_of_products",
     ),
     _mutant(
-        "metrics",
+        "data/metrics",
         "max(2 * pairs[:end].sum() - 1, 1e-12)",
         "max(2 * pairs[:end].sum(), 1e-12)",
         "metrics.py::test_autocorrelation_and_effective_size_of_a_chain_that_keeps_a_share_of_its_last_value[0.5]",

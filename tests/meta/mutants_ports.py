@@ -92,7 +92,7 @@ MUTANTS = (
         ERRATA + "the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed",
     ),
     (
-        "reference/errata/erratum.py",
+        "reference/tutorial/errata/erratum.py",
         "max(self.chance, half_a_unit)",
         "max(self.chance, 0.01)",
         ERRATA + "only_the_right_number_is_taken_for_it[E6]",

@@ -11,7 +11,7 @@ def _sde(old, new, test):
 
 
 def _run(old, new, test):
-    return "reference/run.py", old, new, "tests/reference/test_sde.py::test_" + test
+    return "reference/runs/run.py", old, new, "tests/reference/test_sde.py::test_" + test
 
 
 def _ode(old, new, test):
@@ -35,7 +35,7 @@ def _solver(old, new, test):
 
 
 def _command(old, new, test):
-    return "reference/commands/solvers.py", old, new, "tests/reference/test_sde_solvers.py::test_" + test
+    return "reference/commands/ode_sde_options.py", old, new, "tests/reference/test_sde_solvers.py::test_" + test
 
 
 def _likelihood(old, new, test):
@@ -65,12 +65,12 @@ SDES = (
     ("plain(self.a * np.sqrt(t))", "plain(self.a * t)", TABLE("brownian")),
     (
         "        return 1.0\n",
-        "        return self.noise_scale(self.end)\n",
+        "        return self.noise_scale(self.t_max)\n",
         "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-vp]",
     ),
-    ("(1 + lam**2) / 2 * self", "(1 + lam) / 2 * self", FAMILY),
-    ("self.rate(t) * x - (", "self.rate(t) * x + (", FAMILY),
-    ("lam * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
+    ("(1 + reverse_noise**2) / 2 * self", "(1 + reverse_noise) / 2 * self", FAMILY),
+    ("self.drift_coefficient(t) * x - (", "self.drift_coefficient(t) * x + (", FAMILY),
+    ("reverse_noise * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_make_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_make_one"),
     ("plain(2 * (np.log(alpha)", "plain((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
@@ -81,27 +81,27 @@ SDES = (
         "the_time_of_scaled_data_depends_on_their_ratio_alone",
     ),
     (
-        "return self.time_of_log_snr(-2 * float(np.log(self.smallest)))",
-        "return self.time_of_log_snr(-float(np.log(self.smallest)))",
+        "return self.time_of_log_snr(-2 * float(np.log(self.min_noise_ratio)))",
+        "return self.time_of_log_snr(-float(np.log(self.min_noise_ratio)))",
         "last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there",
     ),
     (
-        "self.last + u * (self.end - self.last)",
-        "u * self.end",
+        "self.t_min + u * (self.t_max - self.t_min)",
+        "u * self.t_max",
         "last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there",
     ),
-    ("1000 * t / self.end", "1000 * t", "conditions_count_from_0_to_1000[vp]"),
+    ("1000 * t / self.t_max", "1000 * t", "conditions_count_from_0_to_1000[vp]"),
 )
 
 RUNS = (
     (
-        "return VE(sigma_min=smallest, sigma_max=largest, smallest=smallest)",
+        "return VE(sigma_min=smallest, sigma_max=largest, min_noise_ratio=smallest)",
         "return VE(sigma_min=smallest, sigma_max=largest)",
         "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[ladder]",
     ),
     (
-        "end=whole.time_of_log_snr(lowest))",
-        "end=whole.time_of_log_snr(lowest / 2))",
+        "t_max=whole.time_of_log_snr(lowest))",
+        "t_max=whole.time_of_log_snr(lowest / 2))",
         "a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on[short]",
     ),
 )
@@ -155,7 +155,7 @@ GRIDS = (
         "np.linspace(sde.log_snr(first), sde.log_snr(last), n)",
         GRID("log-snr"),
     ),
-    ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.last])", GRID("log-snr")),
+    ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.t_min])", GRID("log-snr")),
 )
 
 AS_WRITTEN = "a_step_is_as_written_whatever_its_direction[-0.2]"
@@ -186,7 +186,7 @@ SOLVERS = (
     ("drift(ahead, t_next)) / 2", "drift(ahead, t)) / 2", AS_WRITTEN),
     ("ahead = x + h * f + g * dW", "ahead = x + h * f", "printed_means_of_stratonovich_and_ito"),
     # predictors
-    ("1 - h * sde.rate(t), h", "1 + h * sde.rate(t), h", COEFFICIENTS("vp")),
+    ("1 - h * sde.drift_coefficient(t), h", "1 + h * sde.drift_coefficient(t), h", COEFFICIENTS("vp")),
     ("h, power = t - t_prev, sde.diffusion(t) ** 2", "h, power = t - t_prev, sde.diffusion(t_prev) ** 2", COEFFICIENTS("ve")),
     ("return 2 - a, deviation**2, deviation", "return 2 - a, deviation**2 / 2, deviation", COEFFICIENTS("ve")),  # E5
     ("return 1 / a, deviation**2 / a,", "return 1 / a, deviation**2 / (2 * a),", DDPM),  # E5
@@ -239,7 +239,7 @@ COMMANDS = (
         "log_alpha_bar_of_sigma(sde.noise_scale(times))",
         "the_samplers_of_chains_get_the_sdes_mean_of_x0_at_even_times[6-vp]",
     ),
-    ("x * (1 / sde.signal(sde.end))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
+    ("x * (1 / sde.signal(sde.t_max))", "x", "the_usual_number_of_steps_gives_the_law_of_the_mixture[edm]"),
 )
 
 ROWS = "evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none[None]"
@@ -247,12 +247,16 @@ DENSITY = "with_the_exact_score_and_prior_it_is_the_exact_log_density[{}]".forma
 
 LIKELIHOOD = (
     ("(x_end) + end[:, d]", "(x_end) - end[:, d]", DENSITY("example-2.1-vp")),
-    ("(d * sde.rate(t) - power / 2 * trace)", "(d * sde.rate(t) + power / 2 * trace)", DENSITY("gaussian-ve")),
-    ("(d * sde.rate(t) - power", "(sde.rate(t) - power", DENSITY("plane-vp")),
+    ("(d * sde.drift_coefficient(t) - power / 2 * trace)", "(d * sde.drift_coefficient(t) + power / 2 * trace)", DENSITY("gaussian-ve")),
+    ("(d * sde.drift_coefficient(t) - power", "(sde.drift_coefficient(t) - power", DENSITY("plane-vp")),
     ("- power / 2 * trace)", "- power * trace)", DENSITY("gaussian-vp")),
-    ("drift = sde.rate(t) * x_t - power / 2 * score", "drift = sde.rate(t) * x_t - power * score", DENSITY("gaussian-vp")),
+    (
+        "drift = sde.drift_coefficient(t) * x_t - power / 2 * score",
+        "drift = sde.drift_coefficient(t) * x_t - power * score",
+        DENSITY("gaussian-vp"),
+    ),
     ("sde.diffusion(t) ** 2, _trace", "sde.diffusion(t), _trace", DENSITY("gaussian-subvp")),
-    ("(first, sde.end), start", "(0.0, sde.end), start", "from_a_later_time_it_is_the_density_of_that_time[vp]"),
+    ("(first, sde.t_max), start", "(0.0, sde.t_max), start", "from_a_later_time_it_is_the_density_of_that_time[vp]"),
     (
         "_dot(probe, pullback(probe))",
         "_dot(np.ones_like(probe), pullback(probe))",

@@ -167,7 +167,7 @@ MUTANTS = (
     *starmap(_toy, TOY),
     *starmap(_latent, LATENT),
     (
-        "reference/mixtures.py",
+        "reference/diffusion/mixtures.py",
         "np.linalg.cholesky(self.full)[component]",
         "self.full[component]",
         "tests/reference/test_vae_closed_forms.py::test_decoding_a_component_draws_from_it_alone[0]",

@@ -1,6 +1,6 @@
 """Known mistakes in the exchange of weights with diffusers: (file, exact old text, new text, test that must fail)."""
 
-DIFFUSERS, EXPORT = "reference/diffusers.py", "reference/commands/export.py"
+DIFFUSERS, EXPORT = "reference/runs/diffusers_format.py", "reference/commands/export.py"
 TESTS = "tests/reference/test_diffusers_weights.py::test_"
 LAYOUT = TESTS + "each_kind_of_parameter_has_their_name_and_layout"
 CONFIG = TESTS + "config_says_what_kind_of_network_it_is"

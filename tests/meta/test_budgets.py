@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.budgets import accept, accept_exactly, accept_network, errors, ternary, worst
-from reference.calls import cast, replace
-from reference.contract import CONTRACT, RULES
+from reference.conformance.call import cast, map_float_arrays
+from reference.conformance.contract import CONTRACT, RULES
+from reference.conformance.tolerances import (
+    assert_network_within_tolerance,
+    assert_small_integers_exact,
+    assert_within_tolerance,
+    mismatches,
+    ternary,
+    worst,
+)
 
 
 def numbers(*shape):
@@ -15,24 +22,24 @@ def numbers(*shape):
 
 def test_half_precision_inputs_of_a_product_are_rejected():
     args = numbers(8, 64), numbers(64, 8), numbers(8)
-    result = ops.linear(*replace(args, lambda a: a.astype(np.float16).astype(np.float32)))
-    over = {error.check: error.over for error in errors("linear", (result,), args, zero_mean=True)}
+    result = ops.linear(*map_float_arrays(args, lambda a: a.astype(np.float16).astype(np.float32)))
+    over = {error.check: error.ratio for error in mismatches("linear", (result,), args, zero_mean=True)}
     assert over["rms"] > 10 and over["largest entry"] > 1
     with pytest.raises(AssertionError, match="largest entry"):
-        accept("linear", (result,), args)
+        assert_within_tolerance("linear", (result,), args)
 
 
 def test_single_precision_inside_a_float64_product_is_rejected():
     args = cast((numbers(8, 64), numbers(64, 8), numbers(8)), np.float64)
     result = ops.linear(*cast(args, np.float32)).astype(np.float64)
     with pytest.raises(AssertionError, match="largest entry"):
-        accept("linear", (result,), args)
+        assert_within_tolerance("linear", (result,), args)
 
 
 def test_a_term_dropped_from_a_product_is_rejected():
     x, w, b = ternary((numbers(8, 64), numbers(64, 8), numbers(8)))
     with pytest.raises(AssertionError, match="small integers"):
-        accept_exactly("linear", (ops.linear(x[:, :-1], w[:-1], b),), (x, w, b))
+        assert_small_integers_exact("linear", (ops.linear(x[:, :-1], w[:-1], b),), (x, w, b))
 
 
 def test_an_unbiased_variance_is_rejected():
@@ -40,20 +47,20 @@ def test_an_unbiased_variance_is_rejected():
     y, mean, rstd = ops.group_norm(*args)
     n = 128
     with pytest.raises(AssertionError, match="rms"):
-        accept("group_norm", (y, mean, rstd * np.float32(np.sqrt((n - 1) / n))), args)
+        assert_within_tolerance("group_norm", (y, mean, rstd * np.float32(np.sqrt((n - 1) / n))), args)
 
 
 def test_single_precision_inside_a_float64_softmax_is_rejected():
     args = (numbers(4, 9).astype(np.float64),)
     with pytest.raises(AssertionError, match="rms"):
-        accept("softmax", (ops.softmax(*cast(args, np.float32)).astype(np.float64),), args)
+        assert_within_tolerance("softmax", (ops.softmax(*cast(args, np.float32)).astype(np.float64),), args)
 
 
 def test_a_copy_that_is_off_by_one_rounding_is_rejected():
     args = (numbers(1, 2, 2, 1),)
     y = ops.upsample_nearest(*args)
     with pytest.raises(AssertionError, match="same bits"):
-        accept("upsample_nearest", (np.nextafter(y, np.float32(9)),), args)
+        assert_within_tolerance("upsample_nearest", (np.nextafter(y, np.float32(9)),), args)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -64,7 +71,7 @@ def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value
     with pytest.raises(
         AssertionError, match=rf"linear: y\[1,2\] is {value} instead of .*: inf times .* x float32\[2,3\], w float32\[3,4\], b None"
     ):
-        accept("linear", (y,), args)
+        assert_within_tolerance("linear", (y,), args)
 
 
 @pytest.mark.parametrize(
@@ -79,23 +86,23 @@ def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value
 def test_results_of_another_form_are_rejected(results, said):
     args = numbers(2, 3), numbers(3, 4), None
     with pytest.raises(AssertionError, match=said):
-        accept("linear", results(ops.linear(*args)), args)
+        assert_within_tolerance("linear", results(ops.linear(*args)), args)
 
 
 def test_the_reference_is_within_its_own_budgets_and_not_at_zero():
     args = numbers(8, 64), numbers(64, 8), numbers(8)
-    assert 0 < worst(errors("linear", (ops.linear(*args),), args, zero_mean=True)).over < 0.5
+    assert 0 < worst(mismatches("linear", (ops.linear(*args),), args, zero_mean=True)).ratio < 0.5
 
 
 def test_a_small_tensor_and_a_gradient_that_vanishes_have_the_scale_of_all():
     exact = {"w": np.ones(100), "b": np.zeros(100), "s": np.ones(1)}
     single = {name: e + 1e-7 for name, e in exact.items()}
-    accept_network("net", {name: s.astype(np.float32) for name, s in single.items()}, single, exact)
+    assert_network_within_tolerance("net", {name: s.astype(np.float32) for name, s in single.items()}, single, exact)
     for name, error in (("w", 2e-6), ("b", 3e-6), ("s", 3e-6)):
         spoiled = {n: e.astype(np.float32) for n, e in exact.items()}
         spoiled[name] = (exact[name] + error).astype(np.float32)
         with pytest.raises(AssertionError, match=f"net: {name}"):
-            accept_network("net", spoiled, single, exact)
+            assert_network_within_tolerance("net", spoiled, single, exact)
 
 
 def test_every_rule_of_the_contract_is_known():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.calls import outputs, shapes
-from reference.contract import OPS
+from reference.conformance.call import call_op, shapes
+from reference.conformance.contract import OPS
 from tests.conformance import test_sizes
 from tests.meta import pytest_runs
 from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
@@ -93,7 +93,7 @@ def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
         if name == "global_norm":
             found = {"...": max(array.shape for array in args[0])}
         else:
-            found = OPS[name].sizes(*shapes(name, args, outputs(name, getattr(ops, name), args)))
+            found = OPS[name].sizes(*shapes(name, args, call_op(name, getattr(ops, name), args)))
         for axis, size in found.items():
             longest[axis] = max(longest.get(axis, 0), prod(size) if isinstance(size, tuple) else size)
     assert longest

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.calls import axes, cast, outputs, words
-from reference.contract import OPS
+from reference.conformance.call import argument_names, axes, call_op, cast
+from reference.conformance.contract import OPS
 from tests import strategies
 
 few = settings(max_examples=max(5, settings.default.max_examples // 4))
@@ -24,8 +24,8 @@ def test_every_op_has_a_strategy_of_its_name(name):
 def test_drawn_arguments_have_the_axes_of_the_contract(name, data):
     arguments = data.draw(strategies.arguments(name, np.float64))
     signature = axes(OPS[name].arguments)
-    assert len(arguments) == len(words(name))
-    for word, argument in zip(words(name), arguments):
+    assert len(arguments) == len(argument_names(name))
+    for word, argument in zip(argument_names(name), arguments):
         if word in signature and isinstance(argument, np.ndarray) and "..." not in signature[word]:
             assert argument.ndim == len(signature[word])
 
@@ -46,5 +46,5 @@ def test_drawn_numbers_are_the_same_in_both_precisions(name, data):
 @given(data=st.data())
 def test_the_reference_accepts_drawn_arguments_and_stays_finite(name, data):
     arguments = data.draw(strategies.arguments(name, np.float32))
-    for result in outputs(name, getattr(ops, name), arguments):
+    for result in call_op(name, getattr(ops, name), arguments):
         assert result is None or np.isfinite(result).all()

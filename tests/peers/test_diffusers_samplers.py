@@ -32,20 +32,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reference import diffusers, ops
+from reference import ops
 from reference.__main__ import main
-from reference.conversions import betas_of_log_alpha_bar, convert
 from reference.ddpm.ddpm import posterior
 from reference.ddpm.learned import LearnedVariance
-from reference.denoiser import Denoiser
+from reference.diffusion.conversions import betas_of_log_alpha_bar, convert
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import Schedule, cosine, linear, scaled_linear, vp
 from reference.networks import UNet
 from reference.ops.random import Purpose
-from reference.run import open_run
-from reference.samplers import last
+from reference.runs import diffusers_format
+from reference.runs.run import open_run
+from reference.samplers import final_sample
 from reference.samplers.ancestral import ancestral
 from reference.samplers.ddim import ddim
 from reference.samplers.dpm_solver import dpm_solver_plus_plus
-from reference.schedules import Schedule, cosine, linear, scaled_linear, vp
 from tests.oracle_tolerances import (
     PEER_CHAIN,
     U32,
@@ -84,14 +85,14 @@ Z = ops.normal(5, SAMPLE, 0, Purpose.STEP_NOISE, X.shape[1:], np.float64)
 def config(schedule, prediction="noise", learned=False):
     """Of an exported scheduler."""
     model = LearnedVariance(UNet(outputs=2), schedule, prediction) if learned else Denoiser(UNet(), schedule, prediction)
-    return diffusers.scheduler_config(model)
+    return diffusers_format.scheduler_config(model)
 
 
 def shared_table(scheduler, schedule, table):
     """alpha_bar[0 .. T] of both; where it is ours, the scheduler is given it in float64."""
     if table == "theirs":
         return np.concatenate(([1.0], scheduler.alphas_cumprod.numpy().astype(np.float64)))
-    alpha_bar = schedule.alpha_bar(np.arange(schedule.T + 1))
+    alpha_bar = schedule.signal_power(np.arange(schedule.T + 1))
     scheduler.alphas_cumprod = torch.tensor(alpha_bar[1:])
     return alpha_bar
 
@@ -104,7 +105,7 @@ def agree(ours, step, alpha_bar, unit, ends, slack=0.0):
     assert error <= bound, f"{ends}: an error of {error:.3g} exceeds {bound:.3g}"
 
 
-def noise_of(schedule, t, prediction, said=SAID):
+def predict_noise(schedule, t, prediction, said=SAID):
     return convert(said, X, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
 
 
@@ -128,7 +129,7 @@ def test_at_another_T_they_keep_the_betas_and_we_the_curve():
     at_50 = {name: theirs.DDPMScheduler(num_train_timesteps=50, **NAMED[name]) for name in NAMED}
     close_tables(at_50["cosine"], cosine(50))
     for name, ours in (("linear", linear(50)), ("scaled-linear", scaled_linear(50))):
-        assert at_50[name].alphas_cumprod[-1] > 0.5 and ours.alpha_bar(50) < 0.01
+        assert at_50[name].alphas_cumprod[-1] > 0.5 and ours.signal_power(50) < 0.01
 
 
 def close_tables(scheduler, schedule):
@@ -142,7 +143,7 @@ def test_their_grids_of_a_divisor_of_T_are_ours():
         for scheduler in (theirs.DDPMScheduler, theirs.DDIMScheduler, theirs.DPMSolverMultistepScheduler):
             made = scheduler.from_config(config(linear()))
             made.set_timesteps(n)
-            assert [*(made.timesteps.numpy() + 1), 0] == linear().grid(n)
+            assert [*(made.timesteps.numpy() + 1), 0] == linear().timesteps(n)
 
 
 # one step
@@ -175,8 +176,8 @@ def test_the_step_of_ddpm_is_theirs(name, variance, prediction, clip, table, mon
         step = scheduler.step(said, t - 1, torch.tensor(X)).prev_sample
 
         def ours(schedule, t=t, t_prev=t_prev):
-            say = lambda x, t: (noise_of(schedule, t, prediction), V) if learned else noise_of(schedule, t, prediction)
-            return last(ancestral(say, schedule, (t, t_prev), X, 5, SAMPLE, VARIANCES[variance], clip=clip))
+            say = lambda x, t: (predict_noise(schedule, t, prediction), V) if learned else predict_noise(schedule, t, prediction)
+            return final_sample(ancestral(say, schedule, (t, t_prev), X, 5, SAMPLE, VARIANCES[variance], clip=clip))
 
         _, c_x0, _ = posterior(schedule, t, t_prev)
         x0 = clip or np.abs(convert(SAID, X, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))).max()
@@ -205,12 +206,12 @@ def test_the_step_of_ddim_is_theirs(name, eta, prediction, clip, table):
         scheduler.set_timesteps(n)
         more = {"variance_noise": torch.tensor(Z)} if eta else {}
         step = scheduler.step(torch.tensor(SAID), t - 1, torch.tensor(X), eta, clip is not None, **more).prev_sample
-        ours = lambda schedule, t=t, t_prev=t_prev: last(
-            ddim(lambda x, t: noise_of(schedule, t, prediction), schedule, (t, t_prev), X, 5, SAMPLE, eta, clip)
+        ours = lambda schedule, t=t, t_prev=t_prev: final_sample(
+            ddim(lambda x, t: predict_noise(schedule, t, prediction), schedule, (t, t_prev), X, 5, SAMPLE, eta, clip)
         )
         _, _, variance = posterior(schedule, t, t_prev)
         root = max(schedule.noise_power(t_prev) - eta**2 * variance, 0.0) ** 0.5
-        slack = root_of_difference(root, TABLES[table]) * np.abs(noise_of(schedule, t, prediction)).max() if t_prev else 0.0
+        slack = root_of_difference(root, TABLES[table]) * np.abs(predict_noise(schedule, t, prediction)).max() if t_prev else 0.0
         agree(ours, step, alpha_bar, TABLES[table], (t, t_prev), slack)
 
 
@@ -234,9 +235,9 @@ def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final):
                 say = lambda x, t: convert(says[times.index(t)], x, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
                 at = SimpleNamespace(marginal=lambda t: (schedule.signal(t), schedule.noise_scale(t)), log_snr=schedule.log_snr)
                 if len(grid) == 4 and final == "zero":  # the last step is to the mean of x_0, as ``samplers.denoised`` has it
-                    x, t = last(dpm_solver_plus_plus(at, say, grid[:-1], X)), grid[-2]
+                    x, t = final_sample(dpm_solver_plus_plus(at, say, grid[:-1], X)), grid[-2]
                     return (x - schedule.noise_scale(t) * say(x, t)) / schedule.signal(t)
-                return last(dpm_solver_plus_plus(at, say, grid, X))
+                return final_sample(dpm_solver_plus_plus(at, say, grid, X))
 
             agree(ours, x, alpha_bar, U32, grid)
 
@@ -257,8 +258,8 @@ def test_the_program_in_an_exports_readme_samples_as_we_do(prediction, objective
     schedule, sample = run.model.schedule, np.arange(16)
     x = ops.normal(0, sample, 0, Purpose.PRIOR, (8, 8, 1), np.float32)
     variance = "posterior" if objective == "simple" else "learned"
-    ours = last(
-        ancestral(run.prediction_of(ops), schedule, schedule.grid(12), x, 0, sample, variance, clip=1.0, prediction=run.model.prediction)
+    ours = final_sample(
+        ancestral(run.predictor(ops), schedule, schedule.timesteps(12), x, 0, sample, variance, clip=1.0, prediction=run.model.prediction)
     )
 
     noises = (ops.normal(0, sample, step, Purpose.STEP_NOISE, (8, 8, 1), np.float32) for step in range(11))

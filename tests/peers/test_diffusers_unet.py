@@ -6,8 +6,9 @@ In float64 its time embedding is replaced: that library computes the angles in f
 import numpy as np
 import pytest
 
-from reference import diffusers, ops
+from reference import ops
 from reference.networks import UNet
+from reference.runs import diffusers_format
 from tests.oracle_tolerances import PEER_EMBEDDING32, PEER_NETWORK, assert_close
 from tests.reference.test_diffusers_weights import LISTINGS, listing, random_parameters
 
@@ -52,7 +53,7 @@ def exported(request, tmp_path_factory):
     """(network, params, the folder that they were saved in)."""
     network, folder = request.param, tmp_path_factory.mktemp("exported")
     params = random_parameters(network)
-    diffusers.save(folder, network, params)
+    diffusers_format.save(folder, network, params)
     return network, params, folder
 
 
@@ -60,14 +61,14 @@ def test_from_pretrained_finds_all_that_it_expects_and_nothing_else(exported):
     network, _, folder = exported
     model, found = theirs.UNet2DModel.from_pretrained(folder, output_loading_info=True)
     assert not any(found.values()), found
-    expected = LISTINGS.get(network, listing(diffusers.their_shapes(network)))
+    expected = LISTINGS.get(network, listing(diffusers_format.diffusers_shapes(network)))
     assert listing({name: tuple(array.shape) for name, array in model.state_dict().items()}) == expected
 
 
 def test_what_they_save_is_loaded_bit_for_bit(exported, tmp_path):
     network, params, folder = exported
     theirs.UNet2DModel.from_pretrained(folder).save_pretrained(tmp_path)
-    loaded, arrays = diffusers.load(tmp_path)
+    loaded, arrays = diffusers_format.load(tmp_path)
     assert loaded == network
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, params[name])
@@ -75,7 +76,7 @@ def test_what_they_save_is_loaded_bit_for_bit(exported, tmp_path):
 
 def test_the_config_has_every_field_of_theirs():
     known = {name for name in theirs.UNet2DModel().config if not name.startswith("_")}
-    assert known == {name for name in diffusers.config_of(UNet()) if not name.startswith("_")}
+    assert known == {name for name in diffusers_format.config_of(UNet()) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -97,7 +98,7 @@ def test_outputs_and_all_gradients_are_theirs(exported, dtype):
     their_y = model(their_x, torch.tensor(c), class_labels=None if labels is None else torch.tensor(labels)).sample
     their_y.backward(to_torch(dy))
 
-    _, ours = diffusers.to_diffusers(network, gradients)
+    _, ours = diffusers_format.to_diffusers(network, gradients)
     expected = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
     assert ours.keys() == expected.keys()
     size = np.sqrt(np.mean(np.concatenate([array.ravel() for array in expected.values()]).astype(np.float64) ** 2))

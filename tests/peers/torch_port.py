@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from reference.calls import positional
-from reference.contract import OPS
+from reference.conformance.call import bind_arguments
+from reference.conformance.contract import OPS
 from reference.ops.checks import check, takes_out
 
 aten = torch.ops.aten
@@ -26,7 +26,7 @@ def op(function):
     @takes_out
     @functools.wraps(function)
     def on_arrays(*args, **kwargs):
-        args = positional(name, args, kwargs)
+        args = bind_arguments(name, args, kwargs)
         given = {word: argument for word, argument in zip(words, args) if "[" in word and argument is not None}
         check(" ".join(given), *given.values())
         try:

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from reference import ops
 from reference.ops.random import Purpose
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.annealed_langevin import annealed_langevin, step_sizes
 from reference.samplers.langevin import langevin
 from tests.oracle_tolerances import EXACT, MIXTURE, U32, assert_close, assert_mean, assert_printed, z_score
@@ -15,8 +15,8 @@ from tests.reference.test_langevin import EXAMPLE_3_2, MINIMUM, coefficients, no
 LEVELS = np.geomspace(10.0, 0.05, 10)
 
 
-def score_of(law):
-    return lambda x, sigma: law.noised(1.0, sigma).score(x)
+def score_of(distribution):
+    return lambda x, sigma: distribution.noised(1.0, sigma).score(x)
 
 
 def gaussian(x, sigma):
@@ -39,10 +39,12 @@ def test_steps_are_as_long_beside_the_noise_power_at_every_level_and_end_with_ep
         assert a[-1] == epsilon
 
 
-def steps_and_levels(sigmas, inner, **options):
+def steps_and_levels(sigmas, steps_per_level, **options):
     """(sigma, drift, noise) of each step in the code, for one particle of N(0, 1); and without what ``denoise`` adds."""
     asked, score = [], lambda x, sigma: asked.append(sigma) or -x / (1 + sigma**2)
-    run = lambda port: annealed_langevin(score, sigmas, np.ones((1, 1)), inner, 0, np.arange(1), denoise=False, ops=port, **options)
+    run = lambda port: annealed_langevin(
+        score, sigmas, np.ones((1, 1)), steps_per_level, 0, np.arange(1), denoise=False, ops=port, **options
+    )
     seen = coefficients(run)
     assert all(a == 1 for a, _, _ in seen) and len(asked) == len(seen)
     return [(sigma, b, c) for sigma, (_, b, c) in zip(asked, seen)]
@@ -61,13 +63,13 @@ def test_the_default_step_is_that_of_song_and_ermon():
 
 
 def test_a_step_follows_the_score_of_its_level_with_noise_of_its_own():
-    law, sample, x, sigmas = EXAMPLE_3_2, np.arange(5, 45), start(40, 3.0), [3.0, 1.0, 0.5]
+    distribution, sample, x, sigmas = EXAMPLE_3_2, np.arange(5, 45), start(40, 3.0), [3.0, 1.0, 0.5]
     a = step_sizes(sigmas, 0.1)
-    states = list(annealed_langevin(score_of(law), sigmas, x, 4, 6, sample, 0.1, denoise=False))
+    states = list(annealed_langevin(score_of(distribution), sigmas, x, 4, 6, sample, 0.1, denoise=False))
     assert [sigma for sigma, _, _ in states] == [s for s in sigmas for _ in range(4)]
     for n, (sigma, y, extra) in enumerate(states):
         z = ops.normal(6, sample, n, Purpose.STEP_NOISE, (1,))  # counted on through the levels: no noise comes twice
-        expected = x + a[n // 4] / 2 * law.noised(1.0, sigma).score(x) + np.sqrt(a[n // 4]) * z
+        expected = x + a[n // 4] / 2 * distribution.noised(1.0, sigma).score(x) + np.sqrt(a[n // 4]) * z
         assert extra is None
         assert_close(y, expected, EXACT, 40.0)
         x = y
@@ -85,21 +87,21 @@ def variances(c, variance, steps):
 
 @pytest.mark.parametrize("c", [1.0, 0.01])
 def test_the_variance_follows_its_recursion_from_level_to_level(c):
-    sigmas, count, inner = np.geomspace(3.0, 0.1, 6), 20_000, 10
-    law, a = normal_law(0.0, c), np.repeat(step_sizes(sigmas, 0.2 * 0.1**2), inner)
-    noise_power = np.repeat(sigmas, inner) ** 2
-    variance, expected = 9.0, list(variances(c, 9.0, steps_and_levels(sigmas, inner)))
-    run = annealed_langevin(score_of(law), sigmas, start(count, 3.0), inner, 3, np.arange(count), denoise=False)
+    sigmas, count, steps_per_level = np.geomspace(3.0, 0.1, 6), 20_000, 10
+    distribution, a = normal_law(0.0, c), np.repeat(step_sizes(sigmas, 0.2 * 0.1**2), steps_per_level)
+    noise_power = np.repeat(sigmas, steps_per_level) ** 2
+    variance, expected = 9.0, list(variances(c, 9.0, steps_and_levels(sigmas, steps_per_level)))
+    run = annealed_langevin(score_of(distribution), sigmas, start(count, 3.0), steps_per_level, 3, np.arange(count), denoise=False)
     for n, (_, x, _) in enumerate(run):
         variance = (1 - a[n] / (2 * (c + noise_power[n]))) ** 2 * variance + a[n]
         assert_close(expected[n], variance, EXACT * (n + 1))
-        if n % inner == inner - 1:
+        if n % steps_per_level == steps_per_level - 1:
             assert_mean(x, 0, 2 * 2 * len(sigmas))
             assert_mean(x**2, variance, 2 * 2 * len(sigmas))
 
 
-def after(c, sigmas, inner, **options):
-    *_, variance = variances(c, 100.0, steps_and_levels(sigmas, inner, **options))
+def after(c, sigmas, steps_per_level, **options):
+    *_, variance = variances(c, 100.0, steps_and_levels(sigmas, steps_per_level, **options))
     return variance
 
 
@@ -139,21 +141,21 @@ def test_a_point_is_unstable_from_four_times_the_last_noise_power_on(last_sigma)
 # Ex 3.2: the weights of two modes
 
 
-def weight_by_operators(law, sigmas, inner, share):
+def weight_by_operators(distribution, sigmas, steps_per_level, share):
     """The weight right of the minimum after all levels from N(0, sigma_1^2), a_i = share sigma_i^2, by transition operators on grids.
 
     Nodes are 0.8 deviations of the step's noise apart, where the step stretches most: the trapezoidal rule on such Gaussians is wrong by
     exp(-2 pi^2 / 0.64), e^-30.  A grid reaches 8 deviations beyond what may come from three levels before.
     """
-    score, steps = score_of(law), steps_and_levels(sigmas, inner, epsilon=share * sigmas[-1] ** 2)
+    score, steps = score_of(distribution), steps_and_levels(sigmas, steps_per_level, epsilon=share * sigmas[-1] ** 2)
     x = p = h = None
-    for sigma, before, (_, b, c) in zip(sigmas, [*[sigmas[0]] * 3, *sigmas], steps[::inner]):
-        stretch = max(1, np.abs(1 + b * law.noised(1.0, sigma).score_jacobian(np.linspace(-3, 3, 601)[:, None])).max())
+    for sigma, before, (_, b, c) in zip(sigmas, [*[sigmas[0]] * 3, *sigmas], steps[::steps_per_level]):
+        stretch = max(1, np.abs(1 + b * distribution.noised(1.0, sigma).score_jacobian(np.linspace(-3, 3, 601)[:, None])).max())
         low, high = -2 - 8 * np.hypot(0.2, before), 2 + 8 * np.hypot(0.5, before)
         y = np.linspace(low, high, int((high - low) * stretch / (0.8 * c)) + 1)
         kernel = lambda x, y=y, b=b, c=c, sigma=sigma: norm.pdf(y[:, None], x + b * score(x[:, None], sigma)[:, 0], c)
         p = norm.pdf(y, 0, sigma) if x is None else kernel(x) @ p * h
-        count, x, h = inner - (x is not None), y, y[1] - y[0]
+        count, x, h = steps_per_level - (x is not None), y, y[1] - y[0]
         T = h * kernel(y)
         for _ in range(count):
             p = T @ p
@@ -161,20 +163,22 @@ def weight_by_operators(law, sigmas, inner, share):
     return h * p[x > MINIMUM].sum()
 
 
-@pytest.mark.parametrize("inner, share, printed", [(100, 0.2, ".5995"), (20, 0.2, ".5844"), (100, 0.02, ".5665")])
-def test_printed_weights_of_the_modes_after_annealing_with_much_mixing_and_with_little(inner, share, printed):
-    assert_printed(weight_by_operators(EXAMPLE_3_2, LEVELS, inner, share), printed)
+@pytest.mark.parametrize("steps_per_level, share, printed", [(100, 0.2, ".5995"), (20, 0.2, ".5844"), (100, 0.02, ".5665")])
+def test_printed_weights_of_the_modes_after_annealing_with_much_mixing_and_with_little(steps_per_level, share, printed):
+    assert_printed(weight_by_operators(EXAMPLE_3_2, LEVELS, steps_per_level, share), printed)
 
 
 def test_annealed_particles_have_the_weights_of_the_operators():
-    count, inner, share = 10_000, 20, 0.2
-    run = annealed_langevin(score_of(EXAMPLE_3_2), LEVELS, start(count, 10.0), inner, 1, np.arange(count), share * LEVELS[-1] ** 2)
-    assert_mean(last(run) > MINIMUM, weight_by_operators(EXAMPLE_3_2, LEVELS, inner, share))
+    count, steps_per_level, share = 10_000, 20, 0.2
+    run = annealed_langevin(
+        score_of(EXAMPLE_3_2), LEVELS, start(count, 10.0), steps_per_level, 1, np.arange(count), share * LEVELS[-1] ** 2
+    )
+    assert_mean(final_sample(run) > MINIMUM, weight_by_operators(EXAMPLE_3_2, LEVELS, steps_per_level, share))
 
 
 def test_plain_langevin_keeps_the_weights_of_its_start():
     count = 4000
-    right = last(langevin(EXAMPLE_3_2.score, start(count, 10.0), 0.02, 300, 1, np.arange(count))) > MINIMUM
+    right = final_sample(langevin(EXAMPLE_3_2.score, start(count, 10.0), 0.02, 300, 1, np.arange(count))) > MINIMUM
     assert_mean(right, norm.sf(MINIMUM / 10))
     assert abs(right.mean() - 0.6) > z_score() * np.sqrt(0.6 * 0.4 / count)
 
@@ -183,22 +187,23 @@ def test_plain_langevin_keeps_the_weights_of_its_start():
 
 
 def test_the_run_ends_with_the_posterior_mean_at_the_last_level():
-    law, sample, sigmas = EXAMPLE_3_2, np.arange(2000), [1.0, 0.3]
+    distribution, sample, sigmas = EXAMPLE_3_2, np.arange(2000), [1.0, 0.3]
     noisy, denoised = (
-        list(annealed_langevin(score_of(law), sigmas, start(2000, 2.0), 40, 2, sample, denoise=denoise)) for denoise in (False, True)
+        list(annealed_langevin(score_of(distribution), sigmas, start(2000, 2.0), 40, 2, sample, denoise=denoise))
+        for denoise in (False, True)
     )
     assert len(noisy) == 80 and len(denoised) == 81
     assert all((one == other).all() and s == t for (s, one, _), (t, other, _) in zip(noisy, denoised))
     sigma, x, extra = denoised[-1]
     assert sigma == 0 and extra is None
-    assert_close(x, law.posterior_mean(noisy[-1][1], 1.0, 0.3), MIXTURE, 5.0)
+    assert_close(x, distribution.posterior_mean(noisy[-1][1], 1.0, 0.3), MIXTURE, 5.0)
 
 
 def test_denoising_removes_more_than_the_noise_that_is_left():
-    c, sigma, count, inner, epsilon = 1.0, 0.5, 10_000, 150, 0.05
-    run = annealed_langevin(score_of(normal_law(0.0, c)), [2.0, sigma], start(count, 10.0), inner, 4, np.arange(count), epsilon)
-    variance, power = after(c, [2.0, sigma], inner, epsilon=epsilon), sigma**2
-    assert_mean(last(run) ** 2, (c / (c + power)) ** 2 * variance)
+    c, sigma, count, steps_per_level, epsilon = 1.0, 0.5, 10_000, 150, 0.05
+    run = annealed_langevin(score_of(normal_law(0.0, c)), [2.0, sigma], start(count, 10.0), steps_per_level, 4, np.arange(count), epsilon)
+    variance, power = after(c, [2.0, sigma], steps_per_level, epsilon=epsilon), sigma**2
+    assert_mean(final_sample(run) ** 2, (c / (c + power)) ** 2 * variance)
     assert (c / (c + power)) ** 2 * variance < c < variance
 
 
@@ -218,7 +223,7 @@ def test_a_state_a_step_of_the_shape_and_dtype_of_the_start(dtype, shape):
 def test_annealed_particles_do_not_depend_on_their_batch(dtype):
     sample = np.array([3, 0, 7, 2**32 - 1, 5, 1, 2, 6])
     x = start(8, 10.0, (3, 1), dtype)
-    run = lambda at: last(annealed_langevin(gaussian, LEVELS, x[at], 3, 1, sample[at]))
+    run = lambda at: final_sample(annealed_langevin(gaussian, LEVELS, x[at], 3, 1, sample[at]))
     together = run(slice(None))
     for i in range(8):
         assert (run(slice(i, i + 1))[0] == together[i]).all()
@@ -250,5 +255,5 @@ def test_a_base_step_that_is_none_is_refused(epsilon):
 
 
 def test_no_step_a_level_is_refused():
-    with pytest.raises(ValueError, match="inner must be at least 1 step a level, got 0"):
+    with pytest.raises(ValueError, match="steps_per_level must be at least 1 step a level, got 0"):
         annealed_langevin(lambda x, sigma: -x, [2.0, 1.0], np.zeros((1, 1)), 0, 0, np.arange(1))

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from reference import checkpoint, training
-from reference.files import exclusive, write_atomically
+from reference.diffusion import training
 from reference.networks import MLP
+from reference.runs import checkpoint
+from reference.runs.files import exclusive, write_atomically
 
 NETWORK = MLP(size=(2,), width=4, depth=1, embedding=2)
 CONFIG = {"training": {"seed": 7}, "note": "ä"}
@@ -20,7 +21,7 @@ def _put(tensors, name, array):
 
 
 def state():
-    fresh = training.begin(NETWORK, 3)
+    fresh = training.init_state(NETWORK, 3)
     _put(fresh.params, "layers.0.w", np.asfortranarray(fresh.params["layers.0.w"] + 1))  # safetensors would save this layout wrong
     fresh.step, fresh.loss, fresh.gradient_norm = 12, 0.1, float("nan")
     return fresh

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference import datasets, ops
+from reference import ops
 from reference.commands.evaluate import quality
-from reference.commands.sampling import SAMPLERS, choose, deviation_on_gaussian_data, draw
-from reference.commands.solvers import clipped_score
-from reference.run import as_score, build_config, new_run, open_run
-from reference.samplers import last
+from reference.commands.ode_sde_options import clipped_score
+from reference.commands.sampler_options import SAMPLERS, deviation_on_gaussian_data, draw, parse_sampler_options
+from reference.data import datasets
+from reference.diffusion.schedules import cosine, linear
+from reference.diffusion.training import train
+from reference.runs.run import as_score, build_config, new_run, open_run
+from reference.samplers import final_sample
 from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
-from reference.schedules import cosine, linear
-from reference.training import train
 from tests.oracle_tolerances import EXACT, EXACT32, LINEAR_SAMPLER, assert_close
 from tests.reference.test_command_line import run as command
 from tests.reference.test_sampler_laws import with_warnings
@@ -49,7 +50,7 @@ def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
 @pytest.mark.parametrize("prediction", ["noise", "v", "x0"])
 def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_says(schedule, steps, prediction):
     """Gaussian data, and a model that is exact but for an error d of its first prediction; many steps from there on."""
-    d, grid = 1e-3, [*schedule.grid(steps)[:2], *(t for t in schedule.grid(1000) if t < schedule.grid(steps)[1])]
+    d, grid = 1e-3, [*schedule.timesteps(steps)[:2], *(t for t in schedule.timesteps(1000) if t < schedule.timesteps(steps)[1])]
     x = np.zeros((1, 1))
 
     def model(error):
@@ -62,7 +63,7 @@ def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_say
 
         return predict
 
-    start = lambda error: last(ddim(model(error), schedule, grid, x, 0, np.arange(1), prediction=prediction))[0, 0]
+    start = lambda error: final_sample(ddim(model(error), schedule, grid, x, 0, np.arange(1), prediction=prediction))[0, 0]
     alpha, sigma = schedule.signal(grid[0]), schedule.noise_scale(grid[0])
     s, after = sigma / alpha, schedule.noise_scale(grid[1]) / schedule.signal(grid[1])
     of_noise = (s - after) / np.sqrt(V + after**2)
@@ -107,7 +108,7 @@ def trained(folder, kind, name, prediction):
 
 def sampled(run, sampler, n, clip="data", **how):
     fields = {name for names in SAMPLERS.values() for name in names}
-    own = choose(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": clip} | how)))
+    own = parse_sampler_options(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": clip} | how)))
     return draw(run, ops, n, **own)[0]
 
 
@@ -155,7 +156,7 @@ def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
 def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned):
     run = trained(tmp_path, "points", "linear", "v")
     schedule, v = run.model.schedule, run.model.data_variance
-    kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in pairwise(schedule.grid(steps))])
+    kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in pairwise(schedule.timesteps(steps))])
     found = deviation_on_gaussian_data(run, "ddim", seed=0, steps=steps, eta=0.0)
     assert abs(found / kept - 1) < 5 / np.sqrt(2 * 1024)  # five standard errors of the Monte Carlo estimate
     _, messages = with_warnings(sampled, run, "ddim", 10, steps=steps)

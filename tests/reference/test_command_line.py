@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from reference import figures, ops
+from reference import ops, plotting
 from reference.__main__ import main
-from reference.commands.sampling import draw
-from reference.datasets import load
-from reference.run import open_run
-from reference.schedules import linear
+from reference.commands.sampler_options import draw
+from reference.data.datasets import load
+from reference.diffusion.schedules import linear
+from reference.runs.run import open_run
 from tests.oracle_tolerances import CSV_DIGITS, FIVE_STEPS32, LINEAR_ALGEBRA, assert_close
 from tests.pictures import assert_presentable
 
@@ -88,13 +88,15 @@ def test_a_sample_depends_on_its_index_and_the_seed_alone(points, tmp_path):
 
 
 def test_samples_come_from_the_averaged_weights_and_images_are_clipped(images, tmp_path):
-    from reference.samplers import last
+    from reference.samplers import final_sample
     from reference.samplers.ancestral import ancestral, prior
 
     run("sample", images, "--sampler", "ddpm", "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
     trained, sample = open_run(images), np.arange(2)
     schedule, x = trained.model.schedule, prior(0, np.arange(2), (8, 8, 1))
-    expected = last(ancestral(trained.model.noise_of(trained.state.ema), schedule, schedule.grid(3), x, 0, sample, clip=1.0))
+    expected = final_sample(
+        ancestral(trained.model.noise_predictor(trained.state.ema), schedule, schedule.timesteps(3), x, 0, sample, clip=1.0)
+    )
     with np.load(tmp_path / "s.npz") as archive:
         np.testing.assert_array_equal(archive["x"], expected)
         assert np.abs(archive["x"]).max() <= 1
@@ -336,7 +338,7 @@ def test_a_config_that_is_not_that_of_the_checkpoint_is_refused(points, tmp_path
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(points, tmp_path, capsys):
-    from reference.files import exclusive
+    from reference.runs.files import exclusive
 
     shutil.copytree(points, tmp_path / "run")
     before = files(tmp_path / "run")[tmp_path / "run" / "checkpoint.safetensors"]
@@ -404,7 +406,7 @@ def test_the_disk_being_full_ends_in_one_sentence_and_keeps_the_last_checkpoint(
     def full(path, data):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("reference.checkpoint.write_atomically", full)
+    monkeypatch.setattr("reference.runs.checkpoint.write_atomically", full)
     assert run("train", "ddpm", "--steps", 20, "--out", tmp_path / "run", "--resume") == 2
     err = capsys.readouterr().err
     assert "No space left on device" in err and err.count("\n") == 1
@@ -412,7 +414,7 @@ def test_the_disk_being_full_ends_in_one_sentence_and_keeps_the_last_checkpoint(
 
 
 def test_ops_prints_every_row_of_the_contract_and_info_the_versions(capsys):
-    from reference.contract import CONTRACT
+    from reference.conformance.contract import CONTRACT
 
     assert run("ops") == 0 and run("info") == 0
     out = capsys.readouterr().out
@@ -443,15 +445,15 @@ def test_the_demos_strip_shows_the_times_at_which_something_is_seen(steps):
     from reference.commands.demo import shown_of
 
     schedule = linear()
-    times = np.array(schedule.grid(steps))[sorted(shown_of(schedule, steps, 11))]
+    times = np.array(schedule.timesteps(steps))[sorted(shown_of(schedule, steps, 11))]
     log_snr = schedule.log_snr(times)
     assert len(times) == 11 and times[0] == 1000 and times[-1] == 0
     assert (log_snr < -4).sum() == 1 and (log_snr > 4).sum() <= 2
 
 
 def test_a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_there(tmp_path, monkeypatch):
-    drawn, own = [], figures.png
-    monkeypatch.setattr(figures, "png", lambda figure, description="": drawn.append(figure) or own(figure, description))
+    drawn, own = [], plotting.png_bytes
+    monkeypatch.setattr(plotting, "png", lambda figure, description="": drawn.append(figure) or own(figure, description))
     np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).uniform(-1, 1, (50, 2)))
     assert run("train", "ddpm", "--data", tmp_path / "mine.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
     command = ("sample", tmp_path / "run", "--steps", 2, "--n", 4)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.calls import outputs, shapes, words
-from reference.contract import CONTRACT, OPS
+from reference.conformance.call import argument_names, call_op, shapes
+from reference.conformance.contract import CONTRACT, OPS
 from tests.strategies import arguments
 
 UNIT = {"scales": (1.0,), "offsets": (0.0,)}
@@ -20,7 +20,7 @@ every_op = pytest.mark.parametrize("name", OPS)
 
 @every_op
 def test_parameters_have_the_names_and_the_order_of_the_contract(name):
-    assert list(inspect.signature(getattr(ops, name)).parameters) == words(name)
+    assert list(inspect.signature(getattr(ops, name)).parameters) == argument_names(name)
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name != "global_norm"])
@@ -28,7 +28,7 @@ def test_parameters_have_the_names_and_the_order_of_the_contract(name):
 @given(data=st.data())
 def test_counts_follow_from_the_shapes_of_a_call(name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
-    all_shapes = shapes(name, args, outputs(name, getattr(ops, name), args))
+    all_shapes = shapes(name, args, call_op(name, getattr(ops, name), args))
     flops, read_and_written = OPS[name].flops(*all_shapes), OPS[name].bytes(*all_shapes)
     sizes = [np.prod(shape, dtype=int) for shape in all_shapes]
     assert 4 * sum(sizes) <= read_and_written <= 8 * sum(sizes)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.conversions import (
+from reference.diffusion.conversions import (
     PREDICTIONS,
     betas_of_log_alpha_bar,
     conversion,
@@ -14,11 +14,11 @@ from reference.conversions import (
     log_alpha_bar_of_log_snr,
     log_alpha_bar_of_sigma,
     log_snr,
-    row,
+    prediction_coefficients,
     sigma_of_log_alpha_bar,
 )
-from reference.mixtures import Mixture
-from reference.schedules import SCHEDULES
+from reference.diffusion.mixtures import Mixture
+from reference.diffusion.schedules import SCHEDULES
 from tests.oracle_tolerances import EXACT, EXACT32, MIXTURE, accumulated, assert_close
 
 DEFINITIONS = {
@@ -77,7 +77,7 @@ def test_coefficients_may_differ_from_sample_to_sample(source, target, dtype):
 
 def test_the_row_of_a_prediction_is_its_definition():
     for name, definition in DEFINITIONS.items():
-        assert row(name, 0.6, 0.8) == (definition(1.0, 0.0, 0.6, 0.8), definition(0.0, 1.0, 0.6, 0.8))
+        assert prediction_coefficients(name, 0.6, 0.8) == (definition(1.0, 0.0, 0.6, 0.8), definition(0.0, 1.0, 0.6, 0.8))
     assert tuple(DEFINITIONS) == PREDICTIONS
 
 
@@ -87,7 +87,11 @@ def test_tweedie_links_score_noise_posterior_mean_and_v(alpha, sigma):
         np.array([0.2, 0.8]), np.array([[-1.0, 2.0], [0.5, 0.0]]), np.array([[[0.5, 0.2], [0.2, 0.3]], [[1.0, -0.4], [-0.4, 0.6]]])
     )
     x = 2 * data(1, (50, 2))[0]
-    score, noise, x0 = mixture.noised(alpha, sigma).score(x), mixture.noise(x, alpha, sigma), mixture.posterior_mean(x, alpha, sigma)
+    score, noise, x0 = (
+        mixture.noised(alpha, sigma).score(x),
+        mixture.expected_noise(x, alpha, sigma),
+        mixture.posterior_mean(x, alpha, sigma),
+    )
     assert_close(noise, -sigma * score, EXACT)
     size = (np.abs(x) + sigma * np.abs(noise)) / alpha
     assert_close(convert(noise, x, "noise", "x0", alpha, sigma), x0, MIXTURE, size)

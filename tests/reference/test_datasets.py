@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from reference import datasets, formats
+from reference.data import datasets, formats
 from tests.oracle_tolerances import EXACT32, assert_close
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 4), dtype=np.uint8)

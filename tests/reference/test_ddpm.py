@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.conversions import convert
 from reference.ddpm.ddpm import (
     VARIANCES,
     forward,
@@ -17,9 +16,10 @@ from reference.ddpm.ddpm import (
     posterior,
     reverse_log_variance,
 )
-from reference.mixtures import example_2_1
+from reference.diffusion.conversions import convert
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import SCHEDULES, constant, linear, vp
 from reference.samplers.ancestral import ancestral
-from reference.schedules import SCHEDULES, constant, linear, vp
 from tests.oracle_tolerances import (
     EXACT,
     accumulated,
@@ -75,7 +75,7 @@ def test_forward_is_signal_and_noise(case, seed):
     schedule, (t, *_) = case
     rng = np.random.default_rng(seed)
     x0, noise, t = rng.normal(size=(5, 2, 2, 1)), rng.normal(size=(5, 2, 2, 1)), rng.integers(0, t + 1, 5)
-    alpha, sigma = (c[:, None, None, None] for c in (np.sqrt(schedule.alpha_bar(t)), np.sqrt(schedule.noise_power(t))))
+    alpha, sigma = (c[:, None, None, None] for c in (np.sqrt(schedule.signal_power(t)), np.sqrt(schedule.noise_power(t))))
     assert_close(forward(schedule, x0, t, noise), alpha * x0 + sigma * noise, EXACT, np.abs(x0) + np.abs(noise))
     assert_close(forward(schedule, x0, int(t[0]), noise)[0], forward(schedule, x0, t, noise)[0], EXACT, 4.0)
     assert_close(forward(schedule, x0, 0, noise), x0, EXACT)
@@ -99,7 +99,7 @@ def test_moments_of_the_mixture_follow_the_recursion(schedule):
 
 def check_posterior(schedule, grid):
     for t, t_prev in pairwise(grid):
-        A, A_prev, power, power_prev = *schedule.alpha_bar(np.array([t, t_prev])), *schedule.noise_power(np.array([t, t_prev]))
+        A, A_prev, power, power_prev = *schedule.signal_power(np.array([t, t_prev])), *schedule.noise_power(np.array([t, t_prev]))
         covariance = np.sqrt(A / A_prev) * power_prev
         gain = covariance / power
         c_x, c_x0, variance = posterior(schedule, t, t_prev)
@@ -124,8 +124,8 @@ def test_posterior_is_the_bivariate_gaussian_conditioned_on_any_grid(case):
 @every_schedule
 def test_posterior_variance_of_skipped_steps_is_not_that_of_one_step(name):
     schedule = SCHEDULES[name](1000)
-    for t, t_prev in pairwise(schedule.grid(50)[1:-1]):
-        A, A_prev = schedule.alpha_bar(t), schedule.alpha_bar(t_prev)
+    for t, t_prev in pairwise(schedule.timesteps(50)[1:-1]):
+        A, A_prev = schedule.signal_power(t), schedule.signal_power(t_prev)
         expected = (1 - A / A_prev) * (1 - A_prev) / (1 - A)
         assert_close(posterior(schedule, t, t_prev)[2], expected, EXACT, 1.0)
         assert posterior(schedule, t, t_prev)[2] > 1.01 * posterior(schedule, t, t - 1)[2]
@@ -150,7 +150,7 @@ def test_printed_coefficients_of_figure_2_10(t, c_x, c_x0, variance):
 def test_the_mean_from_x0_is_the_mean_from_the_noise(name, steps):
     schedule = SCHEDULES[name](1000)
     x, eps = np.random.default_rng(1).normal(size=(2, 20, 1))
-    for t, t_prev in pairwise(schedule.grid(steps)):
+    for t, t_prev in pairwise(schedule.timesteps(steps)):
         alpha, sigma, beta = schedule.signal(t), schedule.noise_scale(t), schedule.beta(t, t_prev)
         c_x, c_x0, _ = posterior(schedule, t, t_prev)
         by_x0 = c_x * x + c_x0 * convert(eps, x, "noise", "x0", alpha, sigma)
@@ -176,7 +176,7 @@ def test_variances_are_finite_and_ordered_on_every_grid(case, data_variance):
 def test_variances_are_finite_for_every_number_of_steps(name):
     schedule = SCHEDULES[name](40)
     for steps in range(1, 41):
-        for t, t_prev in pairwise(schedule.grid(steps)):
+        for t, t_prev in pairwise(schedule.timesteps(steps)):
             small, large = (reverse_log_variance(schedule, t, t_prev, choice) for choice in ("posterior", "beta"))
             assert -np.inf < small <= large < 0
 
@@ -185,7 +185,7 @@ def test_variances_are_finite_for_every_number_of_steps(name):
 def test_exact_variance_of_gaussian_data_is_that_of_the_true_kernel(case, c):
     schedule, grid = case
     for t, t_prev in pairwise(grid):
-        v, v_prev = (schedule.alpha_bar(s) * c + schedule.noise_power(s) for s in (t, t_prev))
+        v, v_prev = (schedule.signal_power(s) * c + schedule.noise_power(s) for s in (t, t_prev))
         beta = schedule.beta(t, t_prev)
         actual = reverse_log_variance(schedule, t, t_prev, "exact", mmse_of(schedule, c))
         assert_close(actual, np.log(beta * v_prev / v), EXACT, 1.0)
@@ -210,7 +210,7 @@ def deviations(schedule, grid, mean, variance, choice):
 
     Sample 0 starts at 0 and gets no noise, sample 1 starts at 1, sample 2 + j gets unit noise in step j alone.
     """
-    law, steps, made = normal_data(mean, variance), len(grid) - 1, [0]
+    distribution, steps, made = normal_data(mean, variance), len(grid) - 1, [0]
     units = np.eye(steps + 2)[:, 2:, None]
 
     def reverse_step(x, prediction, a, b, c, noise):
@@ -220,13 +220,13 @@ def deviations(schedule, grid, mean, variance, choice):
         made[0] += 1
         return ops.reverse_step(x, prediction, a, b, c, units[:, noise.step])
 
-    def noise_of(x, t):
-        return law.noise(x, schedule.signal(t), schedule.noise_scale(t))
+    def predict_noise(x, t):
+        return distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
 
     x, T = np.zeros((steps + 2, 1)), grid[0]
     x[1] = 1
     states = ancestral(
-        noise_of,
+        predict_noise,
         schedule,
         grid,
         x,
@@ -237,7 +237,7 @@ def deviations(schedule, grid, mean, variance, choice):
         None,
         SimpleNamespace(reverse_step=reverse_step),
     )
-    start = schedule.alpha_bar(T) * variance + schedule.noise_power(T)
+    start = schedule.signal_power(T) * variance + schedule.noise_power(T)
     means, variances = [], []
     for _, x, _ in states:
         offset, slope, noises = x[0, 0], x[1, 0] - x[0, 0], x[2:, 0] - x[0, 0]
@@ -253,7 +253,7 @@ def check_moments(schedule, grid, mean, variance):
     # the offset of a step from t is a difference of terms of size 1 / signal_t where the data are narrow
     amplification = 1 / schedule.signal(grid[0])
     assert_close(means, schedule.signal(t) * mean, budget, (1 + abs(mean)) * amplification)
-    expected = schedule.alpha_bar(t) * variance + schedule.noise_power(t)
+    expected = schedule.signal_power(t) * variance + schedule.noise_power(t)
     expected[-1] -= mmse_of(schedule, variance)(grid[-2])  # the last step returns the mean
     assert_close(variances, expected, budget, (1 + variance) * amplification)
 
@@ -262,7 +262,7 @@ def check_moments(schedule, grid, mean, variance):
 @pytest.mark.parametrize("steps", [1, 2, 10, 100])
 def test_ancestral_with_the_exact_variance_transports_gaussians_exactly(steps, mean, variance):
     schedule = vp(100)
-    check_moments(schedule, schedule.grid(steps), mean, variance)
+    check_moments(schedule, schedule.timesteps(steps), mean, variance)
 
 
 @given(grids(100), st.floats(-3, 3), st.floats(0.05, 10))
@@ -274,7 +274,7 @@ def test_ancestral_with_the_exact_variance_transports_gaussians_exactly_on_any_g
 @pytest.mark.parametrize("steps", [1, 5, 50])
 def test_ancestral_transports_the_mean_exactly_whatever_the_variance(choice, steps):
     schedule = linear(50)
-    grid = schedule.grid(steps)
+    grid = schedule.timesteps(steps)
     means, _ = deviations(schedule, grid, 1.3, 0.3, choice)
     assert_close(means, 1.3 * schedule.signal(np.array(grid[1:])), accumulated(steps), 16 / schedule.signal(50))
 
@@ -282,8 +282,8 @@ def test_ancestral_transports_the_mean_exactly_whatever_the_variance(choice, ste
 def error_at_the_first_time(T, variance, choice):
     """Relative error of the variance at t = 1 on the full grid of T steps."""
     schedule = vp(T)
-    _, variances = deviations(schedule, schedule.grid(T), 0.0, variance, choice)
-    expected = schedule.alpha_bar(1) * variance + schedule.noise_power(1)
+    _, variances = deviations(schedule, schedule.timesteps(T), 0.0, variance, choice)
+    expected = schedule.signal_power(1) * variance + schedule.noise_power(1)
     return variances[-2] / expected - 1
 
 
@@ -309,15 +309,15 @@ def test_posterior_variance_errs_to_the_narrow_side_with_first_order(variance):
 
 def test_posterior_variance_is_exact_for_a_point():
     schedule = vp(50)
-    _, variances = deviations(schedule, schedule.grid(50), 0.5, 1e-24, "posterior")
-    t = np.array(schedule.grid(50)[1:])
+    _, variances = deviations(schedule, schedule.timesteps(50), 0.5, 1e-24, "posterior")
+    t = np.array(schedule.timesteps(50)[1:])
     assert_close(variances, schedule.noise_power(t), 16 * accumulated(50), 1.0)
 
 
 def test_final_variance_of_ddpm_is_printed_with_and_without_the_misprint_of_theorem_2_5(monkeypatch):
     """E4: for N(0, 1) and the linear schedule of 1,000 steps, .991 with 1 - alpha_bar_prev, .609 with the root that the theorem prints."""
     schedule = linear()
-    final_variance = lambda: deviations(schedule, schedule.grid(1000), 0.0, 1.0, "posterior")[1][-1]
+    final_variance = lambda: deviations(schedule, schedule.timesteps(1000), 0.0, 1.0, "posterior")[1][-1]
     assert_printed(final_variance(), ".991")
     ratio = lambda s, t_prev: np.log((1 - s.signal(t_prev)) / s.noise_power(t_prev))
     misprint = lambda s, t, t_prev, *rest: reverse_log_variance(s, t, t_prev, *rest) + ratio(s, t_prev)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.conversions import PREDICTIONS, convert
 from reference.ddpm.ddpm import (
     elbo_terms,
     simple_loss,
 )
-from reference.denoiser import TRAINABLE, Denoiser
-from reference.mixtures import Mixture, example_2_1
+from reference.diffusion.conversions import PREDICTIONS, convert
+from reference.diffusion.denoiser import TRAINABLE, Denoiser
+from reference.diffusion.mixtures import Mixture, example_2_1
+from reference.diffusion.schedules import SCHEDULES, vp
 from reference.networks.mlp import MLP
-from reference.schedules import SCHEDULES, vp
 from tests.oracle_tolerances import (
     EXACT,
     EXACT32,
@@ -59,7 +59,7 @@ def test_gradients_of_the_denoisers_loss_are_those_of_its_mean(prediction):
 class Oracle:
     """A network that knows the law of the data: it undoes the scaling of its input and says what is best to say."""
 
-    law: Mixture
+    distribution: Mixture
     schedule: object
     prediction: str
     seen: list = field(default_factory=list)
@@ -70,7 +70,7 @@ class Oracle:
         t = int(t[0])
         alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
         x = x * np.sqrt(alpha**2 * params["variance"] + sigma**2)
-        return convert(self.law.noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
+        return convert(self.distribution.expected_noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
 
     def backward(self, params, dy, saved, ops=None):
         self.seen.append(dy)
@@ -79,14 +79,14 @@ class Oracle:
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
 def test_the_loss_of_the_best_denoiser_is_its_floor(prediction):
-    law, schedule, n = example_2_1(), vp(20), 20_000
-    x0, _ = law.sample(8, np.arange(n))
+    distribution, schedule, n = example_2_1(), vp(20), 20_000
+    x0, _ = distribution.sample(8, np.arange(n))
     noise = ops.normal(9, np.arange(n), 0, ops.Purpose.TRAINING_NOISE, (1,))
     params = {"variance": 1.7}
-    network = Oracle(law, schedule, prediction)
+    network = Oracle(distribution, schedule, prediction)
     for t in (1, 6, 20):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
-        noised = law.noised(alpha, sigma)
+        noised = distribution.noised(alpha, sigma)
         x, h = line(-16, 16, 0.2)
         fisher = np.exp(noised.log_density(x[:, None])) @ noised.score(x[:, None])[:, 0] ** 2 * h
         mmse = (sigma / alpha) ** 2 * (1 - sigma**2 * fisher)
@@ -99,13 +99,13 @@ def test_the_loss_of_the_best_denoiser_is_its_floor(prediction):
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
 def test_the_denoiser_hands_samplers_the_noise(prediction):
-    law, schedule = example_2_1(), vp(20)
-    denoiser = Denoiser(Oracle(law, schedule, prediction), schedule, prediction, 1.7)
+    distribution, schedule = example_2_1(), vp(20)
+    denoiser = Denoiser(Oracle(distribution, schedule, prediction), schedule, prediction, 1.7)
     x = np.linspace(-2, 2, 9)[:, None]
     for t in (1, 6, 20):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
-        expected = law.noise(x, alpha, sigma)
-        actual = denoiser.noise_of({"variance": 1.7})(x, t)
+        expected = distribution.expected_noise(x, alpha, sigma)
+        actual = denoiser.noise_predictor({"variance": 1.7})(x, t)
         assert_close(actual, expected, MIXTURE, (1 + np.abs(x)) / sigma)
 
 
@@ -137,7 +137,7 @@ def test_the_network_is_given_unit_variance_the_time_out_of_a_thousand_and_the_l
     scaled, c, given = network.given
     assert c.dtype == scaled.dtype == np.float32 and given is labels
     assert_close(c, np.array([25.0, 1000.0], np.float32), EXACT32)
-    power = np.array([schedule.alpha_bar(t) * 0.3 + schedule.noise_power(t) for t in (1, 40)])
+    power = np.array([schedule.signal_power(t) * 0.3 + schedule.noise_power(t) for t in (1, 40)])
     assert_close(scaled[:, 0, 0, 0], power**-0.5, EXACT32)
-    denoiser.noise_of({}, labels)(x, 7)
+    denoiser.noise_predictor({}, labels)(x, 7)
     assert network.given[2] is labels and network.given[1].tolist() == [175.0, 175.0]

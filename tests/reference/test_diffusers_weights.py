@@ -9,14 +9,15 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from reference import datasets, diffusers
 from reference.__main__ import main
-from reference.commands.export import fed
+from reference.commands.export import input_formula
+from reference.data import datasets
 from reference.ddpm.learned import LearnedVariance
-from reference.denoiser import Denoiser
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import cosine, linear
 from reference.networks import UNet
-from reference.run import build_config, new_run, open_run
-from reference.schedules import cosine, linear
+from reference.runs import diffusers_format
+from reference.runs.run import build_config, new_run, open_run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, accumulated, assert_close
 
 TWO_LEVELS = UNet()
@@ -48,9 +49,9 @@ def listing(shapes):
 @every_network
 def test_what_was_saved_is_loaded_bit_for_bit(network, tmp_path):
     params = random_parameters(network)
-    diffusers.save(tmp_path, network, params)
+    diffusers_format.save(tmp_path, network, params)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
-    loaded, arrays = diffusers.load(tmp_path)
+    loaded, arrays = diffusers_format.load(tmp_path)
     assert loaded == network and list(arrays) == list(params)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, params[name])
@@ -59,15 +60,15 @@ def test_what_was_saved_is_loaded_bit_for_bit(network, tmp_path):
 
 @every_network
 def test_names_and_shapes_are_those_that_diffusers_lists(network):
-    _, arrays = diffusers.to_diffusers(network, random_parameters(network))
+    _, arrays = diffusers_format.to_diffusers(network, random_parameters(network))
     shapes = {name: array.shape for name, array in arrays.items()}
-    assert shapes == diffusers.their_shapes(network)
+    assert shapes == diffusers_format.diffusers_shapes(network)
     assert listing(shapes) == LISTINGS[network]
 
 
 def test_each_kind_of_parameter_has_their_name_and_layout():
     params = random_parameters(ALL_OPTIONS)
-    _, theirs = diffusers.to_diffusers(ALL_OPTIONS, params)
+    _, theirs = diffusers_format.to_diffusers(ALL_OPTIONS, params)
     w, kernel = params["mid_block.attentions.0.to_out.0.w"], params["conv_in.w"]
     assert kernel.shape == (3, 3, 3, 8) and theirs["conv_in.weight"].shape == (8, 3, 3, 3)
     for i, o in ((0, 0), (1, 5), (15, 2)):
@@ -84,7 +85,7 @@ def test_each_kind_of_parameter_has_their_name_and_layout():
 
 
 def test_config_says_what_kind_of_network_it_is():
-    config = diffusers.config_of(ALL_OPTIONS)
+    config = diffusers_format.config_of(ALL_OPTIONS)
     for name, value in {
         "sample_size": [8, 12],
         "in_channels": 3,
@@ -101,14 +102,14 @@ def test_config_says_what_kind_of_network_it_is():
         "norm_eps": 1e-5,
     }.items():
         assert config[name] == value
-    assert diffusers.config_of(TWO_LEVELS)["sample_size"] == 8 and diffusers.config_of(TWO_LEVELS)["num_class_embeds"] is None
+    assert diffusers_format.config_of(TWO_LEVELS)["sample_size"] == 8 and diffusers_format.config_of(TWO_LEVELS)["num_class_embeds"] is None
 
 
 def test_fields_that_a_config_may_leave_out_or_say_otherwise():
-    config = diffusers.config_of(replace(TWO_LEVELS, head_width=64))
-    same = {name: value for name, value in config.items() if name not in (*diffusers.FIXED, "num_class_embeds")}
+    config = diffusers_format.config_of(replace(TWO_LEVELS, head_width=64))
+    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED, "num_class_embeds")}
     same |= {"attention_head_dim": None, "sample_size": [8, 8], "_diffusers_version": "0.42.1"}
-    assert diffusers.network_of(same) == replace(TWO_LEVELS, head_width=64)
+    assert diffusers_format.network_of(same) == replace(TWO_LEVELS, head_width=64)
 
 
 REFUSED = {
@@ -145,11 +146,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("field", REFUSED)
 def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(field, tmp_path):
-    diffusers.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     config = json.loads((tmp_path / "config.json").read_text()) | {field: REFUSED[field]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=rf"config.json can't be read .*: {field} (must|is not)") as refusal:
-        diffusers.load(tmp_path)
+        diffusers_format.load(tmp_path)
     assert "\n" not in str(refusal.value)
 
 
@@ -167,11 +168,11 @@ def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(f
     ],
 )
 def test_a_config_of_other_sizes_is_refused(changes, message, tmp_path):
-    diffusers.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     config = json.loads((tmp_path / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=message):
-        diffusers.load(tmp_path)
+        diffusers_format.load(tmp_path)
 
 
 def _cut(folder, weights):
@@ -219,15 +220,15 @@ def _bfloat16(folder, weights):
     ],
 )
 def test_files_that_are_not_a_unets_are_refused(damage, message, tmp_path):
-    diffusers.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     damage(tmp_path, tmp_path / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=message):
-        diffusers.load(tmp_path)
+        diffusers_format.load(tmp_path)
 
 
 @pytest.mark.parametrize("model", [Denoiser(TWO_LEVELS, linear(50), "v"), LearnedVariance(replace(TWO_LEVELS, outputs=2), cosine(50))])
 def test_the_schedulers_betas_are_the_schedules(model):
-    config, schedule = diffusers.scheduler_config(model), model.schedule
+    config, schedule = diffusers_format.scheduler_config(model), model.schedule
     assert config["num_train_timesteps"] == len(config["trained_betas"]) == 50
     log_alpha_bar = np.cumsum(np.log1p(-np.array(config["trained_betas"])))
     assert_close(log_alpha_bar, schedule.log_alpha_bar[1:], accumulated(50, 1000), 1.0)  # 1 - 0.999 magnifies a rounding by 1000
@@ -264,14 +265,14 @@ def test_export_writes_a_folder_that_load_takes_back(images, tmp_path, capsys, w
         "diffusion_pytorch_model.safetensors",
         "scheduler",
     }
-    network, params = diffusers.load(folder)
+    network, params = diffusers_format.load(folder)
     trained = open_run(images)
     assert network == trained.model.network
     for name, array in (trained.state.ema if which == "averaged" else trained.state.params).items():
         np.testing.assert_array_equal(params[name], array)
     scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    assert scheduler == diffusers.scheduler_config(trained.model)
-    assert fed(trained) in (folder / "README.md").read_text()
+    assert scheduler == diffusers_format.scheduler_config(trained.model)
+    assert input_formula(trained) in (folder / "README.md").read_text()
 
 
 def test_export_refuses_a_folder_that_holds_something_and_a_run_without_a_unet(images, tmp_path, capsys):
@@ -314,7 +315,7 @@ class Recorder:
 )
 def test_the_network_is_fed_what_the_readme_says(system, options, tmp_path):
     begun = new_run(tmp_path, build_config(system, datasets.load("digits", 0, None), {"channels": (8, 8), **options}))
-    x_formula, c_formula = re.findall("`(.*?)`", fed(begun))
+    x_formula, c_formula = re.findall("`(.*?)`", input_formula(begun))
     network = Recorder(begun.model.network)
     model = replace(begun.model, network=network)
     for t in (1, 3, 7) if system in ("ddpm", "smld") else (0.01, 0.37, 1.0):

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reference.conversions import convert
 from reference.ddpm.ddpm import (
     VARIANCES,
     consistency_term,
@@ -20,8 +19,9 @@ from reference.ddpm.ddpm import (
     reconstruction_term,
     reverse_log_variance,
 )
-from reference.mixtures import example_2_1
-from reference.schedules import SCHEDULES, Schedule, constant, vp
+from reference.diffusion.conversions import convert
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import SCHEDULES, Schedule, constant, vp
 from tests.oracle_tolerances import (
     EXACT,
     EXACT32,
@@ -43,10 +43,10 @@ every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_elbo_weights_are_those_of_the_direct_form(case):
     schedule, grid = case
     for t, t_prev in pairwise(grid[:-1]):
-        A_prev, power, beta = schedule.alpha_bar(t_prev), schedule.noise_power(t), schedule.beta(t, t_prev)
+        A_prev, power, beta = schedule.signal_power(t_prev), schedule.noise_power(t), schedule.beta(t, t_prev)
         variance = beta * schedule.noise_power(t_prev) / power
         by_x0 = beta**2 * A_prev / (power**2 * 2 * variance)
-        by_noise = beta**2 / (2 * variance * power * (schedule.alpha_bar(t) / A_prev))
+        by_noise = beta**2 / (2 * variance * power * (schedule.signal_power(t) / A_prev))
         # both are differences: of SNRs, whose logs have size 1 + |log SNR|
         size = 1 + np.abs(schedule.log_snr(t)) + np.abs(schedule.log_snr(t_prev))
         assert_close(elbo_weight(schedule, t, t_prev), by_x0, EXACT, size * np.exp(schedule.log_snr(t_prev)))
@@ -185,9 +185,9 @@ def expected_terms(schedule, grid, mean, variance, choice):
     z, w = np.polynomial.hermite_e.hermegauss(3)
     w = w / w.sum()
     x0, eps, weight = (np.ravel(a)[:, None] for a in (*np.meshgrid(mean + np.sqrt(variance) * z, z), np.outer(w, w)))
-    law, mmse, consistency = normal_data(mean, variance), mmse_of(schedule, variance), []
+    distribution, mmse, consistency = normal_data(mean, variance), mmse_of(schedule, variance), []
     for t, t_prev in pairwise(grid):
-        guess = law.posterior_mean(forward(schedule, x0, t, eps), schedule.signal(t), schedule.noise_scale(t))
+        guess = distribution.posterior_mean(forward(schedule, x0, t, eps), schedule.signal(t), schedule.noise_scale(t))
         if t_prev:
             step = reverse_log_variance(schedule, t, t_prev, choice, mmse)
             consistency.append(weight[:, 0] @ consistency_term(schedule, t, t_prev, x0, guess, step))
@@ -196,7 +196,7 @@ def expected_terms(schedule, grid, mean, variance, choice):
 
 def entropy_and_prior_gap(schedule, mean, variance):
     """H(data) + KL(q(x_T) to N(0, 1)): what no -ELBO of this chain can fall below."""
-    A, power = schedule.alpha_bar(schedule.T), schedule.noise_power(schedule.T)
+    A, power = schedule.signal_power(schedule.T), schedule.noise_power(schedule.T)
     v = A * variance + power
     return np.log(2 * np.pi * np.e * variance) / 2 + (v + A * mean**2 - 1 - np.log(v)) / 2
 
@@ -205,9 +205,9 @@ def entropy_and_prior_gap(schedule, mean, variance):
 @pytest.mark.parametrize("steps", [1, 2, 10, 60])
 def test_elbo_of_gaussian_data_in_closed_form(steps, mean, variance):
     schedule = vp(60)
-    grid, mmse = schedule.grid(steps), mmse_of(schedule, variance)
+    grid, mmse = schedule.timesteps(steps), mmse_of(schedule, variance)
     prior, consistency, reconstruction = expected_terms(schedule, grid, mean, variance, "posterior")
-    A = schedule.alpha_bar(60)
+    A = schedule.signal_power(60)
     assert_close(prior, (A * (variance + mean**2) - A - np.log(1 - A)) / 2, EXACT, 1.0)
     inner = list(pairwise(grid[:-1]))
     expected = np.array([(np.exp(schedule.log_snr(s)) - np.exp(schedule.log_snr(t))) / 2 * mmse(t) for t, s in inner])
@@ -220,7 +220,7 @@ def test_elbo_of_gaussian_data_in_closed_form(steps, mean, variance):
 @pytest.mark.parametrize("steps", [1, 2, 7, 30])
 def test_elbo_with_the_exact_variance_is_tight_in_any_number_of_steps(name, steps, mean, variance):
     schedule = SCHEDULES[name](30)
-    prior, consistency, reconstruction = expected_terms(schedule, schedule.grid(steps), mean, variance, "exact")
+    prior, consistency, reconstruction = expected_terms(schedule, schedule.timesteps(steps), mean, variance, "exact")
     expected = entropy_and_prior_gap(schedule, mean, variance)
     assert_close(prior + consistency.sum() + reconstruction, expected, 16 * accumulated(steps), 10.0)  # a dozen roundings a term
 
@@ -229,7 +229,7 @@ def test_elbo_with_the_exact_variance_is_tight_in_any_number_of_steps(name, step
 @pytest.mark.parametrize("steps", [2, 7, 30])
 def test_elbo_with_another_variance_stays_above_the_entropy(choice, steps):
     schedule = vp(30)
-    prior, consistency, reconstruction = expected_terms(schedule, schedule.grid(steps), 0.7, 0.25, choice)
+    prior, consistency, reconstruction = expected_terms(schedule, schedule.timesteps(steps), 0.7, 0.25, choice)
     assert prior + consistency.sum() + reconstruction > entropy_and_prior_gap(schedule, 0.7, 0.25) * (1 + QUADRATURE)
 
 
@@ -247,11 +247,11 @@ def gap_of_the_elbo(schedule, c=0.25):
     """-ELBO of N(0, c) with the exact denoiser and the posterior variance, less the entropy and the prior's divergence."""
     T = schedule.T
     t = np.arange(1, T + 1)
-    snr, mmse = np.exp(schedule.log_snr(t)), c * schedule.noise_power(t) / (schedule.alpha_bar(t) * c + schedule.noise_power(t))
+    snr, mmse = np.exp(schedule.log_snr(t)), c * schedule.noise_power(t) / (schedule.signal_power(t) * c + schedule.noise_power(t))
     weights = (snr[:-1] - snr[1:]) / 2
     for i in (0, 1, 10, 1000, T - 2):
         assert_close(elbo_weight(schedule, int(t[i + 1]), int(t[i])), weights[i], EXACT, snr[i])
-    A = schedule.alpha_bar(T)
+    A = schedule.signal_power(T)
     prior = (A * c - A - np.log(1 - A)) / 2
     nelbo = prior + (weights * mmse[1:]).sum() + np.log(2 * np.pi * np.e * mmse[0]) / 2
     return nelbo - entropy_and_prior_gap(schedule, 0.0, c)
@@ -270,24 +270,24 @@ def test_consistency_tends_to_the_integral_of_the_denoisers_error_with_first_ord
 
 def test_elbo_terms_of_an_exact_denoiser_are_the_closed_form():
     schedule, mean, variance, n = vp(50), 0.4, 0.5, 20_000
-    law, mmse = normal_data(mean, variance), mmse_of(schedule, variance)
-    x0, _ = law.sample(3, np.arange(n))
-    noise_of = lambda x, t: law.noise(x, schedule.signal(t), schedule.noise_scale(t))
+    distribution, mmse = normal_data(mean, variance), mmse_of(schedule, variance)
+    x0, _ = distribution.sample(3, np.arange(n))
+    predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     for choice in VARIANCES:
-        terms = elbo_terms(noise_of, schedule, x0, 4, 10, choice, None, mmse)
-        prior, consistency, reconstruction = expected_terms(schedule, schedule.grid(10), mean, variance, choice)
+        terms = elbo_terms(predict_noise, schedule, x0, 4, 10, choice, None, mmse)
+        prior, consistency, reconstruction = expected_terms(schedule, schedule.timesteps(10), mean, variance, choice)
         assert_mean(terms["prior"], prior, 9)
         assert_mean(terms["consistency"], consistency, 9)
         assert_mean(terms["reconstruction"], reconstruction, 9)
 
 
 def test_elbo_terms_of_a_mixture_stay_above_its_entropy_and_grow_with_a_worse_denoiser():
-    schedule, law = vp(100), example_2_1()
-    x0, _ = law.sample(1, np.arange(4000))
-    good = lambda x, t: law.noise(x, schedule.signal(t), schedule.noise_scale(t))
+    schedule, distribution = vp(100), example_2_1()
+    x0, _ = distribution.sample(1, np.arange(4000))
+    good = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     totals = []
-    for noise_of in (good, lambda x, t: 0.9 * good(x, t), lambda x, t: 0 * x):
-        terms = elbo_terms(noise_of, schedule, x0, 2, 20)
+    for predict_noise in (good, lambda x, t: 0.9 * good(x, t), lambda x, t: 0 * x):
+        terms = elbo_terms(predict_noise, schedule, x0, 2, 20)
         totals.append(terms["prior"] + terms["consistency"].sum(axis=1) + terms["reconstruction"])
     error = z_score() * totals[0].std() / np.sqrt(len(x0))
     assert totals[0].mean() - error > 1.5451  # the entropy of p_0, table 6.1
@@ -353,7 +353,7 @@ def minus_elbo_directly(schedule, x0, independent=False):
         covariance = 0.0 if independent else both * power_prev
         mean = (schedule.signal(t_prev) - k * schedule.signal(t)) * x0 - m
         total -= log_normal(mean**2 + power_prev + k**2 * power - 2 * k * covariance, r)
-    return total - log_normal(schedule.alpha_bar(T) * x0**2 + schedule.noise_power(T), 1.0)
+    return total - log_normal(schedule.signal_power(T) * x0**2 + schedule.noise_power(T), 1.0)
 
 
 @pytest.mark.parametrize("name", ["linear", "vp", "cosine"])

@@ -8,7 +8,7 @@ import pytest
 
 import reference
 from reference.__main__ import main
-from reference.errata import ERRATA, LEFT_OUT
+from reference.tutorial.errata import ERRATA, LEFT_OUT
 from tests.meta.mutants_errata import NOT_TYPED, TYPED
 from tests.meta.test_mutants import MUTANTS
 from tests.oracle_tolerances import LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, z_score
@@ -185,7 +185,7 @@ def test_the_command_prints_every_row_by_its_number(capsys):
 
 
 def test_the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed(capsys, monkeypatch):
-    from reference.schedules import Schedule
+    from reference.diffusion.schedules import Schedule
 
     right = Schedule.signal
     monkeypatch.setattr(Schedule, "signal", lambda self, t: 1.001 * right(self, t))

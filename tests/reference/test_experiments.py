@@ -6,15 +6,25 @@ import json
 import numpy as np
 import pytest
 
-from reference.experiments import NAMES, Outcome, f1, f2, f3, n1, n2, n3, table
-from reference.experiments.chains import LAW, LINE, cdf, density, distance, held, propagate
-from reference.figures import blank
-from reference.mixtures import Mixture
+from reference.diffusion.mixtures import Mixture
+from reference.diffusion.schedules import vp
 from reference.ops.random import Key
-from reference.samplers import last
+from reference.plotting import new_figure
+from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.samplers.sde import corrector
-from reference.schedules import vp
+from reference.tutorial.experiments import (
+    NAMES,
+    Outcome,
+    corrector_bias,
+    discrete_and_continuous,
+    few_steps,
+    learned_scores,
+    table,
+    three_models,
+    what_matters,
+)
+from reference.tutorial.experiments.chains import DISTRIBUTION, LINE, cdf, density, distance, held, propagate
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
 from tests.pictures import assert_presentable
 from tests.reference.test_command_line import files, run
@@ -45,10 +55,10 @@ def test_a_step_without_noise_moves_the_atoms():
 
 def test_distribution_function_distance_and_density_of_the_data_itself():
     """On 1,001 points the mixture's narrow mode, of deviation 0.2, has fourteen: differences of the functions are O(h^2)."""
-    mass = np.exp(LAW.log_density(LINE[:, None]))
+    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
     chain = LINE, mass / mass.sum()
     h = LINE[1] - LINE[0]
-    assert_close(cdf(chain, LINE), LAW.cdf(LINE), h**2, 4.0)
+    assert_close(cdf(chain, LINE), DISTRIBUTION.cdf(LINE), h**2, 4.0)
     assert distance(chain) < h**2 * 10
     assert_close(density(chain), mass, h**2 / 0.2**2, 2.0)
     shifted = LINE + 0.25, chain[1]
@@ -66,56 +76,58 @@ def test_a_port_that_holds_its_noise_gives_mean_and_deviation():
 
 def test_f2s_recursion_is_the_exact_law_for_one_step_of_each_predictor():
     """From N(m, v) with score -(x - alpha M)/v: mean and variance of c_x x + c_score score + deviation z by hand."""
-    alpha, sigma = f2.SDE.marginal(0.5)
-    v = alpha**2 * f2.C + sigma**2
-    mean, variance = f2.affine((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
-    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * f2.M) / v, EXACT)
+    alpha, sigma = corrector_bias.SDE.marginal(0.5)
+    v = alpha**2 * corrector_bias.C + sigma**2
+    mean, variance = corrector_bias.affine((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
+    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * corrector_bias.M) / v, EXACT)
     assert_close(variance, (1.1 - 0.3 / v) ** 2 * 0.6 + 0.04, EXACT)
 
 
 def test_f2s_error_is_the_wasserstein_distance_of_gaussians():
-    alpha, sigma = f2.SDE.marginal(f2.SDE.last)
-    exact = (alpha**2 * f2.C + sigma**2) ** 0.5
-    assert f2.error(alpha * f2.M, exact**2) < LINEAR_ALGEBRA
-    assert_close(f2.error(alpha * f2.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
+    alpha, sigma = corrector_bias.SDE.marginal(corrector_bias.SDE.t_min)
+    exact = (alpha**2 * corrector_bias.C + sigma**2) ** 0.5
+    assert corrector_bias.error(alpha * corrector_bias.M, exact**2) < LINEAR_ALGEBRA
+    assert_close(corrector_bias.error(alpha * corrector_bias.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
 
 
 def test_n2s_mismatch_of_a_gaussian_is_its_formula():
     """Of the mixture with alpha_bar so small that x_T is a Gaussian to six digits, and in general no less than its Gaussian's."""
     schedule = vp(10)
-    assert_close(n2.mismatch(schedule), n2.gaussian_mismatch(schedule.alpha_bar(10)), 1e-4)
+    assert_close(what_matters.mismatch(schedule), what_matters.gaussian_mismatch(schedule.signal_power(10)), 1e-4)
     early = vp(10, 0.1, 1.0)
-    assert n2.mismatch(early) > n2.gaussian_mismatch(early.alpha_bar(10))
+    assert what_matters.mismatch(early) > what_matters.gaussian_mismatch(early.signal_power(10))
 
 
 def test_n2s_stationary_law_is_that_of_langevin_on_a_gaussian():
     """N(0, 1/(1 - tau/2)), exactly."""
-    law = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
-    mass = n2.stationary(lambda grid, x, seed, sample, ops: last(langevin(law.score, x, 0.2, 1, seed, sample, ops=ops)))
+    distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
+    mass = what_matters.stationary(
+        lambda grid, x, seed, sample, ops: final_sample(langevin(distribution.score, x, 0.2, 1, seed, sample, ops=ops))
+    )
     expected = np.exp(-(LINE**2) * 0.9 / 2)
     assert_close(mass, expected / expected.sum(), QUADRATURE, 10.0)
 
 
 def test_n2_finds_growth_above_the_stability_limit_alone():
-    assert n2.grows(0.085) and not n2.grows(0.075)
+    assert what_matters.grows(0.085) and not what_matters.grows(0.075)
 
 
 def test_n2s_best_linear_loss_is_that_of_least_squares():
-    """Of noise on w h x and a constant for each time, by regression on 2,000 draws a time of a law whose moments are LAW's."""
+    """Of noise on w h x and a constant for each time, by regression on 2,000 draws a time of a law whose moments are DISTRIBUTION's."""
     schedule, rng = vp(20), np.random.default_rng(0)
     t, n = np.arange(1, 21), 20_000
-    x0, noise = LAW.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
-    power = LAW.mean[0] ** 2 + LAW.covariance[0, 0]
+    x0, noise = DISTRIBUTION.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
+    power = DISTRIBUTION.mean[0] ** 2 + DISTRIBUTION.covariance[0, 0]
     x = schedule.signal(t)[:, None] * x0 + schedule.noise_scale(t)[:, None] * noise
-    inputs = x / np.sqrt(schedule.alpha_bar(t) * power + schedule.noise_power(t))[:, None]
+    inputs = x / np.sqrt(schedule.signal_power(t) * power + schedule.noise_power(t))[:, None]
     centred, target = inputs - inputs.mean(axis=1, keepdims=True), noise - noise.mean(axis=1, keepdims=True)
     w = (centred * target).sum() / (centred**2).sum()
-    assert_close(n2.best_linear_loss(schedule), ((target - w * centred) ** 2).mean(), 6 / (20 * n) ** 0.5)
+    assert_close(what_matters.best_linear_loss(schedule), ((target - w * centred) ** 2).mean(), 6 / (20 * n) ** 0.5)
 
 
 def test_n2s_gap_of_the_elbo_has_the_known_values():
     outcome = Outcome()
-    n2.elbo_gap(outcome)
+    what_matters.elbo_gap(outcome)
     (_, rows), *_ = outcome.tables.values()
     assert_printed(rows[3][1], ".2924338")
     assert_printed(rows[4][1], ".2891046")
@@ -124,12 +136,18 @@ def test_n2s_gap_of_the_elbo_has_the_known_values():
 
 def test_n3s_equalities_are_equalities():
     x = np.linspace(-3, 3, 13)[:, None]
-    for value in (n3.ddim_and_euler(x), n3.ladder_and_increments(), n3.vp_and_ve(x), n3.ddim_in_both_views(x), n3.indi_and_flow(x)):
-        assert value < n3.ROUNDING
+    for value in (
+        discrete_and_continuous.ddim_and_euler(x),
+        discrete_and_continuous.ladder_and_increments(),
+        discrete_and_continuous.vp_and_ve(x),
+        discrete_and_continuous.ddim_in_both_views(x),
+        discrete_and_continuous.indi_and_flow(x),
+    ):
+        assert value < discrete_and_continuous.ROUNDING
 
 
 def test_f1s_last_step_adds_no_noise():
-    for walk, grid in f1.vp_samplers(5).values():
+    for walk, grid in few_steps.vp_samplers(5).values():
         x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), held(value)) for value in (0.0, 1.0)]
         np.testing.assert_array_equal(*x)
 
@@ -152,7 +170,7 @@ def test_one_check_that_fails_fails_the_outcome():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_an_experiment(name):
-    module = importlib.import_module(f"reference.experiments.{name}")
+    module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     assert module.QUESTION.startswith(name.upper() + ": ") and callable(module.run)
 
 
@@ -160,7 +178,7 @@ def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_pa
     assert run("experiment", "F2", "n3", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {"f2.png", "f2.json", "n3.png", "n3.json"}
     report = json.loads((tmp_path / "out" / "n3.json").read_text())
-    assert report["settings"] == {"steps": list(n3.STEPS), "draws": 4000}
+    assert report["settings"] == {"steps": list(discrete_and_continuous.STEPS), "draws": 4000}
     assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
     out = capsys.readouterr().out
     assert "a corrector" in out and "FAIL" not in out
@@ -168,11 +186,11 @@ def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_pa
 
 def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, capsys, monkeypatch):
     def fails(quick):
-        outcome = Outcome(figure=blank(2, 2))
+        outcome = Outcome(figure=new_figure(2, 2))
         outcome.check("one is two", "1", False)
         return outcome
 
-    monkeypatch.setattr(f2, "run", fails)
+    monkeypatch.setattr(corrector_bias, "run", fails)
     assert run("experiment", "f2", "--out", tmp_path) == 1
     out = capsys.readouterr().out
     assert "FAIL  one is two: 1" in out and "not as theory says: f2" in out and (tmp_path / "f2.json").exists()
@@ -198,19 +216,19 @@ def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(t
 
 
 def chains():
-    samplers = {"VP": f1.vp_samplers(1), "alpha = .97, T = 150": f1.constant_samplers(1)}
-    mass = np.exp(LAW.log_density(LINE[:, None]))
+    samplers = {"VP": few_steps.vp_samplers(1), "alpha = .97, T = 150": few_steps.constant_samplers(1)}
+    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
     return {
         (title, sampler, N): (LINE + (k + 1) / N, mass / mass.sum())
         for title, named in samplers.items()
         for k, sampler in enumerate(named)
-        for N in f1.STEPS
+        for N in few_steps.STEPS
     }
 
 
 def scores():
-    found = {m: [(0.0, 0.1 * (k + i), np.linspace(k, i, 400)) for i in range(6)] for k, m in enumerate(f3.TRAINING, 1)}
-    return found, [(M, *(10 / M / f3.SIGMAS)) for M in f3.SAMPLES]
+    found = {m: [(0.0, 0.1 * (k + i), np.linspace(k, i, 400)) for i in range(6)] for k, m in enumerate(learned_scores.TRAINING, 1)}
+    return found, [(M, *(10 / M / learned_scores.SIGMAS)) for M in learned_scores.SAMPLES]
 
 
 def factors():
@@ -220,13 +238,20 @@ def factors():
 
 
 PICTURES = {
-    "f1": lambda: f1.figure(chains()),
-    "f2": lambda: f2.figure({(p, k, N): (1 + k) / N for p in f2.PREDICTORS for k in f2.CORRECTIONS for N in f2.STEPS}),
-    "f3": lambda: f3.figure(*scores()),
-    "n1": lambda: n1.figure({name: n1.DATA[k : k + 100] for k, name in enumerate(("data", "VAE", "DDPM", "annealed Langevin"))}),
-    "n2": lambda: n2.figure(*factors()),
-    "n3": lambda: n3.figure(
-        {f"{k} and a name as long as those that are compared: difference": [k / N for N in n3.STEPS] for k in (1, 2, 3)}
+    "f1": lambda: few_steps.figure(chains()),
+    "f2": lambda: corrector_bias.figure(
+        {(p, k, N): (1 + k) / N for p in corrector_bias.PREDICTORS for k in corrector_bias.CORRECTIONS for N in corrector_bias.STEPS}
+    ),
+    "f3": lambda: learned_scores.figure(*scores()),
+    "n1": lambda: three_models.figure(
+        {name: three_models.DATA[k : k + 100] for k, name in enumerate(("data", "VAE", "DDPM", "annealed Langevin"))}
+    ),
+    "n2": lambda: what_matters.figure(*factors()),
+    "n3": lambda: discrete_and_continuous.figure(
+        {
+            f"{k} and a name as long as those that are compared: difference": [k / N for N in discrete_and_continuous.STEPS]
+            for k in (1, 2, 3)
+        }
     ),
 }
 
@@ -248,7 +273,7 @@ def test_n1_refuses_a_ring_without_modes_and_takes_exact_samples():
     angle = rng.uniform(0, 2 * np.pi, n)
     modeless = np.stack((np.cos(angle), np.sin(angle)), axis=1) + 0.1 * rng.standard_normal((n, 2))
     for wider in (1.1, 1.25):
-        for x, holds in ((n1.DATA[:n], True), (modeless, False)):
+        for x, holds in ((three_models.DATA[:n], True), (modeless, False)):
             outcome = Outcome()
-            n1.modes(outcome, {"DDPM": x}, n, wider)
+            three_models.modes(outcome, {"DDPM": x}, n, wider)
             assert outcome.passed == holds

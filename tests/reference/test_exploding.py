@@ -3,28 +3,28 @@
 import numpy as np
 import pytest
 
-from reference.conversions import convert
 from reference.ddpm.ddpm import posterior, prior_term
-from reference.denoiser import Denoiser, best_prediction
-from reference.mixtures import example_2_1
+from reference.diffusion.conversions import convert
+from reference.diffusion.denoiser import Denoiser, exact_prediction
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import SCHEDULES, Schedule, VarianceExplodingSchedule, geometric
 from reference.networks import MLP
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.ddim import ddim
-from reference.schedules import SCHEDULES, Exploding, Schedule, geometric
 from reference.sde.sde import SDE, VE, VP
 from tests.oracle_tolerances import CENTRAL, EXACT, LINEAR_ALGEBRA, MIXTURE, accumulated, assert_close
 
 LADDER = geometric(8, 0.05, 10.0)
 SIGMAS = 0.05 * 200 ** (np.arange(8) / 7)
 TWIN = Schedule(LADDER.log_alpha_bar)  # the same levels, preserving the variance
-LAW = example_2_1()
+DISTRIBUTION = example_2_1()
 X = np.linspace(-4, 5, 10)[:, None]
 
 
 def test_the_signal_stays_and_the_noise_grows_by_one_factor():
     t = np.arange(1, 9)
-    assert (LADDER.signal(t) == 1).all() and (LADDER.alpha_bar(t) == 1).all() and LADDER.signal(3) == 1.0
+    assert (LADDER.signal(t) == 1).all() and (LADDER.signal_power(t) == 1).all() and LADDER.signal(3) == 1.0
     assert_close(LADDER.noise_scale(t), SIGMAS, EXACT)
     assert_close(LADDER.noise_power(t), SIGMAS**2, EXACT)
     assert LADDER.noise_scale(0) == 0
@@ -32,7 +32,7 @@ def test_the_signal_stays_and_the_noise_grows_by_one_factor():
 
 
 def test_the_variance_between_close_levels_keeps_its_digits():
-    close = Exploding(-np.log1p(np.array([0.0, 1.0, 1.0 + 1e-9]) ** 2))
+    close = VarianceExplodingSchedule(-np.log1p(np.array([0.0, 1.0, 1.0 + 1e-9]) ** 2))
     exact = -(np.expm1(close.log_alpha_bar[2] - close.log_alpha_bar[1])) * np.exp(-close.log_alpha_bar[2])
     assert_close(close.beta(2, 1), exact, EXACT)
     for t in range(1, 9):
@@ -50,8 +50,8 @@ def test_both_views_have_one_log_snr():
 def test_a_networks_time_is_the_share_of_the_log_of_sigma():
     for t in (1, 2.5, 8):
         sigma = 0.05 * 200 ** ((t - 1) / 7)
-        assert_close(LADDER.condition(t), 1000 * np.log(sigma / 0.05) / np.log(200), EXACT, 1000.0)
-    assert TWIN.condition(4) == 500.0
+        assert_close(LADDER.network_time(t), 1000 * np.log(sigma / 0.05) / np.log(200), EXACT, 1000.0)
+    assert TWIN.network_time(4) == 500.0
 
 
 @pytest.mark.parametrize("schedule", [LADDER, *(make(40) for make in SCHEDULES.values())], ids=lambda s: s.name)
@@ -59,7 +59,7 @@ def test_the_time_of_a_noise_level_is_found_again(schedule):
     for t in (1, 2, 5, schedule.T):
         for factor in (1.0, 3.0):
             assert_close(schedule.time_of(factor * schedule.signal(t), factor * schedule.noise_scale(t)), float(t), LINEAR_ALGEBRA)
-    alpha, sigma = schedule.scales(3.0 * schedule.signal(2), 3.0 * schedule.noise_scale(2))
+    alpha, sigma = schedule.to_schedule_scale(3.0 * schedule.signal(2), 3.0 * schedule.noise_scale(2))
     assert_close([alpha, sigma], [schedule.signal(2), schedule.noise_scale(2)], EXACT)
 
 
@@ -97,17 +97,17 @@ def test_the_posterior_of_exploding_noise_is_that_of_its_ancestral_sampler():
             assert_close(actual, value, EXACT)
 
 
-def noise_of(schedule):
-    return lambda x, t: LAW.noise(x, schedule.signal(t), schedule.noise_scale(t))
+def predict_noise(schedule):
+    return lambda x, t: DISTRIBUTION.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
 
 
 @pytest.mark.parametrize("sampler", [ancestral, ddim])
 def test_samplers_draw_the_same_in_either_view(sampler):
     """E20: x / signal of the one is x of the other, step by step, with the same noise prediction and the same draws."""
-    sample, grid = np.arange(10), LADDER.grid(8)
+    sample, grid = np.arange(10), LADDER.timesteps(8)
     x = 10.0 * X
-    ours = sampler(noise_of(LADDER), LADDER, grid, x, 3, sample)
-    theirs = sampler(noise_of(TWIN), TWIN, grid, x * TWIN.signal(8), 3, sample)
+    ours = sampler(predict_noise(LADDER), LADDER, grid, x, 3, sample)
+    theirs = sampler(predict_noise(TWIN), TWIN, grid, x * TWIN.signal(8), 3, sample)
     for (t, exploding, x0), (_, preserving, other) in zip(ours, theirs, strict=True):
         assert_close(exploding, preserving / TWIN.signal(t), accumulated(8, 64), np.abs(x) + 10)
         assert_close(x0, other, accumulated(8, 64), np.abs(x) + 10)
@@ -134,11 +134,11 @@ class Oracle:
             alpha, sigma = self.schedule.marginal(c[0] / 1000)
         else:
             times = np.arange(1, self.schedule.T + 1)
-            t = np.interp(c[0], self.schedule.condition(times), times)
+            t = np.interp(c[0], self.schedule.network_time(times), times)
             log_snr = np.interp(t, times, self.schedule.log_snr(times))
-            alpha, sigma = self.schedule.scales(float(np.exp(log_snr / 2)), 1.0)
+            alpha, sigma = self.schedule.to_schedule_scale(float(np.exp(log_snr / 2)), 1.0)
         x = x * (alpha**2 * self.variance + sigma**2) ** 0.5
-        return convert(LAW.noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
+        return convert(DISTRIBUTION.expected_noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
 
 
 NAME = lambda value: value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
@@ -157,7 +157,7 @@ CASES = [
 @pytest.mark.parametrize("alpha, sigma", [(1.0, 0.3), (1.0, 2.0), (0.5, 0.5), (0.1, 0.9)])
 def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, alpha, sigma):
     model = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0)
-    expected = LAW.noised(alpha, sigma).score(X)
+    expected = DISTRIBUTION.noised(alpha, sigma).score(X)
     assert_close(model.score({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
 
 
@@ -170,7 +170,7 @@ def test_between_levels_far_apart_edms_output_is_interpolated(schedule, predicti
     def output(z, sigma):
         """(E[x_0 | x] - c_skip x) / c_out of Karras et al. 2022, Table 1."""
         x = z * np.sqrt(v + sigma**2)
-        return (LAW.posterior_mean(x, 1.0, sigma) - v / (v + sigma**2) * x) / (sigma * np.sqrt(v / (v + sigma**2)))
+        return (DISTRIBUTION.posterior_mean(x, 1.0, sigma) - v / (v + sigma**2) * x) / (sigma * np.sqrt(v / (v + sigma**2)))
 
     for share in (0.0, 0.25, 0.5, 1.0):
         sigma = float(SIGMAS[3] ** (1 - share) * SIGMAS[4] ** share)
@@ -184,13 +184,13 @@ def test_between_levels_far_apart_edms_output_is_interpolated(schedule, predicti
 @pytest.mark.parametrize("schedule, worst", [(SCHEDULES["cosine"](100), 0.03), (SCHEDULES["cosine"](20), 0.04), (geometric(10), 0.065)])
 def test_between_levels_the_score_of_example_2_1_is_off_by_a_few_percent(schedule, worst):
     """Relative root mean square error at 100 noise levels, where the noises of two neighbouring levels, averaged, were off by a factor."""
-    v = float(LAW.covariance[0, 0] + LAW.mean[0] ** 2)
+    v = float(DISTRIBUTION.covariance[0, 0] + DISTRIBUTION.mean[0] ** 2)
     score, errors = Denoiser(Oracle(schedule, "noise", v), schedule, "noise", v).score({}), []
     log_snrs = schedule.log_snr(np.array([1, schedule.T]))
     for ratio in np.exp(-np.linspace(*log_snrs, 102)[1:-1] / 2):
-        law = LAW.noised(1.0, float(ratio))
-        x, _ = law.sample(0, np.arange(1000))
-        exact = law.score(x)
+        distribution = DISTRIBUTION.noised(1.0, float(ratio))
+        x, _ = distribution.sample(0, np.arange(1000))
+        exact = distribution.score(x)
         errors.append(np.sqrt(((score(x, 1.0, float(ratio)) - exact) ** 2).mean() / (exact**2).mean()))
     assert max(errors) < worst
 
@@ -205,7 +205,7 @@ def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
     for model in (Denoiser(network, schedule, prediction, 2.0), Denoiser(network, TWIN, prediction, 2.0)):
         at = model.score_and_pullback(params)
         score, pullback = at(x, 0.8, 0.7)
-        assert_close(score, model.score(params)(x, 0.8, 0.7), EXACT)
+        assert_close(score, model.score_function(params)(x, 0.8, 0.7), EXACT)
         up, down = (at(x + h * direction, 0.8, 0.7)[0] for h in (1e-5, -1e-5))
         found = (v * (up - down)).sum() / 2e-5
         assert_close((pullback(v) * direction).sum(), found, CENTRAL, np.abs(v * score).sum() + np.abs(found))
@@ -220,18 +220,20 @@ def test_the_score_at_a_trained_level_is_the_predicted_noise_over_minus_sigma():
     model = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0)
     for t in (1, 4, 8):
         sigma = LADDER.noise_scale(t)
-        assert_close(model.score({})(X, 1.0, sigma), model.noise_of({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
+        assert_close(model.score({})(X, 1.0, sigma), model.noise_predictor({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
 
 
 def test_the_best_prediction_is_found_for_each_sample_at_its_own_time():
     t = np.array([1, 4, 8, 4, 1, 8, 2, 2, 3, 1])
     for schedule in (LADDER, TWIN):
-        each = [LAW.noise(x[None], schedule.signal(int(time)), schedule.noise_scale(int(time)))[0] for x, time in zip(X, t)]
-        assert_close(best_prediction(LAW, schedule, X, t), np.array(each), MIXTURE, 1.0)
+        each = [
+            DISTRIBUTION.expected_noise(x[None], schedule.signal(int(time)), schedule.noise_scale(int(time)))[0] for x, time in zip(X, t)
+        ]
+        assert_close(exact_prediction(DISTRIBUTION, schedule, X, t), np.array(each), MIXTURE, 1.0)
 
 
 def test_ddim_on_the_ladder_ends_at_the_estimate():
-    (*_, (t, x, x0)) = ddim(noise_of(LADDER), LADDER, LADDER.grid(4), 10 * X, 0, np.arange(10))
+    (*_, (t, x, x0)) = ddim(predict_noise(LADDER), LADDER, LADDER.timesteps(4), 10 * X, 0, np.arange(10))
     assert t == 0
     assert_close(x, x0, EXACT, np.abs(X) + 1)
-    assert_close(last(ddim(noise_of(LADDER), LADDER, LADDER.grid(4), 10 * X, 0, np.arange(10))), x, EXACT)
+    assert_close(final_sample(ddim(predict_noise(LADDER), LADDER, LADDER.timesteps(4), 10 * X, 0, np.arange(10))), x, EXACT)

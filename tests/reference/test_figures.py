@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from reference import figures
-from reference.mixtures import example_2_1
+from reference import plotting
+from reference.diffusion.mixtures import example_2_1
 from tests.oracle_tolerances import EXACT, assert_close
 from tests.pictures import assert_presentable
 
@@ -20,7 +20,7 @@ def decode(png):
 
 def test_a_mosaic_holds_every_image_in_order_with_lines_between():
     images = np.arange(5.0).reshape(5, 1, 1, 1) / 4 * 2 - 1 + np.zeros((5, 2, 3, 1))
-    sheet = figures.mosaic(images, 3)
+    sheet = plotting.mosaic(images, 3)
     assert sheet.shape == (5, 11, 1)
     np.testing.assert_array_equal(sheet[::3, ::4, 0], [[0, 0.25, 0.5], [0.75, 1, 0.35]])
     np.testing.assert_array_equal(sheet[2], np.full((11, 1), 0.35))
@@ -32,13 +32,13 @@ KINDS = [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100,
 def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
     rgba = np.array([[0.2, 0.4, 0.6, 1.0], [0.2, 0.4, 0.6, 0.0], [0.2, 0.4, 0.6, 0.5]]).reshape(3, 1, 1, 4)
     expected = np.array([[0.2, 0.4, 0.6], [1, 1, 1], [0.6, 0.7, 0.8]]).reshape(3, 1, 1, 3)
-    assert_close(figures.in_colour(rgba), expected, EXACT)
-    assert_close(figures.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], EXACT)
-    np.testing.assert_array_equal(figures.in_colour(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
+    assert_close(plotting.in_colour(rgba), expected, EXACT)
+    assert_close(plotting.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], EXACT)
+    np.testing.assert_array_equal(plotting.in_colour(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
     for channels in (1, 3):
-        np.testing.assert_array_equal(figures.in_colour(rgba[..., :channels]), rgba[..., :channels])
+        np.testing.assert_array_equal(plotting.in_colour(rgba[..., :channels]), rgba[..., :channels])
     with pytest.raises(ValueError, match="1 to 4 channels to be drawn, got 5"):
-        figures.in_colour(np.zeros((1, 2, 2, 5)))
+        plotting.in_colour(np.zeros((1, 2, 2, 5)))
 
 
 def drawn(seed, shape):
@@ -50,47 +50,47 @@ def drawn(seed, shape):
 def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(shape, title, size):
     x = drawn(0, shape)
     x[:, :2] *= size
-    axes = figures.samples({"data": x}, "title").axes[0]
+    axes = plotting.sample_sheet({"data": x}, "title").axes[0]
     assert axes.get_title() == title and axes.get_box_aspect() == 1
 
 
 @pytest.mark.parametrize("shape", KINDS)
 def test_samples_of_every_kind_are_drawn_beside_data_in_a_picture_that_carries_its_settings(shape):
-    figure = figures.samples({"data": drawn(0, shape), "samples": drawn(1, shape)}, "title")
+    figure = plotting.sample_sheet({"data": drawn(0, shape), "samples": drawn(1, shape)}, "title")
     assert_presentable(figure)
     data, samples = figure.axes
     assert data.get_title().startswith("data") and samples.get_title().startswith("samples")
     assert data.get_xlim() == samples.get_xlim() and data.get_ylim() == samples.get_ylim()
-    pixels, info = decode(figures.png(figure, "settings"))
+    pixels, info = decode(plotting.png_bytes(figure, "settings"))
     assert info["Description"] == "settings" and pixels.std() > 10
 
 
 def test_samples_that_leave_the_range_of_the_data_are_counted():
     data, x = drawn(0, (100, 2)), np.concatenate((drawn(1, (90, 2)), np.full((10, 2), 50.0)))
-    near, far = figures.samples({"data": data, "samples": x}, "title").axes
+    near, far = plotting.sample_sheet({"data": data, "samples": x}, "title").axes
     assert near.get_title() == "data" and far.get_title() == "samples; 10 outside"
     assert -1.6 < far.get_xlim()[0] < -1.4 and 1.4 < far.get_xlim()[1] < 1.6
 
 
 def test_the_density_of_the_data_is_drawn_over_histograms():
-    law = example_2_1()
-    data, x = (law.sample(seed, np.arange(1000))[0] for seed in (0, 1))
-    figure = figures.samples({"data": data, "samples": x}, "title", law)
+    distribution = example_2_1()
+    data, x = (distribution.sample(seed, np.arange(1000))[0] for seed in (0, 1))
+    figure = plotting.sample_sheet({"data": data, "samples": x}, "title", distribution)
     assert_presentable(figure)
     for axes in figure.axes:
         (line,) = axes.lines
-        assert_close(line.get_ydata(), np.exp(law.log_density(line.get_xdata()[:, None])), EXACT, 1.0)
+        assert_close(line.get_ydata(), np.exp(distribution.log_density(line.get_xdata()[:, None])), EXACT, 1.0)
 
 
 def test_the_same_samples_make_the_same_bytes():
     x = drawn(0, (4, 8, 8, 1))
-    assert figures.png(figures.samples({"x": x}, "title")) == figures.png(figures.samples({"x": x}, "title"))
+    assert plotting.png_bytes(plotting.sample_sheet({"x": x}, "title")) == plotting.png_bytes(plotting.sample_sheet({"x": x}, "title"))
 
 
 @pytest.mark.parametrize("sign, scale", [(1, "log"), (-1, "linear")])
 def test_a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with(sign, scale):
     entries = [{"step": step, "loss": sign * 2 / step} for step in range(1, 101)]
-    figure = figures.loss_curve(entries, {"floor": 0.01, "zero": 1.0}, "loss", "squared error")
+    figure = plotting.loss_curve(entries, {"floor": 0.01, "zero": 1.0}, "loss", "squared error")
     assert_presentable(figure)
     (axes,) = figure.axes
     batch, median, floor, zero = axes.lines
@@ -101,7 +101,7 @@ def test_a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with(sig
 
 def test_a_strip_has_a_column_a_time():
     images = np.random.default_rng(0).standard_normal((6, 8, 8, 1))
-    figure = figures.strip([(10, images), (5, images), (0, images)], "strip")
+    figure = plotting.filmstrip([(10, images), (5, images), (0, images)], "strip")
     assert_presentable(figure)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "5", "0"]
@@ -113,12 +113,12 @@ def test_what_a_reader_would_send_back_is_refused():
         "the figure has no title": lambda figure, axes: figure.suptitle(""),
         "an axis has no label": lambda figure, axes: axes.set_xlabel(""),
         "shades have no colour scale": lambda figure, axes: axes.pcolormesh(np.eye(3)),
-        "lines look alike": lambda figure, axes: axes.plot([0, 1], [1, 0], color=figures.BLUE),
+        "lines look alike": lambda figure, axes: axes.plot([0, 1], [1, 0], color=plotting.BLUE),
         "touches the edge of the picture": lambda figure, axes: axes.text(1.5, 0.5, "far outside", transform=axes.transAxes),
     }
     for message, spoil in {"": lambda figure, axes: None, **faults}.items():
-        figure, ((axes,),) = figures.panels(1, 1, 4, 3, "title")
-        axes.plot([0, 1], [0, 1], color=figures.BLUE)
+        figure, ((axes,),) = plotting.subplots(1, 1, 4, 3, "title")
+        axes.plot([0, 1], [0, 1], color=plotting.BLUE)
         axes.set(xlabel="x", ylabel="y")
         spoil(figure, axes)
         if not message:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reference.figures import description_of
+from reference.plotting import description_of
 from tests.reference.test_command_line import files, run
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from reference.diffusion.mixtures import example_2_1, example_3_2
 from reference.fokker_planck.fokker_planck import FokkerPlanck, heat, solve_2d
-from reference.mixtures import example_2_1, example_3_2
 from reference.ops import fokker_planck_step
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.sde.sde import VP
 from tests.oracle_tolerances import DETERMINISTIC_ORDER, EXACT, LINEAR_ALGEBRA, MASS, U, assert_close, assert_printed, z_score
@@ -50,15 +50,15 @@ def test_the_noised_mixture_solves_the_equation_of_the_vp_sde():
 
     The coefficients at the middle of each step keep the order: halving dx and dt takes the error to a quarter, to within a tenth.
     """
-    law, sde, errors = example_2_1(), VP(), []
+    distribution, sde, errors = example_2_1(), VP(), []
     for n, steps in ((400, 200), (800, 400)):
         faces, (t, end) = np.linspace(-7, 7, n + 1), (0.1, 0.5)
         x, dt = (faces[1:] + faces[:-1]) / 2, (end - t) / steps
-        p = np.exp(law.noised(*sde.marginal(t)).log_density(x[:, None]))
+        p = np.exp(distribution.noised(*sde.marginal(t)).log_density(x[:, None]))
         for step in range(steps):
             beta = sde.beta(t + (step + 0.5) * dt)
             p = fokker_planck_step(p, -beta * faces / 2, np.full(n + 1, beta / 2), 14 / n, dt)
-        errors.append(np.abs(p - np.exp(law.noised(*sde.marginal(end)).log_density(x[:, None]))).max())
+        errors.append(np.abs(p - np.exp(distribution.noised(*sde.marginal(end)).log_density(x[:, None]))).max())
     assert abs(np.log2(errors[0] / errors[1]) - 2) < DETERMINISTIC_ORDER and errors[1] < 1e-4
 
 
@@ -100,9 +100,13 @@ def test_noise_may_vanish_at_a_wall():
 def test_relative_entropy_of_a_law_with_gaps_is_finite():
     equation = ORNSTEIN_UHLENBECK
     p = equation.density(lambda x: np.abs(x) < 1)
-    law = equation.stationary()
+    distribution = equation.stationary()
     inside = p > 0
-    assert_close(equation.relative_entropy(p, law), (p[inside] * np.log(p[inside] / law[inside])).sum() * equation.dx, LINEAR_ALGEBRA)
+    assert_close(
+        equation.relative_entropy(p, distribution),
+        (p[inside] * np.log(p[inside] / distribution[inside])).sum() * equation.dx,
+        LINEAR_ALGEBRA,
+    )
 
 
 def test_drifted_brownian_motion_spreads_by_q_t_and_moves_by_mu_t():
@@ -200,8 +204,8 @@ def test_on_a_gaussian_modes_relax_at_n_over_its_variance(s2):
 
 
 def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
-    law = example_3_2()
-    equation = FokkerPlanck(-5.0, 6.0, 4000, lambda x: law.score(x[:, None])[:, 0], lambda x: 1.0)
+    distribution = example_3_2()
+    equation = FokkerPlanck(-5.0, 6.0, 4000, lambda x: distribution.score(x[:, None])[:, 0], lambda x: 1.0)
     zero, gap, *others = equation.eigenvalues(4)
     rounding = U * 4 / equation.dx**2  # of the eigenvalues of a matrix of that norm
     assert abs(zero) < 16 * rounding
@@ -213,15 +217,15 @@ def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
 def test_relative_entropy_falls_at_the_rate_of_its_dissipation():
     """And on a Gaussian at least as fast as e^(-2 t / s^2)."""
     equation, dt = ORNSTEIN_UHLENBECK, 0.005
-    law = equation.stationary()
+    distribution = equation.stationary()
     states = [
         equation.density(lambda x: gaussian(x, 1.5, 0.04)),
         *(p for _, p in equation.solve(equation.density(lambda x: gaussian(x, 1.5, 0.04)), dt, 200)),
     ]
-    entropy = np.array([equation.relative_entropy(p, law) for p in states])
+    entropy = np.array([equation.relative_entropy(p, distribution) for p in states])
     assert (np.diff(entropy) < 0).all()
     assert (entropy <= np.exp(-2 * dt * np.arange(201)) * entropy[0] * (1 + 1e-9)).all()
-    middle = np.array([equation.dissipation(p, law) for p in states])
+    middle = np.array([equation.dissipation(p, distribution) for p in states])
     assert_close(
         -np.diff(entropy)[100:] / dt, (middle[101:] + middle[100:-1]) / 2, 1e-3
     )  # (dx^2 + dt^2) times derivatives of some hundreds
@@ -231,11 +235,11 @@ def test_particles_of_langevin_dynamics_have_the_density_of_the_equation():
     """10,000 from N(1, 0.25) for t = 0.4 in steps of 0.004, on the mixture of Ex 3.2; shares in eight bins.
 
     The chain's own error after 100 steps of tau is below 1 % of a density of 1, less than what is allowed."""
-    law, n = example_3_2(), 10_000
-    equation = FokkerPlanck(-5.0, 6.0, 1100, lambda x: law.score(x[:, None])[:, 0], lambda x: 1.0)
+    distribution, n = example_3_2(), 10_000
+    equation = FokkerPlanck(-5.0, 6.0, 1100, lambda x: distribution.score(x[:, None])[:, 0], lambda x: 1.0)
     p = final(equation, equation.density(lambda x: gaussian(x, 1.0, 0.25)), 0.004, 100)
     x = 1 + 0.5 * np.random.default_rng(1).standard_normal((n, 1))
-    x = last(langevin(law.score, x, 0.004, 100, 1, np.arange(n)))[:, 0]
+    x = final_sample(langevin(distribution.score, x, 0.004, 100, 1, np.arange(n)))[:, 0]
     edges = np.array([-5, -1.5, 0.5, 1.2, 1.6, 2.0, 2.4, 3.0, 6.0])
     counts, _ = np.histogram(x, edges)
     shares = np.diff(np.interp(edges, equation.faces, np.concatenate(([0], np.cumsum(p))) * equation.dx))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reference import formats
+from reference.data import formats
 
 DRAWS = np.random.default_rng(0)
 IMAGES = DRAWS.integers(0, 256, (10, 6, 5), dtype=np.uint8)

@@ -85,9 +85,9 @@ def test_divergence_is_the_same_in_any_coordinates(seed, d):
     mean0, mean1, shift, scales = rng.normal(size=(4, d))
     root0, root1, basis = rng.normal(size=(3, d, d))
     turn = np.linalg.qr(basis)[0] * np.exp(scales / 2)
-    law = lambda mean, root: (mean, root @ root.T + 0.1 * np.eye(d))
+    distribution = lambda mean, root: (mean, root @ root.T + 0.1 * np.eye(d))
     moved = lambda mean, root: (turn @ mean + shift, (turn @ root) @ (turn @ root).T + 0.1 * turn @ turn.T)
-    here = *law(mean0, root0), *law(mean1, root1)
+    here = *distribution(mean0, root0), *distribution(mean1, root1)
     there = *moved(mean0, root0), *moved(mean1, root1)
     assert_close(kl(*there), kl(*here), LINEAR_ALGEBRA, size(*here) + size(*there))
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.calls import axes, backward_arguments, differentiated, outputs, words
-from reference.contract import CONTRACT, OPS
+from reference.conformance.call import argument_names, axes, backward_arguments, call_op, differentiable_output
+from reference.conformance.contract import CONTRACT, OPS
 from tests.strategies import SEED, arguments
 from tests.tolerances import adjoint, gradient_agrees
 
@@ -41,28 +41,28 @@ def fixed(name):
 
 def gradients(name, args, dy):
     """Argument -> its gradient, by the analytic backward."""
-    results = outputs(f"{name}_backward", getattr(ops, f"{name}_backward"), backward_arguments(name, args, dy))
+    results = call_op(f"{name}_backward", getattr(ops, f"{name}_backward"), backward_arguments(name, args, dy))
     names = [result[1:] for result in axes(OPS[f"{name}_backward"].results)]
     return dict(zip(names, results, strict=True))
 
 
-def along(function, args, position, direction, dy, result=differentiated, name=""):
+def along(function, args, position, direction, dy, result=differentiable_output, name=""):
     """t -> <dy, function at args, one of them moved by t direction>."""
 
     def f(t):
         moved = [*args[:position], args[position] + t * direction, *args[position + 1 :]]
-        return float(np.vdot(dy, result(name, outputs(name, function, moved))))
+        return float(np.vdot(dy, result(name, call_op(name, function, moved))))
 
     return f
 
 
 def check_direction(name, args, seed):
     """Each gradient along a direction of its own, for one random upstream gradient."""
-    y = differentiated(name, outputs(name, getattr(ops, name), args))
+    y = differentiable_output(name, call_op(name, getattr(ops, name), args))
     dy = normal([seed, 0], y.shape)
     magnitude = np.abs(dy * y).sum()
     for argument, gradient in gradients(name, args, dy).items():
-        position = words(name).index(argument)
+        position = argument_names(name).index(argument)
         if args[position] is None:
             continue
         direction = normal([seed, position + 1], args[position].shape)
@@ -73,7 +73,7 @@ def check_direction(name, args, seed):
 
 def check_coordinates(function, args, position, gradient, dy, name=""):
     """Every entry of a gradient by itself."""
-    y = differentiated(name, outputs(name, function, args))
+    y = differentiable_output(name, call_op(name, function, args))
     magnitude = np.abs(dy * y).sum()
     assert gradient.shape == args[position].shape
     for index in np.ndindex(gradient.shape):
@@ -91,10 +91,10 @@ def test_gradient_along_a_random_direction(name, data, seed):
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradient_in_every_coordinate(name):
     args = fixed(name)
-    y = differentiated(name, outputs(name, getattr(ops, name), args))
+    y = differentiable_output(name, call_op(name, getattr(ops, name), args))
     dy = normal(5, y.shape)
     for argument, gradient in gradients(name, args, dy).items():
-        check_coordinates(getattr(ops, name), args, words(name).index(argument), gradient, dy, name)
+        check_coordinates(getattr(ops, name), args, argument_names(name).index(argument), gradient, dy, name)
 
 
 @pytest.mark.parametrize("h, w", [(5, 7), (7, 5)])
@@ -143,12 +143,12 @@ AFFINE = {  # arguments that add something else to the output
 @given(data=st.data(), seed=SEED)
 def test_backward_is_the_adjoint_of_a_linear_op(name, argument, data, seed):
     args = list(data.draw(arguments(name, np.float64, **UNIT)))
-    position = words(name).index(argument)
+    position = argument_names(name).index(argument)
     if args[position] is None:
         return
     for other in AFFINE.get((name, argument), []):
         args[other] = None if args[other] is None else np.zeros_like(args[other])
-    (y,) = outputs(name, getattr(ops, name), args)
+    (y,) = call_op(name, getattr(ops, name), args)
     dy = normal(seed, y.shape)
     adjoint(dy * y, gradients(name, args, dy)[argument] * args[position])
 

@@ -5,22 +5,22 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.signal import convolve2d
 
-from reference.conversions import log_alpha_bar_of_sigma
-from reference.ddpm.indi import Degradation, InDI, brownian, path
-from reference.metrics import wasserstein_1d
-from reference.mixtures import example_2_1
+from reference.data.metrics import wasserstein_1d
+from reference.ddpm.indi import Degradation, InDI, brownian_deviation, path
+from reference.diffusion.conversions import log_alpha_bar_of_sigma
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.networks import MLP
 from reference.ops import normal
 from reference.ops.random import Purpose
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.ddim import ddim
-from reference.samplers.indi import drift, indi
-from reference.schedules import Exploding
+from reference.samplers.indi import indi, ode_drift
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, MIXTURE, PRECISE, accumulated, assert_close, assert_slope, integrated, z_score
 from tests.reference.test_networks import gradient_of_each
 
-LAW = example_2_1()
+DISTRIBUTION = example_2_1()
 X = np.linspace(-3, 4, 8)[:, None]
 
 
@@ -33,8 +33,8 @@ def gaussian(s2, n2):
     return lambda x, t: s2 / (s2 + t**2 * n2) * x
 
 
-def exact(law, noise):
-    return lambda x, t: law.posterior_mean(x, 1.0, t * noise)
+def exact(distribution, noise):
+    return lambda x, t: distribution.posterior_mean(x, 1.0, t * noise)
 
 
 # The path and its steps
@@ -63,7 +63,7 @@ def test_a_step_is_the_mean_of_the_path_given_where_it_is_for_any_joint_law():
 @pytest.mark.parametrize("steps", [1, 2, 5, 40])
 @pytest.mark.parametrize("s2, n2", [(1.0, 1.0), (0.25, 2.0), (4.0, 0.1)])
 def test_the_gain_on_gaussian_data_is_the_product_of_its_steps(steps, s2, n2):
-    (x,) = last(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))
+    (x,) = final_sample(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))
     k = np.arange(1, steps + 1)
     expected = np.prod((1 - 1 / k) + (1 / k) * s2 / (s2 + (k / steps) ** 2 * n2))
     assert_close(x[0], expected, accumulated(steps))
@@ -72,7 +72,7 @@ def test_the_gain_on_gaussian_data_is_the_product_of_its_steps(steps, s2, n2):
 def test_one_step_is_the_estimate_of_least_squares_and_many_restore_the_spread():
     """The gain tends to sqrt(s2 / (s2 + n2)), so that restored data has the variance s2 of clean data, with an error in 1/N."""
     s2, n2 = 0.7, 1.3
-    gain = lambda steps: last(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))[0, 0]
+    gain = lambda steps: final_sample(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))[0, 0]
     assert_close(gain(1), s2 / (s2 + n2), EXACT)
     steps = np.array([200, 400, 800, 1600, 3200])
     assert_slope(steps, [gain(n) - (s2 / (s2 + n2)) ** 0.5 for n in steps], 1, 0.01)
@@ -80,7 +80,7 @@ def test_one_step_is_the_estimate_of_least_squares_and_many_restore_the_spread()
 
 def test_the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data():
     s2, n2 = 0.7, 1.3
-    f = drift(gaussian(s2, n2))
+    f = ode_drift(gaussian(s2, n2))
     solved = solve_ivp(f, (1.0, 1e-9), [1.0, -2.0], **PRECISE)
     expected = np.array([1.0, -2.0]) * (s2 / (s2 + n2)) ** 0.5
     assert_close(solved.y[:, -1], expected, integrated(len(solved.t), **PRECISE, size=2.0), 1.0)
@@ -89,11 +89,11 @@ def test_the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data():
 def test_the_iterates_are_those_of_ddim_on_the_noise_levels_of_the_path():
     """y = x_0 + s n makes x_t the variance-exploding x at sigma = t s, and an InDI step Euler's for its probability flow."""
     noise, steps = 1.5, 9
-    schedule = Exploding(log_alpha_bar_of_sigma(noise * np.arange(steps + 1) / steps))
-    noise_of = lambda x, t: LAW.noise(x, 1.0, schedule.noise_scale(t))
+    schedule = VarianceExplodingSchedule(log_alpha_bar_of_sigma(noise * np.arange(steps + 1) / steps))
+    predict_noise = lambda x, t: DISTRIBUTION.expected_noise(x, 1.0, schedule.noise_scale(t))
     sample = np.arange(len(X))
-    theirs = ddim(noise_of, schedule, schedule.grid(steps), X, 0, sample)
-    ours = indi(exact(LAW, noise), even(steps), X, 0, sample)
+    theirs = ddim(predict_noise, schedule, schedule.timesteps(steps), X, 0, sample)
+    ours = indi(exact(DISTRIBUTION, noise), even(steps), X, 0, sample)
     for (t, x, x0), (k, y, y0) in zip(ours, theirs, strict=True):
         assert_close(t, k / steps, EXACT, 1.0)
         assert_close(x, y, steps * MIXTURE, 1 + np.abs(X))
@@ -103,9 +103,9 @@ def test_the_iterates_are_those_of_ddim_on_the_noise_levels_of_the_path():
 def test_many_steps_restore_the_law_of_a_mixture_and_one_step_does_not():
     sample, noise = np.arange(4000), 1.0
     p = (sample + 0.5) / 4000
-    y = LAW.noised(1.0, noise).quantile(p)[:, None]
-    clean = LAW.quantile(p)[:, None]
-    distance = lambda steps: wasserstein_1d(last(indi(exact(LAW, noise), even(steps), y, 0, sample)), clean)
+    y = DISTRIBUTION.noised(1.0, noise).quantile(p)[:, None]
+    clean = DISTRIBUTION.quantile(p)[:, None]
+    distance = lambda steps: wasserstein_1d(final_sample(indi(exact(DISTRIBUTION, noise), even(steps), y, 0, sample)), clean)
     assert distance(1) > 10 * distance(100) and distance(10) > distance(100)
 
 
@@ -115,12 +115,12 @@ def test_many_steps_restore_the_law_of_a_mixture_and_one_step_does_not():
 def test_constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge():
     denoise = gaussian(1.0, 1.0)
     x = np.ones((3, 1))
-    plain = last(indi(denoise, even(5), x, 0, np.arange(3)))
-    constant = last(indi(denoise, even(5), x, 0, np.arange(3), lambda t: 0.3 * t))
+    plain = final_sample(indi(denoise, even(5), x, 0, np.arange(3)))
+    constant = final_sample(indi(denoise, even(5), x, 0, np.arange(3), lambda t: 0.3 * t))
     assert_close(constant, plain, EXACT, 1.0)
     epsilon, t, t_prev = 0.4, 0.8, 0.6
     sample = np.arange(3)
-    ((_, stepped, _),) = indi(denoise, [t, t_prev], x, 7, sample, brownian(epsilon))
+    ((_, stepped, _),) = indi(denoise, [t, t_prev], x, 7, sample, brownian_deviation(epsilon))
     z = normal(7, sample, 0, Purpose.STEP_NOISE, (1,))
     mean = t_prev / t * x + (1 - t_prev / t) * denoise(x, t)
     assert_close(stepped, mean + epsilon * ((t - t_prev) * t_prev / t) ** 0.5 * z, EXACT, 4.0)
@@ -131,19 +131,19 @@ def test_the_variance_on_the_way_is_that_of_the_path_at_every_step():
     epsilon, x0, y = 0.5, 0.0, 0.0
     mean, variance = y, epsilon**2
     for t, t_prev in [(1.0, 0.7), (0.7, 0.3), (0.3, 0.1)]:
-        added = brownian(epsilon)(t_prev) ** 2 - (t_prev / t) ** 2 * brownian(epsilon)(t) ** 2
+        added = brownian_deviation(epsilon)(t_prev) ** 2 - (t_prev / t) ** 2 * brownian_deviation(epsilon)(t) ** 2
         mean, variance = t_prev / t * mean + (1 - t_prev / t) * x0, (t_prev / t) ** 2 * variance + added
         assert_close(variance, epsilon**2 * t_prev, EXACT)
 
 
-@pytest.mark.parametrize("deviation", [None, brownian(0.5)])
+@pytest.mark.parametrize("deviation", [None, brownian_deviation(0.5)])
 def test_the_last_step_returns_the_estimate_itself_and_a_sample_does_not_depend_on_its_batch(deviation):
     sample = np.arange(6)
     states = list(indi(gaussian(1.0, 1.0), even(4), X[:6], 3, sample, deviation))
     assert [t for t, _, _ in states] == [0.75, 0.5, 0.25, 0.0]
     assert_close(states[-1][1], states[-1][2], EXACT, 1.0)
     for i in range(6):
-        alone = last(indi(gaussian(1.0, 1.0), even(4), X[i : i + 1], 3, sample[i : i + 1], deviation))
+        alone = final_sample(indi(gaussian(1.0, 1.0), even(4), X[i : i + 1], 3, sample[i : i + 1], deviation))
         np.testing.assert_array_equal(alone[0], states[-1][1][i])
 
 
@@ -214,21 +214,21 @@ class Oracle:
 
     classes = 0
 
-    def __init__(self, law, noise, variance):
-        self.law, self.noise, self.variance = law, noise, variance
+    def __init__(self, distribution, noise, variance):
+        self.distribution, self.noise, self.variance = distribution, noise, variance
 
     def forward(self, params, x, c, ops=None, labels=None, keep=True):
         t = float(c[0]) / 1000
-        return self.law.posterior_mean(x * (self.variance + t**2 * self.noise**2) ** 0.5, 1.0, t * self.noise), None
+        return self.distribution.posterior_mean(x * (self.variance + t**2 * self.noise**2) ** 0.5, 1.0, t * self.noise), None
 
 
 def test_the_score_is_tweedies_at_any_noise_level_that_was_trained():
-    model = InDI(Oracle(LAW, 2.0, 4.0), Degradation(2.0), 4.0)
+    model = InDI(Oracle(DISTRIBUTION, 2.0, 4.0), Degradation(2.0), 4.0)
     for alpha, sigma in ((1.0, 2.0), (1.0, 0.5), (0.3, 0.2)):
-        expected = LAW.noised(alpha, sigma).score(X)
+        expected = DISTRIBUTION.noised(alpha, sigma).score(X)
         assert_close(model.score({})(X, alpha, sigma), expected, 16 * MIXTURE, (1 + np.abs(X)) / sigma**2)
     schedule = model.schedule
-    assert_close(model.prediction_of({})(X, 500), LAW.posterior_mean(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
+    assert_close(model.predictor({})(X, 500), DISTRIBUTION.posterior_mean(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
     with pytest.raises(ValueError, match=r"sigma / alpha = 2\.1 is outside of what was trained, 0\.002 to 2"):
         model.score({})(X, 1.0, 2.1)
     for other in (InDI(MLP(), Degradation(0.1, 1.0)), InDI(MLP(), Degradation(1.0), 1.0, 0.1)):
@@ -262,6 +262,6 @@ def test_a_step_draws_times_and_noise_and_the_paths_noise_only_where_it_has_some
 def test_single_precision_stays_single():
     model = InDI(MLP(), Degradation(0.5), 1.7, 0.2)
     params, x0 = model.network.init(0), numbers(0, 4, 2).astype(np.float32)
-    mean, per_sample, gradients = model.loss(params, x0, *model.draw(0, np.arange(4), 1, (2,), np.float32))
+    mean, per_sample, gradients = model.loss(params, x0, *model.sample_training_noise(0, np.arange(4), 1, (2,), np.float32))
     assert mean.dtype == per_sample.dtype == np.float32 and {g.dtype for g in gradients.values()} == {np.dtype(np.float32)}
-    assert last(indi(model.denoise_of(params), even(3), x0, 0, np.arange(4), brownian(0.2))).dtype == np.float32
+    assert final_sample(indi(model.denoise_function(params), even(3), x0, 0, np.arange(4), brownian_deviation(0.2))).dtype == np.float32

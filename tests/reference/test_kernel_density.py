@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
-from reference.mixtures import Mixture
+from reference.diffusion.mixtures import Mixture
 from reference.smld.kernel_density import kernel_density, silverman
 from reference.smld.score_matching import denoising, implicit
 from tests.example_networks import numbers
@@ -75,9 +75,9 @@ def test_explicit_matching_of_a_kernel_density_is_implicit_matching_of_it(h):
         assert_close(one, other, QUADRATURE, 4 / h**2 + 10)
 
 
-def best_slope(law):
+def best_slope(distribution):
     """The a at which the explicit loss of s = -a x is least: that of a parabola through three values."""
-    low, middle, high = (esm(Field(lambda x, a=a: -a * x, None), law) for a in (0.0, 1.0, 2.0))
+    low, middle, high = (esm(Field(lambda x, a=a: -a * x, None), distribution) for a in (0.0, 1.0, 2.0))
     return 1 + (low - high) / (2 * (low - 2 * middle + high))
 
 
@@ -88,10 +88,10 @@ def test_the_best_linear_score_of_a_kernel_density_knows_its_second_moment(h, co
 
 
 def test_matching_a_kernel_density_approaches_the_truth_with_more_points_and_smaller_bandwidth():
-    law = Mixture(np.ones(1), np.zeros((1, 1)), np.array([0.5]))
+    distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.array([0.5]))
     errors = []
     for count, h in ((10, 0.4), (50, 0.2), (250, 0.1), (1250, 0.05)):
-        points = law.quantile((np.arange(count) + 0.5) / count)[:, None]
+        points = distribution.quantile((np.arange(count) + 0.5) / count)[:, None]
         errors.append(abs(best_slope(kernel_density(points, h)) - 1 / 0.5))
     assert (np.diff(errors) < 0).all() and errors[-1] < 0.05 * errors[0]
 

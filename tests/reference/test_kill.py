@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 
-from reference import checkpoint, training
-from reference.run import open_run
+from reference.diffusion import training
+from reference.runs import checkpoint
+from reference.runs.run import open_run
 
 OPTIONS = "train ddpm --data mixture1d --width 8 --depth 1 --batch 4 --steps 10000000 --save-every 3 --resume --out".split()
 
@@ -49,7 +50,7 @@ def test_a_run_killed_twenty_times_resumes_each_time_and_has_the_bits_of_an_unin
     assert process.returncode == 130 and b"stopping after this step; once more stops at once\n" in said
 
     run = open_run(tmp_path)
-    data, whole = run.data, training.begin(run.model.network, run.settings.seed)
+    data, whole = run.data, training.init_state(run.model.network, run.settings.seed)
     losses = [s.loss for s in training.train(run.model, data.train, data.train_labels, run.settings, whole, run.state.step)]
     for part in ("params", "ema", "m", "v"):
         for name, array in getattr(whole, part).items():

@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from reference import ops
-from reference.mixtures import Mixture
+from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Purpose
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.langevin import gradient_ascent, langevin, mala, sgld, stability_limit
 from tests.oracle_tolerances import EXACT, MIXTURE, QUADRATURE, accumulated, assert_close, assert_mean, assert_printed, z_score
 
@@ -33,7 +33,7 @@ def coefficients(run):
         seen.append((a, b, c))
         return ops.reverse_step(x, prediction, a, b, c, noise)
 
-    last(run(SimpleNamespace(reverse_step=reverse_step)))
+    final_sample(run(SimpleNamespace(reverse_step=reverse_step)))
     return seen
 
 
@@ -54,22 +54,22 @@ def uniform_start(count, low=-3.0, high=3.0):
 @pytest.mark.parametrize(
     "law, tau", [(normal_law(0.7, 0.5), 0.1), (normal_law(-2.0, 4.0), 5.0), (PLANE, 0.2)], ids=["line", "long", "plane"]
 )
-def test_a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau(law, tau):
-    x, sample, d = law.mean + uniform_start(50), np.arange(7, 57), law.dimension
-    gain = np.eye(d) - tau * np.linalg.inv(law.full[0])
-    for n, (number, y, extra) in enumerate(langevin(law.score, x, tau, 20, 5, sample)):
+def test_a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau(distribution, tau):
+    x, sample, d = distribution.mean + uniform_start(50), np.arange(7, 57), distribution.dimension
+    gain = np.eye(d) - tau * np.linalg.inv(distribution.full[0])
+    for n, (number, y, extra) in enumerate(langevin(distribution.score, x, tau, 20, 5, sample)):
         z = ops.normal(5, sample, n, Purpose.STEP_NOISE, (d,))
         assert number == n + 1 and extra is None
-        assert_close(y, law.mean + (x - law.mean) @ gain + np.sqrt(2 * tau) * z, EXACT, 10 * (1 + np.abs(x).max()))
+        assert_close(y, distribution.mean + (x - distribution.mean) @ gain + np.sqrt(2 * tau) * z, EXACT, 10 * (1 + np.abs(x).max()))
         x = y
 
 
 @pytest.mark.parametrize("s2, tau", [(0.25, 0.05), (0.04, 0.05), (1.0, 0.01), (1.0, 1.9), (3.0, 0.5)])
 def test_mean_and_variance_follow_their_recursions(s2, tau):
-    law, sample = normal_law(1.5, s2), np.arange(COUNT)
+    distribution, sample = normal_law(1.5, s2), np.arange(COUNT)
     start = 3.0 + np.sqrt(2.0) * ops.normal(3, sample, 0, Purpose.PRIOR, (1,))
     mean, variance = 3.0, 2.0
-    for n, x, _ in langevin(law.score, start, tau, 40, 4, sample):
+    for n, x, _ in langevin(distribution.score, start, tau, 40, 4, sample):
         mean, variance = 1.5 + (1 - tau / s2) * (mean - 1.5), (1 - tau / s2) ** 2 * variance + 2 * tau
         assert_close(mean - 1.5, (1 - tau / s2) ** n * 1.5, accumulated(n), 1.5)
         if n in (1, 2, 5, 40):  # false alarms: FALSE_ALARM in all
@@ -77,10 +77,10 @@ def test_mean_and_variance_follow_their_recursions(s2, tau):
             assert_mean((x - mean) ** 2, variance, 8 * 5)
 
 
-def chain(law, starts, tau, steps):
+def chain(distribution, starts, tau, steps):
     """States [steps,m,d] of chains that share one noise."""
     sample = np.zeros(len(starts), int)
-    return np.stack([x for _, x, _ in langevin(law.score, np.array(starts), tau, steps, 1, sample)])
+    return np.stack([x for _, x, _ in langevin(distribution.score, np.array(starts), tau, steps, 1, sample)])
 
 
 def test_two_chains_with_one_noise_meet_at_the_rate_of_the_gain():
@@ -122,7 +122,9 @@ def test_the_bias_of_the_deviation_is_a_quarter_of_the_step_to_first_order():
 
 def test_stationary_covariance_in_the_plane_eigenvalue_by_eigenvalue():
     tau, sample, (values, vectors) = 0.15, np.arange(COUNT), np.linalg.eigh(PLANE.full[0])
-    x = last(langevin(PLANE.score, PLANE.mean + np.zeros((COUNT, 2)), tau, 60, 9, sample))  # gains below 0.6: 60 steps forget the start
+    x = final_sample(
+        langevin(PLANE.score, PLANE.mean + np.zeros((COUNT, 2)), tau, 60, 9, sample)
+    )  # gains below 0.6: 60 steps forget the start
     rotated = (x - PLANE.mean) @ vectors
     assert_mean(rotated[:, :, None] * rotated[:, None], np.diag(values / (1 - tau / (2 * values))))
 
@@ -141,11 +143,11 @@ def test_langevin_is_reversible_for_its_own_law_on_a_gaussian():
 
 
 @pytest.mark.parametrize("law", [EXAMPLE_3_2, PLANE, normal_law(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
-def test_the_score_is_nowhere_steeper_than_the_stability_limit_allows(law):
-    limit = stability_limit(law)
-    assert_close(limit, 2 * np.linalg.eigvalsh(law.full).min(), EXACT)
-    x = law.mean + 3 * ops.normal(2, np.arange(2000), 0, Purpose.DATA, (law.dimension,))
-    steepest = -np.linalg.eigvalsh(law.score_jacobian(x)).min(axis=1)
+def test_the_score_is_nowhere_steeper_than_the_stability_limit_allows(distribution):
+    limit = stability_limit(distribution)
+    assert_close(limit, 2 * np.linalg.eigvalsh(distribution.full).min(), EXACT)
+    x = distribution.mean + 3 * ops.normal(2, np.arange(2000), 0, Purpose.DATA, (distribution.dimension,))
+    steepest = -np.linalg.eigvalsh(distribution.score_jacobian(x)).min(axis=1)
     assert (steepest <= (2 / limit) * (1 + MIXTURE)).all() and steepest.max() > 1.9 / limit
 
 
@@ -154,28 +156,28 @@ def test_printed_stability_limit_of_example_3_2():
 
 
 @pytest.mark.parametrize("law", [PLANE, normal_law(1.0, 0.3)], ids=["plane", "line"])
-def test_chains_part_above_the_stability_limit_and_meet_below(law):
-    limit, steepest = stability_limit(law), np.linalg.eigh(law.full[0])[1][:, 0]
-    starts = [law.mean, law.mean + steepest]
+def test_chains_part_above_the_stability_limit_and_meet_below(distribution):
+    limit, steepest = stability_limit(distribution), np.linalg.eigh(distribution.full[0])[1][:, 0]
+    starts = [distribution.mean, distribution.mean + steepest]
     with pytest.warns(UserWarning, match="may diverge"):
-        list(langevin(law.score, np.array(starts), 1.01 * limit, 1, 1, np.zeros(2, int), limit=limit))
+        list(langevin(distribution.score, np.array(starts), 1.01 * limit, 1, 1, np.zeros(2, int), limit=limit))
     for tau, grows in ((0.99 * limit, False), (1.01 * limit, True)):
-        x = chain(law, starts, tau, 200)
+        x = chain(distribution, starts, tau, 200)
         distance = np.linalg.norm(x[:, 1] - x[:, 0], axis=1)
         assert (distance[-1] > 10) if grows else (distance[-1] < 0.1)
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.5001, 3.0])
 def test_a_step_from_the_limit_on_is_warned_of_with_the_limit(tau):
-    law = normal_law(0.0, 0.25)
+    distribution = normal_law(0.0, 0.25)
     with pytest.warns(UserWarning, match=f"tau = {tau:.4g} is not below the stability limit 0.5: the samples may diverge") as warned:
-        langevin(law.score, np.zeros((1, 1)), tau, 1, 0, np.arange(1), limit=stability_limit(law))
+        langevin(distribution.score, np.zeros((1, 1)), tau, 1, 0, np.arange(1), limit=stability_limit(distribution))
     assert warned[0].filename == __file__
 
 
 def test_a_step_below_the_limit_or_without_one_is_not():
-    last(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 0.0799, 1, 0, np.arange(1), limit=stability_limit(EXAMPLE_3_2)))
-    last(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 3.0, 1, 0, np.arange(1)))
+    final_sample(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 0.0799, 1, 0, np.arange(1), limit=stability_limit(EXAMPLE_3_2)))
+    final_sample(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 3.0, 1, 0, np.arange(1)))
 
 
 # Ex 3.2: two modes
@@ -211,40 +213,40 @@ def test_gradient_ascent_from_zero_climbs_to_the_mode_at_two():
 
 def test_gradient_ascent_ends_at_the_mode_of_its_basin():
     starts = np.array([[-3.0], [-2.0], [MINIMUM - 0.01], [MINIMUM + 0.01], [1.0], [3.0]])
-    modes = last(gradient_ascent(EXAMPLE_3_2.score, starts, 0.02, 1000))
+    modes = final_sample(gradient_ascent(EXAMPLE_3_2.score, starts, 0.02, 1000))
     assert_close(modes, np.array([[-2.0]] * 3 + [[2.0]] * 3), MIXTURE)
 
 
 # The law after any number of steps, by a transition operator on a grid
 
 
-def operator(law, tau, low=-7.0, high=8.0):
+def operator(distribution, tau, low=-7.0, high=8.0):
     """Nodes x[m], their weight h, and T[m,m]: densities before a step -> densities after it.
 
     A kernel is N(y; x + b score(x), c^2).  Where the step stretches most, nodes are 0.7 c apart in y: on Gaussians as wide as that the
     trapezoidal rule is wrong by exp(-2 pi^2 / 0.49), e^-40.  Nothing gets beyond low and high.
     """
     b, c = drift_and_noise(tau)
-    stretch = max(1, np.abs(1 + b * law.score_jacobian(np.linspace(low, high, 2001)[:, None])).max())
+    stretch = max(1, np.abs(1 + b * distribution.score_jacobian(np.linspace(low, high, 2001)[:, None])).max())
     x, h = np.linspace(low, high, int((high - low) * stretch / (0.7 * c)) + 1, retstep=True)
-    return x, h, h * norm.pdf(x[:, None], x + b * law.score(x[:, None])[:, 0], c)
+    return x, h, h * norm.pdf(x[:, None], x + b * distribution.score(x[:, None])[:, 0], c)
 
 
-def long_run(law, tau):
+def long_run(distribution, tau):
     """Nodes and the probabilities that a step leaves as they are."""
-    x, _, T = operator(law, tau)
+    x, _, T = operator(distribution, tau)
     system, right = T / T.sum(axis=0) - np.eye(len(x)), np.zeros(len(x))
     system[-1] = right[-1] = 1.0
     return x, np.linalg.solve(system, right)
 
 
-def from_uniform(law, tau, steps):
+def from_uniform(distribution, tau, steps):
     """Nodes and probabilities after so many steps from U[-3, 3]; the first by Gauss-Legendre, on 100 panels of 20 nodes."""
     b, c = drift_and_noise(tau)
-    x, h, T = operator(law, tau)
+    x, h, T = operator(distribution, tau)
     t, w = np.polynomial.legendre.leggauss(20)
     start = (np.arange(100)[:, None] + (t + 1) / 2).ravel() * 0.06 - 3
-    p = norm.pdf(x[:, None], start + b * law.score(start[:, None])[:, 0], c) @ np.tile(w, 100) / 200
+    p = norm.pdf(x[:, None], start + b * distribution.score(start[:, None])[:, 0], c) @ np.tile(w, 100) / 200
     for _ in range(steps - 1):
         p = T @ p
     return x, h * p
@@ -281,7 +283,7 @@ def test_ten_thousand_particles_after_a_hundred_steps_have_not_the_weights_of_th
     share, mean, variance = narrow_mode(*from_uniform(EXAMPLE_3_2, 0.05, 100))
     assert_printed(variance / 0.2**2, "2.66")
     sample = np.arange(10_000)
-    x = last(langevin(EXAMPLE_3_2.score, uniform_start(10_000), 0.05, 100, 1, sample))
+    x = final_sample(langevin(EXAMPLE_3_2.score, uniform_start(10_000), 0.05, 100, 1, sample))
     left = x < MINIMUM
     assert_mean(left, share, 3)
     assert_mean(x[left], mean, 3)
@@ -290,9 +292,9 @@ def test_ten_thousand_particles_after_a_hundred_steps_have_not_the_weights_of_th
     assert x[left].var() > 2.4 * 0.2**2
 
 
-def relaxation_rates(law, h):
+def relaxation_rates(distribution, h):
     """The four smallest eigenvalues of the Fokker-Planck operator on a grid: jumps to neighbours at rates that are in detailed balance."""
-    log_p = law.log_density(np.arange(-4, 7, h)[:, None])
+    log_p = distribution.log_density(np.arange(-4, 7, h)[:, None])
     up, down = np.exp(np.diff(log_p) / 2) / h**2, np.exp(-np.diff(log_p) / 2) / h**2
     away = np.append(up, 0) + np.insert(down, 0, 0)
     return eigh_tridiagonal(away, np.full(len(up), -1 / h**2), eigvals_only=True, select="i", select_range=(0, 3))
@@ -347,7 +349,7 @@ def test_each_step_is_numbered_and_keeps_shape_dtype_and_start(sampler, dtype, s
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_particles_do_not_depend_on_their_batch(sampler, dtype):
     sample = np.array([3, 0, 7, 2**32 - 1, 5, 1, 2, 6])
-    run = lambda indices: last(samplers(ops.normal(1, indices, 0, Purpose.PRIOR, (3, 1), dtype), indices)[sampler])
+    run = lambda indices: final_sample(samplers(ops.normal(1, indices, 0, Purpose.PRIOR, (3, 1), dtype), indices)[sampler])
     together = run(sample)
     for i in range(8):
         assert (run(sample[i : i + 1])[0] == together[i]).all()
@@ -357,7 +359,7 @@ def test_particles_do_not_depend_on_their_batch(sampler, dtype):
 @pytest.mark.parametrize("sampler", ["langevin", "sgld", "mala"])
 def test_the_seed_decides(sampler):
     x = np.ones((8, 1))
-    one, same, other = (last(samplers(x, np.arange(8), seed)[sampler]) for seed in (1, 1, 2))
+    one, same, other = (final_sample(samplers(x, np.arange(8), seed)[sampler]) for seed in (1, 1, 2))
     assert (one == same).all() and (one != other).all()
 
 
@@ -371,4 +373,4 @@ def test_a_step_that_is_none_is_refused(tau):
     )
     for run in runs:
         with pytest.raises(ValueError, match=f"tau must be a positive number, got {tau}"):
-            last(run())
+            final_sample(run())

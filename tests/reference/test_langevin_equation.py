@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from reference.data.metrics import autocorrelation
 from reference.fokker_planck import langevin_equation as physics
-from reference.metrics import autocorrelation
-from reference.samplers import last
+from reference.samplers import final_sample
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, assert_close, assert_mean, assert_printed, z_score
 
 GAMMA, Q = 1.5, 0.8
@@ -139,12 +139,12 @@ def test_the_two_senses_of_multiplicative_noise_have_other_means(sense, expected
 
     solver = solvers.stochastic_heun if sense == "stratonovich" else solvers.euler_maruyama
     port = type("Port", (), {"normal": staticmethod(lambda *key: nodes[:, None])})
-    step = last(solver(lambda x, t: -x, lambda x, t: 2**0.5 * 0.5 * x, (0.0, h), np.ones((8, 1)), 0, np.arange(8), ops=port))
+    step = final_sample(solver(lambda x, t: -x, lambda x, t: 2**0.5 * 0.5 * x, (0.0, h), np.ones((8, 1)), 0, np.arange(8), ops=port))
     mean = float((weights / weights.sum()) @ step[:, 0]) ** 400
     assert_printed(mean, ".4726" if sense == "stratonovich" else ".3674")
     assert_close(mean, expected, 2 * h)
-    z = np.array([float(v) for v in last(one)[:, 0]])
-    expected_step = last(solver(lambda x, t: -x, lambda x, t: 2**0.5 * 0.5 * x, (0.0, h), np.ones((8, 1)), 0, np.arange(8)))[:, 0]
+    z = np.array([float(v) for v in final_sample(one)[:, 0]])
+    expected_step = final_sample(solver(lambda x, t: -x, lambda x, t: 2**0.5 * 0.5 * x, (0.0, h), np.ones((8, 1)), 0, np.arange(8)))[:, 0]
     assert_close(z, expected_step, EXACT)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reference.samplers.law import transition
+from reference.samplers.chain_density import transition
 from tests.oracle_tolerances import QUADRATURE, assert_close
 
 

@@ -13,19 +13,19 @@ from reference.ddpm.ddpm import (
     forward,
     interpolated_log_variance,
     log_variance_range,
-    noise_and_say,
     posterior,
     reverse_log_variance,
+    split_prediction,
 )
 from reference.ddpm.learned import HYBRID_WEIGHT, LearnedVariance
-from reference.denoiser import TRAINABLE, Denoiser
+from reference.diffusion.denoiser import TRAINABLE, Denoiser
+from reference.diffusion.schedules import linear, vp
 from reference.networks import MLP, UNet
 from reference.ops import normal
 from reference.ops.random import Key, Purpose
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.ancestral import ancestral
 from reference.samplers.ddim import ddim, ddim_invert
-from reference.schedules import linear, vp
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close
 from tests.oracles import grids, mmse_of, normal_data
@@ -147,7 +147,7 @@ def test_the_mean_over_all_times_and_the_prior_are_the_whole_bound():
     say = lambda x, c: np.concatenate((0.3 * x, np.tanh(x)), axis=-1)
     learned = LearnedVariance(Fixed(say), schedule, "noise", 1.3)
     x0 = numbers(3, 4, 2)
-    terms = elbo_terms(learned.noise_of({}), schedule, x0, 7)
+    terms = elbo_terms(learned.noise_predictor({}), schedule, x0, 7)
     total = np.zeros(4)
     for index, t in enumerate(range(12, 0, -1)):
         noise = normal(*Key(7, np.arange(4), index, Purpose.PROBE), (2,))
@@ -188,7 +188,7 @@ def test_single_precision_stays_single(network, objective):
     mean, per_sample, gradients = learned.loss(params, x0, T, x0[::-1].copy())
     assert mean.dtype == per_sample.dtype == np.float32 and {g.dtype for g in gradients.values()} == {np.dtype(np.float32)}
     assert gradients.keys() == params.keys()
-    for parts in learned.noise_of(params)(x0, 7):
+    for parts in learned.noise_predictor(params)(x0, 7):
         assert parts.dtype == np.float32 and parts.shape == x0.shape
 
 
@@ -198,37 +198,43 @@ def test_single_precision_stays_single(network, objective):
 @pytest.mark.parametrize("v, choice", [(-1.0, "posterior"), (1.0, "beta")])
 @pytest.mark.parametrize("dtype, budget", [(np.float64, EXACT), (np.float32, EXACT32)])
 def test_samples_with_a_say_at_an_end_are_those_with_that_variance(v, choice, dtype, budget):
-    law, schedule, sample = normal_data(0.5, 0.3), vp(30), np.arange(9)
-    noise_of = lambda x, t: law.noise(x.astype(np.float64), schedule.signal(t), schedule.noise_scale(t)).astype(dtype)
-    both = lambda x, t: (noise_of(x, t), np.full_like(x, v))
-    x, grid = numbers(0, 9, 1).astype(dtype), schedule.grid(10)
-    learned = last(ancestral(both, schedule, grid, x, 1, sample, "learned"))
+    distribution, schedule, sample = normal_data(0.5, 0.3), vp(30), np.arange(9)
+    predict_noise = lambda x, t: distribution.expected_noise(x.astype(np.float64), schedule.signal(t), schedule.noise_scale(t)).astype(
+        dtype
+    )
+    both = lambda x, t: (predict_noise(x, t), np.full_like(x, v))
+    x, grid = numbers(0, 9, 1).astype(dtype), schedule.timesteps(10)
+    learned = final_sample(ancestral(both, schedule, grid, x, 1, sample, "learned"))
     assert learned.dtype == dtype
-    assert_close(learned, last(ancestral(noise_of, schedule, grid, x, 1, sample, choice)), 10 * 64 * budget, 1.0)
+    assert_close(learned, final_sample(ancestral(predict_noise, schedule, grid, x, 1, sample, choice)), 10 * 64 * budget, 1.0)
 
 
 def test_samplers_without_a_variance_to_choose_ignore_the_say():
-    law, schedule, sample, x = normal_data(0.5, 0.3), vp(30), np.arange(9), numbers(0, 9, 1)
-    noise_of = lambda x, t: law.noise(x, schedule.signal(t), schedule.noise_scale(t))
-    both = lambda x, t: (noise_of(x, t), x)
-    grid = schedule.grid(6)
-    np.testing.assert_array_equal(last(ddim(both, schedule, grid, x, 0, sample)), last(ddim(noise_of, schedule, grid, x, 0, sample)))
-    np.testing.assert_array_equal(last(ddim_invert(both, schedule, grid, x)), last(ddim_invert(noise_of, schedule, grid, x)))
-    assert noise_and_say(x)[1] is None
+    distribution, schedule, sample, x = normal_data(0.5, 0.3), vp(30), np.arange(9), numbers(0, 9, 1)
+    predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
+    both = lambda x, t: (predict_noise(x, t), x)
+    grid = schedule.timesteps(6)
+    np.testing.assert_array_equal(
+        final_sample(ddim(both, schedule, grid, x, 0, sample)), final_sample(ddim(predict_noise, schedule, grid, x, 0, sample))
+    )
+    np.testing.assert_array_equal(
+        final_sample(ddim_invert(both, schedule, grid, x)), final_sample(ddim_invert(predict_noise, schedule, grid, x))
+    )
+    assert split_prediction(x)[1] is None
 
 
 def test_the_best_say_makes_the_bound_of_the_exact_variance():
     """For Gaussian data the exact variance lies in the range, at one v a step; with it the learned chain's bound is the exact chain's."""
-    law, schedule, c = normal_data(0.0, 0.3), vp(20), 0.3
-    noise_of = lambda x, t: law.noise(x, schedule.signal(t), schedule.noise_scale(t))
+    distribution, schedule, c = normal_data(0.0, 0.3), vp(20), 0.3
+    predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     x0, mmse = numbers(4, 5, 1), mmse_of(schedule, c)
 
     def both(x, t):
         low, high = log_variance_range(schedule, t, t - 1, x)
         exact = reverse_log_variance(schedule, t, t - 1, "exact", mmse)
-        return noise_of(x, t), np.full_like(x, (2 * exact - high - low) / (high - low))
+        return predict_noise(x, t), np.full_like(x, (2 * exact - high - low) / (high - low))
 
-    learned, exact = elbo_terms(both, schedule, x0, 0), elbo_terms(noise_of, schedule, x0, 0, variance="exact", mmse=mmse)
+    learned, exact = elbo_terms(both, schedule, x0, 0), elbo_terms(predict_noise, schedule, x0, 0, variance="exact", mmse=mmse)
     for name in learned:
         assert_close(learned[name], exact[name], EXACT, np.abs(exact[name]) + 10)
 

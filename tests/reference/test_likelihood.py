@@ -9,11 +9,11 @@ from scipy.stats import norm
 
 from reference import ops
 from reference.commands.evaluate import flow_likelihood
-from reference.denoiser import Denoiser
-from reference.mixtures import Mixture, example_2_1
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.networks import MLP
 from reference.ops.random import Key, Purpose
-from reference.samplers import Counted, last
+from reference.samplers import CallCounter, final_sample
 from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
 from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
@@ -27,16 +27,16 @@ SPACE = Mixture(
     np.array([[-1.0, 0.5, 0.0], [1.0, 0.0, 0.3]]),
     np.array([np.diag([0.3, 0.5, 0.2]) + 0.1, np.diag([0.6, 0.2, 0.4]) - 0.05]),
 )
-SDES = {"vp": VP(), "ve": VE(sigma_max=20.0), "subvp": SubVP(beta_max=12.0), "ou": OrnsteinUhlenbeck(end=3.0)}
+SDES = {"vp": VP(), "ve": VE(sigma_max=20.0), "subvp": SubVP(beta_max=12.0), "ou": OrnsteinUhlenbeck(t_max=3.0)}
 LAWS = {"example-2.1": LINE, "gaussian": GAUSSIAN, "plane": PLANE}
 every_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
 
 
-def exact(law, sde, shape=None):
+def exact(distribution, sde, shape=None):
     """score_and_pullback of the law under the SDE; x may have another shape than [b,d]."""
 
     def at(x, t):
-        noised, flat = law.noised(*sde.marginal(t)), x.reshape(len(x), -1)
+        noised, flat = distribution.noised(*sde.marginal(t)), x.reshape(len(x), -1)
         jacobian = noised.score_jacobian(flat)
         pullback = lambda v: np.einsum("nij,ni->nj", jacobian, v.reshape(flat.shape)).reshape(x.shape)
         return noised.score(flat).reshape(x.shape), pullback
@@ -44,40 +44,40 @@ def exact(law, sde, shape=None):
     return at
 
 
-def prior_of(law, sde):
-    return law.noised(*sde.marginal(sde.end)).log_density
+def prior_of(distribution, sde):
+    return distribution.noised(*sde.marginal(sde.t_max)).log_density
 
 
-def points(law, count=5):
-    return law.sample(3, np.arange(count))[0]
+def points(distribution, count=5):
+    return distribution.sample(3, np.arange(count))[0]
 
 
 @every_sde
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
-def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(law, sde):
-    x = points(law)
-    found = log_likelihood(sde, exact(law, sde), x, prior=prior_of(law, sde), **FLOW_SOLVER)
+def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(distribution, sde):
+    x = points(distribution)
+    found = log_likelihood(sde, exact(distribution, sde), x, prior=prior_of(distribution, sde), **FLOW_SOLVER)
     assert found.shape == (5,) and found.dtype == np.float64
-    assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
+    assert_close(found, distribution.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
 
 @every_sde
 def test_from_a_later_time_it_is_the_density_of_that_time(sde):
-    law = PLANE.noised(*sde.marginal(0.3 * sde.end))
-    x = points(law)
-    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.end, **FLOW_SOLVER)
-    assert_close(found, law.log_density(x), FLOW_LIKELIHOOD, 1.0)
+    distribution = PLANE.noised(*sde.marginal(0.3 * sde.t_max))
+    x = points(distribution)
+    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.t_max, **FLOW_SOLVER)
+    assert_close(found, distribution.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
 
 @pytest.mark.parametrize("law", [PLANE, SPACE], ids=["plane", "space"])
-def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(law):
+def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(distribution):
     """Hutchinson's estimate is linear in v v', whose mean over all 2^d vectors of signs is I; the way of x does not depend on the probe."""
-    sde, d = SDES["vp"], law.dimension
+    sde, d = SDES["vp"], distribution.dimension
     probes = np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
-    x = np.repeat(points(law, 1), len(probes), axis=0)
-    arguments = {"prior": prior_of(law, sde), **FLOW_SOLVER}
-    estimates = log_likelihood(sde, exact(law, sde), x, probes, **arguments)
-    assert_close(estimates.mean(), law.log_density(x[:1])[0], FLOW_LIKELIHOOD, 1.0)
+    x = np.repeat(points(distribution, 1), len(probes), axis=0)
+    arguments = {"prior": prior_of(distribution, sde), **FLOW_SOLVER}
+    estimates = log_likelihood(sde, exact(distribution, sde), x, probes, **arguments)
+    assert_close(estimates.mean(), distribution.log_density(x[:1])[0], FLOW_LIKELIHOOD, 1.0)
     assert np.ptp(estimates) > 0.1
 
 
@@ -86,7 +86,7 @@ def test_a_probe_asks_for_one_pullback_and_the_exact_trace_for_one_a_dimension()
 
     def at(x, t):
         score, pullback = exact(SPACE, sde)(x, t)
-        asked.append(Counted(pullback))
+        asked.append(CallCounter(pullback))
         return score, asked[-1]
 
     for probe, count in ((np.ones_like(x), 1), (None, 3)):
@@ -131,7 +131,7 @@ def test_the_priors_bias_is_that_of_the_density_where_the_flow_ends():
     x, sizes = points(LINE, 8), []
     for sde in (VP(beta_max=8.0), VP()):
         found = log_likelihood(sde, exact(LINE, sde), x, **FLOW_SOLVER)
-        end = LINE.noised(*sde.marginal(sde.end))
+        end = LINE.noised(*sde.marginal(sde.t_max))
         x_end = end.quantile(LINE.cdf(x[:, 0]))
         bias = norm.logpdf(x_end) - end.log_density(x_end[:, None])
         assert_close(found - LINE.log_density(x), bias, FLOW_LIKELIHOOD, 1.0)
@@ -154,7 +154,7 @@ def test_with_a_networks_score_it_is_the_log_determinant_of_the_flow():
 
     flow, _ = sde.reverse(lambda x, t: says(x, t)[0], 0.0)
     moved = np.concatenate([x, *(x + s * h * e for e in np.eye(2) for s in (1, -1))])
-    end, *sides = np.split(last(rk45(flow, (first, sde.end), moved, **FLOW_SOLVER)), 5)
+    end, *sides = np.split(final_sample(rk45(flow, (first, sde.t_max), moved, **FLOW_SOLVER)), 5)
     jacobian = np.stack([(sides[2 * i] - sides[2 * i + 1]) / (2 * h) for i in range(2)], axis=2)
     expected = norm.logpdf(end).sum(axis=1) + np.log(np.linalg.det(jacobian))
     assert_close(found, expected, h**2 / 6 + FLOW_LIKELIHOOD, 10.0)
@@ -210,12 +210,12 @@ def test_rounded_data_are_spread_over_their_bins_and_keep_their_dtype():
 @pytest.mark.parametrize("width", [None, 0.25])
 def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none(width):
     """The prior is off by less than 0.02, as above, and the solver by some times 1e-3."""
-    sde, sample = VP(smallest=1.0), np.arange(40)
+    sde, sample = VP(min_noise_ratio=1.0), np.arange(40)
     data = SimpleNamespace(held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None)
     by_time = lambda x, alpha, sigma: exact(PLANE, sde)(x, sde.time_of(alpha, sigma))
     model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
     rows = flow_likelihood(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops, seed=3, count=40)
-    x, (alpha, sigma) = data.held_out[:40], sde.marginal(sde.last)
+    x, (alpha, sigma) = data.held_out[:40], sde.marginal(sde.t_min)
     if width:
         x = dequantise(x, width, ops.uniform(3, sample, 0, Purpose.EVALUATION, (2,)))
     x = ops.add_noise(x, alpha, sigma, Key(3, sample, 1, Purpose.EVALUATION))
@@ -229,7 +229,7 @@ def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_no
 
 
 def test_images_are_asked_with_one_random_sign_an_entry():
-    sde, seen = VP(smallest=0.1), []
+    sde, seen = VP(min_noise_ratio=0.1), []
     data = SimpleNamespace(held_out=points(PLANE, 6).reshape(6, 2, 1), bin_width=None, is_image=True, shape=(2, 1), mixture=None)
     by_time = lambda x, alpha, sigma: (-x, lambda v: seen.append(v) or -v)
     model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)

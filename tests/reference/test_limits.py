@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import reference
-from reference import checkpoint, files
 from reference.__main__ import main
 from reference.commands import train
+from reference.runs import checkpoint, files
 
 ROOT = Path(reference.__file__).parents[1]
 TINY = "--data mixture2d --width 16 --depth 2 --batch 32".split()
@@ -55,7 +55,7 @@ def test_an_interrupt_while_modules_are_imported_ends_in_a_line(package, tmp_pat
 
 STUCK = """
 import ctypes
-from reference.commands.report import stop_on_signal
+from reference.commands.progress import stop_on_signal
 
 lock, library = ctypes.create_string_buffer(64), ctypes.CDLL(None)
 with stop_on_signal():
@@ -82,7 +82,7 @@ def test_a_second_signal_ends_a_step_that_does_not_come_back(number):
 
 
 def test_signals_are_handled_as_before_when_nothing_is_to_be_stopped_any_more():
-    from reference.commands.report import stop_on_signal
+    from reference.commands.progress import stop_on_signal
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stop_on_signal() as stop:
@@ -223,10 +223,10 @@ def test_weights_that_learned_nothing_are_warned_of_in_a_line(lr, steps, warned,
 
 @pytest.mark.parametrize("part", checkpoint.PARTS.values())
 def test_weights_that_are_not_finite_are_not_saved(part, tmp_path):
-    from reference import training
+    from reference.diffusion import training
     from reference.networks import MLP
 
-    state = training.begin(MLP(size=(2,), width=4, depth=1, embedding=2), 0)
+    state = training.init_state(MLP(size=(2,), width=4, depth=1, embedding=2), 0)
     checkpoint.save(tmp_path, state, {"training": {"seed": 0}})
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     getattr(state, part)["layers.1.b"] = np.full(2, np.inf, np.float32)

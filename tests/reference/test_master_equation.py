@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from reference.fokker_planck import master_equation as master
-from reference.samplers.law import gaussian_kernel
+from reference.samplers.chain_density import gaussian_kernel
 from reference.sde.sde import Brownian, OrnsteinUhlenbeck
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, MASS, MASTER_SOLUTION, MASTER_SOLVER, QUADRATURE, assert_close, assert_mean
 
@@ -41,9 +41,9 @@ def test_the_solution_is_that_of_the_sum_over_gains_and_losses(seed):
 @given(seed=SEEDS)
 def test_all_beginnings_end_in_the_stationary_law(seed):
     G = master.generator(rates(seed))
-    law = master.stationary(G)
-    assert_close(G @ law, np.zeros(4), LINEAR_ALGEBRA, np.abs(G).max())
-    assert_close(master.solve(G, np.array([0, 1.0, 0, 0]), 200.0), law, LINEAR_ALGEBRA, 10.0)
+    distribution = master.stationary(G)
+    assert_close(G @ distribution, np.zeros(4), LINEAR_ALGEBRA, np.abs(G).max())
+    assert_close(master.solve(G, np.array([0, 1.0, 0, 0]), 200.0), distribution, LINEAR_ALGEBRA, 10.0)
 
 
 @given(W12=st.floats(0.1, 5), W21=st.floats(0.1, 5), t=st.floats(0, 3))
@@ -68,9 +68,9 @@ def test_detailed_balance_has_its_law_no_currents_and_real_eigenvalues(seed):
 def test_relative_entropy_to_the_stationary_law_falls(seed):
     """The H-theorem, with or without detailed balance."""
     G = master.generator(rates(seed))
-    law, p = master.stationary(G), np.random.default_rng(seed + 1).dirichlet(np.ones(4))
+    distribution, p = master.stationary(G), np.random.default_rng(seed + 1).dirichlet(np.ones(4))
     states = [master.solve(G, p, t) for t in (0, 0.1, 0.3, 1.0, 3.0)]
-    entropy = np.array([(q * np.log(q / law)).sum() for q in states])
+    entropy = np.array([(q * np.log(q / distribution)).sum() for q in states])
     assert (np.diff(entropy) <= 64 * EXACT).all()
 
 

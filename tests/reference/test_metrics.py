@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from reference import metrics
-from reference.mixtures import Mixture, example_2_1, ring
+from reference.data import metrics
+from reference.diffusion.mixtures import Mixture, example_2_1, ring
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, accumulated, assert_close, z_score
 
 RNG = np.random.default_rng(0)
@@ -53,9 +53,9 @@ def test_neighbour_distance_is_that_of_a_sorted_list():
 
 def test_real_samples_are_accepted_and_noise_is_not():
     real, held_out, same = (RNG.standard_normal((400, 6)) @ np.diag([3, 3, 0.1, 0.1, 0.1, 0.1]) for _ in range(3))
-    assert 0.95 <= metrics.accepted(held_out, real, held_out) <= 0.95 + 1 / len(held_out)
-    assert metrics.accepted(same, real, held_out) > 0.85
-    assert metrics.accepted(RNG.standard_normal((400, 6)) * 3, real, held_out) < 0.05
+    assert 0.95 <= metrics.nearest_neighbour_precision(held_out, real, held_out) <= 0.95 + 1 / len(held_out)
+    assert metrics.nearest_neighbour_precision(same, real, held_out) > 0.85
+    assert metrics.nearest_neighbour_precision(RNG.standard_normal((400, 6)) * 3, real, held_out) < 0.05
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -115,15 +115,15 @@ def test_autocorrelation_of_a_short_series_is_its_sum_of_products():
 
 
 @pytest.mark.parametrize("law", [example_2_1(), ring(), ring(deviation=0.4)], ids=["on the line", "apart", "overlapping"])
-def test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode(law):
-    n, expected = 100_000, metrics.expected_mode_shares(law)
-    shares = metrics.mode_shares(law.sample(1, np.arange(n))[0], law)
+def test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode(distribution):
+    n, expected = 100_000, metrics.expected_mode_shares(distribution)
+    shares = metrics.mode_shares(distribution.sample(1, np.arange(n))[0], distribution)
     assert (abs(shares - expected) <= z_score(2 * len(expected)) * (expected * (1 - expected) / n) ** 0.5).all()
 
 
 def test_separated_modes_in_the_plane_have_their_weight_times_1_less_exp_of_minus_2():
-    law = Mixture(np.array([0.2, 0.8]), np.array([[0.0, 0.0], [50.0, 0.0]]), np.array([1.0, 4.0]))
-    assert_close(metrics.expected_mode_shares(law), law.weights * (1 - np.exp(-2)), LINEAR_ALGEBRA, 1.0)
+    distribution = Mixture(np.array([0.2, 0.8]), np.array([[0.0, 0.0], [50.0, 0.0]]), np.array([1.0, 4.0]))
+    assert_close(metrics.expected_mode_shares(distribution), distribution.weights * (1 - np.exp(-2)), LINEAR_ALGEBRA, 1.0)
 
 
 def test_a_ring_without_modes_and_a_lost_mode_are_seen():
@@ -137,7 +137,7 @@ def test_a_ring_without_modes_and_a_lost_mode_are_seen():
 
 
 def test_mode_shares_of_components_that_are_not_isotropic_are_refused():
-    law = Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
-    for ask in (lambda: metrics.mode_shares(np.zeros((3, 2)), law), lambda: metrics.expected_mode_shares(law)):
+    distribution = Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+    for ask in (lambda: metrics.mode_shares(np.zeros((3, 2)), distribution), lambda: metrics.expected_mode_shares(distribution)):
         with pytest.raises(ValueError, match="mixture must consist of isotropic Gaussians"):
             ask()

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reference.mixtures import Mixture, example_2_1, ring
-from reference.schedules import constant, cosine, linear
+from reference.diffusion.mixtures import Mixture, example_2_1, ring
+from reference.diffusion.schedules import constant, cosine, linear
 from tests.oracle_tolerances import (
     EXACT,
     GAUSS_LEGENDRE,
@@ -156,7 +156,12 @@ def test_preserving_and_exploding_views_have_one_score(mixture, A):
     x, sigma = points(mixture), np.sqrt((1 - A) / A)
     preserving, exploding = mixture.noised(np.sqrt(A), np.sqrt(1 - A)).score(x), mixture.noised(1.0, sigma).score(x / np.sqrt(A))
     assert_close(preserving, exploding / np.sqrt(A), MIXTURE, np.abs(preserving).max())
-    assert_close(mixture.noise(x, np.sqrt(A), np.sqrt(1 - A)), mixture.noise(x / np.sqrt(A), 1.0, sigma), MIXTURE, np.abs(preserving).max())
+    assert_close(
+        mixture.expected_noise(x, np.sqrt(A), np.sqrt(1 - A)),
+        mixture.expected_noise(x / np.sqrt(A), 1.0, sigma),
+        MIXTURE,
+        np.abs(preserving).max(),
+    )
 
 
 @every_mixture
@@ -216,7 +221,7 @@ def test_reverse_kernel_is_bayes(mixture, t, t_prev):
 @pytest.mark.parametrize("t, t_prev", [(1, 0), (300, 299), (700, 200), (1000, 0)])
 def test_reverse_kernel_of_isotropic_components_is_the_tutorials(name, t, t_prev):
     mixture, schedule = MIXTURES[name], linear()
-    A, A_prev, beta = schedule.alpha_bar(t), schedule.alpha_bar(t_prev), schedule.beta(t, t_prev)
+    A, A_prev, beta = schedule.signal_power(t), schedule.signal_power(t_prev), schedule.beta(t, t_prev)
     c, x = mixture.covariances, points(mixture)
     v, v_prev = A * c + schedule.noise_power(t), A_prev * c + schedule.noise_power(t_prev)
     gain, offsets = np.sqrt(A / A_prev) * v_prev / v, x[:, None] - np.sqrt(A) * mixture.means
@@ -231,7 +236,7 @@ def test_reverse_kernel_of_isotropic_components_is_the_tutorials(name, t, t_prev
 @pytest.mark.parametrize("t, t_prev", [(2, 1), (300, 299), (700, 200), (1000, 1)])
 def test_reverse_kernel_of_full_covariances_adds_precisions(name, t, t_prev):
     mixture, schedule = MIXTURES[name], linear()
-    a, beta, eye = schedule.alpha_bar(t) / schedule.alpha_bar(t_prev), schedule.beta(t, t_prev), np.eye(mixture.dimension)
+    a, beta, eye = schedule.signal_power(t) / schedule.signal_power(t_prev), schedule.beta(t, t_prev), np.eye(mixture.dimension)
     signal = schedule.signal(t_prev)
     prior = np.linalg.inv(signal**2 * mixture.full + schedule.noise_power(t_prev) * eye)
     expected = np.linalg.inv(prior + a / beta * eye)
@@ -324,7 +329,7 @@ def test_printed_numbers_of_example_2_1(t):
     x, h = nodes(noised)
     log_p = noised.log_density(x)
     divergence = np.exp(log_p) @ (log_p - stats.norm.logpdf(x[:, 0])) * h
-    for actual, printed in zip((schedule.alpha_bar(t), noised.mean[0], noised.covariance[0, 0], divergence), TABLE[t]):
+    for actual, printed in zip((schedule.signal_power(t), noised.mean[0], noised.covariance[0, 0], divergence), TABLE[t]):
         assert_printed(actual, printed)
     assert modes(noised) == TABLE[t][4]
 
@@ -388,7 +393,7 @@ def test_mmse_is_what_fisher_information_leaves(mixture, alpha, sigma):
     p = np.exp(noised.log_density(x)) * h
     mmse = p @ mixture.posterior_covariance(x, alpha, sigma)[:, 0, 0]
     assert_close(mmse, (sigma / alpha) ** 2 * (1 - sigma**2 * (p @ noised.score(x)[:, 0] ** 2)), QUADRATURE, (sigma / alpha) ** 2 + 10)
-    eps_floor = p @ (1 - mixture.noise(x, alpha, sigma)[:, 0] ** 2)  # E eps^2 - E eps*^2
+    eps_floor = p @ (1 - mixture.expected_noise(x, alpha, sigma)[:, 0] ** 2)  # E eps^2 - E eps*^2
     assert_close(eps_floor, (alpha / sigma) ** 2 * mmse, QUADRATURE, 1 + 10 * (alpha / sigma) ** 2)
 
 
@@ -466,6 +471,6 @@ def test_cdf_and_quantile_need_one_dimension():
 @pytest.mark.parametrize("deviation", [1e-9, 1.0, 1e3, 1e9])
 def test_reverse_kernel_keeps_its_digits_for_narrow_and_wide_data(deviation):
     schedule, c = linear(), deviation**2
-    v, v_prev = (schedule.alpha_bar(t) * c + schedule.noise_power(t) for t in (2, 1))
+    v, v_prev = (schedule.signal_power(t) * c + schedule.noise_power(t) for t in (2, 1))
     _, _, covariances = Mixture(np.ones(1), np.zeros((1, 1)), np.array([c])).reverse_kernel(np.ones((1, 1)), schedule, 2, 1)
     assert_close(covariances[0, 0, 0], schedule.beta(2, 1) * v_prev / v, EXACT)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.mixtures import example_2_1
-from reference.samplers import Counted, check_grid, denoised, last
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import Schedule
+from reference.samplers import CallCounter, check_grid, final_sample, with_denoising_step
 from reference.samplers.ddim import ddim
 from reference.samplers.dpm_solver import dpm_solver, dpm_solver_plus_plus
 from reference.samplers.edm import edm, sigmas
 from reference.samplers.grids import GRIDS
 from reference.samplers.ode import TABLES, rk45, runge_kutta
-from reference.schedules import Schedule
 from reference.sde.sde import VE, VP
 from tests.oracle_tolerances import (
     EXACT,
@@ -41,14 +41,14 @@ class QuickVP(VP):
         return float(2 * B / (self.beta_min + np.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * B)))
 
 
-LAW, SDE, EARLY = example_2_1(), QuickVP(), 1e-3
+DISTRIBUTION, SDE, EARLY = example_2_1(), QuickVP(), 1e-3
 QUANTILES = np.array([0.05, 0.1, 0.15, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])  # none in the gap near 0.3, where the flow is steep
 every_sde = pytest.mark.parametrize("sde", SDE_EXAMPLES.values(), ids=SDE_EXAMPLES)
 
 
 @functools.cache
 def noised(t):
-    return LAW.noised(*SDE.marginal(t))
+    return DISTRIBUTION.noised(*SDE.marginal(t))
 
 
 def score(x, t):
@@ -96,7 +96,7 @@ def test_the_quadratics_root_is_what_bisection_finds(part):
 
 
 def rms_error(solver, model, n):
-    return float(np.sqrt(np.mean((last(solver(model, grid_of(n), quantiles(1.0))) - quantiles(EARLY)) ** 2)))
+    return float(np.sqrt(np.mean((final_sample(solver(model, grid_of(n), quantiles(1.0))) - quantiles(EARLY)) ** 2)))
 
 
 @every_solver
@@ -121,15 +121,15 @@ def test_rk45_is_within_ten_times_its_tolerance(rtol):
 def test_the_flow_of_a_gaussian_keeps_each_point_as_many_deviations_from_the_mean(sde):
     mean, variance = 0.7, 0.4
     line = lambda x, t: gaussian_score(sde, t, mean, variance)[2](x)
-    (m, v, _), (m_last, v_last, _) = (gaussian_score(sde, t, mean, variance) for t in (sde.end, sde.last))
+    (m, v, _), (m_last, v_last, _) = (gaussian_score(sde, t, mean, variance) for t in (sde.t_max, sde.t_min))
     z = np.linspace(-2, 2, 5)[:, None]
     start, end = m + np.sqrt(v) * z, m_last + np.sqrt(v_last) * z
-    x = last(rk45(sde.reverse(line, 0.0)[0], (sde.end, sde.last), start, 1e-8, 1e-8))
+    x = final_sample(rk45(sde.reverse(line, 0.0)[0], (sde.t_max, sde.t_min), start, 1e-8, 1e-8))
     assert_close(x, end, WITHIN_RK45 * 1e-8, 1 + np.abs(start))
     says = lambda x, t: line(x, t) * -sde.noise_scale(t)
     grid, counts = GRIDS["log-snr"](sde, 120), np.array([30, 60, 120])
     for order, solver in ((2, dpm_solver), (2, dpm_solver_plus_plus)):
-        errors = [np.abs(last(solver(sde, says, grid[:: 120 // n], start)) - end).max() for n in counts]
+        errors = [np.abs(final_sample(solver(sde, says, grid[:: 120 // n], start)) - end).max() for n in counts]
         assert_slope(counts, errors, order, 0.25)  # two halvings, from coarser steps than above
 
 
@@ -147,14 +147,16 @@ def test_slopes_that_are_polynomials_of_time_are_integrated_exactly_up_to_the_or
     f = lambda x, t: np.full_like(x, np.polyval([4.0, 3.0, 2.0, 1.0][3 - degree :], t))
     whole = lambda t: np.polyval(np.polyint([4.0, 3.0, 2.0, 1.0][3 - degree :]), t)
     for grid in ((0.2, 0.9, 1.3), (1.3, 0.9, 0.2)):
-        x = last(runge_kutta(f, grid, np.zeros((1, 1)), name))
+        x = final_sample(runge_kutta(f, grid, np.zeros((1, 1)), name))
         assert_close(x[0, 0], whole(grid[-1]) - whole(grid[0]), EXACT, 10.0)
 
 
 @pytest.mark.parametrize("name, b", [("midpoint", [0.0, 1.0]), ("heun", [0.5, 0.5]), ("rk4", [1 / 6, 1 / 3, 1 / 3, 1 / 6])])
 def test_stages_are_taken_at_their_times_with_their_weights(name, b):
     times, h = [], 0.5
-    x = last(runge_kutta(lambda x, t: times.append(t) or np.full_like(x, 10.0 ** len(times)), (1.0, 1.0 + h), np.zeros((1, 1)), name))
+    x = final_sample(
+        runge_kutta(lambda x, t: times.append(t) or np.full_like(x, 10.0 ** len(times)), (1.0, 1.0 + h), np.zeros((1, 1)), name)
+    )
     assert times == {"midpoint": [1.0, 1.25], "heun": [1.0, 1.5], "rk4": [1.0, 1.25, 1.25, 1.5]}[name]
     assert_close(x[0, 0], h * sum(weight * 10.0 ** (i + 1) for i, weight in enumerate(b)), EXACT)
 
@@ -163,7 +165,7 @@ def test_stages_are_taken_at_their_times_with_their_weights(name, b):
 def test_printed_values_of_eulers_method_on_example_4_8(h, printed, missing):
     exact = lambda t: t * t + 2 * t + 2 - 2 * (t + 1) * np.log(t + 1)
     f = lambda x, t: (x + t**2 - 2) / (t + 1)
-    x = last(runge_kutta(f, np.linspace(0, 2, round(2 / h) + 1), np.full((1, 1), 2.0), "euler"))
+    x = final_sample(runge_kutta(f, np.linspace(0, 2, round(2 / h) + 1), np.full((1, 1), 2.0), "euler"))
     assert_printed(x[0, 0], printed)
     assert_printed(exact(2.0) - x[0, 0], missing)
 
@@ -181,20 +183,20 @@ def test_printed_distance_of_the_iteration_of_example_4_1_from_its_limit(beta, p
 
 @pytest.mark.parametrize("n, euler, heun", [(18, ".13132", ".043568"), (36, ".063836", ".0091515"), (72, ".031582", ".0021123")])
 def test_printed_errors_of_edm_on_the_mixture_and_its_evaluations(n, euler, heun):
-    x, levels = LAW.noised(1.0, 80.0).quantile(QUANTILES)[:, None], sigmas(n)
-    denoise = Counted(lambda x, sigma: LAW.posterior_mean(x, 1.0, sigma))
-    error = lambda x: np.sqrt(np.mean((x - LAW.quantile(QUANTILES)[:, None]) ** 2))
+    x, levels = DISTRIBUTION.noised(1.0, 80.0).quantile(QUANTILES)[:, None], sigmas(n)
+    denoise = CallCounter(lambda x, sigma: DISTRIBUTION.posterior_mean(x, 1.0, sigma))
+    error = lambda x: np.sqrt(np.mean((x - DISTRIBUTION.quantile(QUANTILES)[:, None]) ** 2))
     states = list(edm(denoise, levels, x))
     assert [sigma for sigma, _, _ in states] == levels[1:].tolist() and denoise.evaluations == 2 * n - 1
     assert_printed(error(states[-1][1]), heun)
     slope = lambda x, sigma: (x - denoise(x, sigma)) / sigma
-    assert_printed(error(last(runge_kutta(slope, levels, x, "euler"))), euler)
+    assert_printed(error(final_sample(runge_kutta(slope, levels, x, "euler"))), euler)
 
 
 def test_order_of_edm_is_2():
-    x, exact = LAW.noised(1.0, 80.0).quantile(QUANTILES)[:, None], LAW.quantile(QUANTILES)[:, None]
-    denoise, counts = lambda x, sigma: LAW.posterior_mean(x, 1.0, sigma), np.array([36, 72, 144, 288, 576])
-    errors = [np.sqrt(np.mean((last(edm(denoise, sigmas(n), x)) - exact) ** 2)) for n in counts]
+    x, exact = DISTRIBUTION.noised(1.0, 80.0).quantile(QUANTILES)[:, None], DISTRIBUTION.quantile(QUANTILES)[:, None]
+    denoise, counts = lambda x, sigma: DISTRIBUTION.posterior_mean(x, 1.0, sigma), np.array([36, 72, 144, 288, 576])
+    errors = [np.sqrt(np.mean((final_sample(edm(denoise, sigmas(n), x)) - exact) ** 2)) for n in counts]
     slope, _ = np.polyfit(np.log(counts), np.log(errors), 1)
     assert abs(slope + 2) <= 0.1
 
@@ -221,22 +223,22 @@ def test_ddim_is_eulers_method_in_sigma_and_dpm_solver_1():
     chain = Schedule(np.concatenate(([0.0], SDE.log_alpha_bar(times[::-1]))))
     time_of = dict(enumerate(times[::-1], start=1))
     x = quantiles(1.0)
-    by_ddim = last(ddim(lambda x, t: noise(x, time_of[t]), chain, list(range(13, 0, -1)), x, 0, np.arange(len(x))))
-    by_dpm = last(dpm_solver(SDE, noise, times, x, 1))
+    by_ddim = final_sample(ddim(lambda x, t: noise(x, time_of[t]), chain, list(range(13, 0, -1)), x, 0, np.arange(len(x))))
+    by_dpm = final_sample(dpm_solver(SDE, noise, times, x, 1))
     alphas, scales = SDE.signal(times), SDE.noise_scale(times)
     at = dict(zip((scales / alphas).tolist(), times))
     eps = lambda y, sigma: noise(y * SDE.signal(at[sigma]), at[sigma])
-    by_euler = last(runge_kutta(eps, scales / alphas, x / alphas[0], "euler")) * alphas[-1]
+    by_euler = final_sample(runge_kutta(eps, scales / alphas, x / alphas[0], "euler")) * alphas[-1]
     assert_close(by_ddim, by_euler, 12 * MIXTURE, 1 + np.abs(x).max())
     assert_close(by_dpm, by_euler, 12 * MIXTURE, 1 + np.abs(x).max())
 
 
 def test_edm_is_heun_in_sigma_but_for_its_last_step():
     x, levels = 5 * quantiles(1.0), sigmas(7, 0.1, 8.0)
-    denoise = lambda x, sigma: LAW.posterior_mean(x, 1.0, sigma)
+    denoise = lambda x, sigma: DISTRIBUTION.posterior_mean(x, 1.0, sigma)
     slope = lambda x, sigma: (x - denoise(x, sigma)) / sigma
     *heun, (_, end, _) = edm(denoise, levels, x)
-    assert_close(heun[-1][1], last(runge_kutta(slope, levels[:-1], x, "heun")), 7 * MIXTURE, 8.0)
+    assert_close(heun[-1][1], final_sample(runge_kutta(slope, levels[:-1], x, "heun")), 7 * MIXTURE, 8.0)
     assert_close(end, denoise(heun[-1][1], 0.1), MIXTURE, 8.0)  # x - sigma slope: the mean of x_0
 
 
@@ -247,7 +249,7 @@ def test_edm_is_heun_in_sigma_but_for_its_last_step():
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_step_costs_as_many_evaluations_as_the_solver_has_stages(name, n):
     solver, model = SOLVERS[name]
-    counted = Counted(model)
+    counted = CallCounter(model)
     assert [t for t, _, _ in solver(counted, grid_of(n), quantiles(1.0))] == grid_of(n)[1:].tolist()
     assert counted.evaluations == n * EVALUATIONS[name]
 
@@ -265,7 +267,7 @@ def test_every_shape_and_dtype_is_kept_and_entries_do_not_mix(name, dtype, budge
         states = list(solver(says, grid, x))
         assert all(y.dtype == dtype and y.shape == x.shape and extra is None for _, y, extra in states)
         assert np.array_equal(x, before)
-        flat = last(solver(says, grid, x.astype(np.float64).reshape(-1, 1)))
+        flat = final_sample(solver(says, grid, x.astype(np.float64).reshape(-1, 1)))
         assert_close(states[-1][1].reshape(-1, 1), flat, 24 * budget, 150.0 * (1 + np.abs(flat).max()))
 
 
@@ -284,7 +286,7 @@ def test_rk45_and_edm_keep_shape_and_dtype(shape, dtype):
 def test_forward_in_time_the_order_is_the_same(name):
     solver, model = SOLVERS[name]
     counts = np.array([40, 80, 160])
-    errors = [np.abs(last(solver(model, grid_of(n)[::-1], quantiles(EARLY))) - quantiles(1.0)).max() for n in counts]
+    errors = [np.abs(final_sample(solver(model, grid_of(n)[::-1], quantiles(EARLY))) - quantiles(1.0)).max() for n in counts]
     assert_slope(counts, errors, ORDERS[name], 0.25)  # two halvings, from coarser steps than above
 
 
@@ -300,7 +302,7 @@ def test_rk45_asks_for_no_time_beyond_its_interval_though_its_solver_does(span, 
         return solver(f, span, y, **options)
 
     monkeypatch.setattr(integrate, "solve_ivp", far_sighted)
-    last(rk45(lambda x, t: asked.append(t) or x, span, np.ones((1, 1))))
+    final_sample(rk45(lambda x, t: asked.append(t) or x, span, np.ones((1, 1))))
     assert len(asked) > 2 and (min(asked), max(asked)) == (0.25, 0.75)
 
 
@@ -324,7 +326,7 @@ def test_a_grid_is_handed_on_as_numbers():
 
 def test_denoised_adds_the_mean_at_the_time_of_the_last_step():
     steps = [(0.5, np.ones(1), None), (0.1, np.full(1, 3.0), None)]
-    *before, (t, x, x0) = denoised(iter(steps), lambda x, t: x + t)
+    *before, (t, x, x0) = with_denoising_step(iter(steps), lambda x, t: x + t)
     assert before == steps and t == 0.0 and x == 3.1 and x0 is None
 
 
@@ -352,7 +354,7 @@ MEASURES = {"t": lambda sde, t: t, "log-snr": lambda sde, t: sde.log_snr(t), "ka
 @pytest.mark.parametrize("name", GRIDS)
 @given(sde=sdes(), n=st.integers(1, 12), ends=st.none() | st.tuples(st.floats(0.01, 0.4), st.floats(0.5, 1.0)))
 def test_grids_fall_strictly_between_their_ends_even_in_their_measure(name, sde, n, ends):
-    low, high = (sde.last, sde.end) if ends is None else (part * sde.end for part in ends)
+    low, high = (sde.t_min, sde.t_max) if ends is None else (part * sde.t_max for part in ends)
     grid = GRIDS[name](sde, n) if ends is None else GRIDS[name](sde, n, last=low, first=high)
     assert len(grid) == n + 1 and (grid[0], grid[-1]) == (high, low) and (np.diff(grid) < 0).all()
     measure = np.array([MEASURES[name](sde, t) for t in grid])

@@ -7,13 +7,15 @@ import pytest
 
 from accelerated.gpu import simulated
 from accelerated.trace import trace
-from reference import datasets, ops, training
+from reference import ops
 from reference.commands.evaluate import losses
-from reference.commands.sampling import choose, draw
+from reference.commands.sampler_options import draw, parse_sampler_options
 from reference.commands.train import continue_training
-from reference.placement import beside, fetch, on_host, place
-from reference.run import build_config, build_model, new_run
-from reference.schedules import linear
+from reference.data import datasets
+from reference.diffusion import training
+from reference.diffusion.devices import is_numpy, table_like, to_device, to_host
+from reference.diffusion.schedules import linear
+from reference.runs.run import build_config, build_model, new_run
 from tests import device_port
 from tests.conformance.test_samplers import NAMES
 from tests.conformance.test_training import IMAGES, RUNS
@@ -27,7 +29,7 @@ def states(name, port):
     data = datasets.load(options["data"], 0)
     config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
-    return training.train(model, data.train, data.train_labels, settings, training.begin(model.network, 0), 5, port)
+    return training.train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -37,24 +39,24 @@ def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
     before = simulated.copies
     one, other = next(here), next(there)
     assert simulated.copies == before or name in LOOKS
-    assert not on_host(other.loss) and not any(map(on_host, other.params.values()))
+    assert not is_numpy(other.loss) and not any(map(is_numpy, other.params.values()))
     assert float(other.loss) == one.loss
     for field in ("params", "ema", "m", "v"):
-        assert all(np.array_equal(getattr(one, field)[key], array) for key, array in fetch(dict(getattr(other, field))).items())
+        assert all(np.array_equal(getattr(one, field)[key], array) for key, array in to_host(dict(getattr(other, field))).items())
 
 
 def test_what_was_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_path):
     data = datasets.load("mixture2d", 0)
     run = new_run(tmp_path, build_config("ddpm", data, {"data": "mixture2d", "width": 8, "depth": 2, "steps": 2}))
     assert continue_training(run, data, 1, device_port) == 0
-    assert all(map(on_host, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
+    assert all(map(is_numpy, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
     assert np.isfinite(losses(run, data, device_port)["loss"])
     assert trace(run, device_port, data).first_over() is None
 
 
 def test_a_schedule_goes_to_a_device_once():
-    schedule, t = linear(10), place(np.array([1, 10]), device_port)
-    assert np.array_equal(fetch(schedule.signal(t)), schedule.signal(np.array([1, 10])))
+    schedule, t = linear(10), to_device(np.array([1, 10]), device_port)
+    assert np.array_equal(to_host(schedule.signal(t)), schedule.signal(np.array([1, 10])))
     table = schedule._elsewhere[simulated.ndarray]
     schedule.noise_scale(t)
     assert schedule._elsewhere == {simulated.ndarray: table}
@@ -75,7 +77,7 @@ every_sampler = pytest.mark.parametrize(
 
 def chosen(run, sampler):
     own = {"steps": None} if sampler in ("ode-rk45", "decoder") else {"steps": 5}
-    return choose(run, SimpleNamespace(sampler=sampler, seed=3, **own))
+    return parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, **own))
 
 
 @untrained
@@ -110,9 +112,9 @@ def test_a_loss_that_is_not_finite_is_said_when_a_device_is_asked():
 
 
 def test_arrays_of_a_device_do_not_meet_those_of_the_host():
-    x = place(np.ones(3), device_port)
+    x = to_device(np.ones(3), device_port)
     for mixed in (lambda: x + np.ones(3), lambda: np.ones(3) * x, lambda: np.asarray(x), lambda: x.__setitem__(0, np.ones(3))):
         with pytest.raises(TypeError, match="device"):
             mixed()
-    assert not on_host(beside(np.ones(3), x)) and on_host(beside(np.ones(3), np.ones(1)))
-    assert place({"x": None}, ops) == {"x": None}
+    assert not is_numpy(table_like(np.ones(3), x)) and is_numpy(table_like(np.ones(3), np.ones(1)))
+    assert to_device({"x": None}, ops) == {"x": None}

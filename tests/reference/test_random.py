@@ -202,13 +202,13 @@ def test_dtypes_other_than_floats_are_a_type_error(draw):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("draw, law", [(ops.uniform, stats.uniform()), (ops.normal, stats.norm())])
-def test_draws_follow_their_law(draw, law, dtype):
+def test_draws_follow_their_law(draw, distribution, dtype):
     x = draw(20, np.arange(500), 0, Purpose.PRIOR, (200,), dtype).astype(np.float64).ravel()
-    assert stats.kstest(x, law.cdf).pvalue > FALSE_ALARM
+    assert stats.kstest(x, distribution.cdf).pvalue > FALSE_ALARM
     z = stats.norm.isf(FALSE_ALARM / 2)
     for power in (1, 2, 3, 4):
-        spread = np.sqrt(law.moment(2 * power) - law.moment(power) ** 2)
-        assert abs(np.mean(x**power) - law.moment(power)) < z * spread / np.sqrt(x.size)
+        spread = np.sqrt(distribution.moment(2 * power) - distribution.moment(power) ** 2)
+        assert abs(np.mean(x**power) - distribution.moment(power)) < z * spread / np.sqrt(x.size)
 
 
 def test_neighbouring_entries_samples_steps_and_purposes_are_uncorrelated():

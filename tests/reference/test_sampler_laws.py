@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands import solvers
-from reference.commands.sampling import OWN, SAMPLERS, choose, trajectory
-from reference.conversions import convert
-from reference.denoiser import Denoiser, interpolation_error
+from reference.commands import ode_sde_options
+from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, parse_sampler_options, trajectory
+from reference.diffusion.conversions import convert
+from reference.diffusion.denoiser import Denoiser, interpolation_error
+from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from reference.ops.random import Key
-from reference.run import Run, largest_level_ratio
-from reference.samplers import SamplingWarning, last
+from reference.runs.run import Run, largest_level_ratio
+from reference.samplers import SamplingWarning, final_sample
 from reference.samplers.annealed_langevin import step_sizes
-from reference.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_LAW, START32, assert_close
 
 V = 0.5
@@ -33,7 +33,7 @@ EVERY = {
     "geometric": geometric,
     "zero-terminal-snr": lambda T: zero_terminal_snr(linear(T)),
 }
-DETERMINISTIC = [name for name in solvers.STEPS if name not in solvers.STOCHASTIC and name != "predictor-corrector"]
+DETERMINISTIC = [name for name in ode_sde_options.STEPS if name not in ode_sde_options.STOCHASTIC and name != "predictor-corrector"]
 
 
 class Exact:
@@ -46,9 +46,9 @@ class Exact:
         self.times = np.arange(1, schedule.T + 1)
 
     def forward(self, params, z, condition, ops=None, labels=None, keep=True):
-        t = np.interp(condition[0], self.schedule.condition(self.times), self.times)
+        t = np.interp(condition[0], self.schedule.network_time(self.times), self.times)
         half = np.interp(t, self.times, self.schedule.log_snr(self.times)) / 2 if t < self.schedule.last_with_signal else None
-        alpha, sigma = self.schedule.scales(float(np.exp(half)), 1.0) if half is not None else self.at(round(t))
+        alpha, sigma = self.schedule.to_schedule_scale(float(np.exp(half)), 1.0) if half is not None else self.at(round(t))
         x = z * (alpha**2 * V + sigma**2) ** 0.5
         x0 = alpha * K * V * x / (alpha**2 * K * V + sigma**2)
         if self.prediction == "noise":
@@ -88,9 +88,9 @@ def run_of(schedule, prediction="v"):
 def variance(run, sampler, **how):
     """[k] of the samples."""
     fields = {name for names in SAMPLERS.values() for name in names}
-    own = choose(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": "none"} | how)))
+    own = parse_sampler_options(run, Namespace(**(dict.fromkeys(fields) | {"sampler": sampler, "seed": 0, "clip": "none"} | how)))
     port, most = Responses(), 2 + 3 * (own.get("steps") or 0) * own.get("levels", 1)
-    x = last(trajectory(run, port, np.arange(most), **own))
+    x = final_sample(trajectory(run, port, np.arange(most), **own))
     assert 1 <= port.draws <= most
     return (x**2).sum(axis=0)
 
@@ -137,21 +137,21 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
 @pytest.mark.parametrize("T", LENGTHS)
 @pytest.mark.parametrize("name", EVERY)
 def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_the_interpolation(name, T):
-    """The error of ln(variance) is at most the integral of 2 (1 + lam^2) / 2 times the error of eps along the way,
+    """The error of ln(variance) is at most the integral of 2 (1 + reverse_noise^2) / 2 times the error of eps along the way,
 
         |ln k| / (|k - 1|) 1/2 times the bound for |k - 1|, from  int s v / ((k v + s^2) (v + s^2)) ds = ln(1/k) / (2 (1 - k)),
 
-    twice for lam = 1, and once more because steps are a sum in place of the integral.  For k = 1 it is 0: rounding alone.
+    twice for reverse_noise = 1, and once more because steps are a sum in place of the integral.  For k = 1 it is 0: rounding alone.
     """
     run = run_of(EVERY[name](T))
     h, error = levels_apart(run)
     exact = lambda x, alpha, sigma: -x / (alpha**2 * K * V + sigma**2)
-    for sampler in solvers.STEPS:
+    for sampler in ode_sde_options.STEPS:
         if sampler == "ode-rk45":
             continue  # its steps depend on the network; below
-        how = solvers.complete(sampler, **dict.fromkeys(solvers.OPTIONS[sampler]))
+        how = ode_sde_options.fill_defaults(sampler, **dict.fromkeys(ode_sde_options.OPTIONS[sampler]))
         port = Responses()
-        x = last(solvers.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
+        x = final_sample(ode_sde_options.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
         refused, warned = "", []
         try:
             found, warned = with_warnings(variance, run, sampler)
@@ -172,8 +172,8 @@ def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, samp
     at the smallest noise s: k v (k v / (k v + s^2)) (v + S^2) / (k v + S^2).
     """
     run = run_of(EVERY[name](1000))
-    sde, c = solvers.as_sde(run), K * V
-    smallest, largest = sde.smallest, sde.noise_scale(sde.end) / sde.signal(sde.end)
+    sde, c = ode_sde_options.as_sde(run), K * V
+    smallest, largest = sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
     expected = c * c / (c + smallest**2) * (V + largest**2) / (c + largest**2)
     if sampler == "ode-rk45":
         error = np.abs(np.log(variance(run, sampler, tolerance=1e-8) / expected)).max()
@@ -190,7 +190,7 @@ def test_chains_have_the_law_of_their_own_recursion(name, T):
     run = run_of(EVERY[name](T))
     schedule, c = run.model.schedule, K * V
     for sampler, steps in (("ddpm", T), ("ddim", T), ("ddim", min(T, 7))):
-        grid = schedule.grid(steps)
+        grid = schedule.timesteps(steps)
         power = np.full(len(K), schedule.prior_scale**2)
         for t, t_prev in pairwise(grid):
             alpha, sigma, alpha_prev, sigma_prev = *run.model.network.at(t), *run.model.network.at(t_prev)
@@ -214,7 +214,7 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
         for _ in range(steps):
             power = (1 - a / (2 * (K * V + sigma**2))) ** 2 * power + a
     expected = power * (K * V / (K * V + sigmas[-1] ** 2)) ** 2
-    assert_close(variance(run, OWN["smld"], steps=steps), expected, START32)
+    assert_close(variance(run, DEFAULT_SAMPLER["smld"], steps=steps), expected, START32)
 
 
 def test_annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of():
@@ -225,7 +225,7 @@ def test_annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of():
 
 def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
     run = run_of(linear(1))
-    for sampler in solvers.STEPS:
+    for sampler in ode_sde_options.STEPS:
         try:
             refused = variance(run, sampler)
         except ValueError as error:

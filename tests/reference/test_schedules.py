@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from reference.ddpm.ddpm import forward, forward_step
-from reference.schedules import SCHEDULES, ContinuousVP, Schedule, constant, cosine, from_betas, linear, scaled_linear, vp
+from reference.diffusion.schedules import SCHEDULES, ContinuousVP, Schedule, constant, cosine, from_betas, linear, scaled_linear, vp
 from tests.oracle_tolerances import EXACT, accumulated, assert_close, assert_slope
 
 every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
@@ -26,7 +26,7 @@ def any_length(test):
 @any_length
 def test_alpha_bar_begins_at_one_and_decreases_strictly(name, T):
     schedule = SCHEDULES[name](T)
-    alpha_bar = schedule.alpha_bar(np.arange(T + 1))
+    alpha_bar = schedule.signal_power(np.arange(T + 1))
     assert schedule.T == T and alpha_bar.shape == (T + 1,)
     assert alpha_bar[0] == 1 and alpha_bar[-1] > 0
     assert (np.diff(alpha_bar) < 0).all()
@@ -47,11 +47,11 @@ def test_derived_quantities_are_finite_and_in_range(name, T):
 @any_length
 def test_signal_and_noise_share_unit_power(name, T):
     schedule, t = SCHEDULES[name](T), np.arange(T + 1)
-    assert_close(schedule.signal(t) ** 2, schedule.alpha_bar(t), EXACT)
+    assert_close(schedule.signal(t) ** 2, schedule.signal_power(t), EXACT)
     assert_close(schedule.noise_scale(t) ** 2, schedule.noise_power(t), EXACT)
-    assert_close(schedule.alpha_bar(t) + schedule.noise_power(t), np.ones(T + 1), EXACT)
+    assert_close(schedule.signal_power(t) + schedule.noise_power(t), np.ones(T + 1), EXACT)
     assert_close(
-        schedule.log_snr(t[1:]), np.log(schedule.alpha_bar(t[1:]) / schedule.noise_power(t[1:])), EXACT, 1 - schedule.log_alpha_bar[1:]
+        schedule.log_snr(t[1:]), np.log(schedule.signal_power(t[1:]) / schedule.noise_power(t[1:])), EXACT, 1 - schedule.log_alpha_bar[1:]
     )
 
 
@@ -82,7 +82,7 @@ def test_whole_numbers_give_python_floats_and_arrays_give_arrays(name):
 @any_length
 def test_constant_is_a_power(T):
     t = np.arange(T + 1)
-    assert_close(constant(T).alpha_bar(t), 0.97**t, accumulated(T, T * 0.0305))
+    assert_close(constant(T).signal_power(t), 0.97**t, accumulated(T, T * 0.0305))
 
 
 @given(st.integers(1, 300), st.floats(1e-8, 0.99))
@@ -100,7 +100,7 @@ def test_constant_with_any_beta_is_a_power(T, beta):
 )
 def test_linear_schedules_are_cumulative_products_at_a_thousand_steps(schedule, betas):
     expected = np.cumprod(1 - betas)
-    assert_close(schedule.alpha_bar(np.arange(1, 1001)), expected, accumulated(1000, 10.0))
+    assert_close(schedule.signal_power(np.arange(1, 1001)), expected, accumulated(1000, 10.0))
     assert_close(schedule.beta(np.arange(1, 1001), np.arange(1000)), betas, accumulated(1000, 10.0), 1.0)
 
 
@@ -115,7 +115,7 @@ def test_cosine_follows_its_formula_until_beta_is_clipped(T):
     formula = (complement[kept] / complement[0]) ** 2
     # beta = 1 - ratio carries a few u, which is relative to the ratio; the cosines themselves are ill-conditioned by 1 / cos
     budget = accumulated(T, 15.0) + 16 * accumulated(1) * (1 / ratios[free]).cumsum() + accumulated(1) * 8 / complement[kept]
-    assert_close(schedule.alpha_bar(kept), formula, budget)
+    assert_close(schedule.signal_power(kept), formula, budget)
     beta = schedule.beta(t[1:], t[1:] - 1)
     assert_close(beta[~free], np.full((~free).sum(), 0.999), accumulated(T, 15.0))
     assert (beta <= 0.999 * (1 + accumulated(T, 15.0))).all()
@@ -179,7 +179,7 @@ def test_noise_power_at_the_first_step_of_cosine(T):
 
 
 def check_grid(schedule, steps):
-    grid = schedule.grid(steps)
+    grid = schedule.timesteps(steps)
     assert len(grid) == steps + 1 and grid[0] == schedule.T and grid[-1] == 0
     gaps = -np.diff(grid)
     assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
@@ -208,7 +208,7 @@ def test_steps_compose(name, data):
     size = 1 - schedule.log_alpha_bar[t]
     assert_close((1 - schedule.beta(t, s)) * (1 - schedule.beta(s, r)), 1 - schedule.beta(t, r), EXACT, size)
     assert_close(schedule.log_ratio(t, s) + schedule.log_ratio(s, r), schedule.log_ratio(t, r), EXACT, size)
-    assert_close(schedule.alpha_bar(t), schedule.alpha_bar(r) * (1 - schedule.beta(t, r)), EXACT, size)
+    assert_close(schedule.signal_power(t), schedule.signal_power(r) * (1 - schedule.beta(t, r)), EXACT, size)
 
 
 def test_products_of_small_steps_tend_to_the_integral_with_first_order():
@@ -291,7 +291,7 @@ def test_a_step_that_goes_nowhere_is_refused(t, t_prev):
 @pytest.mark.parametrize("steps", [0, -1, 11, 2.5, 5.0, NAN, True])
 def test_a_number_of_steps_that_does_not_fit_is_refused(name, steps):
     with pytest.raises(ValueError, match=re.escape(str(steps))):
-        SCHEDULES[name](10).grid(steps)
+        SCHEDULES[name](10).timesteps(steps)
 
 
 @every_schedule

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.mixtures import Mixture, example_2_1
+from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.smld.score_matching import denoising, explicit, exponential_family, implicit
 from tests.example_networks import numbers
 from tests.oracle_tolerances import EXACT, GAUSS_LEGENDRE, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, line
@@ -50,8 +50,8 @@ class Affine:
         return None, dy_dot @ params["w"].T, {"w": saved_jvp.T @ dy_dot}
 
 
-def score_field(law):
-    return Field(law.score, lambda x: law.score_jacobian(x)[:, :, 0])
+def score_field(distribution):
+    return Field(distribution.score, lambda x: distribution.score_jacobian(x)[:, :, 0])
 
 
 MODELS = {
@@ -61,11 +61,11 @@ MODELS = {
 }
 
 
-def nodes(law):
+def nodes(distribution):
     """Nodes of a law on the line as x[n,1], and their weights: the density times the step."""
-    deviation = np.sqrt(law.full[:, 0, 0])
-    x, h = line((law.means[:, 0] - 12 * deviation).min(), (law.means[:, 0] + 12 * deviation).max(), deviation.min())
-    return x[:, None], np.exp(law.log_density(x[:, None])) * h
+    deviation = np.sqrt(distribution.full[:, 0, 0])
+    x, h = line((distribution.means[:, 0] - 12 * deviation).min(), (distribution.means[:, 0] + 12 * deviation).max(), deviation.min())
+    return x[:, None], np.exp(distribution.log_density(x[:, None])) * h
 
 
 def of_each(loss, network, *arguments):
@@ -75,10 +75,10 @@ def of_each(loss, network, *arguments):
     return per_sample
 
 
-def fisher(law):
+def fisher(distribution):
     """E|grad log p|^2, from the implicit loss of the score itself."""
-    x, p = nodes(law)
-    return -2 * (p @ of_each(implicit, score_field(law), x, None))
+    x, p = nodes(distribution)
+    return -2 * (p @ of_each(implicit, score_field(distribution), x, None))
 
 
 # Gaussian data and a linear model: the losses are quadratic, so that batches with the right second moments give them exactly
@@ -144,52 +144,54 @@ TABLE = {  # sigma: E|grad log p_sigma|^2, the floor, sigma^2 floor, mean square
 
 @pytest.mark.parametrize("sigma, printed", TABLE.items())
 def test_printed_floors_of_the_denoising_loss_on_example_2_1(sigma, printed):
-    law = example_2_1()
-    information = fisher(law.noised(1.0, sigma))
+    distribution = example_2_1()
+    information = fisher(distribution.noised(1.0, sigma))
     floor = (1 / sigma**2 - information) / 2
-    x, p = nodes(law.noised(1.0, sigma))
-    mmse = p @ law.posterior_covariance(x, 1.0, sigma)[:, 0, 0]
+    x, p = nodes(distribution.noised(1.0, sigma))
+    mmse = p @ distribution.posterior_covariance(x, 1.0, sigma)[:, 0, 0]
     for value, text in zip((information, floor, sigma**2 * floor, mmse), printed):
         assert_printed(value, text)
     assert_close(mmse, 2 * sigma**4 * floor, QUADRATURE, sigma**2)
     assert 0 < sigma**2 * floor < 1 / 2  # weighted with sigma^2, no level outweighs another
 
 
-def joint_loss(network, law, sigma):
+def joint_loss(network, distribution, sigma):
     """The denoising loss in the mean over data and noise: the product of two quadratures."""
-    (x0, p), (z, h) = nodes(law), line(-12, 12, 1)
+    (x0, p), (z, h) = nodes(distribution), line(-12, 12, 1)
     x0, z = (grid.reshape(-1, 1) for grid in np.meshgrid(x0[:, 0], z, indexing="ij"))
     weights = np.outer(p, np.exp(-(z[: len(z) // len(p), 0] ** 2) / 2) / np.sqrt(2 * np.pi) * h).ravel()
     kept = weights > 0
     return weights[kept] @ of_each(denoising, network, x0[kept], None, sigma, z[kept])
 
 
-def esm(network, law):
-    x, p = nodes(law)
-    return p @ of_each(explicit, network, x, None, law.score(x))
+def esm(network, distribution):
+    x, p = nodes(distribution)
+    return p @ of_each(explicit, network, x, None, distribution.score(x))
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0])
 def test_denoising_is_explicit_for_the_noised_density_but_for_a_constant(sigma):
-    law = example_2_1()
-    noised = law.noised(1.0, sigma)
+    distribution = example_2_1()
+    noised = distribution.noised(1.0, sigma)
     floor = (1 / sigma**2 - fisher(noised)) / 2
-    assert_close(joint_loss(score_field(noised), law, sigma), floor, QUADRATURE, 1 / sigma**2)
+    assert_close(joint_loss(score_field(noised), distribution, sigma), floor, QUADRATURE, 1 / sigma**2)
     from_clean = []
     for network in MODELS.values():
-        loss = joint_loss(network, law, sigma)
+        loss = joint_loss(network, distribution, sigma)
         assert_close(loss - esm(network, noised), floor, QUADRATURE, loss + 1 / sigma**2)
-        from_clean.append(loss - esm(network, law))
+        from_clean.append(loss - esm(network, distribution))
     assert np.ptp(from_clean) > 0.01  # E10c: against the clean density it is no constant
 
 
 @pytest.mark.parametrize("law", [example_2_1(), example_2_1().noised(1.0, 0.5)], ids=["example-2.1", "noised"])
 @pytest.mark.parametrize("name", MODELS)
-def test_implicit_is_explicit_but_for_half_the_fisher_information(law, name):
-    x, p = nodes(law)
-    ism, information = p @ of_each(implicit, MODELS[name], x, None), p @ law.score(x)[:, 0] ** 2
-    assert_close(fisher(law), information, QUADRATURE, 2 * information)
-    assert_close(esm(MODELS[name], law) - ism, information / 2, QUADRATURE, information + esm(MODELS[name], law) + abs(ism))
+def test_implicit_is_explicit_but_for_half_the_fisher_information(distribution, name):
+    x, p = nodes(distribution)
+    ism, information = p @ of_each(implicit, MODELS[name], x, None), p @ distribution.score(x)[:, 0] ** 2
+    assert_close(fisher(distribution), information, QUADRATURE, 2 * information)
+    assert_close(
+        esm(MODELS[name], distribution) - ism, information / 2, QUADRATURE, information + esm(MODELS[name], distribution) + abs(ism)
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)

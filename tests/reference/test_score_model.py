@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from reference.mixtures import example_2_1, ring
+from reference.diffusion.mixtures import example_2_1, ring
+from reference.diffusion.schedules import geometric, linear
 from reference.networks import MLP, UNet
-from reference.schedules import geometric, linear
 from reference.smld.score_matching import signs
 from reference.smld.smld import MATCHINGS, ScoreModel, floors
 from tests.example_networks import numbers, random_parameters
@@ -16,13 +16,13 @@ LADDER = geometric(5, 0.1, 3.0)
 NETWORK = MLP(size=(2,), width=6, depth=2, embedding=4)
 T = np.array([1, 1, 2, 3, 5, 4])
 X0, NOISE, PROBE = numbers(1, 6, 2), numbers(2, 6, 2), signs(np.random.default_rng(3).random((6, 2)))
-LAW = example_2_1()
+DISTRIBUTION = example_2_1()
 ON_THE_LINE = MLP(size=(1,), width=6, depth=2, embedding=4)
 
 
-def model(matching, network=NETWORK, law=None):
-    law = law or ring() if matching == "explicit" else None
-    return ScoreModel(network, LADDER, "noise", 1.3, matching, law)
+def model(matching, network=NETWORK, distribution=None):
+    distribution = distribution or ring() if matching == "explicit" else None
+    return ScoreModel(network, LADDER, "noise", 1.3, matching, distribution)
 
 
 def probe(matching):
@@ -45,9 +45,9 @@ def test_the_weighted_denoising_loss_is_half_the_square_of_the_noises_error():
     for i, t in enumerate(T.tolist()):
         sigma = LADDER.noise_scale(t)
         x = (X0[i] + sigma * NOISE[i])[None]
-        expected = sigma**2 / 2 * ((scores.score(params)(x, 1.0, sigma) + NOISE[i] / sigma) ** 2).sum()
+        expected = sigma**2 / 2 * ((scores.score_function(params)(x, 1.0, sigma) + NOISE[i] / sigma) ** 2).sum()
         assert_close(per_sample[i], expected, 64 * EXACT, 1 + expected)
-        assert_close(per_sample[i], ((scores.noise_of(params)(x, t) - NOISE[i]) ** 2).sum() / 2, EXACT, 1 + expected)
+        assert_close(per_sample[i], ((scores.noise_predictor(params)(x, t) - NOISE[i]) ** 2).sum() / 2, EXACT, 1 + expected)
 
 
 def test_the_weighted_implicit_loss_is_that_of_the_score():
@@ -57,7 +57,7 @@ def test_the_weighted_implicit_loss_is_that_of_the_score():
     h = 1e-3
     for i, t in enumerate(T.tolist()):
         sigma = LADDER.noise_scale(t)
-        x, score = (X0[i] + sigma * NOISE[i])[None], lambda x, sigma=sigma: scores.score(params)(x, 1.0, sigma)
+        x, score = (X0[i] + sigma * NOISE[i])[None], lambda x, sigma=sigma: scores.score_function(params)(x, 1.0, sigma)
         trace = 0.0
         for axis in np.eye(2):
             at = lambda k, axis=axis, x=x, score=score: score(x + k * h * axis)[0] @ axis
@@ -66,17 +66,17 @@ def test_the_weighted_implicit_loss_is_that_of_the_score():
         assert_close(per_sample[i], expected, sigma**2 * central_difference(h, np.abs(score(x)).max(), sigma + 0.3), 1.0)
 
 
-def mean_losses(matching, params, t, law=LAW):
+def mean_losses(matching, params, t, distribution=DISTRIBUTION):
     """The loss at level t in expectation: over x of the noised law by quadrature, the noise integrated out where it shows."""
     sigma = LADDER.noise_scale(t)
-    noised = law.noised(1.0, sigma)
+    noised = distribution.noised(1.0, sigma)
     reach = 12 * noised.full.max() ** 0.5
     x, h = line(noised.means.min() - reach, noised.means.max() + reach, 0.2)
-    scores, x = model(matching, ON_THE_LINE, law), x[:, None]
+    scores, x = model(matching, ON_THE_LINE, distribution), x[:, None]
     weight = np.exp(noised.log_density(x)) * h
     if matching == "denoising":  # 1/2 E(z - eps)^2 = 1/2 [ 1 - 2 E[eps E(z|x)] + E eps^2 ]
-        eps = scores.noise_of(params)(x, t)
-        return (1 - 2 * weight @ (eps * law.noise(x, 1.0, sigma))[:, 0] + weight @ eps[:, 0] ** 2) / 2
+        eps = scores.noise_predictor(params)(x, t)
+        return (1 - 2 * weight @ (eps * distribution.expected_noise(x, 1.0, sigma))[:, 0] + weight @ eps[:, 0] ** 2) / 2
     each = np.ones_like(x) if matching == "sliced" else None
     return weight @ scores.loss(params, x, np.full(len(x), t), np.zeros_like(x), each)[1]
 
@@ -85,7 +85,7 @@ def mean_losses(matching, params, t, law=LAW):
 def test_in_expectation_the_losses_differ_by_constants_that_no_network_changes(t):
     """Denoising less explicit is the floor 1/2 (1 - sigma^2 J), implicit less explicit -1/2 sigma^2 J; sliced is implicit on the line."""
     sigma = LADDER.noise_scale(t)
-    (floor,) = floors(LAW, [sigma])
+    (floor,) = floors(DISTRIBUTION, [sigma])
     for seed in (0, 1):
         params = random_parameters(ON_THE_LINE, seed)
         loss = {matching: mean_losses(matching, params, t) for matching in MATCHINGS}
@@ -99,7 +99,7 @@ def test_in_expectation_the_losses_differ_by_constants_that_no_network_changes(t
     "sigma, printed", [(0.05, ".490424"), (0.1, ".467043"), (0.3, ".374321"), (1.0, ".306410"), (3.0, ".153528"), (10.0, ".019561")]
 )
 def test_printed_weighted_floors_of_example_2_1_lie_between_nothing_and_a_half(sigma, printed):
-    (floor,) = floors(LAW, [sigma])
+    (floor,) = floors(DISTRIBUTION, [sigma])
     assert_printed(floor, printed)
     assert 0 < floor < 0.5
 
@@ -111,21 +111,21 @@ def test_the_best_network_of_explicit_matching_has_no_loss():
         def forward(self, params, x, c, ops=None, labels=None, keep=True):
             t = round(float(c[0]) * 4 / 1000) + 1
             sigma = LADDER.noise_scale(t)
-            return LAW.noise(x * (1.3 + sigma**2) ** 0.5, 1.0, sigma), None
+            return DISTRIBUTION.expected_noise(x * (1.3 + sigma**2) ** 0.5, 1.0, sigma), None
 
         def backward(self, params, dy, saved, ops=None):
             return dy, {}
 
     x = np.linspace(-3, 4, 9)[:, None]
-    _, per_sample, _ = ScoreModel(Exact(), LADDER, "noise", 1.3, "explicit", LAW).loss({}, x, np.full(9, 2), np.zeros_like(x))
+    _, per_sample, _ = ScoreModel(Exact(), LADDER, "noise", 1.3, "explicit", DISTRIBUTION).loss({}, x, np.full(9, 2), np.zeros_like(x))
     assert_close(per_sample, np.zeros(9), EXACT, 100.0)
 
 
 def test_levels_and_probes_are_drawn_anew_every_step():
     sample, scores = np.arange(500), model("sliced")
-    t, noise, v = scores.draw(0, sample, 3, (2,), np.float32)
+    t, noise, v = scores.sample_training_noise(0, sample, 3, (2,), np.float32)
     assert set(t.tolist()) == {1, 2, 3, 4, 5} and set(np.unique(v).tolist()) == {-1.0, 1.0} and v.dtype == noise.dtype == np.float32
-    later = scores.draw(0, sample, 4, (2,), np.float32)
+    later = scores.sample_training_noise(0, sample, 4, (2,), np.float32)
     assert all((one != other).any() for one, other in zip((t, noise, v), later))
     assert model("denoising").draw(0, sample, 3, (2,), np.float32)[2] is None
 
@@ -133,7 +133,7 @@ def test_levels_and_probes_are_drawn_anew_every_step():
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_single_precision_stays_single(matching):
     scores = model(matching)
-    draws = scores.draw(0, np.arange(6), 1, (2,), np.float32)
+    draws = scores.sample_training_noise(0, np.arange(6), 1, (2,), np.float32)
     mean, per_sample, gradients = scores.loss(NETWORK.init(0), X0.astype(np.float32), *draws)
     assert mean.dtype == per_sample.dtype == np.float32 and {g.dtype for g in gradients.values()} == {np.dtype(np.float32)}
 

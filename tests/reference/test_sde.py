@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
-from reference.mixtures import example_2_1
-from reference.run import as_sde, noise_range
-from reference.schedules import constant, from_betas, geometric, linear
+from reference.diffusion.mixtures import example_2_1
+from reference.diffusion.schedules import constant, from_betas, geometric, linear
+from reference.runs.run import as_sde, noise_range
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from tests.oracle_tolerances import EXACT, MIXTURE, PRECISE, SDE_FORMULA, assert_close, assert_slope, integrated
 from tests.oracles import SDE_EXAMPLES as GIVEN
@@ -31,10 +31,10 @@ def derivative(function, t):
 
 @given(sdes(), parts)
 def test_signal_and_noise_obey_the_differential_equations_of_drift_and_diffusion(sde, part):
-    t = part * sde.end
+    t = part * sde.t_max
     alpha, sigma = sde.marginal(t)
-    assert_close(derivative(sde.signal, t), sde.rate(t) * alpha, SDE_FORMULA)
-    terms = np.array([2 * sde.rate(t) * sigma**2, sde.diffusion(t) ** 2])
+    assert_close(derivative(sde.signal, t), sde.drift_coefficient(t) * alpha, SDE_FORMULA)
+    terms = np.array([2 * sde.drift_coefficient(t) * sigma**2, sde.diffusion(t) ** 2])
     assert_close(2 * sigma * derivative(sde.noise_scale, t), terms.sum(), SDE_FORMULA, np.abs(terms).sum())
 
 
@@ -46,8 +46,12 @@ def test_at_time_0_there_is_the_signal_and_no_noise(sde):
 @every_sde
 @pytest.mark.parametrize("part", times_of_all)
 def test_the_noise_is_what_the_diffusion_adds_and_the_drift_leaves_of_it(sde, part):
-    t = part * sde.end
-    rate = lambda r: quad(sde.rate, r, t, epsabs=0, epsrel=1e-12)[0] if np.ndim(sde.rate(r)) == 0 and sde.rate(r) else 0.0
+    t = part * sde.t_max
+    rate = lambda r: (
+        quad(sde.drift_coefficient, r, t, epsabs=0, epsrel=1e-12)[0]
+        if np.ndim(sde.drift_coefficient(r)) == 0 and sde.drift_coefficient(r)
+        else 0.0
+    )
     added, _ = quad(lambda r: np.exp(2 * rate(r)) * sde.diffusion(r) ** 2, 0, t, epsabs=0, epsrel=1e-11)
     quadrature = 1e-10  # quad's own 1e-11, and 1e-12 of an exponent of up to 20
     assert_close(sde.noise_power(t), added, quadrature)
@@ -63,24 +67,24 @@ def table(kind, sde, t):
         return -beta / 2, power, np.exp(-B / 2), noise, 1.0
     if kind == "ve":
         ladder = lambda t: sde.sigma_min * (sde.sigma_max / sde.sigma_min) ** t
-        end = ladder(sde.end) ** 2 - ladder(0) ** 2
+        end = ladder(sde.t_max) ** 2 - ladder(0) ** 2
         return 0.0, 2 * ladder(t) ** 2 * np.log(sde.sigma_max / sde.sigma_min), 1.0, ladder(t) ** 2 - ladder(0) ** 2, end
     if kind == "ou":
         long_run = sde.q / (2 * sde.gamma)
         return -sde.gamma, sde.q, np.exp(-sde.gamma * t), long_run * (1 - np.exp(-2 * sde.gamma * t)), long_run
-    return 0.0, sde.a**2, 1.0, sde.a**2 * t, sde.a**2 * sde.end
+    return 0.0, sde.a**2, 1.0, sde.a**2 * t, sde.a**2 * sde.t_max
 
 
 @pytest.mark.parametrize("kind", GIVEN)
 @pytest.mark.parametrize("part", times_of_all)
 def test_drift_diffusion_marginal_and_prior_are_those_of_the_table(kind, part):
     sde = GIVEN[kind]
-    t = part * sde.end
-    actual = sde.rate(t), sde.diffusion(t) ** 2, sde.signal(t), sde.noise_power(t), sde.prior_scale**2
+    t = part * sde.t_max
+    actual = sde.drift_coefficient(t), sde.diffusion(t) ** 2, sde.signal(t), sde.noise_power(t), sde.prior_scale**2
     *expected, prior_power = table(kind, sde, t)
     for value, wanted in zip(actual, (*expected, prior_power)):
         assert_close(value, wanted, SDE_FORMULA, abs(wanted) + (sde.sigma_min**2 if kind == "ve" else 1 if wanted else 0))
-    assert_close(sde.alpha_bar(t), expected[2] ** 2, SDE_FORMULA)
+    assert_close(sde.signal_power(t), expected[2] ** 2, SDE_FORMULA)
 
 
 def test_defaults_are_those_of_the_literature():
@@ -95,7 +99,7 @@ def test_defaults_are_those_of_the_literature():
 
 @given(sdes(), parts, parts, parts)
 def test_two_transitions_make_one(sde, one, two, three):
-    s, r, t = (part * sde.end for part in sorted((one, two, three)))
+    s, r, t = (part * sde.t_max for part in sorted((one, two, three)))
     (a, first), (b, second), (c, whole) = sde.transition(r, s), sde.transition(t, r), sde.transition(t, s)
     assert_close(c, a * b, SDE_FORMULA)
     assert_close(whole**2, (b * first) ** 2 + second**2, SDE_FORMULA, sde.noise_power(t))
@@ -104,7 +108,7 @@ def test_two_transitions_make_one(sde, one, two, three):
 
 @given(sdes(), parts)
 def test_no_time_changes_nothing(sde, part):
-    a, deviation = sde.transition(part * sde.end, part * sde.end)
+    a, deviation = sde.transition(part * sde.t_max, part * sde.t_max)
     assert a == 1 and deviation == 0
 
 
@@ -113,56 +117,56 @@ def test_no_time_changes_nothing(sde, part):
 
 @given(sdes(), parts, parts)
 def test_the_log_snr_falls(sde, one, other):
-    s, t = sorted((one * sde.end, other * sde.end))
+    s, t = sorted((one * sde.t_max, other * sde.t_max))
     if t - s > 1e-9 * t:
         assert sde.log_snr(t) < sde.log_snr(s)
 
 
 @given(sdes(), parts)
 def test_the_log_snr_is_twice_the_log_of_signal_over_noise(sde, part):
-    alpha, sigma = sde.marginal(part * sde.end)
-    assert_close(sde.log_snr(part * sde.end), 2 * np.log(alpha / sigma), SDE_FORMULA, 1.0)
+    alpha, sigma = sde.marginal(part * sde.t_max)
+    assert_close(sde.log_snr(part * sde.t_max), 2 * np.log(alpha / sigma), SDE_FORMULA, 1.0)
 
 
 @given(sdes(), parts)
 def test_the_time_of_a_log_snr_has_it(sde, part):
-    log_snr = sde.log_snr(part * sde.end)
+    log_snr = sde.log_snr(part * sde.t_max)
     t = sde.time_of_log_snr(log_snr)
-    assert 0 < t <= sde.end
+    assert 0 < t <= sde.t_max
     assert_close(sde.log_snr(t), log_snr, SDE_FORMULA, 1.0 + abs(log_snr))  # its slope in log t is at most twice the exponents
 
 
 @given(sdes(), st.floats(0.0, 1.0), st.floats(0.01, 100.0))
 def test_the_time_of_scaled_data_depends_on_their_ratio_alone(sde, part, scale):
-    t = sde.times(part)
+    t = sde.sample_times(part)
     alpha, sigma = sde.marginal(t)
     found = sde.time_of(scale * alpha, scale * sigma)
     assert_close(sde.log_snr(found), sde.log_snr(t), SDE_FORMULA, 1.0 + abs(sde.log_snr(t)))
-    ((weight, condition, own_alpha, own_sigma),) = sde.points(scale * alpha, scale * sigma)
-    assert weight == 1 and condition == sde.condition(found) and (own_alpha, own_sigma) == sde.marginal(found)
+    ((weight, condition, own_alpha, own_sigma),) = sde.interpolation_nodes(scale * alpha, scale * sigma)
+    assert weight == 1 and condition == sde.network_time(found) and (own_alpha, own_sigma) == sde.marginal(found)
 
 
 @given(sdes())
 def test_last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there(sde):
-    alpha, sigma = sde.marginal(sde.last)
-    assert_close(sigma / alpha, sde.smallest, SDE_FORMULA)
-    assert_close(sde.times(np.array([0.0, 0.5, 1.0])), [sde.last, (sde.last + sde.end) / 2, sde.end], EXACT)
+    alpha, sigma = sde.marginal(sde.t_min)
+    assert_close(sigma / alpha, sde.min_noise_ratio, SDE_FORMULA)
+    assert_close(sde.sample_times(np.array([0.0, 0.5, 1.0])), [sde.t_min, (sde.t_min + sde.t_max) / 2, sde.t_max], EXACT)
 
 
 @every_sde
 def test_conditions_count_from_0_to_1000(sde):
-    assert_close([sde.condition(part * sde.end) for part in (0.0, 0.25, 1.0)], [0.0, 250.0, 1000.0], EXACT)
+    assert_close([sde.network_time(part * sde.t_max) for part in (0.0, 0.25, 1.0)], [0.0, 250.0, 1000.0], EXACT)
 
 
 @every_sde
 def test_numbers_and_arrays_agree_and_numbers_stay_numbers(sde):
-    t = np.array(times_of_all) * sde.end
+    t = np.array(times_of_all) * sde.t_max
     for name in ("rate", "diffusion", "signal", "noise_scale", "alpha_bar", "noise_power", "log_snr", "condition", "times"):
         function = getattr(sde, name)
         each = [function(float(time)) for time in t]
         assert all(isinstance(value, float) and not isinstance(value, np.generic) for value in each), name
         assert_close(np.broadcast_to(function(t), t.shape), each, EXACT)
-    assert isinstance(sde.prior_scale, float) and isinstance(sde.last, float)
+    assert isinstance(sde.prior_scale, float) and isinstance(sde.t_min, float)
 
 
 # DDPM's chain
@@ -175,7 +179,7 @@ def test_the_chain_of_ddpm_tends_to_vp_as_one_over_the_number_of_steps():
     for N in counts:
         chain = from_betas(sde.beta(np.arange(1, N + 1) / N) / N)
         at = N * np.array([1, 2, 3, 4, 5]) // 5
-        errors.append(np.abs(np.log(chain.alpha_bar(at)) - sde.log_alpha_bar(at / N)).max())
+        errors.append(np.abs(np.log(chain.signal_power(at)) - sde.log_alpha_bar(at / N)).max())
     assert_slope(counts, errors, 1, 20 / 500)
     assert errors[0] > 0.1  # not exactly
 
@@ -186,50 +190,57 @@ def test_the_chain_of_ddpm_tends_to_vp_as_one_over_the_number_of_steps():
 MEAN, VARIANCE = 0.7, 0.4
 
 
-def moment_rates(sde, lam, t, mean, variance):
+def moment_rates(sde, reverse_noise, t, mean, variance):
     """d/dt of mean and variance of the reverse family, from its drift (a line in x) and its diffusion, backward in time."""
-    drift, diffusion = sde.reverse(lambda x, t: gaussian_score(sde, t, MEAN, VARIANCE)[2](x), lam)
+    drift, diffusion = sde.reverse(lambda x, t: gaussian_score(sde, t, MEAN, VARIANCE)[2](x), reverse_noise)
     offset, slope = drift(0.0, t), drift(1.0, t) - drift(0.0, t)
     return offset + slope * mean, 2 * slope * variance - diffusion(0.0, t) ** 2
 
 
 @given(sdes(), parts, st.floats(0.0, 3.0))
-def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, lam):
-    t = part * sde.end
+def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, reverse_noise):
+    t = part * sde.t_max
     (m, v, _), (alpha, sigma) = gaussian_score(sde, t, MEAN, VARIANCE), sde.marginal(t)
-    mean_rate, variance_rate = moment_rates(sde, lam, t, m, v)
+    mean_rate, variance_rate = moment_rates(sde, reverse_noise, t, m, v)
     d_alpha, d_sigma = derivative(sde.signal, t), derivative(sde.noise_scale, t)
-    size = abs(sde.rate(t)) + (1 + lam**2) * sde.diffusion(t) ** 2 / v
+    size = abs(sde.drift_coefficient(t)) + (1 + reverse_noise**2) * sde.diffusion(t) ** 2 / v
     assert_close(mean_rate, d_alpha * MEAN, SDE_FORMULA, size * (1 + m))
     assert_close(variance_rate, 2 * (alpha * d_alpha * VARIANCE + sigma * d_sigma), SDE_FORMULA, size * (2 * v + m + 1))
 
 
 @every_sde
-@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0, 2.0])
-def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, lam):
-    stops = np.array(times_of_all[::-1]) * sde.end
-    flow = lambda t, y: np.array(moment_rates(sde, lam, t, *y))
+@pytest.mark.parametrize("reverse_noise", [0.0, 0.5, 1.0, 2.0])
+def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, reverse_noise):
+    stops = np.array(times_of_all[::-1]) * sde.t_max
+    flow = lambda t, y: np.array(moment_rates(sde, reverse_noise, t, *y))
     solved = solve_ivp(flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0], MEAN, VARIANCE)[:2], "DOP853", t_eval=stops, **PRECISE)
     exact = np.array([gaussian_score(sde, t, MEAN, VARIANCE)[:2] for t in stops]).T
     assert_close(solved.y, exact, integrated(200, **PRECISE), 1 + exact.max())
 
 
 def test_vp_backward_has_the_printed_rates_whatever_the_moments():
-    """d var/dr = beta [var + lam^2 - (1 + lam^2) var / v_t], d mean/dr = beta [mean/2 - (1 + lam^2)/2 (mean - sqrt(A) m) / v_t]."""
+    """d var/dr = beta [var + reverse_noise^2 - (1 + reverse_noise^2) var / v_t], d mean/dr = beta [mean/2 - (1 + reverse_noise^2)/2 (mean - sqrt(A) m) / v_t]."""
     sde = GIVEN["vp"]
-    for t, lam, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
+    for t, reverse_noise, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
         m, v, _ = gaussian_score(sde, t, MEAN, VARIANCE)
         beta = sde.beta_min + t * (sde.beta_max - sde.beta_min)
-        rates = moment_rates(sde, lam, t, mean, variance)
-        assert_close(-rates[0], beta * (mean / 2 - (1 + lam**2) / 2 * (mean - m) / v), MIXTURE, beta * (1 + lam**2) * 5 / v)
-        assert_close(-rates[1], beta * (variance + lam**2 - (1 + lam**2) * variance / v), MIXTURE, beta * (1 + lam**2) * 10 / v)
+        rates = moment_rates(sde, reverse_noise, t, mean, variance)
+        assert_close(
+            -rates[0], beta * (mean / 2 - (1 + reverse_noise**2) / 2 * (mean - m) / v), MIXTURE, beta * (1 + reverse_noise**2) * 5 / v
+        )
+        assert_close(
+            -rates[1],
+            beta * (variance + reverse_noise**2 - (1 + reverse_noise**2) * variance / v),
+            MIXTURE,
+            beta * (1 + reverse_noise**2) * 10 / v,
+        )
 
 
 def test_vp_divided_by_its_signal_is_ve():
     """E20: y = x / signal has VE's score, and in the common noise level the same probability flow, dy/dsigma = -sigma s(y, sigma)."""
-    vp, ve, law = GIVEN["vp"], VE(sigma_min=0.001, sigma_max=1000.0, smallest=0.002), example_2_1()
+    vp, ve, distribution = GIVEN["vp"], VE(sigma_min=0.001, sigma_max=1000.0, min_noise_ratio=0.002), example_2_1()
     x = np.linspace(-3, 3, 7)[:, None]
-    score = lambda sde: lambda x, t: law.noised(*sde.marginal(t)).score(x)
+    score = lambda sde: lambda x, t: distribution.noised(*sde.marginal(t)).score(x)
     for t in (0.05, 0.3, 1.0):
         alpha, sigma = vp.marginal(t)
         level = sigma / alpha
@@ -237,7 +248,7 @@ def test_vp_divided_by_its_signal_is_ve():
         y, y_score = x / alpha, score(ve)(x / alpha, s)
         assert_close(score(vp)(x, t) * alpha, y_score, MIXTURE, 1 + np.abs(y_score))
         (flow, _), (own, _) = vp.reverse(score(vp), 0.0), ve.reverse(score(ve), 0.0)
-        dy = (flow(x, t) - vp.rate(t) * x) / alpha / derivative(lambda t: vp.noise_scale(t) / vp.signal(t), t)
+        dy = (flow(x, t) - vp.drift_coefficient(t) * x) / alpha / derivative(lambda t: vp.noise_scale(t) / vp.signal(t), t)
         assert_close(dy, -level * y_score, MIXTURE, level * (1 + np.abs(y_score)))
         assert_close(own(y, s) / derivative(ve.noise_scale, s), -level * y_score, MIXTURE, level * (1 + np.abs(y_score)))
 
@@ -251,8 +262,8 @@ def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedul
     sde, (smallest, largest) = as_sde(run), noise_range(run)
     assert type(sde) is (VE if schedule.prior_scale != 1 else VP)
     assert_close([smallest, largest], [schedule.noise_scale(t) / schedule.signal(t) for t in (1, schedule.T)], SDE_FORMULA)
-    assert_close(sde.noise_scale(sde.last) / sde.signal(sde.last), smallest, SDE_FORMULA)
-    end = sde.noise_scale(sde.end) / sde.signal(sde.end)
+    assert_close(sde.noise_scale(sde.t_min) / sde.signal(sde.t_min), smallest, SDE_FORMULA)
+    end = sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
     assert end <= largest * (1 + SDE_FORMULA)
     if schedule.name != "linear":  # all of it; linear's noise is more than that of VP with beta from 0.1 to 20
         wanted = largest if type(sde) is VP else np.sqrt(largest**2 - smallest**2)
@@ -263,7 +274,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedul
 def test_a_run_on_an_sde_is_that_sde(sde):
     run = SimpleNamespace(model=SimpleNamespace(schedule=sde))
     assert as_sde(run) is sde
-    assert_close(noise_range(run), [sde.smallest, sde.noise_scale(sde.end) / sde.signal(sde.end)], EXACT)
+    assert_close(noise_range(run), [sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)], EXACT)
 
 
 # Bad input
@@ -272,11 +283,11 @@ def test_a_run_on_an_sde_is_that_sde(sde):
 @pytest.mark.parametrize(
     "make, said",
     [
-        (lambda: VP(end=0.0), "end must be a positive number, got 0.0"),
-        (lambda: VE(end=float("inf")), "end must be a positive number, got inf"),
-        (lambda: VP(end=float("nan")), "end must be a positive number, got nan"),
-        (lambda: VP(smallest=0.0), "smallest must be positive and below the noise at the end, .* got 0.0"),
-        (lambda: VE(smallest=50.0), "smallest must be positive and below the noise at the end, 50 of the signal, got 50.0"),
+        (lambda: VP(t_max=0.0), "end must be a positive number, got 0.0"),
+        (lambda: VE(t_max=float("inf")), "end must be a positive number, got inf"),
+        (lambda: VP(t_max=float("nan")), "end must be a positive number, got nan"),
+        (lambda: VP(min_noise_ratio=0.0), "smallest must be positive and below the noise at the end, .* got 0.0"),
+        (lambda: VE(min_noise_ratio=50.0), "smallest must be positive and below the noise at the end, 50 of the signal, got 50.0"),
         (lambda: SubVP(beta_min=0.0), "beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got 0.0 and 20.0"),
         (lambda: VP(beta_max=0.01), "beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got 0.1 and 0.01"),
         (lambda: VE(sigma_min=50.0), "sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got 50.0 and 50.0"),
@@ -286,18 +297,18 @@ def test_a_run_on_an_sde_is_that_sde(sde):
         (lambda: OrnsteinUhlenbeck(q=-1.0), "gamma and q must be positive, got 1.0 and -1.0"),
         (lambda: Brownian(a=0.0), "a must be positive, got 0.0"),
         (lambda: VP(beta_max=4000.0), "end must leave some of the signal and finite noise, got 1.0 with 0 and 1"),
-        (lambda: OrnsteinUhlenbeck(end=1000.0), "end must leave some of the signal and finite noise, got 1000.0 with 0 and 1"),
+        (lambda: OrnsteinUhlenbeck(t_max=1000.0), "end must leave some of the signal and finite noise, got 1000.0 with 0 and 1"),
         (lambda: Brownian(a=float("inf")), "end must leave some of the signal and finite noise, got 1.0 with 1 and inf"),
         (lambda: VP().marginal(float("nan")), r"t must lie in \[0, 1\], the time of the SDE, got nan"),
         (lambda: VP().marginal(-0.1), r"t must lie in \[0, 1\], the time of the SDE, got -0.1"),
-        (lambda: Brownian(end=2.5).marginal(2.6), r"t must lie in \[0, 2.5\], the time of the SDE, got 2.6"),
+        (lambda: Brownian(t_max=2.5).marginal(2.6), r"t must lie in \[0, 2.5\], the time of the SDE, got 2.6"),
         (lambda: VP().log_snr(np.array([0.5, 1.1])), r"t must lie in \[0, 1\]"),
         (lambda: VP().time_of_log_snr(-20.0), "the log-SNR falls to -10.05 at t = 1, and never to -20"),
         (lambda: VP().time_of_log_snr(float("inf")), "and never to inf"),
         (lambda: VP().time_of(1.0, 0.009), "a log-SNR of 9.421 is outside of what was trained, -10.05 to 9.21"),
-        (lambda: VE().points(1.0, 51.0), "a log-SNR of -7.864 is outside of what was trained, -7.824 to 9.21"),
-        (lambda: VP().reverse(None, -0.1), "lam must not be negative, got -0.1"),
-        (lambda: VP().reverse(None, float("nan")), "lam must not be negative, got nan"),
+        (lambda: VE().interpolation_nodes(1.0, 51.0), "a log-SNR of -7.864 is outside of what was trained, -7.824 to 9.21"),
+        (lambda: VP().reverse(None, -0.1), "reverse_noise must not be negative, got -0.1"),
+        (lambda: VP().reverse(None, float("nan")), "reverse_noise must not be negative, got nan"),
     ],
 )
 def test_bad_input_is_named_with_what_was_given(make, said):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands.solvers import OPTIONS, STEPS, as_schedule, complete, solve, start
+from reference.commands.ode_sde_options import OPTIONS, STEPS, as_schedule, fill_defaults, prior_sample, solve
 from reference.ddpm.ddpm import posterior
-from reference.mixtures import Mixture, example_2_1
+from reference.diffusion.mixtures import Mixture, example_2_1
+from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
 from reference.ops.random import Key, Purpose
-from reference.samplers import Counted, last
+from reference.samplers import CallCounter, final_sample
 from reference.samplers.sde import (
     PREDICTORS,
     ancestral_predictor,
@@ -27,7 +28,6 @@ from reference.samplers.sde import (
     reverse_diffusion_predictor,
     stochastic_heun,
 )
-from reference.schedules import Exploding, Schedule
 from reference.sde.sde import VE, VP, Brownian, OrnsteinUhlenbeck
 from tests.oracle_tolerances import (
     EXACT,
@@ -52,14 +52,14 @@ COUNTS = np.array([40, 80, 160, 320, 640])
 
 def forward(sde):
     """drift and diffusion of the SDE itself."""
-    return lambda x, t: sde.rate(t) * x, lambda x, t: sde.diffusion(t)
+    return lambda x, t: sde.drift_coefficient(t) * x, lambda x, t: sde.diffusion(t)
 
 
 def score_of(sde):
     return lambda x, t: gaussian_score(sde, t, MEAN, VARIANCE)[2](x)
 
 
-def law(sde, t):
+def distribution(sde, t):
     return gaussian_score(sde, t, MEAN, VARIANCE)[:2]
 
 
@@ -80,9 +80,9 @@ def additive_errors(solver, sde, n):
     The solution is signal(T) x_0 + sum_k I_k, I_k = int a(T, s) diffusion(s) dw over step k, and the solver's x is c x_0 + sum_k c_k z_k
     with z_k = dW_k / sqrt(h): E (x - x_T)^2 = ((c - signal) x_0)^2 + sum_k (c_k^2 - 2 c_k Cov(z_k, I_k) + Var I_k).
     """
-    grid, port = np.linspace(0, sde.end, n + 1), Impulses(n)
-    _, c, weights = port.weights(last(solver(*forward(sde), grid, port.x, 1, SAMPLE, ops=port)))
-    alpha, sigma = sde.marginal(sde.end)
+    grid, port = np.linspace(0, sde.t_max, n + 1), Impulses(n)
+    _, c, weights = port.weights(final_sample(solver(*forward(sde), grid, port.x, 1, SAMPLE, ops=port)))
+    alpha, sigma = sde.marginal(sde.t_max)
     nodes, quadrature = np.polynomial.legendre.leggauss(8)
     h = grid[1] - grid[0]
     s = grid[:-1, None] + (nodes + 1) / 2 * h
@@ -107,7 +107,7 @@ def test_where_noise_does_not_depend_on_x_the_strong_order_is_1_and_the_weak_one
 
 @every_solver
 def test_brownian_motion_is_solved_exactly(solver):
-    sde = Brownian(a=1.7, end=2.5)
+    sde = Brownian(a=1.7, t_max=2.5)
     mean, variance = moments(lambda x, port: solver(*forward(sde), np.linspace(0, 2.5, 9), x, 1, SAMPLE, ops=port), 8, 0.3, 0.2)
     assert_close([mean, variance], [0.3, 0.2 + 1.7**2 * 2.5], EXACT)
 
@@ -116,7 +116,7 @@ def test_brownian_motion_is_solved_exactly(solver):
 def test_the_long_run_variance_of_euler_maruyama_is_too_large_in_closed_form(gamma, q, h):
     port = Impulses(1)
     sde = OrnsteinUhlenbeck(gamma=gamma, q=q)
-    offset, gain, (noise,) = port.weights(last(euler_maruyama(*forward(sde), (0.0, h), port.x, 1, SAMPLE, ops=port)))
+    offset, gain, (noise,) = port.weights(final_sample(euler_maruyama(*forward(sde), (0.0, h), port.x, 1, SAMPLE, ops=port)))
     assert offset == 0
     assert_close([gain, noise**2], [1 - gamma * h, q * h], EXACT)
     assert_close(noise**2 / (1 - gain**2), q / (2 * gamma) / (1 - gamma * h / 2), EXACT)
@@ -124,12 +124,12 @@ def test_the_long_run_variance_of_euler_maruyama_is_too_large_in_closed_form(gam
 
 def test_printed_long_run_variance_of_example_4_4_as_it_is_drawn_and_as_it_should_be():
     """E13: x <- (1 - alpha/2) x + beta z takes h = 1 for granted: with alpha = 1, beta = 0.1 the variance is .013333, not .01."""
-    sde, printed = OrnsteinUhlenbeck(gamma=0.5, q=0.1**2, end=1000.0), {1.0: ".013333", 0.01: ".010025"}
+    sde, printed = OrnsteinUhlenbeck(gamma=0.5, q=0.1**2, t_max=1000.0), {1.0: ".013333", 0.01: ".010025"}
     for h, variance in printed.items():
         port = Impulses(1)
-        _, gain, (noise,) = port.weights(last(euler_maruyama(*forward(sde), (0.0, h), port.x, 1, SAMPLE, ops=port)))
+        _, gain, (noise,) = port.weights(final_sample(euler_maruyama(*forward(sde), (0.0, h), port.x, 1, SAMPLE, ops=port)))
         assert_printed(noise**2 / (1 - gain**2), variance)
-    assert_printed(sde.noise_power(sde.end), ".01")
+    assert_printed(sde.noise_power(sde.t_max), ".01")
 
 
 @pytest.mark.parametrize("h", [0.2, -0.2])
@@ -165,7 +165,7 @@ GEOMETRIC = {
 def factors(solver, h):
     """By what one step multiplies x, at the nodes of the quadrature for its draw."""
     port = SimpleNamespace(normal=lambda *key: NODES[:, None])
-    return last(solver((0.0, h), np.ones((40, 1)), 1, SAMPLE, ops=port))[:, 0]
+    return final_sample(solver((0.0, h), np.ones((40, 1)), 1, SAMPLE, ops=port))[:, 0]
 
 
 def strong_error(solver, n, ito):
@@ -202,7 +202,7 @@ def test_on_nested_increments_of_one_path_a_solver_comes_to_its_own_solution(nam
     for n in (16, 1024):
         z = increments.reshape(n, -1).sum(axis=1) * n**0.5
         port = SimpleNamespace(normal=lambda seed, sample, step, *key, z=z: np.full((1, 1), z[step]))
-        x = last(GEOMETRIC[name](np.linspace(0, 1, n + 1), np.full((1, 1), 3.0), 1, SAMPLE, ops=port))[0, 0]
+        x = final_sample(GEOMETRIC[name](np.linspace(0, 1, n + 1), np.full((1, 1), 3.0), 1, SAMPLE, ops=port))[0, 0]
         errors.append(abs(x / 3 / exact - 1))
     assert errors[1] < 5 * strong_error(GEOMETRIC[name], 1024, ito) / exact
     assert errors[1] < errors[0]
@@ -212,7 +212,9 @@ def test_printed_means_of_stratonovich_and_ito():
     """dx = -g x dt + sqrt(2) b x dw with g = 1, b = 0.5 to t = 1: e^(-g + b^2) and e^-g but for the step of 1/400."""
     drift, diffusion, port = lambda x, t: -x, lambda x, t: 0.5**0.5 * x, SimpleNamespace(normal=lambda *key: NODES[:, None])
     for solver, printed, limit in ((stochastic_heun, ".4726", np.exp(-0.75)), (euler_maruyama, ".3674", np.exp(-1.0))):
-        mean = lambda h, solver=solver: WEIGHTS @ last(solver(drift, diffusion, (0.0, h), np.ones((40, 1)), 1, SAMPLE, ops=port))[:, 0]
+        mean = lambda h, solver=solver: (
+            WEIGHTS @ final_sample(solver(drift, diffusion, (0.0, h), np.ones((40, 1)), 1, SAMPLE, ops=port))[:, 0]
+        )
         assert_printed(mean(1 / 400) ** 400, printed)
         assert_slope(COUNTS, [mean(1 / n) ** int(n) - limit for n in COUNTS], 1, 0.1)
 
@@ -222,10 +224,10 @@ def test_printed_means_of_stratonovich_and_ito():
 
 @every_sde
 def test_the_predictors_coefficients_in_closed_form(sde):
-    for t, t_prev in ((0.9 * sde.end, 0.7 * sde.end), (0.2 * sde.end, 0.15 * sde.end)):
+    for t, t_prev in ((0.9 * sde.t_max, 0.7 * sde.t_max), (0.2 * sde.t_max, 0.15 * sde.t_max)):
         (alpha, sigma), (alpha_prev, sigma_prev) = sde.marginal(t), sde.marginal(t_prev)
         h, power = t - t_prev, sde.diffusion(t) ** 2
-        expected = 1 - sde.rate(t) * h, power * h, (power * h) ** 0.5
+        expected = 1 - sde.drift_coefficient(t) * h, power * h, (power * h) ** 0.5
         assert_close(euler_maruyama_predictor(sde, t, t_prev), expected, SDE_FORMULA, 1 + power)
         a = alpha / alpha_prev
         added = sigma**2 - a**2 * sigma_prev**2
@@ -261,18 +263,18 @@ def test_on_ve_reverse_diffusion_is_4_21_and_ancestral_has_less_noise():
 def one_step(predictor, sde, t, t_prev, mean, variance):
     """Moments after a step on Gaussian data, from the predictor's coefficients."""
     c_x, c_score, deviation = PREDICTORS[predictor](sde, t, t_prev)
-    m, v = law(sde, t)
+    m, v = distribution(sde, t)
     gain = c_x - c_score / v
     return gain * mean + c_score / v * m, gain**2 * variance + deviation**2
 
 
 def predicted(predictor, sde, n):
     """Relative error of the mean, over the deviation, and of the variance after n steps from end to last, even in log t."""
-    grid = np.geomspace(sde.end, sde.last, n + 1)
-    mean, variance = law(sde, sde.end)
+    grid = np.geomspace(sde.t_max, sde.t_min, n + 1)
+    mean, variance = distribution(sde, sde.t_max)
     for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
-    m, v = law(sde, sde.last)
+    m, v = distribution(sde, sde.t_min)
     return (mean - m) / v**0.5, variance / v - 1
 
 
@@ -308,7 +310,7 @@ def test_data_of_variance_1_keep_it_under_vp_exactly_with_the_noise_of_the_forwa
 def constant_chain(beta):
     """VP whose steps of 1/100 each have that variance; it goes on to t = 3."""
     rate = -100 * np.log1p(-beta)
-    return VP(beta_min=rate, beta_max=rate, end=3.0)
+    return VP(beta_min=rate, beta_max=rate, t_max=3.0)
 
 
 def total_variance(N, share):
@@ -347,10 +349,10 @@ def test_printed_variances_of_example_4_7_with_half_of_beta(N, printed):
 
 def by_hand(sde, grid, predictor, corrections, step):
     """Moments of predictor-corrector on Gaussian data from its exact law at grid[0], Langevin steps of step sigma_t^2."""
-    mean, variance = law(sde, grid[0])
+    mean, variance = distribution(sde, grid[0])
     for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
-        m, v = law(sde, t_prev)
+        m, v = distribution(sde, t_prev)
         length = step * sde.noise_scale(t_prev) ** 2
         for _ in range(corrections):
             mean, variance = mean + length * (m - mean) / v, (1 - length / v) ** 2 * variance + 2 * length
@@ -366,16 +368,16 @@ def test_predictor_and_corrector_have_the_moments_of_their_recursion_and_about_t
     Errors of the steps, each from the exact law, are not magnified; a corrector's bias is at most step/2 / (1 - step/2) of the variance.
     """
     n = 60
-    grid = np.geomspace(sde.end, sde.last, n + 1)
+    grid = np.geomspace(sde.t_max, sde.t_min, n + 1)
     run = lambda x, port: predictor_corrector(sde, score_of(sde), grid, x, 1, SAMPLE, predictor, corrections, step, ops=port)
-    mean, variance = moments(run, n * (1 + corrections), *law(sde, sde.end))
+    mean, variance = moments(run, n * (1 + corrections), *distribution(sde, sde.t_max))
     expected = by_hand(sde, grid, predictor, corrections, step)
-    assert_close([mean, variance], expected, accumulated(n * (1 + corrections), 16), 1 + sde.noise_power(sde.end))
-    m, v = law(sde, sde.last)
+    assert_close([mean, variance], expected, accumulated(n * (1 + corrections), 16), 1 + sde.noise_power(sde.t_max))
+    m, v = distribution(sde, sde.t_min)
     made = np.zeros(2)
     for t, t_prev in pairwise(grid):
-        (mean_prev, variance_prev), scale = law(sde, t_prev), law(sde, t_prev)[1]
-        after = one_step(predictor, sde, t, t_prev, *law(sde, t))
+        (mean_prev, variance_prev), scale = distribution(sde, t_prev), distribution(sde, t_prev)[1]
+        after = one_step(predictor, sde, t, t_prev, *distribution(sde, t))
         made += np.abs((after[0] - mean_prev) / scale**0.5), np.abs(after[1] / variance_prev - 1)
     bias = step / 2 / (1 - step / 2) if corrections else 0.0
     assert abs(mean - m) / v**0.5 <= made[0] + MIXTURE and abs(variance / v - 1) <= made[1] + bias + MIXTURE
@@ -385,8 +387,8 @@ def test_predictor_and_corrector_have_the_moments_of_their_recursion_and_about_t
 @pytest.mark.parametrize("step", [0.1, 1.0, 1.9])
 def test_the_corrector_leaves_a_gaussian_as_it_is_but_for_the_bias_of_its_step(sde, step):
     """v / (1 - length / (2 v)); with the printed noise of variance ``length`` (E11) it would be half of that."""
-    for t in (sde.last, 0.5 * sde.end, sde.end):
-        m, v = law(sde, t)
+    for t in (sde.t_min, 0.5 * sde.t_max, sde.t_max):
+        m, v = distribution(sde, t)
         length, port = step * sde.noise_power(t), Impulses(1)
         key = Key(1, SAMPLE, 0, Purpose.CORRECTOR)
         offset, gain, (noise,) = port.weights(corrector(port.x, score_of(sde)(port.x, t), length, key, port))
@@ -415,7 +417,7 @@ def test_the_score_is_that_of_the_time_asked_once_to_predict_and_once_for_every_
         steps.append((noise.purpose, noise.step, ops.reverse_step(x, prediction, a, b, c, noise)))
         return steps[-1][2]
 
-    counted = Counted(score)
+    counted = CallCounter(score)
     port = SimpleNamespace(reverse_step=reverse_step)
     states = list(predictor_corrector(sde, counted, grid, np.ones((3, 1)), 5, SAMPLE, predictor, corrections, ops=port))
     assert counted.evaluations == 2 * (1 + corrections)
@@ -430,21 +432,23 @@ def test_the_score_is_that_of_the_time_asked_once_to_predict_and_once_for_every_
 
 @every_sde
 def test_without_corrections_its_first_predictor_is_euler_maruyama_on_the_reverse_sde(sde):
-    grid, x = np.geomspace(sde.end, sde.last, 9), ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,))
-    whole = last(euler_maruyama(*sde.reverse(score_of(sde)), grid, x, 4, SAMPLE))
-    assert_close(whole, last(predictor_corrector(sde, score_of(sde), grid, x, 4, SAMPLE, "euler-maruyama", 0)), MIXTURE, 10 + np.abs(whole))
+    grid, x = np.geomspace(sde.t_max, sde.t_min, 9), ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,))
+    whole = final_sample(euler_maruyama(*sde.reverse(score_of(sde)), grid, x, 4, SAMPLE))
+    assert_close(
+        whole, final_sample(predictor_corrector(sde, score_of(sde), grid, x, 4, SAMPLE, "euler-maruyama", 0)), MIXTURE, 10 + np.abs(whole)
+    )
 
 
 @every_sde
 @every_solver
-@pytest.mark.parametrize("lam", [0.5, 1.0, 2.0])
-def test_the_reverse_family_keeps_the_marginals_of_a_gaussian_up_to_the_order_of_the_solver(sde, solver, lam):
-    m, v = law(sde, sde.last)
+@pytest.mark.parametrize("reverse_noise", [0.5, 1.0, 2.0])
+def test_the_reverse_family_keeps_the_marginals_of_a_gaussian_up_to_the_order_of_the_solver(sde, solver, reverse_noise):
+    m, v = distribution(sde, sde.t_min)
     errors = []
     for n in (120, 240):
-        grid = np.geomspace(sde.end, sde.last, n + 1)
-        run = lambda x, port, grid=grid: solver(*sde.reverse(score_of(sde), lam), grid, x, 1, SAMPLE, ops=port)
-        mean, variance = moments(run, n, *law(sde, sde.end))
+        grid = np.geomspace(sde.t_max, sde.t_min, n + 1)
+        run = lambda x, port, grid=grid: solver(*sde.reverse(score_of(sde), reverse_noise), grid, x, 1, SAMPLE, ops=port)
+        mean, variance = moments(run, n, *distribution(sde, sde.t_max))
         errors.append(abs(mean - m) / v**0.5 + abs(variance / v - 1))
     assert errors[0] < 0.5 and errors[1] < 0.65 * errors[0]
 
@@ -469,9 +473,9 @@ every_sampler = pytest.mark.parametrize("name", samplers(np.zeros((1, 1)), SAMPL
 
 @every_sampler
 def test_evaluations_a_step(name):
-    score = Counted(lambda x, t: -x)
+    score = CallCounter(lambda x, t: -x)
     evaluations, states = samplers(np.ones((3, 1)), SAMPLE, score)[name]
-    last(states)
+    final_sample(states)
     assert score.evaluations == 4 * evaluations
 
 
@@ -491,9 +495,9 @@ def test_shape_and_dtype_are_kept_and_single_precision_is_double_rounded(name, s
 @every_sampler
 def test_a_sample_does_not_depend_on_its_batch(name):
     x, sample = ops.normal(1, np.arange(8), 0, Purpose.PRIOR, (2, 2)), np.arange(8)
-    whole = last(samplers(x, sample)[name][1])
+    whole = final_sample(samplers(x, sample)[name][1])
     for i in range(8):
-        assert np.array_equal(whole[i : i + 1], last(samplers(x[i : i + 1], sample[i : i + 1])[name][1]))
+        assert np.array_equal(whole[i : i + 1], final_sample(samplers(x[i : i + 1], sample[i : i + 1])[name][1]))
     assert len(np.unique(whole)) == whole.size
 
 
@@ -501,7 +505,7 @@ def test_a_sample_does_not_depend_on_its_batch(name):
 def test_every_step_has_a_draw_of_its_own(name):
     draws = 4 * (1 if name in SOLVERS else 3)
     port = Impulses(draws)
-    last(samplers(port.x, SAMPLE, ops=port)[name][1])
+    final_sample(samplers(port.x, SAMPLE, ops=port)[name][1])
     assert len(port.keys) == draws
     steps = [step for _, step, purpose in port.keys if purpose == Purpose.STEP_NOISE]
     assert steps == [0, 1, 2, 3]
@@ -540,8 +544,8 @@ def test_the_usual_number_of_steps_gives_the_law_of_the_mixture(name):
     mixture, sde, count = example_2_1(), VP(), 1000
     variance = float(mixture.covariance[0, 0] + mixture.mean[0] ** 2)
     model = SimpleNamespace(schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(1,)))
-    score = Counted(lambda x, alpha, sigma: mixture.noised(alpha, sigma).score(x))
-    how = complete(name, **dict.fromkeys(OPTIONS[name]))
+    score = CallCounter(lambda x, alpha, sigma: mixture.noised(alpha, sigma).score(x))
+    how = fill_defaults(name, **dict.fromkeys(OPTIONS[name]))
     states = list(solve(SimpleNamespace(model=model), ops, np.arange(count), name, 1, score=score, **how))
     t, x, _ = states[-1]
     assert t == 0 and x.shape == (count, 1) and x.dtype == np.float32
@@ -578,8 +582,8 @@ def run_of(sde, variance=0.6):
 
 @every_sde
 def test_a_solver_starts_with_the_variance_that_data_have_at_the_end(sde):
-    x = start(run_of(sde), SAMPLE, 4)
-    scale = np.sqrt(sde.signal(sde.end) ** 2 * 0.6 + sde.noise_scale(sde.end) ** 2)
+    x = prior_sample(run_of(sde), SAMPLE, 4)
+    scale = np.sqrt(sde.signal(sde.t_max) ** 2 * 0.6 + sde.noise_scale(sde.t_max) ** 2)
     assert x.dtype == np.float32
     assert_close(x, scale * ops.normal(4, SAMPLE, 0, Purpose.PRIOR, (2,), np.float32), 4 * U32)
 
@@ -589,8 +593,8 @@ def test_a_solver_starts_with_the_variance_that_data_have_at_the_end(sde):
 def test_the_samplers_of_chains_get_the_sdes_mean_of_x0_at_even_times(name, steps):
     sde = SDE_EXAMPLES[name]
     chain, x0_of = as_schedule(run_of(sde), ops, steps)
-    times = np.linspace(sde.last, sde.end, steps) if steps > 1 else np.array([sde.end])
-    assert chain.T == steps and type(chain) is (Exploding if name == "ve" else Schedule)
+    times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
+    assert chain.T == steps and type(chain) is (VarianceExplodingSchedule if name == "ve" else Schedule)
     x = np.ones((3, 2))
     for t, time in enumerate(times, start=1):
         alpha, sigma = chain.signal(t), chain.noise_scale(t)

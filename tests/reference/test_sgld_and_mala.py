@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
 from reference import ops
-from reference.mixtures import Mixture
+from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Purpose
-from reference.samplers import last
+from reference.samplers import final_sample
 from reference.samplers.langevin import decreasing, langevin, mala, sgld
 from tests.oracle_tolerances import EXACT, FALSE_ALARM, MIXTURE, accumulated, assert_close, assert_mean, assert_slope, ks_distance, line
 
@@ -139,20 +139,23 @@ def log_acceptance(log_density, score, x, y, tau):
     return (low + high) / 2
 
 
-def log_proposal(law, y, x, tau):
+def log_proposal(distribution, y, x, tau):
     """log q(y|x) [n]."""
-    means = x + tau * law.score(x)
-    return np.array([multivariate_normal(m, 2 * tau * np.eye(law.dimension)).logpdf(point) for m, point in zip(means, y)])
+    means = x + tau * distribution.score(x)
+    return np.array([multivariate_normal(m, 2 * tau * np.eye(distribution.dimension)).logpdf(point) for m, point in zip(means, y)])
 
 
 @pytest.mark.parametrize("law", [WIDE, PLANE], ids=["line", "plane"])
 @pytest.mark.parametrize("tau", [0.02, 0.3, 1.0])
-def test_moves_are_accepted_with_the_metropolis_probability_which_is_in_detailed_balance(law, tau):
-    x, y = (law.sample(40 + i, np.arange(60))[0] for i in range(2))
-    there, back = log_acceptance(law.log_density, law.score, x, y, tau), log_acceptance(law.log_density, law.score, y, x, tau)
-    flux = law.log_density(x) + log_proposal(law, y, x, tau) + there
-    reverse = law.log_density(y) + log_proposal(law, x, y, tau) + back
-    size = 1 + np.abs(log_proposal(law, y, x, tau)) + np.abs(log_proposal(law, x, y, tau))
+def test_moves_are_accepted_with_the_metropolis_probability_which_is_in_detailed_balance(distribution, tau):
+    x, y = (distribution.sample(40 + i, np.arange(60))[0] for i in range(2))
+    there, back = (
+        log_acceptance(distribution.log_density, distribution.score, x, y, tau),
+        log_acceptance(distribution.log_density, distribution.score, y, x, tau),
+    )
+    flux = distribution.log_density(x) + log_proposal(distribution, y, x, tau) + there
+    reverse = distribution.log_density(y) + log_proposal(distribution, x, y, tau) + back
+    size = 1 + np.abs(log_proposal(distribution, y, x, tau)) + np.abs(log_proposal(distribution, x, y, tau))
     assert_close(flux, reverse, MIXTURE, size)
     assert_close(np.maximum(there, back), np.zeros(60), MIXTURE, size)  # and no larger probabilities would do
     assert (np.minimum(there, back) < -0.01).any()
@@ -181,9 +184,9 @@ def test_a_step_on_images_counts_all_their_entries():
     assert_close(log_acceptance(log_density, score, x, y, tau), expected, MIXTURE, 20 / tau)
 
 
-def distance(law, x):
+def distance(distribution, x):
     """The Kolmogorov-Smirnov distance of the sample x[n,1] from the law."""
-    p, n = law.cdf(np.sort(x[:, 0])), len(x)
+    p, n = distribution.cdf(np.sort(x[:, 0])), len(x)
     return max((np.arange(1, n + 1) / n - p).max(), (p - np.arange(n) / n).max())
 
 
@@ -197,19 +200,19 @@ def test_exact_draws_stay_exact_whatever_the_step(tau):
 
 def test_without_the_correction_they_do_not():
     x, _ = WIDE.sample(5, np.arange(COUNT))
-    assert distance(WIDE, last(langevin(WIDE.score, x, 0.3, 20, 7, np.arange(COUNT)))) > 2 * ks_distance(COUNT)
+    assert distance(WIDE, final_sample(langevin(WIDE.score, x, 0.3, 20, 7, np.arange(COUNT)))) > 2 * ks_distance(COUNT)
 
 
 def test_mala_finds_its_law_from_elsewhere():
     count = 5000
-    x = last(mala(WIDE.log_density, WIDE.score, np.full((count, 1), 3.0), 0.3, 200, 8, np.arange(count)))
+    x = final_sample(mala(WIDE.log_density, WIDE.score, np.full((count, 1), 3.0), 0.3, 200, 8, np.arange(count)))
     assert distance(WIDE, x) < ks_distance(count)
     assert_mean(x < 0, WIDE.cdf(0.0))
 
 
 def test_mala_finds_the_moments_of_a_mixture_in_the_plane():
     count = 5000
-    x = last(mala(PLANE.log_density, PLANE.score, np.zeros((count, 2)), 0.3, 150, 9, np.arange(count)))
+    x = final_sample(mala(PLANE.log_density, PLANE.score, np.zeros((count, 2)), 0.3, 150, 9, np.arange(count)))
     assert_mean(x, PLANE.mean, 2)
     centred = x - PLANE.mean
     assert_mean(centred[:, :, None] * centred[:, None], PLANE.covariance, 2)
@@ -219,7 +222,7 @@ def test_mala_never_leaves_the_support():
     """An exponential law, whose density ends at 0 abruptly."""
     log_density, score = (lambda x: np.where(x[:, 0] > 0, -x[:, 0], -np.inf)), (lambda x: -np.ones_like(x))
     u = ops.uniform(3, np.arange(COUNT), 0, Purpose.DATA, (1,))
-    x = last(mala(log_density, score, -np.log(u), 0.5, 20, 4, np.arange(COUNT)))
+    x = final_sample(mala(log_density, score, -np.log(u), 0.5, 20, 4, np.arange(COUNT)))
     assert (x > 0).all()
     assert_mean(x, 1, 2)
     assert_mean(x > 2, np.exp(-2), 2)

@@ -6,17 +6,18 @@ import shutil
 import numpy as np
 import pytest
 
-from reference import datasets, figures, ops
+from reference import ops, plotting
 from reference.commands.evaluation_figures import by_level
-from reference.commands.sampling import OWN, SAMPLERS, begin
-from reference.commands.solvers import STEPS
-from reference.conversions import convert
-from reference.ddpm.ddpm import noise_and_say
+from reference.commands.ode_sde_options import STEPS
+from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, initial_sample
+from reference.data import datasets
+from reference.ddpm.ddpm import split_prediction
 from reference.ddpm.indi import Degradation
-from reference.denoiser import Denoiser
-from reference.mixtures import example_2_1
+from reference.diffusion.conversions import convert
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.mixtures import example_2_1
 from reference.ops.random import Purpose
-from reference.run import as_score, build_config, open_run, training_model
+from reference.runs.run import as_score, build_config, open_run, training_model
 from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, FLOOR, assert_close, assert_mean, z_score
 from tests.pictures import assert_presentable
 from tests.reference.test_command_line import files, run
@@ -83,7 +84,7 @@ def test_every_sampler_serves_every_system_that_has_what_it_needs_or_says_that_i
     code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", path)
     message = capsys.readouterr().err
     generates = sampler not in ("indi", "decoder") and system != "vae" and name != "deblur"
-    if sampler == OWN[system] or (generates and (name != "indi" or sampler == "langevin")):
+    if sampler == DEFAULT_SAMPLER[system] or (generates and (name != "indi" or sampler == "langevin")):
         assert code == 0, message
         x = sampled(path)["x"]
         assert x.shape[0] == 3 and x.shape[1:] == open_run(runs[name]).model.network.sample_shape and np.isfinite(x).all()
@@ -104,7 +105,7 @@ def test_every_sampler_serves_every_system_that_has_what_it_needs_or_says_that_i
 @pytest.mark.parametrize("name", [*POINTS, *IMAGES])
 @pytest.mark.parametrize("suffix", [".npz", ".png"])
 def test_each_systems_own_sampler_gives_the_same_bits_twice(runs, tmp_path, name, suffix):
-    few = FEW[OWN[open_run(runs[name]).system]].split()
+    few = FEW[DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
     command = ("sample", runs[name], *few, "--n", 4, "--out", tmp_path / f"s{suffix}")
     assert run(*command) == 0
     first = (tmp_path / f"s{suffix}").read_bytes()
@@ -113,7 +114,7 @@ def test_each_systems_own_sampler_gives_the_same_bits_twice(runs, tmp_path, name
 
 @pytest.mark.parametrize("name", POINTS)
 def test_a_sample_depends_on_its_index_and_the_seed_alone(runs, tmp_path, name):
-    few = FEW[OWN[open_run(runs[name]).system]].split()
+    few = FEW[DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
     for n in (9, 4):
         run("sample", runs[name], *few, "--n", n, "--out", tmp_path / f"{n}.npz")
     run("sample", runs[name], *few, "--n", 4, "--seed", 1, "--out", tmp_path / "other.npz")
@@ -144,7 +145,7 @@ def test_a_runs_score_is_its_predicted_noise_over_minus_sigma(runs, name):
     x = np.random.default_rng(0).standard_normal((3, *shape)).astype(np.float32)
     for t in (1, schedule.T // 2, schedule.T):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
-        prediction, _ = noise_and_say(opened.prediction_of(ops)(x, t))
+        prediction, _ = split_prediction(opened.predictor(ops)(x, t))
         noise = convert(prediction, x, opened.model.prediction, "noise", alpha, sigma)
         score = as_score(opened)(x, alpha, sigma)
         assert score.dtype == np.float32
@@ -169,13 +170,13 @@ def test_explicit_matching_has_the_exact_law_or_a_kernel_density(tmp_path):
     train = lambda *words: run("train", "smld", "--matching", "explicit", *words, *TINY, "--out", tmp_path / "-".join(words))
     assert train("--data", "mixture1d") == 0
     opened = open_run(tmp_path / "--data-mixture1d")
-    law = training_model(opened, opened.data).law
-    np.testing.assert_array_equal(law.means, example_2_1().means)
+    distribution = training_model(opened, opened.data).distribution
+    np.testing.assert_array_equal(distribution.means, example_2_1().means)
     assert train("--data", "mixture1d", "--bandwidth", "0.25") == 0
     opened = open_run(tmp_path / "--data-mixture1d---bandwidth-0.25")
-    law = training_model(opened, opened.data).law
-    np.testing.assert_array_equal(law.means, opened.data.train)
-    assert (law.covariances == 0.0625).all()
+    distribution = training_model(opened, opened.data).distribution
+    np.testing.assert_array_equal(distribution.means, opened.data.train)
+    assert (distribution.covariances == 0.0625).all()
 
 
 # Training
@@ -214,7 +215,7 @@ def test_evaluate_shows_each_system_beside_what_bounds_it(runs, capsys):
         "deblur": ["frechet, in one step", "error of the restored by indi"],
     }
     for name, expected in rows.items():
-        few = FEW["ddim" if name == "ddpm" else OWN[open_run(runs[name]).system]].split()
+        few = FEW["ddim" if name == "ddpm" else DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
         assert run("evaluate", runs[name], *few, "--n", 20) == 0
         out = capsys.readouterr().out
         for row in expected:
@@ -233,9 +234,11 @@ UNITS = {
 @pytest.mark.parametrize("name", [*POINTS, *IMAGES])
 def test_evaluate_writes_what_it_printed_and_pictures_of_the_loss_and_of_samples_beside_data(runs, tmp_path, capsys, monkeypatch, name):
     drawn = []
-    monkeypatch.setattr(figures, "png", lambda figure, description="", png=figures.png: drawn.append(figure) or png(figure, description))
+    monkeypatch.setattr(
+        plotting, "png", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
+    )
     system = open_run(runs[name]).system
-    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else OWN[system]].split(), "--n", 20)
+    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--n", 20)
     assert run(*command, "--out", tmp_path / "out") == 0
     printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -257,11 +260,11 @@ def test_evaluate_writes_what_it_printed_and_pictures_of_the_loss_and_of_samples
 def test_the_loss_by_level_is_that_of_the_network_and_of_the_exact_law_there(runs):
     trained = open_run(runs["sde"])
     table = by_level(trained, ops)
-    sde, law = trained.model.schedule, trained.data.mixture
+    sde, distribution = trained.model.schedule, trained.data.mixture
     x0, noise = trained.data.held_out[:512], ops.normal(4, np.arange(512), 3, Purpose.EVALUATION, (1,), np.float32)
     alpha, sigma = sde.marginal(sde.time_of_log_snr(-2 * np.log(table["noise level"][3])))
     x = alpha * x0 + sigma * noise
-    assert_close(table["loss of the exact prediction"][3], ((law.noise(x, alpha, sigma) - noise) ** 2).mean(), 1e-5, 1.0)
+    assert_close(table["loss of the exact prediction"][3], ((distribution.expected_noise(x, alpha, sigma) - noise) ** 2).mean(), 1e-5, 1.0)
     assert (table["loss of the exact prediction"] < 1.1 * table["loss of predicting zero"]).all()
 
 
@@ -349,7 +352,10 @@ WRONG = {
     "corrector's step": ("sample @sde --step 0 --out OUT.png", "step must be a positive number, got 0.0"),
     "no tolerance": ("sample @sde --sampler ode-rk45 --tolerance nan --out OUT.png", "tolerance must be a positive number"),
     "steps of rk45": ("sample @sde --sampler ode-rk45 --steps 5 --out OUT.png", "--steps is not an option of --sampler ode-rk45"),
-    "negative lam": ("sample @sde --sampler euler-maruyama --lam -1 --out OUT.png", "lam must not be negative"),
+    "negative reverse_noise": (
+        "sample @sde --sampler euler-maruyama --reverse_noise -1 --out OUT.png",
+        "reverse_noise must not be negative",
+    ),
     "unknown sde": ("train sde --sde vq --out OUT", "sde must be one of vp, ve, subvp, got 'vq'"),
     "sigma of vp": ("train sde --sigma-max 10 --out OUT", "sigma_max belongs to --sde ve, not to vp"),
     "beta of linear": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant, not to linear"),
@@ -416,7 +422,7 @@ def test_only_indi_restores_a_run_of_indi_and_all_others_begin_with_noise(runs, 
         assert run("evaluate", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--n", 20) == 0
         assert "restored" not in capsys.readouterr().out
     opened, sample = open_run(runs["much noise"]), np.arange(20_000)
-    x = begin(opened, ops, sample, "ddim", 0)
+    x = initial_sample(opened, ops, sample, "ddim", 0)
     assert_mean(x.astype(np.float64) ** 2, opened.model.data_variance + 25)
     clean = opened.data.held_out[sample % len(opened.data.held_out)].astype(np.float64)
     assert_mean(x * clean, 0.0)
@@ -441,7 +447,7 @@ def test_less_noise_is_restored_from_where_it_lies_on_the_path(runs, tmp_path):
     """In one step: the estimate at t = noise / trained noise."""
     assert run("sample", runs["indi"], "--steps", 1, "--n", 5, "--noise", 0.25, "--out", tmp_path / "s.npz") == 0
     opened, arrays = open_run(runs["indi"]), sampled(tmp_path / "s.npz")
-    expected = opened.model.denoise_of(opened.state.ema)(arrays["degraded"], 0.25)
+    expected = opened.model.denoise_function(opened.state.ema)(arrays["degraded"], 0.25)
     assert_close(arrays["x"], expected, EXACT32, 8.0)
 
 

@@ -5,11 +5,11 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from reference import training
-from reference.denoiser import Denoiser
-from reference.mixtures import ring
+from reference.diffusion import training
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.mixtures import ring
+from reference.diffusion.schedules import linear
 from reference.networks import MLP
-from reference.schedules import linear
 from tests.oracle_tolerances import EXACT32, accumulated, assert_close, z_score
 
 DATA = ring().sample(5, np.arange(200))[0].astype(np.float32)
@@ -18,7 +18,7 @@ DENOISER = Denoiser(MLP(size=(2,), width=16, depth=2, embedding=8), linear(50), 
 
 
 def run(settings, steps, state=None):
-    state = state or training.begin(DENOISER.network, settings.seed)
+    state = state or training.init_state(DENOISER.network, settings.seed)
     return [(s.step, s.loss) for s in training.train(DENOISER, DATA, LABELS, settings, state, steps)], state
 
 
@@ -51,7 +51,7 @@ def test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone():
 
 def test_an_array_that_is_set_is_trained():
     settings = training.Settings(batch=8)
-    state = training.begin(DENOISER.network, 0)
+    state = training.init_state(DENOISER.network, 0)
     state.params["layers.2.b"] = np.ones_like(state.params["layers.2.b"])
     at_first = state.params["layers.2.b"].copy()
     run(settings, 1, state)
@@ -65,7 +65,7 @@ def test_another_seed_trains_differently():
 def test_a_batch_draws_all_indices_and_times_and_none_beyond():
     seen_t, seen_i = set(), set()
     for step in range(1, 200):
-        indices, t, noise = training.batch(DENOISER, DATA, training.Settings(batch=32), step)
+        indices, t, noise = training.draw_batch(DENOISER, DATA, training.Settings(batch=32), step)
         seen_t |= set(t.tolist())
         seen_i |= set(indices.tolist())
         assert noise.shape == (32, 2) and noise.dtype == np.float32
@@ -93,7 +93,7 @@ def test_the_first_average_is_the_first_parameters():
 def test_the_average_lags_behind_the_parameters_that_it_averages():
     """After n steps the average is a mix of the n parameters so far, the last of them with weight 1 - decay."""
     settings, average = training.Settings(batch=8), None
-    state = training.begin(DENOISER.network, 0)
+    state = training.init_state(DENOISER.network, 0)
     for s in training.train(DENOISER, DATA, LABELS, settings, state, 5):
         p, decay = s.params["layers.0.w"].astype(np.float64), training.ema_decay(settings.ema, s.step)
         average = p if average is None else decay * average + (1 - decay) * p
@@ -103,11 +103,11 @@ def test_the_average_lags_behind_the_parameters_that_it_averages():
 def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_that_warms_up():
     from reference import ops
 
-    settings, state = training.Settings(batch=8, lr=1e-2, warmup=4), training.begin(DENOISER.network, 0)
+    settings, state = training.Settings(batch=8, lr=1e-2, warmup=4), training.init_state(DENOISER.network, 0)
     p, m, v = (state.params["layers.1.w"].copy() for _ in range(3))
     m[:], v[:] = 0, 0
     for step in range(1, 7):
-        indices, t, noise = training.batch(DENOISER, DATA, settings, step)
+        indices, t, noise = training.draw_batch(DENOISER, DATA, settings, step)
         _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
         ops.adam_step_(p, gradients["layers.1.w"], m, v, step, 1e-2 * min(1, step / 4))
         next(training.train(DENOISER, DATA, LABELS, settings, state, step))
@@ -115,27 +115,27 @@ def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_tha
 
 
 def test_every_step_draws_anew():
-    one, two = (training.batch(DENOISER, DATA, training.Settings(batch=32), step) for step in (1, 2))
+    one, two = (training.draw_batch(DENOISER, DATA, training.Settings(batch=32), step) for step in (1, 2))
     for first, second in zip(one, two):
         assert (first != second).mean() > 0.8  # of 32 times out of 50, more than 6 agree with probability 1e-6
 
 
 def test_indices_and_times_of_a_batch_are_independent():
-    draws = [training.batch(DENOISER, DATA, training.Settings(batch=64), step)[:2] for step in range(1, 101)]
+    draws = [training.draw_batch(DENOISER, DATA, training.Settings(batch=64), step)[:2] for step in range(1, 101)]
     indices, times = (np.concatenate(column).astype(float) for column in zip(*draws))
     assert abs(np.corrcoef(indices, times)[0, 1]) < z_score() / len(times) ** 0.5
 
 
 def test_the_state_reports_the_norm_of_the_gradient():
-    settings, state = training.Settings(batch=8), training.begin(DENOISER.network, 0)
-    indices, t, noise = training.batch(DENOISER, DATA, settings, 1)
+    settings, state = training.Settings(batch=8), training.init_state(DENOISER.network, 0)
+    indices, t, noise = training.draw_batch(DENOISER, DATA, settings, 1)
     _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
     next(training.train(DENOISER, DATA, LABELS, settings, state, 1))
     assert_close(state.gradient_norm, sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()) ** 0.5, EXACT32)
 
 
 def test_a_gradient_that_is_not_finite_stops_training_too():
-    state = training.begin(DENOISER.network, 0)
+    state = training.init_state(DENOISER.network, 0)
     state.params["layers.2.w"][:] = 1e30  # the output, and its square, overflow on the way back
     with pytest.raises(FloatingPointError, match="step 1"):
         next(training.train(DENOISER, DATA, LABELS, training.Settings(batch=8), state, 5))
@@ -144,7 +144,7 @@ def test_a_gradient_that_is_not_finite_stops_training_too():
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
     data = DATA.copy()
     data[:] = np.inf
-    state = training.begin(DENOISER.network, 0)
+    state = training.init_state(DENOISER.network, 0)
     before = bits(state)
     with pytest.raises(FloatingPointError, match="step 1"), np.errstate(all="ignore"):
         next(training.train(DENOISER, data, LABELS, training.Settings(batch=8), state, 5))

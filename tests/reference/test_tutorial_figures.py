@@ -14,9 +14,9 @@ from matplotlib.patches import StepPatch
 from matplotlib.quiver import Quiver
 from scipy import stats
 
-from reference import figures
-from reference.samplers.law import transition
-from reference.tutorial_figures import ANIMATIONS, FIGURES
+from reference import plotting
+from reference.samplers.chain_density import transition
+from reference.tutorial.figures import ANIMATIONS, FIGURES
 from tests.oracle_tolerances import EXACT, FALSE_ALARM, MIXTURE, assert_close, assert_printed, central_difference, ks_distance, z_score
 
 COMPUTED = "2.5 2.7 2.10 2.11 3.2 3.3 3.4 3.5 3.6 3.7 4.1 4.2 4.3 4.4 4.5 4.6 5.1 5.2".split()
@@ -24,20 +24,20 @@ EX_2_1, EX_3_2, EX_4_6 = ((0.3, -2, 0.2), (0.7, 2, 1)), ((0.6, 2, 0.5), (0.4, -2
 PIXEL = 1.0  # a label may touch the edge
 
 
-def weighted(function, law, x):
-    return sum(weight * function(x, mean, deviation) for weight, mean, deviation in law)
+def weighted(function, distribution, x):
+    return sum(weight * function(x, mean, deviation) for weight, mean, deviation in distribution)
 
 
 pdf, cdf = functools.partial(weighted, stats.norm.pdf), functools.partial(weighted, stats.norm.cdf)
 
 
-def noised(law, power):
+def noised(distribution, power):
     """The law of sqrt(power) x_0 + sqrt(1 - power) eps."""
-    return tuple((w, power**0.5 * m, (power * s**2 + 1 - power) ** 0.5) for w, m, s in law)
+    return tuple((w, power**0.5 * m, (power * s**2 + 1 - power) ** 0.5) for w, m, s in distribution)
 
 
-def score(law, x):
-    return weighted(lambda x, m, s: stats.norm.pdf(x, m, s) * (m - x) / s**2, law, x) / pdf(law, x)
+def score(distribution, x):
+    return weighted(lambda x, m, s: stats.norm.pdf(x, m, s) * (m - x) / s**2, distribution, x) / pdf(distribution, x)
 
 
 @functools.cache
@@ -60,11 +60,11 @@ def bars(axes):
     return [patch.get_data()[:2] for patch in axes.patches if isinstance(patch, StepPatch)]
 
 
-def assert_histogram(histogram, law, n):
+def assert_histogram(histogram, distribution, n):
     """Bars of n draws, summed from the left, follow the cdf ``law`` (DKW at either end)."""
     density, edges = histogram
     shares = np.cumsum(density * np.diff(edges))
-    assert np.abs(shares - (law(edges[1:]) - law(edges[0]))).max() <= 2 * ks_distance(n)
+    assert np.abs(shares - (distribution(edges[1:]) - distribution(edges[0]))).max() <= 2 * ks_distance(n)
 
 
 def assert_moments(histogram, mean, variance, n, bias=0.0):
@@ -130,7 +130,7 @@ def test_a_figure_is_a_picture_with_title_labels_and_legend_and_nothing_is_cut_o
     for scale in set(figure.axes) - set(plain_axes(name)):
         assert scale.get_ylabel()
     assert_upright(name)
-    with Image.open(io.BytesIO(figures.png(figure))) as image:
+    with Image.open(io.BytesIO(plotting.png_bytes(figure))) as image:
         assert np.asarray(image.convert("L")).std() > 10 and min(image.size) > 500
 
 
@@ -138,16 +138,16 @@ def test_2_5_is_the_noised_mixture_at_eight_times():
     panels = plain_axes("2.5")
     assert len(panels) == 8
     for axes in panels:
-        law = noised(EX_2_1, 0.97 ** int(axes.get_title().removeprefix("t = ")))
+        distribution = noised(EX_2_1, 0.97 ** int(axes.get_title().removeprefix("t = ")))
         ((x, p),) = curves(axes, "$p_t")
-        assert_close(p, pdf(law, x), MIXTURE, 1.0)
-        assert_histogram(bars(axes)[0], functools.partial(cdf, law), 4000)
+        assert_close(p, pdf(distribution, x), MIXTURE, 1.0)
+        assert_histogram(bars(axes)[0], functools.partial(cdf, distribution), 4000)
 
 
 @pytest.mark.parametrize("name, law, alpha, steps", [("2.7", EX_2_1, 0.97, 150), ("4.5", EX_4_6, 0.95, 100)])
-def test_forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain(name, law, alpha, steps):
+def test_forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain(name, distribution, alpha, steps):
     (axes,) = plain_axes(name)
-    assert_map(axes, lambda t: noised(law, alpha**t))
+    assert_map(axes, lambda t: noised(distribution, alpha**t))
     paths = np.array([x for _, x in curves(axes)])
     assert paths.shape == (6, steps + 1)
     assert_standard_normal((paths[:, 1:] - alpha**0.5 * paths[:, :-1]) / (1 - alpha) ** 0.5)
@@ -192,7 +192,7 @@ def test_3_2_climbs_and_wanders_on_the_density():
 
 def test_3_3_chains_make_langevin_steps_and_are_coloured_by_mode():
     line, side = plain_axes("3.3")
-    for chain, start, color in zip(line.collections, (0, -1.2), (figures.VERMILION, figures.BLUE)):
+    for chain, start, color in zip(line.collections, (0, -1.2), (plotting.VERMILION, plotting.BLUE)):
         x = chain.get_offsets().data[:, 1]
         assert len(x) == 2001 and x[0] == start
         assert_standard_normal((x[1:] - x[:-1] - 0.001 * score(EX_3_2, x[:-1])) / 0.002**0.5)
@@ -212,16 +212,16 @@ def matplotlib_color(name):
 def test_3_4_shows_the_target_and_the_law_that_the_chain_has_instead():
     panels = plain_axes("3.4")
     for axes in panels:
-        ((x, target),), ((_, law),) = curves(axes, "target"), curves(axes, "law")
+        ((x, target),), ((_, distribution),) = curves(axes, "target"), curves(axes, "law")
         assert_close(target, pdf(EX_3_2, x), MIXTURE, 1.0)
         h = x[1] - x[0]
-        assert_close(law.sum() * h, 1.0, 1e-6)  # a chain's step from -3 or 3 stays within 5 deviations of the grid
-        assert_histogram(bars(axes)[0], lambda edge: np.interp(edge, x + h / 2, np.cumsum(law) * h), 10_000)  # noqa: B023 - used at once
+        assert_close(distribution.sum() * h, 1.0, 1e-6)  # a chain's step from -3 or 3 stays within 5 deviations of the grid
+        assert_histogram(bars(axes)[0], lambda edge: np.interp(edge, x + h / 2, np.cumsum(distribution) * h), 10_000)  # noqa: B023 - used at once
     left = x < -0.82
-    mass = law[left].sum() * h
+    mass = distribution[left].sum() * h
     assert 0.357 < mass < 0.371  # E9: .630 to .641 on the right
-    mean = x[left] @ law[left] * h / mass
-    variance = (x[left] - mean) ** 2 @ law[left] * h / mass
+    mean = x[left] @ distribution[left] * h / mass
+    variance = (x[left] - mean) ** 2 @ distribution[left] * h / mass
     s = (0.04 / (1 - 0.05 / 0.08)) ** 0.5  # of the chain in that mode alone, cut off where its basin ends; 1e-4 for the other's tail
     assert_close(variance, stats.truncnorm(-np.inf, 1.18 / s, scale=s).var(), 1e-4, 1.0)
     note = drawn("3.4")._supxlabel.get_text()
@@ -230,14 +230,14 @@ def test_3_4_shows_the_target_and_the_law_that_the_chain_has_instead():
 
 def test_3_4_after_one_step_is_the_integral_over_starts():
     """By Gauss and Legendre on pieces; the grid's rectangles are off by h^2/24 times the jump of the slope at -3 and 3, below 1e-5."""
-    ((x, law),) = curves(plain_axes("3.4")[1], "law")
+    ((x, distribution),) = curves(plain_axes("3.4")[1], "law")
     nodes, weights = np.polynomial.legendre.leggauss(40)
     pieces = np.linspace(-3, 3, 61)
     start = (nodes[:, None] * 0.05 + (pieces[1:] + pieces[:-1]) / 2).T.ravel()
     weight = np.tile(weights * 0.05, 60) / 6
     for k in range(0, len(x), 97):
         exact = weight @ stats.norm.pdf(x[k], start + 0.05 * score(EX_3_2, start), 0.1**0.5)
-        assert_close(law[k], exact, 1e-5, 1.0)
+        assert_close(distribution[k], exact, 1e-5, 1.0)
 
 
 def test_3_5_has_the_printed_scores():
@@ -408,12 +408,12 @@ def test_reverse_runs_from_noise_to_data_with_the_exact_density_behind(reverse):
     assert [t for t, *_ in frames] == list(range(150, -1, -15))
     assert_map(plane, lambda t: noised(EX_2_1, 0.97**t))
     for t, histograms, ((p, x),) in frames:
-        law = noised(EX_2_1, 0.97**t)
-        assert_close(p, pdf(law, x), MIXTURE, 1.0)
+        distribution = noised(EX_2_1, 0.97**t)
+        assert_close(p, pdf(distribution, x), MIXTURE, 1.0)
         (histogram,) = histograms
-        assert_histogram(histogram, functools.partial(cdf, law), 300)
-        mean = sum(w * m for w, m, _ in law)
-        variance = sum(w * (s**2 + m**2) for w, m, s in law) - mean**2
+        assert_histogram(histogram, functools.partial(cdf, distribution), 300)
+        mean = sum(w * m for w, m, _ in distribution)
+        variance = sum(w * (s**2 + m**2) for w, m, s in distribution) - mean**2
         # 0.1: N(0, 1) in place of p_150, mean 0.08 and variance 1.03, five Euler steps to a unit of time, and what is beyond the bars
         assert_moments(histogram, mean, variance, 300, bias=0.1)
 
@@ -431,7 +431,7 @@ def test_reverse_paths_make_euler_steps_of_the_reverse_sde(reverse):
 def test_an_animation_has_a_frame_an_update_holds_its_ends_and_carries_its_settings(tmp_path):
     from PIL import Image
 
-    figure, axes = figures.panels(1, 1, 3, 2, "title")
+    figure, axes = plotting.subplots(1, 1, 3, 2, "title")
     (line,) = axes[0, 0].plot([0, 1], [0, 1])
 
     def updates():
@@ -440,8 +440,8 @@ def test_an_animation_has_a_frame_an_update_holds_its_ends_and_carries_its_setti
             yield
 
     path = tmp_path / "a.gif"
-    path.write_bytes(figures.gif(figure, updates(), "settings", milliseconds=50, hold=3))
-    assert figures.description_of(path) == "settings"
+    path.write_bytes(plotting.gif_bytes(figure, updates(), "settings", milliseconds=50, hold=3))
+    assert plotting.description_of(path) == "settings"
     with Image.open(path) as image:
         durations, pictures = [], []
         for k in range(image.n_frames):

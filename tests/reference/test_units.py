@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reference import units
-from reference.budgets import UNIT_ROUNDOFF
+from reference.conformance.tolerances import UNIT_ROUNDOFF
+from reference.data import units
 
 U64, U32 = (UNIT_ROUNDOFF[np.dtype(dtype)] for dtype in (np.float64, np.float32))
 SMALLEST = 5e-324  # the spacing of the smallest numbers

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import fft, stats
 
-from reference.mixtures import Mixture, ring
+from reference.diffusion.mixtures import Mixture, ring
 from reference.vae.gaussian import log_density
 from reference.vae.latent import dct_decode, dct_encode, dct_matrix, keep_largest, map_encode, map_error
 from reference.vae.linear import toy

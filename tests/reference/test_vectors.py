@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from reference import ops, vectors
+from reference import ops
 from reference.__main__ import main
-from reference.budgets import FLOAT64_FROM_FLOAT32
-from reference.calls import TARGETS, outputs
-from reference.contract import OPS
+from reference.conformance import test_vectors
+from reference.conformance.call import IN_PLACE_ARGUMENTS, call_op
+from reference.conformance.contract import OPS
+from reference.conformance.tolerances import FLOAT64_FROM_FLOAT32
 from reference.networks import MLP, UNet
 from reference.ops import Key
 from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
@@ -83,7 +84,7 @@ def wrong_cases(written, name, function):
     found = {}
     for case in facts["cases"]:
         if case["op"] == name:
-            results = outputs(name, function, arguments(case, order, tensors))
+            results = call_op(name, function, arguments(case, order, tensors))
             found[case["case"]] = wrong(case, dict(zip(names, results, strict=True)), tensors)
     return {case for case, words in found.items() if words}
 
@@ -174,10 +175,10 @@ def test_results_of_the_other_sign_fail_in_every_case(written, name):
 
     def negated_in_place(*args):
         getattr(ops, name)(*args)
-        for position in TARGETS[name]:
+        for position in IN_PLACE_ARGUMENTS[name]:
             args[position][...] = -args[position] - 1
 
-    found = wrong_cases(written, name, negated_in_place if name in TARGETS else negated)
+    found = wrong_cases(written, name, negated_in_place if name in IN_PLACE_ARGUMENTS else negated)
     assert found == {case["case"] for case in facts["cases"] if case["op"] == name}
 
 
@@ -229,12 +230,12 @@ def training_step(case, tensors):
 
 
 def training_cases(written):
-    return [case for case in written[0]["cases"] if case["op"] in vectors.NETWORKS]
+    return [case for case in written[0]["cases"] if case["op"] in test_vectors.NETWORKS]
 
 
 def test_a_training_step_from_what_is_written_passes_and_every_result_has_a_check(written):
     cases = training_cases(written)
-    assert {(case["op"], case["dtype"]) for case in cases} == {(name, d) for name in vectors.NETWORKS for d in ("float32", "float64")}
+    assert {(case["op"], case["dtype"]) for case in cases} == {(name, d) for name in test_vectors.NETWORKS for d in ("float32", "float64")}
     for case in cases:
         assert all(result.keys() == {"tensor", "rms"} for result in case["results"].values())
         results = training_step(case, written[1])

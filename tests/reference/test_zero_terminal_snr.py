@@ -5,12 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from reference.conversions import conversion
 from reference.ddpm.ddpm import elbo_weight, forward_step, posterior, reverse_log_variance
-from reference.denoiser import Denoiser
+from reference.diffusion.conversions import conversion
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import (
+    SCHEDULES,
+    Schedule,
+    VarianceExplodingSchedule,
+    constant,
+    cosine,
+    geometric,
+    linear,
+    zero_terminal_snr,
+)
 from reference.networks import MLP
-from reference.run import build_config, noise_range, open_run
-from reference.schedules import SCHEDULES, Exploding, Schedule, constant, cosine, geometric, linear, zero_terminal_snr
+from reference.runs.run import build_config, noise_range, open_run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
 from tests.reference.test_command_line import run
 from tests.reference.test_systems import FEW
@@ -40,7 +49,7 @@ def test_a_table_may_end_in_noise_alone_but_not_hold_it_before_or_in_the_explodi
         with pytest.raises(ValueError, match="log_alpha_bar"):
             Schedule(np.array(table))
     with pytest.raises(ValueError, match="sigma_T would be infinite"):
-        Exploding(np.array([0.0, -1.0, -np.inf]))
+        VarianceExplodingSchedule(np.array([0.0, -1.0, -np.inf]))
     with pytest.raises(ValueError, match="needs T at least 2"):
         zero_terminal_snr(linear(1))
 
@@ -49,7 +58,7 @@ def test_the_step_from_noise_alone_forgets_x_and_draws_from_the_law_of_its_end()
     schedule = zero_terminal_snr(linear(10))
     assert_close(posterior(schedule, 10, 7), (0.0, schedule.signal(7), schedule.noise_power(7)), EXACT)
     assert reverse_log_variance(schedule, 10, 7, "beta") == 0.0
-    assert_close(elbo_weight(schedule, 10, 7), schedule.alpha_bar(7) / schedule.noise_power(7) / 2, EXACT)
+    assert_close(elbo_weight(schedule, 10, 7), schedule.signal_power(7) / schedule.noise_power(7) / 2, EXACT)
     x, noise = np.ones((1, 1)), np.full((1, 1), 3.0)
     assert forward_step(schedule, x, 10, 9, noise) == noise
 
@@ -78,13 +87,13 @@ def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
 def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_data(schedule):
     from types import SimpleNamespace
 
-    from reference.commands.solvers import as_sde
+    from reference.commands.ode_sde_options import as_sde
 
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.25))
     smallest, largest = noise_range(run)
     assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], SDE_FORMULA)
     sde = as_sde(run)
-    assert sde.noise_scale(sde.end) / sde.signal(sde.end) <= 500 * (1 + SDE_FORMULA)
+    assert sde.noise_scale(sde.t_max) / sde.signal(sde.t_max) <= 500 * (1 + SDE_FORMULA)
 
 
 def test_a_ladder_of_noise_is_asked_up_to_its_own_largest_level():
@@ -129,7 +138,7 @@ def test_export_writes_the_rescaled_schedule_for_diffusers(runs, tmp_path):
     scheduler = json.loads((tmp_path / "unet" / "scheduler" / "scheduler_config.json").read_text())
     assert scheduler["prediction_type"] == "v_prediction" and scheduler["trained_betas"][-1] == 1.0
     schedule = open_run(runs / "images").model.schedule
-    assert_close(np.cumprod(1 - np.array(scheduler["trained_betas"])), schedule.alpha_bar(np.arange(1, 21)), EXACT)
+    assert_close(np.cumprod(1 - np.array(scheduler["trained_betas"])), schedule.signal_power(np.arange(1, 21)), EXACT)
 
 
 def test_the_option_belongs_to_ddpm_and_to_predictions_that_can_serve_it(tmp_path, capsys):
@@ -155,7 +164,7 @@ def test_a_range_that_is_none_is_refused_when_the_run_is_opened(runs, tmp_path, 
 
 
 def test_a_run_without_a_range_of_its_data_is_sampled_as_the_network_gives_it(runs, tmp_path):
-    from reference.commands.sampling import data_clip
+    from reference.commands.sampler_options import data_clip
 
     opened = open_run(runs / "v")
     del opened.config["data_range"]
@@ -167,7 +176,7 @@ def test_a_run_without_a_range_of_its_data_is_sampled_as_the_network_gives_it(ru
 
 
 def test_the_config_says_that_the_schedule_is_rescaled():
-    from reference import datasets
+    from reference.data import datasets
 
     config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d", "zero_terminal_snr": True})
     assert config["schedule"]["zero_terminal_snr"] is True and config["prediction"] == "v"

@@ -1,0 +1,1 @@
+"""What the author of a port needs: the contract, calls, inputs, tolerances and test vectors."""

@@ -1,0 +1,1 @@
+"""Data sets, files of data, their units, and distances between samples."""

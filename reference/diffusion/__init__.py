@@ -1,0 +1,1 @@
+"""What all methods share: schedules, predictions, mixtures, the denoiser and its training."""

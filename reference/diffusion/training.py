@@ -1,0 +1,157 @@
+"""Training, as a generator that yields its state after every step: logging, plotting, saving and stopping are the caller's.
+
+Every random number is a function of (seed, position in the batch, step): there is no generator whose state could be lost, and training
+that is stopped and resumed goes on with the same bits.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.diffusion.devices import captured, is_numpy, to_device, to_host
+from reference.ops.checks import is_whole
+from reference.ops.random import Purpose
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment is still a guess."""
+
+    batch: int = 64
+    lr: float = 1e-3
+    ema: float = 0.9995
+    seed: int = 0
+    warmup: int = 50
+
+    def __post_init__(self):
+        for name, least in (("batch", 1), ("seed", 0), ("warmup", 0)):
+            value = getattr(self, name)
+            if not is_whole(value) or value < least:
+                raise ValueError(f"{name} must be a whole number from {least} on, got {value}")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be a positive number, got {self.lr}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
+        if not self.seed < 2**64:
+            raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
+
+
+class FlatParameters(dict):
+    """Arrays by name that are views of one, ``flat``: what the optimizer does to all parameters is one call.  Copies what it is made of."""
+
+    def __init__(self, tensors):
+        self.flat = np.concatenate([tensor.ravel() for tensor in tensors.values()])
+        parts = np.split(self.flat, np.cumsum([tensor.size for tensor in tensors.values()])[:-1])
+        super().__init__({name: part.reshape(tensor.shape) for (name, tensor), part in zip(tensors.items(), parts)})
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __deepcopy__(self, memo):
+        return FlatParameters(self)
+
+
+@dataclass
+class State:
+    """All that training carries from step to step, plus the last step's loss and gradient norm; dictionaries become ``FlatParameters`` ones."""
+
+    params: Any
+    ema: Any
+    m: Any
+    v: Any
+    step: int = 0
+    loss: Any = float("nan")
+    gradient_norm: Any = float("nan")
+
+    def settle(self):
+        """Make numbers of ``loss`` and ``gradient_norm``, for which a device is waited for.  FloatingPointError if they are not finite."""
+        self.loss, self.gradient_norm = float(self.loss), float(self.gradient_norm)
+        _check_finite(self.loss, self.gradient_norm, self.step)
+
+    def place(self, ops):
+        """Bring the arrays to where the port works, if they are not there."""
+        for name in ("params", "ema", "m", "v"):
+            arrays = getattr(self, name)
+            placed = to_device(dict(arrays), ops)
+            if any(placed[key] is not arrays[key] for key in arrays):
+                setattr(self, name, placed)
+
+    def fetch(self):
+        """Bring them back to the host."""
+        for name in ("params", "ema", "m", "v"):
+            arrays = dict(getattr(self, name))
+            if not all(map(is_numpy, arrays.values())):
+                setattr(self, name, to_host(arrays))
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, FlatParameters(value) if isinstance(value, dict) and not isinstance(value, FlatParameters) else value)
+
+
+def init_state(network, seed, dtype=np.float32):
+    """The state before the first step."""
+    params = network.init(seed, dtype)
+    zeros = {name: np.zeros_like(p) for name, p in params.items()}
+    return State(params, params, zeros, zeros)
+
+
+def ema_decay(decay, step):
+    """The decay at ``step`` (from 1): ``decay``, but at first so small that the average is of about the last tenth of the steps.
+
+    At step 1 it is 0: the average holds nothing of the untrained parameters, ever, and needs no correction for a bias.
+    """
+    return min(decay, (step - 1) / (step + 9))
+
+
+def draw_batch(model, data, settings, step, ops=reference_ops):
+    """What step ``step`` trains on: indices [b] into the data, uniform, and what ``model.sample_training_noise`` draws."""
+    sample = np.arange(settings.batch, like=data)
+    u = ops.uniform(settings.seed, sample, step, Purpose.DATA_ORDER, (), np.float64)
+    indices = np.floor(u * len(data)).astype(np.int64)
+    return indices, *model.sample_training_noise(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
+
+
+def loss_and_grad(model, ops=reference_ops):
+    """The function (params, x0[b,...], labels, *draws) -> loss and its gradients by name, for one call after another."""
+
+    def of(params, x0, labels, *draws):
+        loss, _, gradients = model.loss(params, x0, *draws, labels=labels, ops=ops)
+        return loss, gradients
+
+    return captured(of, ops)
+
+
+def train_step(loss_and_grad, x0, draws, labels, settings, state, ops=reference_ops):
+    """The step after ``state.step``, in place, on x0[b,...] with what ``model.sample_training_noise`` drew for it.
+
+    FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.  On a device nobody looks,
+    since the step would have to be waited for, until ``state.settle()``.
+    """
+    step = state.step + 1
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
+        loss, gradients = loss_and_grad(state.params, x0, labels, *draws)
+        gradient = np.concatenate([gradients[name].ravel() for name in state.params])
+        norm = ops.global_norm([gradient])
+    if is_numpy(gradient):
+        loss, norm = float(loss), float(norm)
+        _check_finite(loss, norm, step)
+    lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
+    ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, step, lr)
+    ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, step))
+    state.step, state.loss, state.gradient_norm = step, loss, norm
+
+
+def _check_finite(loss, norm, step):
+    if not np.isfinite(loss + norm):
+        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+
+
+def train(model, data, labels, settings, state, steps, ops=reference_ops):
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``train_step``, yielding ``state`` after it, where the port works."""
+    state.place(ops)
+    data, labels, of = to_device(data, ops), to_device(labels if model.network.classes else None, ops), loss_and_grad(model, ops)
+    while state.step < steps:
+        indices, *draws = draw_batch(model, data, settings, state.step + 1, ops)
+        train_step(of, data[indices], draws, None if labels is None else labels[indices], settings, state, ops)
+        yield state

@@ -1,0 +1,1 @@
+"""What belongs to the tutorial's text: figures, misprints and experiments."""
