@@ -40,7 +40,7 @@ SDE_EXAMPLES = {  # one of each, with odd parameters
 def sdes(draw):
     """Any SDE whose exponents stay below 64."""
     number = lambda low, high: draw(st.floats(low, high))
-    kind, common = draw(st.sampled_from(sorted(SDE_EXAMPLES))), {"end": number(0.3, 1.5), "smallest": number(1e-3, 0.03)}
+    kind, common = draw(st.sampled_from(sorted(SDE_EXAMPLES))), {"t_max": number(0.3, 1.5), "min_noise_ratio": number(1e-3, 0.03)}
     if kind in ("vp", "subvp"):
         beta_min = number(0.5, 10.0)
         return SDES[kind](beta_min=beta_min, beta_max=beta_min * number(1.0, 4.0), **common)

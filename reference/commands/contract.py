@@ -9,7 +9,10 @@ def add_options(parser):
 
 def execute(arguments, ops):
     rows = [("family", "op", "arguments", "results", "gradients", "rule")]
-    rows += [(op.family, op.name, op.arguments, op.results or "in place", op.gradients or "-", op.rule) for op in CONTRACT]
+    rows += [
+        (op.family, op.name, op.arguments, op.results or "in place", op.gradients or "-", op.rule)
+        for op in CONTRACT
+    ]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,4 +1,6 @@
-"""``demo``: the main job end to end, a U-Net trained with DDPM on handwritten digits, and a look at what it has learned."""
+"""``demo``: the main job end to end, a U-Net trained with DDPM on handwritten digits, and a look at
+what it has learned.
+"""
 
 import json
 import time
@@ -21,9 +23,17 @@ FILES = ("samples.png", "loss.png", "strip.png", "report.json")
 
 
 def add_options(parser):
-    parser.add_argument("--out", default="demo", metavar="FOLDER", help="folder of the run (default demo)")
-    parser.add_argument("--resume", action="store_true", help="go on with a demo in FOLDER that was stopped")
-    parser.add_argument("--quick", action="store_true", help="a minute instead of ten: enough to see it work, too little for good digits")
+    parser.add_argument(
+        "--out", default="demo", metavar="FOLDER", help="folder of the run (default demo)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a demo in FOLDER that was stopped"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a minute instead of ten: enough to see it work, too little for good digits",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
@@ -33,7 +43,12 @@ def execute(arguments, ops, compare=None):
     taken = [name for name in FILES if (Path(arguments.out) / name).exists()]
     if taken and not arguments.resume:
         raise ValueError(f"{arguments.out} holds {taken[0]} already: name another --out")
-    options = dict.fromkeys((*train.OPTIONS, "steps")) | {"data": "digits", "net": "unet", "seed": arguments.seed, "steps": size["steps"]}
+    options = dict.fromkeys((*train.OPTIONS, "steps")) | {
+        "data": "digits",
+        "net": "unet",
+        "seed": arguments.seed,
+        "steps": size["steps"],
+    }
     run, data = train.start(arguments.out, "ddpm", options, arguments.resume, ops)
     written = run.folder / "report.json"
     if run.state.step == run.steps and written.exists():
@@ -45,7 +60,9 @@ def execute(arguments, ops, compare=None):
     if status:
         return status
     rate = (run.state.step - first) / (time.perf_counter() - before)
-    report = {"steps": run.state.step, "steps_per_second": rate} | evaluate_and_draw(run, data, ops, size, arguments.seed)
+    report = {"steps": run.state.step, "steps_per_second": rate} | evaluate_and_draw(
+        run, data, ops, size, arguments.seed
+    )
     report |= compare(run, data) if compare else {}
     report["seconds"] = time.perf_counter() - begin
     write_atomically(written, (json.dumps(report, indent=2) + "\n").encode())
@@ -57,7 +74,9 @@ def evaluate_and_draw(run, data, ops, size, seed):
     """Write the figures; the numbers of report.json."""
     losses = evaluate.losses(run, data, ops)
     samples = {
-        "DDPM": draw(run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed)[0],
+        "DDPM": draw(
+            run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed
+        )[0],
         "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, eta=0.0, seed=seed)[0],
     }
     panels = {
@@ -69,8 +88,13 @@ def evaluate_and_draw(run, data, ops, size, seed):
     levels = {"predicting zero": losses["loss of predicting zero"]}
     drawn = {
         "samples": plotting.sample_sheet(panels, title),
-        "loss": plotting.loss_curve(read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"),
-        "strip": plotting.filmstrip(_stages(run, ops, size["ddpm"], seed), f"From noise to digits: {size['ddpm']} steps of DDPM"),
+        "loss": plotting.loss_curve(
+            read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"
+        ),
+        "strip": plotting.filmstrip(
+            _stages(run, ops, size["ddpm"], seed),
+            f"From noise to digits: {size['ddpm']} steps of DDPM",
+        ),
     }
     for name, figure in drawn.items():
         write_atomically(run.folder / f"{name}.png", plotting.png_bytes(figure))
@@ -89,17 +113,24 @@ def _stages(run, ops, steps, seed, rows=6, columns=11):
     schedule, sample = run.model.schedule, np.arange(rows)
     shown = shown_of(schedule, steps, columns)
     states = trajectory(run, ops, sample, "ddpm", seed, steps=steps, variance="posterior")
-    stages = [(t, x) for k, (t, x, _) in enumerate(progress(states, steps, "reverse process, step"), 1) if k in shown]
+    stages = [
+        (t, x)
+        for k, (t, x, _) in enumerate(progress(states, steps, "reverse process, step"), 1)
+        if k in shown
+    ]
     return [(schedule.T, prior(seed, sample, run.model.network.sample_shape, ops=ops)), *stages]
 
 
 def shown_of(schedule, steps, columns):
     """The numbers k of the steps after which the strip shows the samples.
 
-    Their times are even in the angle arctan(sigma / alpha), a function of the log-SNR alone that ends at both ends: where the samples are
-    plain noise, or finished, it hardly changes.
+    Their times are even in the angle arctan(sigma / alpha), a function of the log-SNR alone that
+    ends at both ends: where the samples are plain noise, or finished, it hardly changes.
     """
-    angles = np.arctan2(schedule.noise_scale(np.array(schedule.timesteps(steps))), schedule.signal(np.array(schedule.timesteps(steps))))
+    angles = np.arctan2(
+        schedule.noise_scale(np.array(schedule.timesteps(steps))),
+        schedule.signal(np.array(schedule.timesteps(steps))),
+    )
     return {int(abs(angles - wanted).argmin()) for wanted in np.linspace(angles[0], 0, columns)}
 
 

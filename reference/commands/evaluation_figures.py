@@ -29,7 +29,9 @@ ENTRY = "squared error per entry"
 
 
 def folder_for(name):
-    """The folder to write to, None without a name.  ValueError if it can't be written or holds such a file already."""
+    """The folder to write to, None without a name.  ValueError if it can't be written or holds such
+    a file already.
+    """
     if name is None:
         return None
     folder = output_folder(name)
@@ -42,7 +44,12 @@ def folder_for(name):
 def write(run, ops, x, rows, how, evaluations, folder):
     """``rows``: what ``evaluate`` printed; ``how``: the settings of the sampler that drew x[n,...]."""
     table = by_level(run, ops)
-    settings = {"run": str(run.folder), "config": run.config, "weights": sample.digest(run.state.ema), "sampling": how}
+    settings = {
+        "run": str(run.folder),
+        "config": run.config,
+        "weights": sample.digest(run.state.ema),
+        "sampling": how,
+    }
     results = {
         **settings,
         "evaluations": evaluations,
@@ -55,7 +62,9 @@ def write(run, ops, x, rows, how, evaluations, folder):
     levels, unit = _levels_of_the_curve(run, rows)
     made = {
         "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": plotting.png_bytes(plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)),
+        "loss.png": plotting.png_bytes(
+            plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)
+        ),
         "levels.png": plotting.png_bytes(level_figure(table, title)),
         "samples.png": sample.picture(run, shown, own, settings),
     }
@@ -65,34 +74,58 @@ def write(run, ops, x, rows, how, evaluations, folder):
 
 
 def _levels_of_the_curve(run, rows):
-    """(name -> loss, what is measured): losses that the training loss is to be compared with, in the units of the log."""
+    """(name -> loss, what is measured): losses that the training loss is to be compared with, in
+    the units of the log.
+    """
     if run.system == "vae":
-        return _present(rows, 1, held_out="-ELBO (nats)", floor="exact -log p (nats)"), "-ELBO (nats an example)"
+        return _present(
+            rows, 1, held_out="-ELBO (nats)", floor="exact -log p (nats)"
+        ), "-ELBO (nats an example)"
     if run.system == "indi":
         return _present(rows, 1, held_out="loss", floor="loss of the exact posterior mean"), ENTRY
-    known = {"held_out": "loss", "floor": "loss of the exact prediction", "zero": "loss of predicting zero"}
+    known = {
+        "held_out": "loss",
+        "floor": "loss of the exact prediction",
+        "zero": "loss of predicting zero",
+    }
     if run.system == "smld":
         plain = run.config["matching"] == "denoising"
-        each = run.data.held_out[0].size / 2  # (3.13) is half the squared error, summed over the entries
-        return _present(rows, each, **known) if plain else {}, f"sigma^2 times the {run.config['matching']} loss"
+        # (3.13) is half the squared error, summed over the entries
+        each = run.data.held_out[0].size / 2
+        return _present(
+            rows, each, **known
+        ) if plain else {}, f"sigma^2 times the {run.config['matching']} loss"
     if run.config.get("objective", "simple") != "simple":
         return {}, f"{run.config['objective']} loss"
     return _present(rows, 1, **known), f"{ENTRY} of the predicted {run.config['prediction']}"
 
 
 def _present(rows, factor, **names):
-    said = {"held_out": "held-out data, averaged weights", "floor": "floor: the exact model", "zero": "predicting zero"}
+    said = {
+        "held_out": "held-out data, averaged weights",
+        "floor": "floor: the exact model",
+        "zero": "predicting zero",
+    }
     return {said[key]: factor * rows[name] for key, name in names.items() if name in rows}
 
 
 def by_level(run, ops, seed=4):
-    """Name -> values at some noise levels sigma / alpha, rising: the loss on held-out data and what it is to be compared with."""
+    """Name -> values at some noise levels sigma / alpha, rising: the loss on held-out data and what
+    it is to be compared with.
+    """
     x0 = run.data.held_out[:HELD_OUT]
     if run.system == "vae":
         return _kl_by_latent(run, x0, ops)
-    times, ratios, at = _restorations(run, x0, ops) if run.system == "indi" else _predictions(run, x0, ops)
-    parts = [at(t, normal(seed, np.arange(len(x0)), k, Purpose.EVALUATION, run.data.shape, x0.dtype)) for k, t in enumerate(times)]
-    return {"noise level": np.array(ratios)} | {name: np.array([part[name] for part in parts]) for name in parts[0]}
+    times, ratios, at = (
+        _restorations(run, x0, ops) if run.system == "indi" else _predictions(run, x0, ops)
+    )
+    parts = [
+        at(t, normal(seed, np.arange(len(x0)), k, Purpose.EVALUATION, run.data.shape, x0.dtype))
+        for k, t in enumerate(times)
+    ]
+    return {"noise level": np.array(ratios)} | {
+        name: np.array([part[name] for part in parts]) for name in parts[0]
+    }
 
 
 def _predictions(run, x0, ops):
@@ -100,19 +133,36 @@ def _predictions(run, x0, ops):
     if isinstance(schedule, SDE):
         times = uniform_log_snr(schedule, LEVELS - 1)[::-1]
     else:
-        log_snr = schedule.log_snr(1 + np.flatnonzero(schedule.signal(np.arange(1, schedule.T + 1)) > SMALLEST_SIGNAL))
-        times = np.unique([1 + abs(log_snr - wanted).argmin() for wanted in np.linspace(log_snr[0], log_snr[-1], LEVELS)])
-    at = lambda t, noise: losses_at(run.model, run.state.ema, x0, np.full(len(x0), t), noise, run.data.mixture, ops)
+        log_snr = schedule.log_snr(
+            1 + np.flatnonzero(schedule.signal(np.arange(1, schedule.T + 1)) > SMALLEST_SIGNAL)
+        )
+        times = np.unique(
+            [
+                1 + abs(log_snr - wanted).argmin()
+                for wanted in np.linspace(log_snr[0], log_snr[-1], LEVELS)
+            ]
+        )
+    at = lambda t, noise: losses_at(
+        run.model, run.state.ema, x0, np.full(len(x0), t), noise, run.data.mixture, ops
+    )
     return times, schedule.noise_scale(times) / schedule.signal(times), at
 
 
 def _restorations(run, x0, ops):
-    """InDI's: at time t the degraded part has the share t; where it is noise alone, that is the noise level t noise."""
+    """InDI's: at time t the degraded part has the share t; where it is noise alone, that is the
+    noise level t noise.
+    """
     model, times = run.model, np.arange(1, LEVELS + 1) / LEVELS
-    z = normal(5, np.arange(len(x0)), 0, Purpose.EVALUATION, run.data.shape, x0.dtype) if model.epsilon else None
+    z = (
+        normal(5, np.arange(len(x0)), 0, Purpose.EVALUATION, run.data.shape, x0.dtype)
+        if model.epsilon
+        else None
+    )
 
     def at(t, noise):
-        found = {"loss": float(model.loss(run.state.ema, x0, np.full(len(x0), t), noise, z, ops=ops)[0])}
+        found = {
+            "loss": float(model.loss(run.state.ema, x0, np.full(len(x0), t), noise, z, ops=ops)[0])
+        }
         if run.data.mixture and not model.epsilon:
             x = path(x0, model.degradation(x0, noise), np.full(len(x0), t), ops).astype(np.float64)
             best = run.data.mixture.posterior_mean(x, 1.0, t * model.degradation.noise)
@@ -123,7 +173,9 @@ def _restorations(run, x0, ops):
 
 
 def _kl_by_latent(run, x0, ops):
-    mean, log_var, _ = run.model.network.encode(run.state.ema, x0 * x0.dtype.type(run.model.data_variance**-0.5), ops)
+    mean, log_var, _ = run.model.network.encode(
+        run.state.ema, x0 * x0.dtype.type(run.model.data_variance**-0.5), ops
+    )
     kl = ((mean.astype(np.float64) ** 2 + np.exp(log_var) - log_var - 1) / 2).mean(axis=0)
     return {"latent variable": np.arange(1, len(kl) + 1), "KL to N(0, 1) (nats)": np.sort(kl)[::-1]}
 
@@ -131,14 +183,31 @@ def _kl_by_latent(run, x0, ops):
 def level_figure(table, title):
     if "latent variable" in table:
         latent, kl = table.values()
-        figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"What each latent variable tells: {title}")
+        figure, ((axes,),) = plotting.subplots(
+            1, 1, 7.5, 4.5, f"What each latent variable tells: {title}"
+        )
         axes.bar(latent, kl, color=plotting.BLUE)
-        axes.set(xlabel="latent variable, in the order of its KL", ylabel="KL to N(0, 1) (nats)", xticks=latent)
+        axes.set(
+            xlabel="latent variable, in the order of its KL",
+            ylabel="KL to N(0, 1) (nats)",
+            xticks=latent,
+        )
         return figure
     figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"Loss at each noise level: {title}")
     ratios, *values = table.values()
-    for name, losses, color, style in zip(list(table)[1:], values, (plotting.BLUE, plotting.GREEN, plotting.VERMILION), ("o-", ":", "--")):
-        axes.loglog(ratios, losses, style, color=color, label=f"{name}, held-out data" if name == "loss" else name)
+    for name, losses, color, style in zip(
+        list(table)[1:],
+        values,
+        (plotting.BLUE, plotting.GREEN, plotting.VERMILION),
+        ("o-", ":", "--"),
+    ):
+        axes.loglog(
+            ratios,
+            losses,
+            style,
+            color=color,
+            label=f"{name}, held-out data" if name == "loss" else name,
+        )
     axes.set(xlabel="noise level sigma / alpha", ylabel=ENTRY)
     axes.legend(fontsize=9)
     return figure

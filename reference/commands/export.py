@@ -32,8 +32,15 @@ with torch.no_grad():
 
 def add_options(parser):
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--out", required=True, metavar="OUT", help="FILE.safetensors; with --format diffusers a new folder")
-    parser.add_argument("--weights", default="averaged", choices=("averaged", "last"), help="(default averaged)")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="OUT",
+        help="FILE.safetensors; with --format diffusers a new folder",
+    )
+    parser.add_argument(
+        "--weights", default="averaged", choices=("averaged", "last"), help="(default averaged)"
+    )
     parser.add_argument(
         "--format",
         default="own",
@@ -52,10 +59,14 @@ def execute(arguments, ops):
         print(f"wrote {path}: {count}, layout HWIO")
     else:
         if not isinstance(run.model.network, UNet):
-            raise ValueError(f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}")
+            raise ValueError(
+                f"--format diffusers takes a unet, and {run.folder} trained an {run.config['net']['kind']}"
+            )
         folder = new_folder(arguments.out)
         write_together(folder, _diffusers(run, weights, arguments.weights))
-        print(f"wrote {folder}: {count}, a UNet2DModel to be fed {input_formula(run)} (see README.md there)")
+        print(
+            f"wrote {folder}: {count}, a UNet2DModel to be fed {input_formula(run)} (see README.md there)"
+        )
     return 0
 
 
@@ -63,7 +74,13 @@ def _own(path, run, weights, which):
     from safetensors.numpy import save
 
     facts = {"config": run.config, "step": run.state.step, "weights": which}
-    write_atomically(path, save({name: np.ascontiguousarray(array) for name, array in weights.items()}, {"run": json.dumps(facts)}))
+    write_atomically(
+        path,
+        save(
+            {name: np.ascontiguousarray(array) for name, array in weights.items()},
+            {"run": json.dumps(facts)},
+        ),
+    )
 
 
 def _diffusers(run, weights, which):
@@ -74,11 +91,19 @@ def _diffusers(run, weights, which):
         f" `python -m reference export`.\n\nThe network must be fed {input_formula(run)}. It returns {output_formula(run)}.\n"
     )
     if run.system == "ddpm":
-        files["scheduler/scheduler_config.json"] = diffusers_format.json_bytes(diffusers_format.scheduler_config(run.model))
+        files["scheduler/scheduler_config.json"] = diffusers_format.json_bytes(
+            diffusers_format.scheduler_config(run.model)
+        )
         network = run.model.network
         shape = (16, network.in_channels, *network.size)
-        fewer = "or fewer" if network.outputs == 1 else "with fewer, this scheduler adds noise to the last step"
-        text += SAMPLER.format(T=run.model.schedule.T, variance=run.model.data_variance, shape=shape, fewer=fewer)
+        fewer = (
+            "or fewer"
+            if network.outputs == 1
+            else "with fewer, this scheduler adds noise to the last step"
+        )
+        text += SAMPLER.format(
+            T=run.model.schedule.T, variance=run.model.data_variance, shape=shape, fewer=fewer
+        )
     return files | {"README.md": text.encode()}
 
 
@@ -95,11 +120,17 @@ def input_formula(run):
         case "smld":
             condition = f"`1000 * log(sigma / {of['sigma_min']}) / log({of['sigma_max']} / {of['sigma_min']})`"
         case _:
-            condition = f"`1000 * t / {of['end']}`, t the time of the SDE {of['name']}"
+            condition = f"`1000 * t / {of['t_max']}`, t the time of the SDE {of['name']}"
     return f"`x / sqrt({v} * alpha**2 + sigma**2)`, x = alpha x_0 + sigma noise, and the condition {condition}"
 
 
 def output_formula(run):
     """What the run's network predicts."""
-    said = {"noise": "the noise", "x0": "x_0", "v": "alpha noise - sigma x_0"}["x0" if run.system == "indi" else run.model.prediction]
-    return said + (", and in as many channels behind it where in its range the variance lies" if run.model.network.outputs > 1 else "")
+    said = {"noise": "the noise", "x0": "x_0", "v": "alpha noise - sigma x_0"}[
+        "x0" if run.system == "indi" else run.model.prediction
+    ]
+    return said + (
+        ", and in as many channels behind it where in its range the variance lies"
+        if run.model.network.outputs > 1
+        else ""
+    )

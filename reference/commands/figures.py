@@ -11,7 +11,9 @@ NAMES = (*FIGURES, *ANIMATIONS)
 
 
 def add_options(parser):
-    parser.add_argument("names", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(NAMES)}")
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(NAMES)}"
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="made if need be")
     parser.add_argument("--quick", action="store_true", help="fewer particles, coarser maps")
 
@@ -45,7 +47,9 @@ def _settings(name, quick):
 
 
 def _refuse_to_lose(path, settings):
-    """ValueError where a file is in the way, but for one that the same command made: nothing is lost by drawing that again."""
+    """ValueError where a file is in the way, but for one that the same command made: nothing is
+    lost by drawing that again.
+    """
     if not path.exists() and not path.is_symlink():
         return
     try:
@@ -53,7 +57,9 @@ def _refuse_to_lose(path, settings):
             return
     except (OSError, KeyError, ValueError):  # not a picture of ours
         pass
-    raise ValueError(f"{path} exists already, and was not made by the same command: name another --out, or remove it first")
+    raise ValueError(
+        f"{path} exists already, and was not made by the same command: name another --out, or remove it first"
+    )
 
 
 def _drawn(name, quick):

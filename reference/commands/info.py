@@ -1,4 +1,6 @@
-"""``info``: what a result depends on, beside code and options; with ``--data``, how that data is read."""
+"""``info``: what a result depends on, beside code and options; with ``--data``, how that data is
+read.
+"""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +18,35 @@ SHOWN = {"images": 64, "points": 4000}  # in a picture
 
 
 def add_options(parser):
-    parser.add_argument("--data", metavar="DATA", help=f"say how this data is read: {', '.join(datasets.NAMES)}, or {formats.HELP}")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help=f"say how this data is read: {', '.join(datasets.NAMES)}, or {formats.HELP}",
+    )
     parser.add_argument("--labels", metavar="FILE", help="file of labels, as in train")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="that chooses the samples held out (default 0)")
-    parser.add_argument("--out", metavar="FILE.png", help="with --data: a picture of the first images, or of the points")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="that chooses the samples held out (default 0)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE.png",
+        help="with --data: a picture of the first images, or of the points",
+    )
 
 
 def execute(arguments, ops):
     if arguments.data is None:
         if arguments.labels is not None or arguments.out is not None:
             raise ValueError("--labels and --out belong to info --data")
-        return tell({"reference": reference.__version__} | environment(ops) | {name: version(name) for name in LIBRARIES})
+        return tell(
+            {"reference": reference.__version__}
+            | environment(ops)
+            | {name: version(name) for name in LIBRARIES}
+        )
     path = None if arguments.out is None else output_path(arguments.out, (".png",))
     data = datasets.load(arguments.data, arguments.seed, arguments.labels)
     tell(rows(data))
@@ -44,30 +64,46 @@ def tell(rows):
 
 def rows(data):
     """Name -> text: what is known of a data set before training."""
-    x, labels = np.concatenate((data.train, data.held_out)), np.concatenate((data.train_labels, data.held_out_labels))
+    x, labels = (
+        np.concatenate((data.train, data.held_out)),
+        np.concatenate((data.train_labels, data.held_out_labels)),
+    )
     known, counts = np.unique(labels, return_counts=True)
     many = f"{len(known)} classes, from {known[0]} to {known[-1]}, of {counts.min()} to {counts.max()} samples"
     return {
         "data": data.name,
-        "shape": "images of {}x{} pixels, channels: {}".format(*data.shape) if data.is_image else f"points, coordinates: {data.shape[0]}",
+        "shape": "images of {}x{} pixels, channels: {}".format(*data.shape)
+        if data.is_image
+        else f"points, coordinates: {data.shape[0]}",
         "samples": f"{len(data.train)} to train on, {len(data.held_out)} held out",
         "labels": many if len(known) > 1 else "none",
         **({"read as": "; ".join(data.notes)} if data.notes else {}),
         **_ranges(x, data),
         "variance": f"{data.variance:.5g} an entry of the training data, as the network sees it",
-        **({"spacing": f"{data.bin_width:.4g} between values, as the network sees them"} if data.bin_width else {}),
+        **(
+            {"spacing": f"{data.bin_width:.4g} between values, as the network sees them"}
+            if data.bin_width
+            else {}
+        ),
     }
 
 
 def _ranges(x, data):
-    """The range of the values in the file's numbers and in those that the network sees, of points coordinate by coordinate."""
+    """The range of the values in the file's numbers and in those that the network sees, of points
+    coordinate by coordinate.
+    """
     axes = None if data.is_image else 0
     ends = np.stack([np.atleast_1d(x.min(axis=axes)), np.atleast_1d(x.max(axis=axes))])
     own = data.units.own(ends) if data.units else ends
-    own = np.where(abs(own) < 1e-6 * np.ptp(own, axis=0), 0.0, own)  # an end at 0 was rounded to float32 and back
+    # an end at 0 was rounded to float32 and back
+    own = np.where(abs(own) < 1e-6 * np.ptp(own, axis=0), 0.0, own)
     names = ["values"] if data.is_image else [f"coordinate {i}" for i in range(1, x.shape[1] + 1)]
-    ranges = [f"{a:.6g} to {b:.6g}, to the network {c:.4g} to {d:.4g}" for a, b, c, d in zip(*own, *ends)]
-    more = {"...": f"{len(names) - COORDINATES} more coordinates"} if len(names) > COORDINATES else {}
+    ranges = [
+        f"{a:.6g} to {b:.6g}, to the network {c:.4g} to {d:.4g}" for a, b, c, d in zip(*own, *ends)
+    ]
+    more = (
+        {"...": f"{len(names) - COORDINATES} more coordinates"} if len(names) > COORDINATES else {}
+    )
     return dict(list(zip(names, ranges))[:COORDINATES]) | more
 
 
@@ -77,4 +113,8 @@ def picture(data):
     shown = data.train[: SHOWN["images" if data.is_image else "points"]]
     own = data.units.own(shown) if data.units and not data.is_image else shown
     title = f"{Path(data.name).name}: training data"
-    return plotting.png_bytes(plotting.sample_sheet({f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture))
+    return plotting.png_bytes(
+        plotting.sample_sheet(
+            {f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture
+        )
+    )

@@ -9,7 +9,9 @@ import time
 
 
 def progress(items, total, what, describe=lambda item: "", first=0):
-    """Pass ``items`` on, with a bar on a terminal, and elsewhere a line every ten seconds and at the end."""
+    """Pass ``items`` on, with a bar on a terminal, and elsewhere a line every ten seconds and at
+    the end.
+    """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
@@ -24,7 +26,14 @@ def progress(items, total, what, describe=lambda item: "", first=0):
         yield item
         now = time.perf_counter()
         if done == total or now - said >= 10:
-            print("  ".join(filter(None, (f"{what} {done} of {total}", describe(item), f"{now - begin:.0f} s"))), flush=True)
+            print(
+                "  ".join(
+                    filter(
+                        None, (f"{what} {done} of {total}", describe(item), f"{now - begin:.0f} s")
+                    )
+                ),
+                flush=True,
+            )
             said = now
 
 
@@ -34,10 +43,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signal():
-    """Within: an interrupt (Ctrl-C) or a termination sets ``.asked``, so that a step is finished first; a second one ends the process.
+    """Within: an interrupt (Ctrl-C) or a termination sets ``.asked``, so that a step is finished
+    first; a second one ends the process.
 
-    Python calls a handler between two of its own instructions, and one of these may be an op that takes minutes.  So a thread, to which
-    the system tells every signal at once, answers them.
+    Python calls a handler between two of its own instructions, and one of these may be an op that
+    takes minutes.  So a thread, to which the system tells every signal at once, answers them.
     """
     import socket
     import threading
@@ -48,7 +58,10 @@ def stop_on_signal():
         stop.asked = True
 
     def answer():
-        for line in (b"stopping after this step; once more stops at once\n", b"stopped at once: the last checkpoint is kept\n"):
+        for line in (
+            b"stopping after this step; once more stops at once\n",
+            b"stopped at once: the last checkpoint is kept\n",
+        ):
             if not told.recv(1):  # the other end is closed: nothing is to be stopped any more
                 return
             os.write(2, line)
@@ -72,8 +85,11 @@ def stop_on_signal():
 
 
 def end_on_interrupt(program):
-    """From here on an interrupt (Ctrl-C) ends the process, in a line: for imports, in which an exception may be lost."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a process in the background may have been told to ignore it
+    """From here on an interrupt (Ctrl-C) ends the process, in a line: for imports, in which an
+    exception may be lost.
+    """
+    # a process in the background may have been told to ignore it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, functools.partial(_end, program))
 
 

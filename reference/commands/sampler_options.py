@@ -26,8 +26,15 @@ from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
 from reference.samplers.langevin import check_step, langevin, stability_limit
 
-BATCH = {"images": 128, "points": 4096}  # that go through the network together: a limit on memory, which changes no noise
-DEFAULT_SAMPLER = {"vae": "decoder", "ddpm": "ddim", "smld": "annealed-langevin", "sde": "predictor-corrector", "indi": "indi"}
+# that go through the network together: a limit on memory, which changes no noise
+BATCH = {"images": 128, "points": 4096}
+DEFAULT_SAMPLER = {
+    "vae": "decoder",
+    "ddpm": "ddim",
+    "smld": "annealed-langevin",
+    "sde": "predictor-corrector",
+    "indi": "indi",
+}
 SAMPLERS = {  # and their own options
     "ddpm": ("steps", "variance", "clip"),
     "ddim": ("steps", "eta", "clip"),
@@ -37,15 +44,19 @@ SAMPLERS = {  # and their own options
     "indi": ("steps", "noise", "blur"),
     "decoder": (),
 }
-MOST_BEYOND = 0.05  # the share of samples whose last prediction may lie far outside of the data without a warning
-LARGEST_BIAS = 0.25  # of the deviation of Gaussian data, by a sampler's steps alone, without a warning
+# the share of samples whose last prediction may lie far outside of the data without a warning
+MOST_BEYOND = 0.05
+# of the deviation of Gaussian data, by a sampler's steps alone, without a warning
+LARGEST_BIAS = 0.25
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
 
 def add_sampling_options(parser, n: int | None = 16):
     defaults = ", ".join(f"{sampler} for {system}" for system, sampler in DEFAULT_SAMPLER.items())
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
-    parser.add_argument("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default {defaults})")
+    parser.add_argument(
+        "--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)} (default {defaults})"
+    )
     parser.add_argument(
         "--steps",
         type=int,
@@ -54,12 +65,40 @@ def add_sampling_options(parser, n: int | None = 16):
         + ", ".join(f"{name} {steps}" for name, steps in ode_sde_options.STEPS.items() if steps)
         + ")",
     )
-    parser.add_argument("--eta", type=float, metavar="X", help="noise of ddim, from 0 (none, default) to 1 (as ddpm)")
-    parser.add_argument("--variance", help="of ddpm's steps: posterior or beta; learned where the run has learned it, its default there")
-    parser.add_argument("--tau", type=float, metavar="X", help="step of langevin (default a tenth of its stability limit)")
-    parser.add_argument("--epsilon", type=float, metavar="X", help="base step of annealed-langevin (default 0.2 of its last sigma^2)")
-    parser.add_argument("--levels", type=int, metavar="N", help=f"noise levels of annealed-langevin (default the run's own, else {LEVELS})")
-    parser.add_argument("--noise", type=float, metavar="X", help="of the images that indi restores (default what the run was trained for)")
+    parser.add_argument(
+        "--eta",
+        type=float,
+        metavar="X",
+        help="noise of ddim, from 0 (none, default) to 1 (as ddpm)",
+    )
+    parser.add_argument(
+        "--variance",
+        help="of ddpm's steps: posterior or beta; learned where the run has learned it, its default there",
+    )
+    parser.add_argument(
+        "--tau",
+        type=float,
+        metavar="X",
+        help="step of langevin (default a tenth of its stability limit)",
+    )
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        metavar="X",
+        help="base step of annealed-langevin (default 0.2 of its last sigma^2)",
+    )
+    parser.add_argument(
+        "--levels",
+        type=int,
+        metavar="N",
+        help=f"noise levels of annealed-langevin (default the run's own, else {LEVELS})",
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        metavar="X",
+        help="of the images that indi restores (default what the run was trained for)",
+    )
     parser.add_argument("--blur", type=float, metavar="X", help="likewise")
     parser.add_argument(
         "--clip",
@@ -67,12 +106,16 @@ def add_sampling_options(parser, n: int | None = 16):
     )
     how_many = "256 images or 4000 points" if n is None else str(n)
     ode_sde_options.add_solver_options(parser)
-    parser.add_argument("--n", type=int, default=n, metavar="N", help=f"how many samples (default {how_many})")
+    parser.add_argument(
+        "--n", type=int, default=n, metavar="N", help=f"how many samples (default {how_many})"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
 
 
 def parse_sampler_options(run, arguments):
-    """Sampler, seed and the sampler's own options, checked, with their defaults: the arguments of ``trajectory``."""
+    """Sampler, seed and the sampler's own options, checked, with their defaults: the arguments of
+    ``trajectory``.
+    """
     sampler = arguments.sampler or DEFAULT_SAMPLER[run.system]
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
@@ -86,7 +129,10 @@ def parse_sampler_options(run, arguments):
             _check_noise_range(run, sampler)
     if not 0 <= arguments.seed < 2**64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {arguments.seed}")
-    given = {name: getattr(arguments, name, None) for name in sorted({name for names in SAMPLERS.values() for name in names})}
+    given = {
+        name: getattr(arguments, name, None)
+        for name in sorted({name for names in SAMPLERS.values() for name in names})
+    }
     for name, value in given.items():
         if value is not None and name not in SAMPLERS[sampler]:
             raise ValueError(f"--{name} is not an option of --sampler {sampler}")
@@ -104,18 +150,29 @@ def parse_sampler_options(run, arguments):
 
 
 def _check_levels(run, sampler, steps=None, levels=None, **own):
-    """Solvers ask the network between its trained levels: a warning where the answers are rough, ValueError where they mean nothing."""
-    schedule = run.model.schedule if sampler in ode_sde_options.STEPS or sampler in ("ddpm", "ddim", "annealed-langevin") else None
+    """Solvers ask the network between its trained levels: a warning where the answers are rough,
+    ValueError where they mean nothing.
+    """
+    schedule = (
+        run.model.schedule
+        if sampler in ode_sde_options.STEPS or sampler in ("ddpm", "ddim", "annealed-langevin")
+        else None
+    )
     if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
         return
-    if sampler == "annealed-langevin" and run.system == "smld" and levels == schedule.T:  # the run's own levels
+    # the run's own levels
+    if sampler == "annealed-langevin" and run.system == "smld" and levels == schedule.T:
         return
     if schedule.T == 1:
-        raise ValueError(f"--sampler {sampler} steps between noise levels, and {run.folder} was trained at one: take ddpm or ddim, 1 step")
+        raise ValueError(
+            f"--sampler {sampler} steps between noise levels, and {run.folder} was trained at one: take ddpm or ddim, 1 step"
+        )
     h = float(np.log(largest_level_ratio(run)))
     facts = f"{run.folder} was trained at {schedule.T} noise levels, up to a factor {np.exp(h):.3g} apart"
     if h**2 / 8 > 1:
-        raise ValueError(f"--sampler {sampler} needs predictions between noise levels, and {facts}: take ddpm or ddim, or train at more")
+        raise ValueError(
+            f"--sampler {sampler} needs predictions between noise levels, and {facts}: take ddpm or ddim, or train at more"
+        )
     if h**2 / 8 > 0.1:
         message = f"{facts}: predictions between them are off by up to {h**2 / 8:.0%}, and so may the samples be"
         warnings.warn(message, SamplingWarning, stacklevel=2)
@@ -125,11 +182,16 @@ def _check_noise_range(run, sampler):
     largest, spread = noise_range(run)[1], run.model.data_variance**0.5
     if largest < spread:
         reason = f"noise up to {largest:.3g}, and what it begins with must hide data of root mean square {spread:.3g}"
-        raise ValueError(f"--sampler {sampler} can't serve {run.folder}, whose noise range is too short: it was trained on {reason}")
+        raise ValueError(
+            f"--sampler {sampler} can't serve {run.folder}, whose noise range is too short: it was trained on {reason}"
+        )
 
 
 def _ddpm(run, steps, variance):
-    learned, steps = isinstance(run.model, LearnedVariance), _default_steps(run) if steps is None else steps
+    learned, steps = (
+        isinstance(run.model, LearnedVariance),
+        _default_steps(run) if steps is None else steps,
+    )
     choices = (*VARIANCES[:2], "learned") if learned else VARIANCES[:2]
     if variance is None:
         variance = "learned" if learned else "posterior"
@@ -141,7 +203,10 @@ def _ddpm(run, steps, variance):
 
 
 def _ddim(run, steps, eta):
-    steps, eta = min(50, _default_steps(run)) if steps is None else steps, 0.0 if eta is None else eta
+    steps, eta = (
+        min(50, _default_steps(run)) if steps is None else steps,
+        0.0 if eta is None else eta,
+    )
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
     _check_steps(run, steps)
@@ -153,7 +218,9 @@ def _default_steps(run):
 
 
 def _check_steps(run, steps):
-    """Other systems than ddpm have a score between the noise levels of their training too, and may take more steps."""
+    """Other systems than ddpm have a score between the noise levels of their training too, and may
+    take more steps.
+    """
     if run.system == "ddpm":
         run.model.schedule.timesteps(steps)
     _at_least_one("steps", steps)
@@ -175,13 +242,19 @@ def _langevin(run, steps, tau):
 
 
 def _annealed_langevin(run, steps, levels, epsilon):
-    levels = (run.model.schedule.T if run.system == "smld" else LEVELS) if levels is None else levels
+    levels = (
+        (run.model.schedule.T if run.system == "smld" else LEVELS) if levels is None else levels
+    )
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
     epsilon = 0.2 * noise_range(run)[0] ** 2 if epsilon is None else epsilon
     check_step("epsilon", epsilon, None)
     usual = 100 if len(run.model.network.sample_shape) == 1 else 30
-    return {"steps": _at_least_one("steps", usual if steps is None else steps), "levels": levels, "epsilon": epsilon}
+    return {
+        "steps": _at_least_one("steps", usual if steps is None else steps),
+        "levels": levels,
+        "epsilon": epsilon,
+    }
 
 
 def _at_least_one(name, value):
@@ -190,40 +263,79 @@ def _at_least_one(name, value):
     return value
 
 
-FILL_DEFAULTS: dict = {"ddpm": _ddpm, "ddim": _ddim, "indi": _indi, "langevin": _langevin, "annealed-langevin": _annealed_langevin}
+FILL_DEFAULTS: dict = {
+    "ddpm": _ddpm,
+    "ddim": _ddim,
+    "indi": _indi,
+    "langevin": _langevin,
+    "annealed-langevin": _annealed_langevin,
+}
 
 
 def _limit(run):
-    """The longest stable Langevin step at the run's smallest noise: 2 sigma^2 where the data may lie on a surface, more for a mixture.
+    """The longest stable Langevin step at the run's smallest noise: 2 sigma^2 where the data may
+    lie on a surface, more for a mixture.
 
-    At InDI's smallest noise, a thousandth of the largest, what the network says of x_0 is no smoother than 2 sigma^2 allows for.
+    At InDI's smallest noise, a thousandth of the largest, what the network says of x_0 is no
+    smoother than 2 sigma^2 allows for.
     """
     distribution, sigma = datasets.exact_distribution(run.config["data"]), noise_range(run)[0]
-    return stability_limit(distribution.noised(1.0, sigma)) if distribution and run.system != "indi" else 2 * sigma**2
+    return (
+        stability_limit(distribution.noised(1.0, sigma))
+        if distribution and run.system != "indi"
+        else 2 * sigma**2
+    )
 
 
 def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
-    """Where the sampler starts for the indices ``sample`` [b]: degraded held-out data for ``indi``, else noise of size ``scale``."""
+    """Where the sampler starts for the indices ``sample`` [b]: degraded held-out data for ``indi``,
+    else noise of size ``scale``.
+    """
     shape = run.model.network.sample_shape
     if sampler == "indi":
-        return to_device(degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])[0], ops)
-    if run.system == "indi" and sampler != "langevin":  # whose largest noise may be no larger than the data
+        return to_device(
+            degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])[0], ops
+        )
+    # whose largest noise may be no larger than the data
+    if run.system == "indi" and sampler != "langevin":
         return ode_sde_options.prior_sample(run, sample, seed, ops)
     if sampler == "langevin":
-        return prior(seed, sample, shape, scale=(run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5, ops=ops)
-    return prior(seed, sample, shape, scale=noise_range(run)[1] if sampler == "annealed-langevin" else scale, ops=ops)
+        return prior(
+            seed,
+            sample,
+            shape,
+            scale=(run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5,
+            ops=ops,
+        )
+    return prior(
+        seed,
+        sample,
+        shape,
+        scale=noise_range(run)[1] if sampler == "annealed-langevin" else scale,
+        ops=ops,
+    )
 
 
 def degraded(run, ops, sample, seed, noise=None, blur=None):
-    """(degraded, clean): held-out data of the indices ``sample``, modulo their number, under the run's degradation or a level of it."""
+    """(degraded, clean): held-out data of the indices ``sample``, modulo their number, under the
+    run's degradation or a level of it.
+    """
     trained, clean = run.model.degradation, run.data.held_out
-    level = replace(trained, noise=trained.noise if noise is None else noise, blur=trained.blur if blur is None else blur)
+    level = replace(
+        trained,
+        noise=trained.noise if noise is None else noise,
+        blur=trained.blur if blur is None else blur,
+    )
     chosen = clean[sample % len(clean)]
-    return level(chosen, ops.normal(seed, sample, 0, Purpose.PRIOR, chosen.shape[1:], chosen.dtype)), chosen
+    return level(
+        chosen, ops.normal(seed, sample, 0, Purpose.PRIOR, chosen.shape[1:], chosen.dtype)
+    ), chosen
 
 
 class GaussianModel:
-    """Stands for a run's model: the exact predictions for Gaussian data of the run's variance v, one number a sample."""
+    """Stands for a run's model: the exact predictions for Gaussian data of the run's variance v,
+    one number a sample.
+    """
 
     prediction = "x0"
     network = SimpleNamespace(sample_shape=(1,))
@@ -241,13 +353,19 @@ class GaussianModel:
 
 
 def deviation_on_gaussian_data(run, sampler, n=1024, **how):
-    """What the sampler, with its steps on the run's schedule, makes of the deviation of Gaussian data of the run's variance: 1 is right.
+    """What the sampler, with its steps on the run's schedule, makes of the deviation of Gaussian
+    data of the run's variance: 1 is right.
 
-    By n samples of the exact model, a Monte Carlo estimate with a standard error of 1 / sqrt(2 n), 2 %.
+    By n samples of the exact model, a Monte Carlo estimate with a standard error of 1 / sqrt(2 n),
+    2 %.
     """
     stand_in = replace(run, model=GaussianModel(run.model))
     how |= {"variance": "posterior"} if how.get("variance") == "learned" else {}
-    x = final_sample(trajectory(stand_in, reference_ops, np.arange(n), sampler, clip=Clip(-np.inf, np.inf), **how))
+    x = final_sample(
+        trajectory(
+            stand_in, reference_ops, np.arange(n), sampler, clip=Clip(-np.inf, np.inf), **how
+        )
+    )
     return float(np.sqrt((x.astype(np.float64) ** 2).mean() / run.model.data_variance))
 
 
@@ -262,12 +380,18 @@ def _check_steps_on_gaussian_data(run, sampler, **how):
         cause = f"its smallest noise, {smallest:.3g}, is large beside the data's deviation, {spread:.3g}"
         advice = cause if smallest > spread / 2 else "take more steps or another sampler"
         wrong = f"would give Gaussian data of the run's variance {deviation:.2g} times its deviation, even with a perfect network"
-        warnings.warn(f"{describe(sampler, **how)} {wrong}: {advice}", SamplingWarning, stacklevel=3)
+        warnings.warn(
+            f"{describe(sampler, **how)} {wrong}: {advice}", SamplingWarning, stacklevel=3
+        )
 
 
 def data_clip(run, clip):
-    """The ``Clip`` of the run's data, active unless ``clip`` is none.  Runs from before the range of points was kept have none."""
-    low, high = run.config.get("data_range") or ((-1.0, 1.0) if len(run.model.network.sample_shape) == 3 else (-np.inf, np.inf))
+    """The ``Clip`` of the run's data, active unless ``clip`` is none.  Runs from before the range
+    of points was kept have none.
+    """
+    low, high = run.config.get("data_range") or (
+        (-1.0, 1.0) if len(run.model.network.sample_shape) == 3 else (-np.inf, np.inf)
+    )
     return Clip(low, high, clip != "none")
 
 
@@ -276,7 +400,11 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
 
     ``clip``: data, none, or a ``Clip`` that predictions of x_0 go through.
     """
-    model, weights, clip = run.model, run.state.ema, data_clip(run, clip) if isinstance(clip, str) else clip
+    model, weights, clip = (
+        run.model,
+        run.state.ema,
+        data_clip(run, clip) if isinstance(clip, str) else clip,
+    )
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # of points, the law; of images, the mean
         return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
@@ -294,20 +422,38 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
         start = model.degradation.start(own["noise"], own["blur"])
         deviation = brownian_deviation(model.epsilon) if model.epsilon else None
         if deviation:
-            x = ops.add_noise(x, 1.0, deviation(start), ops.normal(seed, sample, 0, Purpose.LATENT, x.shape[1:], x.dtype))
+            x = ops.add_noise(
+                x,
+                1.0,
+                deviation(start),
+                ops.normal(seed, sample, 0, Purpose.LATENT, x.shape[1:], x.dtype),
+            )
         grid = [start * (steps - k) / steps for k in range(steps + 1)]
         return indi(model.denoise_function(weights, ops), grid, x, seed, sample, deviation, ops)
     score = ode_sde_options.clipped_score(run, ops, clip)
     if sampler == "langevin":
         sigma = noise_range(run)[0]
-        return langevin(lambda x: score(x, 1.0, sigma), x, own["tau"], steps, seed, sample, _limit(run), ops)
+        return langevin(
+            lambda x: score(x, 1.0, sigma), x, own["tau"], steps, seed, sample, _limit(run), ops
+        )
     smallest, largest = noise_range(run)
     sigmas = np.geomspace(largest, smallest, own["levels"])
-    return annealed_langevin(lambda x, sigma: score(x, 1.0, sigma), sigmas, x, steps, seed, sample, own["epsilon"], ops=ops)
+    return annealed_langevin(
+        lambda x, sigma: score(x, 1.0, sigma),
+        sigmas,
+        x,
+        steps,
+        seed,
+        sample,
+        own["epsilon"],
+        ops=ops,
+    )
 
 
 def schedule_of(run, ops, steps):
-    """(schedule, predict, prediction) for ddpm and ddim: the run's own, or with more steps than that has, as many times of its SDE."""
+    """(schedule, predict, prediction) for ddpm and ddim: the run's own, or with more steps than
+    that has, as many times of its SDE.
+    """
     schedule = run.model.schedule
     if isinstance(schedule, Schedule) and steps <= schedule.T:
         return schedule, run.predictor(ops), run.model.prediction
@@ -316,12 +462,16 @@ def schedule_of(run, ops, steps):
 
 def length(sampler, steps=1, levels=1, **own):
     """How many states ``trajectory`` yields."""
-    denoised = sampler == "annealed-langevin" or (sampler in ode_sde_options.STEPS and sampler != "edm")
+    denoised = sampler == "annealed-langevin" or (
+        sampler in ode_sde_options.STEPS and sampler != "edm"
+    )
     return levels * steps + denoised
 
 
 class CountingOps:
-    """A port's ops that count in ``evaluations`` how often a network is asked: what is replayed, it does not do itself."""
+    """A port's ops that count in ``evaluations`` how often a network is asked: what is replayed, it
+    does not do itself.
+    """
 
     def __init__(self, ops):
         self.ops, self.evaluations = ops, 0
@@ -341,26 +491,44 @@ class CountingOps:
 
 
 def draw(run, ops, n, clip="data", **how):
-    """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by ``trajectory``, and the network evaluations that
-    each of them took, None for a sampler that takes none.  ValueError if they are not finite.
+    """(x, evaluations): n samples [n,...] of the run's averaged weights, in batches, by
+    ``trajectory``, and the network evaluations that each of them took, None for a sampler that
+    takes none.  ValueError if they are not finite.
 
-    ``clip``: data or none.  A warning where the network's last predictions of x_0 lay far outside of the data.
+    ``clip``: data or none.  A warning where the network's last predictions of x_0 lay far outside
+    of the data.
     """
     _check_steps_on_gaussian_data(run, **how)
     run, ops, beyond = replace(run, state=copy(run.state)), CountingOps(ops), 0.0
     run.state.ema = to_device(dict(run.state.ema), ops)
     each, parts = length(**how), []
     batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
-    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
+    # said below, in one sentence
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         for number, first in enumerate(range(0, n, batch)):
             held = data_clip(run, clip)
-            states = trajectory(run, ops, to_device(np.arange(first, min(first + batch, n)), ops), clip=held, **how)
-            parts.append(to_host(final_sample(progress(states, each * -(-n // batch), f"{how['sampler']} step", first=number * each))))
+            states = trajectory(
+                run, ops, to_device(np.arange(first, min(first + batch, n)), ops), clip=held, **how
+            )
+            parts.append(
+                to_host(
+                    final_sample(
+                        progress(
+                            states,
+                            each * -(-n // batch),
+                            f"{how['sampler']} step",
+                            first=number * each,
+                        )
+                    )
+                )
+            )
             beyond += held.share_beyond() * len(parts[-1])
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():
-        raise ValueError(f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help")
+        raise ValueError(
+            f"the samples are not finite: {describe(**how)} diverged, and nothing was written; a shorter step may help"
+        )
     if beyond > MOST_BEYOND * n:
         warnings.warn(
             f"the network's predictions of {beyond / n:.0%} of the samples end far outside of the range of the training data: such samples"
@@ -374,6 +542,10 @@ def draw(run, ops, n, clip="data", **how):
 def describe(sampler, seed, steps=None, levels=None, evaluations=None, **own):
     """``ddim, 50 steps, seed 0``, and where given ``, 50 network evaluations``."""
     count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
-    cost = f"{evaluations:.4g} network evaluation{'' if evaluations == 1 else 's'}" if evaluations else ""
+    cost = (
+        f"{evaluations:.4g} network evaluation{'' if evaluations == 1 else 's'}"
+        if evaluations
+        else ""
+    )
     parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}", cost]
     return ", ".join(filter(None, parts))

@@ -1,6 +1,8 @@
-"""``vectors``: inputs, outputs, gradients and tolerances of every op as files, so that a port without Python can be checked.
+"""``vectors``: inputs, outputs, gradients and tolerances of every op as files, so that a port
+without Python can be checked.
 
-vectors.json, vectors.safetensors, and README.md, which describes them: the head of reference/conformance/test_vectors.py.
+vectors.json, vectors.safetensors, and README.md, which describes them: the head of
+reference/conformance/test_vectors.py.
 """
 
 from reference.conformance import test_vectors
@@ -14,9 +16,19 @@ def add_options(parser):
 def execute(arguments, ops):
     folder = new_folder(arguments.out)
     made = test_vectors.make_vectors()
-    files = {"README.md": f"{test_vectors.__doc__}".encode(), "vectors.safetensors": made.data(), "vectors.json": made.text()}
-    counts = {"vectors.safetensors": f"{len(made.tensors)} tensors", "vectors.json": f"{len(made.cases)} cases"}
+    files = {
+        "README.md": f"{test_vectors.__doc__}".encode(),
+        "vectors.safetensors": made.data(),
+        "vectors.json": made.text(),
+    }
+    counts = {
+        "vectors.safetensors": f"{len(made.tensors)} tensors",
+        "vectors.json": f"{len(made.cases)} cases",
+    }
     write_together(folder, files)
     for name, content in files.items():
-        print(f"wrote {folder / name}" + (f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else ""))
+        print(
+            f"wrote {folder / name}"
+            + (f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else "")
+        )
     return 0

@@ -1,4 +1,6 @@
-"""Every op of the contract called alike, whatever its arguments: what tests, traces and budgets have in common."""
+"""Every op of the contract called alike, whatever its arguments: what tests, traces and budgets
+have in common.
+"""
 
 import inspect
 from functools import cache
@@ -9,7 +11,8 @@ import reference.ops
 from reference.conformance.contract import OPS
 from reference.ops.checks import parse
 
-IN_PLACE_ARGUMENTS = {"adam_step_": (0, 2, 3), "ema_step_": (0,)}  # positions of the arguments that an op changes
+# positions of the arguments that an op changes
+IN_PLACE_ARGUMENTS = {"adam_step_": (0, 2, 3), "ema_step_": (0,)}
 
 
 def argument_names(name):
@@ -39,16 +42,24 @@ def sample_axis(name):
 def map_float_arrays(arguments, change):
     """The arguments with ``change`` applied to every array of floats, also to those inside a list."""
     one = lambda a: change(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
-    return tuple([one(a) for a in argument] if isinstance(argument, list) else one(argument) for argument in arguments)
+    return tuple(
+        [one(a) for a in argument] if isinstance(argument, list) else one(argument)
+        for argument in arguments
+    )
 
 
 def cast(arguments, dtype):
     """The arguments in another precision: arrays of floats, and a dtype among the arguments."""
-    return map_float_arrays([np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments], lambda a: a.astype(dtype))
+    return map_float_arrays(
+        [np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments],
+        lambda a: a.astype(dtype),
+    )
 
 
 def call_op(name, function, arguments):
-    """What an op returns, as a tuple; for an op that works in place, the arrays that it changed, from copies."""
+    """What an op returns, as a tuple; for an op that works in place, the arrays that it changed,
+    from copies.
+    """
     if name not in IN_PLACE_ARGUMENTS:
         results = function(*arguments)
         return results if isinstance(results, tuple) else (results,)
@@ -94,20 +105,31 @@ def bind_arguments(name, args, kwargs):
 
 
 def shapes(name, arguments, results):
-    """The shapes of all arrays in the signature, as its counts take them; where nothing was given, of what could have been."""
+    """The shapes of all arrays in the signature, as its counts take them; where nothing was given,
+    of what could have been.
+    """
     if name == "concat_backward":  # two of its arrays are called dy
         return [array.shape for array in (*arguments, *results)]
     image = results[0] if name == "conv2d" else arguments[0]
-    arrays = dict(zip(argument_names(name), arguments)) | dict(zip(axes(OPS[name].results), results))
+    arrays = dict(zip(argument_names(name), arguments)) | dict(
+        zip(axes(OPS[name].results), results)
+    )
     instead = {"b": lambda: arguments[1].shape[1:], "noise": lambda: image.shape}
     instead |= dict.fromkeys(("add", "dadd"), lambda: (len(image), 1, 1, image.shape[-1]))
     present = lambda word: isinstance(arrays[word], (np.ndarray, np.floating))
-    return [np.shape(arrays[word]) if present(word) else instead[word]() for word in axes(OPS[name].signature)]
+    return [
+        np.shape(arrays[word]) if present(word) else instead[word]()
+        for word in axes(OPS[name].signature)
+    ]
 
 
 def describe(name, arguments):
-    """``x float32[1,5,7,2], w float32[3,3,2,4], b None, stride 2``: shapes, and plain numbers as they are."""
-    return ", ".join(f"{word} {_describe(argument)}" for word, argument in zip(argument_names(name), arguments))
+    """``x float32[1,5,7,2], w float32[3,3,2,4], b None, stride 2``: shapes, and plain numbers as
+    they are.
+    """
+    return ", ".join(
+        f"{word} {_describe(argument)}" for word, argument in zip(argument_names(name), arguments)
+    )
 
 
 def _describe(argument):

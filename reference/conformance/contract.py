@@ -1,11 +1,13 @@
 """The contract between the reference and every port: one row an op.
 
-A port is a module that exports these names.  A row states the arguments and results with their axes (in the notation of
-reference/ops/checks.py; words without brackets are plain numbers), which arguments ``NAME_backward`` returns gradients of, the rule by
-which a port's result is accepted (reference/conformance/tolerances.py), and what the work costs at least.
+A port is a module that exports these names.  A row states the arguments and results with their axes
+(in the notation of reference/ops/checks.py; words without brackets are plain numbers), which
+arguments ``NAME_backward`` returns gradients of, the rule by which a port's result is accepted
+(reference/conformance/tolerances.py), and what the work costs at least.
 
-Beside right numbers a port owes, for every op that it has (tests/conformance/test_calls.py asks for each; ``check`` and ``takes_out`` of
-reference/ops/checks.py do most of it for a port that likes to use them):
+Beside right numbers a port owes, for every op that it has (tests/conformance/test_calls.py asks for
+each; ``check`` and ``takes_out`` of reference/ops/checks.py do most of it for a port that likes to
+use them):
 
     arguments   NumPy arrays of any layout, strided, reversed, in Fortran order or read-only; they are not changed
     results     of the arguments' dtype, float32 or float64, in memory of their own: no view of an argument, no buffer used twice
@@ -18,8 +20,8 @@ reference/ops/checks.py do most of it for a port that likes to use them):
     samples     none: empty results and gradients of zero, from a loss a ValueError.  One that is not finite shows in its own result, and
                 is seen in no other sample's
 
-A port may lack ops: ``python -m accelerated`` takes those from the reference and names them, unless the port has ``to_device``.  And it
-may have these functions, which are looked up by name:
+A port may lack ops: ``python -m accelerated`` takes those from the reference and names them, unless
+the port has ``to_device``.  And it may have these functions, which are looked up by name:
 
     to_device(array)            a NumPy array as one of a device, as reference/diffusion/devices.py wants it
     replayed(function)          the function, recorded when it is called and then replayed: reference/diffusion/devices.py
@@ -29,8 +31,8 @@ may have these functions, which are looked up by name:
     compile_all(threads=None, laws=True)    compile ahead of use, for so many threads; without ``laws`` for networks alone
     environment()               {name: text}: what the bits of its results depend on, kept in checkpoints
 
-Operations count one for an addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos.  Bytes count
-every argument read once and every result written once.
+Operations count one for an addition, a multiplication, a division, a comparison and a call of exp,
+log, sqrt, sin or cos.  Bytes count every argument read once and every result written once.
 """
 
 from collections.abc import Callable
@@ -72,14 +74,22 @@ class Op:
         return found
 
     def flops(self, *shapes):
-        """Operations, for the shapes of all arrays in the signature.  ``s.n`` is the size of axis n, ``s.rest`` that of the dots."""
-        sizes = {"rest" if axis == "..." else axis: _count(size) for axis, size in self.sizes(*shapes).items()}
+        """Operations, for the shapes of all arrays in the signature.  ``s.n`` is the size of axis
+        n, ``s.rest`` that of the dots.
+        """
+        sizes = {
+            "rest" if axis == "..." else axis: _count(size)
+            for axis, size in self.sizes(*shapes).items()
+        }
         return self.operations(SimpleNamespace(**sizes))
 
     def bytes(self, *shapes, itemsize=4):
         """Bytes to and from memory at least: integers have 8 bytes, all else ``itemsize``."""
         integers = [integer for _, integer, _ in parse(self.signature)]
-        return sum(prod(shape) * (8 if integer else itemsize) for integer, shape in zip(integers, shapes, strict=True))
+        return sum(
+            prod(shape) * (8 if integer else itemsize)
+            for integer, shape in zip(integers, shapes, strict=True)
+        )
 
 
 def _count(size):

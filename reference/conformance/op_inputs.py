@@ -1,10 +1,11 @@
-"""Arguments for every op of the contract, from sizes and options: one function an op, under the op's own name.
+"""Arguments for every op of the contract, from sizes and options: one function an op, under the
+op's own name.
 
     conv2d(numbers, 2, 5, 7, 3, 4, 1, 2, None)     x[2,5,7,3], a 1x1 kernel, four channels out, stride 2, no ``add``
     fixed("conv2d_backward")                       the calls that vectors for other languages are made of (reference/conformance/test_vectors.py)
 
-All numbers are representable in float32, so that the same values can be given to a float32 and to a float64 port.  Data are unit normal
-times a scale plus an offset.
+All numbers are representable in float32, so that the same values can be given to a float32 and to a
+float64 port.  Data are unit normal times a scale plus an offset.
 """
 
 import numpy as np
@@ -16,10 +17,17 @@ from reference.ops import Key, Purpose
 
 
 class RandomArrays:
-    """Random arrays of one dtype from one seed: ``numbers(b, c)`` scaled and shifted, ``numbers.unit(b, c)`` not."""
+    """Random arrays of one dtype from one seed: ``numbers(b, c)`` scaled and shifted,
+    ``numbers.unit(b, c)`` not.
+    """
 
     def __init__(self, seed, scale, offset, dtype):
-        self.rng, self.scale, self.offset, self.dtype = np.random.default_rng(seed), scale, offset, np.dtype(dtype)
+        self.rng, self.scale, self.offset, self.dtype = (
+            np.random.default_rng(seed),
+            scale,
+            offset,
+            np.dtype(dtype),
+        )
 
     def __call__(self, *shape):
         return self.cast(self.scale * self.rng.standard_normal(shape) + self.offset)
@@ -41,7 +49,13 @@ def linear(numbers, n, i, o, bias=True):
 def conv2d(numbers, b, h, w, i, o, k, stride, add):
     """``add``: None, "per channel" or "per pixel"."""
     pixels = {"per channel": (1, 1), "per pixel": (-(-h // stride), -(-w // stride))}.get(add)
-    return numbers(b, h, w, i), numbers.unit(k, k, i, o), numbers.unit(o), stride, pixels and numbers.unit(b, *pixels, o)
+    return (
+        numbers(b, h, w, i),
+        numbers.unit(k, k, i, o),
+        numbers.unit(o),
+        stride,
+        pixels and numbers.unit(b, *pixels, o),
+    )
 
 
 def group_norm(numbers, b, pixels, groups, width, eps):
@@ -94,13 +108,26 @@ def mse(numbers, *shape):
 
 
 def gaussian_kl(numbers, *shape):
-    return numbers(*shape), numbers.cast(min(numbers.scale, 10) * numbers.rng.standard_normal(shape))  # float32 ends at e^88
+    # float32 ends at e^88
+    return numbers(*shape), numbers.cast(
+        min(numbers.scale, 10) * numbers.rng.standard_normal(shape)
+    )
 
 
 def adam_step_(numbers, shape, step, lr, beta1, beta2):
     """``lr`` None: 0.01 as an array."""
     g, m, v = numbers(*shape), numbers(*shape), numbers.cast(numbers(*shape) ** 2)
-    return numbers.unit(*shape), g, m, v, step, numbers.cast(0.01) if lr is None else lr, beta1, beta2, 1e-8
+    return (
+        numbers.unit(*shape),
+        g,
+        m,
+        v,
+        step,
+        numbers.cast(0.01) if lr is None else lr,
+        beta1,
+        beta2,
+        1e-8,
+    )
 
 
 def ema_step_(numbers, shape, decay):
@@ -143,7 +170,10 @@ def _coefficient(numbers, value, b):
 
 def add_noise(numbers, shape, signal, noise_scale, key):
     """Coefficients of None are arrays of one entry a sample; ``key`` None: the noise is an array."""
-    x0, signal, noise_scale = numbers(*shape), *(_coefficient(numbers, value, shape[0]) for value in (signal, noise_scale))
+    x0, signal, noise_scale = (
+        numbers(*shape),
+        *(_coefficient(numbers, value, shape[0]) for value in (signal, noise_scale)),
+    )
     return x0, signal, noise_scale, key or numbers.unit(*shape)
 
 
@@ -151,11 +181,25 @@ def reverse_step(numbers, shape, a, b, c, key):
     """As ``add_noise``; with c = 0 there is no noise."""
     x, prediction = numbers(*shape), numbers.unit(*shape)
     a, b, c = (_coefficient(numbers, value, shape[0]) for value in (a, b, c))
-    return x, prediction, a, b, c, None if np.ndim(c) == 0 and c == 0 else key or numbers.unit(*shape)
+    return (
+        x,
+        prediction,
+        a,
+        b,
+        c,
+        None if np.ndim(c) == 0 and c == 0 else key or numbers.unit(*shape),
+    )
 
 
 def fokker_planck_step(numbers, n, dx, dt, periodic):
-    return numbers.between(0.1, 1, n), numbers.between(-5, 5, n + 1), numbers.between(0.5, 2, n + 1), dx, dt, periodic
+    return (
+        numbers.between(0.1, 1, n),
+        numbers.between(-5, 5, n + 1),
+        numbers.between(0.5, 2, n + 1),
+        dx,
+        dt,
+        periodic,
+    )
 
 
 def fokker_planck_step_2d(numbers, n, m, dx, dy, dt, periodic):
@@ -165,16 +209,25 @@ def fokker_planck_step_2d(numbers, n, m, dx, dy, dt, periodic):
 
 
 def with_upstream_gradient(name, numbers, arguments):
-    """The arguments of ``NAME_backward``, with a random gradient at the output, from those of the forward."""
+    """The arguments of ``NAME_backward``, with a random gradient at the output, from those of the
+    forward.
+    """
     y = differentiable_output(name, call_op(name, getattr(reference.ops, name), arguments))
     return backward_arguments(name, arguments, numbers.unit(*y.shape))
 
 
-SCALES_AND_OFFSETS = ((1.0, 0.0), (1.0, 30.0), (100.0, 0.0))  # of the first, second, third case of an op of the general rule, and again
+# of the first, second, third case of an op of the general rule, and again
+SCALES_AND_OFFSETS = ((1.0, 0.0), (1.0, 30.0), (100.0, 0.0))
 INDEX = (2**40 + 7, (0, 9, 2**32 - 1), 3)
 LAST_INDEX = (2**64 - 1, (5,), 2**32 - 1)
 KEY = Key(2**40 + 7, np.array([4, 0, 2**32 - 1]), 3, Purpose.STEP_NOISE)
-NORMS = ((2, (3, 5), 2, 3, 1e-5), (3, (7,), 4, 2, 1e-3), (2, (2, 2), 1, 5, 1e-5), (3, (), 2, 4, 1e-5), (1, (67, 31), 1, 2, 1e-5))
+NORMS = (
+    (2, (3, 5), 2, 3, 1e-5),
+    (3, (7,), 4, 2, 1e-3),
+    (2, (2, 2), 1, 5, 1e-5),
+    (3, (), 2, 4, 1e-5),
+    (1, (67, 31), 1, 2, 1e-5),
+)
 FIXED_INPUTS = {  # the last cases of an op are large, as far as the files of ``vectors`` stay small
     "linear": ((3, 5, 4), (2, 7, 3, False), (1, 1, 1), (131, 67, 5), (2, 3, 4099)),
     "conv2d": (
@@ -191,30 +244,59 @@ FIXED_INPUTS = {  # the last cases of an op are large, as far as the files of ``
     "silu": ((2, 3, 5), (7,), (4, 9), (65_537,)),
     "silu_second": ((2, 3, 5), (7,), (4, 9)),
     "softmax": ((2, 3, 5), (7,), (4, 9), (2, 1031)),
-    "attention": ((2, 5, 3, 2, 4), (1, 3, 4, 1, 3), (1, 2, 3, 1, 2), (2, 4, 6, 3, 2), (1, 67, 131, 3, 5)),
+    "attention": (
+        (2, 5, 3, 2, 4),
+        (1, 3, 4, 1, 3),
+        (1, 2, 3, 1, 2),
+        (2, 4, 6, 3, 2),
+        (1, 67, 131, 3, 5),
+    ),
     "upsample_nearest": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "average_pool": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "concat": (((2, 3, 5), 2, 3), ((3,), 4, 1)),
     "timestep_embedding": ((3, 6), (5, 2)),
-    "embedding": ((5, 3, 4, np.int64), (3, 4, 2, np.int32), (9, 2, 3, np.uint8), (131, 1031, 3, np.int64)),
+    "embedding": (
+        (5, 3, 4, np.int64),
+        (3, 4, 2, np.int32),
+        (9, 2, 3, np.uint8),
+        (131, 1031, 3, np.int64),
+    ),
     "mse": ((3, 4, 2), (2,), (2, 3, 4, 1)),
     "gaussian_kl": ((3, 4, 2), (2,), (2, 3, 4, 1)),
-    "adam_step_": (((3, 5), 1, 1e-3, 0.9, 0.999), ((7,), 10, None, 0.5, 0.9), ((2, 3, 2), 1000, 0.1, 0.9, 0.999)),
+    "adam_step_": (
+        ((3, 5), 1, 1e-3, 0.9, 0.999),
+        ((7,), 10, None, 0.5, 0.9),
+        ((2, 3, 2), 1000, 0.1, 0.9, 0.999),
+    ),
     "ema_step_": (((3, 5), 0.999), ((7,), 0.75), ((2, 3), 0.0)),
     "global_norm": (((3, 5),), ((2, 3), (7,), (2, 2, 2)), ((4,), (1, 3))),
-    "philox_bits": ((*INDEX, Purpose.PRIOR, 9), (*LAST_INDEX, Purpose.INIT, 4), (0, (0,), 0, 0, 4), (1, (0,), 0, 0, 4 * 65_537)),
+    "philox_bits": (
+        (*INDEX, Purpose.PRIOR, 9),
+        (*LAST_INDEX, Purpose.INIT, 4),
+        (0, (0,), 0, 0, 4),
+        (1, (0,), 0, 0, 4 * 65_537),
+    ),
     "uniform": ((*INDEX, Purpose.TIME, ()), (*LAST_INDEX, Purpose.DATA_ORDER, (3, 2))),
     "normal": ((*INDEX, Purpose.TRAINING_NOISE, (3, 5)), (*LAST_INDEX, Purpose.PRIOR, (7,))),
     "mixture_log_density": ((5, 3, 2, False), (4, 2, 3, True), (3, 4, 1, False)),
     "mixture_score": ((5, 3, 2, False), (4, 2, 3, True), (3, 4, 1, False)),
-    "add_noise": (((3, 4, 2), 0.75, -1.5, None), ((2, 3), None, None, None), ((3, 5, 1), None, 0.6, KEY)),
+    "add_noise": (
+        ((3, 4, 2), 0.75, -1.5, None),
+        ((2, 3), None, None, None),
+        ((3, 5, 1), None, 0.6, KEY),
+    ),
     "reverse_step": (
         ((3, 4, 2), 0.75, -1.5, 0.3, None),
         ((2, 3), None, None, None, None),
         ((3, 5, 1), 0.9, None, 0.5, KEY),
         ((2, 5), 0.9, 0.1, 0.0, None),
     ),
-    "fokker_planck_step": ((7, 0.1, 0.01, False), (5, 0.5, 0.1, True), (9, 1.0, 1.0, False), (1031, 0.1, 0.01, True)),
+    "fokker_planck_step": (
+        (7, 0.1, 0.01, False),
+        (5, 0.5, 0.1, True),
+        (9, 1.0, 1.0, False),
+        (1031, 0.1, 0.01, True),
+    ),
     "fokker_planck_step_2d": ((4, 6, 0.5, 0.25, 0.01, False), (5, 3, 0.5, 0.25, 0.5, True)),
 }
 
@@ -226,7 +308,9 @@ def fixed_inputs(name):
         scale, offset = SCALES_AND_OFFSETS[number % 3 if OPS[name].rule == "general" else 0]
         numbers = RandomArrays(number, scale, offset, np.float32)
         arguments = globals()[forward](numbers, *sizes)
-        found.append(arguments if forward == name else with_upstream_gradient(forward, numbers, arguments))
+        found.append(
+            arguments if forward == name else with_upstream_gradient(forward, numbers, arguments)
+        )
     return found
 
 
@@ -235,5 +319,11 @@ def random_parameters(network, seed=0):
     rng, params = np.random.default_rng(seed), {}
     for name, shape in network.shapes().items():
         draw = rng.standard_normal(shape)
-        params[name] = 1 + draw / 4 if name.endswith("scale") else draw / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else draw / 4
+        params[name] = (
+            1 + draw / 4
+            if name.endswith("scale")
+            else draw / np.sqrt(np.prod(shape[:-1]))
+            if len(shape) > 1
+            else draw / 4
+        )
     return params

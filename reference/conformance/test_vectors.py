@@ -1,39 +1,48 @@
 """# Vectors
 
-Inputs and outputs of every op, at small sizes and a few large ones, and of a training step of two small networks, for a port in another
-language.
+Inputs and outputs of every op, at small sizes and a few large ones, and of a training step of two
+small networks, for a port in another language.
 
 `vectors.json` has one case a line, between a line that ends in `[` and one that begins with `]`:
 
     {"op": "linear", "case": "linear.float32.1", "dtype": "float32",
      "arguments": {"x": {"tensor": "linear.float32.1.arguments.x"}, "w": {...}, "b": null},
-     "results": {"y": {"tensor": "linear.float32.1.results.y", "largest entry": [1.1e-05, 1.3e-05], "rms": 7.1e-06}}}
+     "results": {"y": {"tensor": "linear.float32.1.results.y", "largest entry": [1.1e-05, 1.3e-05],
+     "rms": 7.1e-06}}}
 
-`vectors.safetensors` has the tensors by name: eight bytes with the length of a JSON header, little-endian; the header, name -> dtype,
-shape and the offsets of its first byte and of the byte behind its last; then the data, little-endian, the last axis running fastest.
+`vectors.safetensors` has the tensors by name: eight bytes with the length of a JSON header,
+little-endian; the header, name -> dtype, shape and the offsets of its first byte and of the byte
+behind its last; then the data, little-endian, the last axis running fastest.
 
 An argument is
 
-- `{"tensor": NAME}`, an array, in the case's dtype or of integers; a list of those is a list of arrays;
-- a number, or true or false; a whole number from 2^53 on is in quotes, since JavaScript would round it;
+- `{"tensor": NAME}`, an array, in the case's dtype or of integers; a list of those is a list of
+  arrays;
+- a number, or true or false; a whole number from 2^53 on is in quotes, since JavaScript would round
+  it;
 - null, nothing;
-- `{"seed": .., "sample": {"tensor": NAME}, "step": .., "purpose": ..}`, in place of noise: what `normal` draws with them;
+- `{"seed": .., "sample": {"tensor": NAME}, "step": .., "purpose": ..}`, in place of noise: what
+  `normal` draws with them;
 - in `shape` a list of numbers, and in `dtype` a name.
 
-A result has the case's dtype and the shape of its tensor, or is null. The tensor holds the exact result in float64; that of an op of the
-rule `copy` or `bits` has the case's dtype. All checks that are there must hold:
+A result has the case's dtype and the shape of its tensor, or is null. The tensor holds the exact
+result in float64; that of an op of the rule `copy` or `bits` has the case's dtype. All checks that
+are there must hold:
 
-- `largest entry`: no entry is off by more. One number for all, or a number a sample: that of all entries with the same first index;
+- `largest entry`: no entry is off by more. One number for all, or a number a sample: that of all
+  entries with the same first index;
 - `rms`: the root of the mean square of the differences over the tensor is at most that.
 
-An op whose name ends in `_` works in place: its results are some of its arguments, as it leaves them. `ops` at the head of `vectors.json`
-has every op's arguments and results in their order, with their axes, and its rule. What an op computes is said above its code in
-`reference/ops/`.
+An op whose name ends in `_` works in place: its results are some of its arguments, as it leaves
+them. `ops` at the head of `vectors.json` has every op's arguments and results in their order, with
+their axes, and its rule. What an op computes is said above its code in `reference/ops/`.
 
-`training_step_mlp` and `training_step_unet` are steps of training, of a network wired as `reference/networks/` has it, with the sizes in
-`network`. x = signal x0 + noise_scale noise, one coefficient a sample; the network, told c, predicts the noise from input_scale x; the
-loss is the mean square of its error, `per_sample` that of each sample. Then come the gradients and their norm, and what Adam and the
-average (`ema`, by `decay`) make of weights, average and moments. t and noise are what seed 0 draws at that step for samples 0 to 3.
+`training_step_mlp` and `training_step_unet` are steps of training, of a network wired as
+`reference/networks/` has it, with the sizes in `network`. x = signal x0 + noise_scale noise, one
+coefficient a sample; the network, told c, predicts the noise from input_scale x; the loss is the
+mean square of its error, `per_sample` that of each sample. Then come the gradients and their norm,
+and what Adam and the average (`ema`, by `decay`) make of weights, average and moments. t and noise
+are what seed 0 draws at that step for samples 0 to 3.
 """
 
 import json
@@ -48,8 +57,8 @@ from reference.conformance.call import argument_names, bind_arguments, cast, res
 from reference.conformance.contract import CONTRACT, OPS
 from reference.conformance.op_inputs import RandomArrays, fixed_inputs, random_parameters
 from reference.conformance.tolerances import network_tolerances, tolerances
-from reference.ddpm.ddpm import forward
 from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import linear
 from reference.diffusion.training import Settings, State, ema_decay, loss_and_grad, train_step
 from reference.networks import MLP, UNet
@@ -72,15 +81,24 @@ class OpVectors:
         self.tensors: dict[str, np.ndarray] = {}
 
     def add(self, op, dtype, arguments, checks, names):
-        """One case: arguments by name, and of the results ``names`` the budgets of those that are there."""
+        """One case: arguments by name, and of the results ``names`` the budgets of those that are
+        there.
+        """
         number = sum(case["op"] == op and case["dtype"] == str(dtype) for case in self.cases)
         case = f"{op}.{dtype}.{number}"
         results: dict[str, Any] = dict.fromkeys(names)
         for word, _, exact, bound, overall in checks:
             result = results[word] = results[word] or self._encoded(exact, f"{case}.results.{word}")
-            result |= {"rms": float(bound)} if overall else {"largest entry": np.ravel(bound).tolist()}
-        encoded = {word: self._encoded(argument, f"{case}.arguments.{word}") for word, argument in arguments.items()}
-        self.cases.append({"op": op, "case": case, "dtype": str(dtype), "arguments": encoded, "results": results})
+            result |= (
+                {"rms": float(bound)} if overall else {"largest entry": np.ravel(bound).tolist()}
+            )
+        encoded = {
+            word: self._encoded(argument, f"{case}.arguments.{word}")
+            for word, argument in arguments.items()
+        }
+        self.cases.append(
+            {"op": op, "case": case, "dtype": str(dtype), "arguments": encoded, "results": results}
+        )
 
     def _encoded(self, value, name):
         match value:
@@ -88,9 +106,14 @@ class OpVectors:
                 self.tensors[name] = np.array(value, order="C")
                 return {"tensor": name}
             case Key():
-                return {field: self._encoded(part, f"{name}.{field}") for field, part in value._asdict().items()}
+                return {
+                    field: self._encoded(part, f"{name}.{field}")
+                    for field, part in value._asdict().items()
+                }
             case list() | tuple():
-                return [self._encoded(part, f"{name}.{position}") for position, part in enumerate(value)]
+                return [
+                    self._encoded(part, f"{name}.{position}") for position, part in enumerate(value)
+                ]
             case np.dtype():
                 return str(value)
             case int() if value >= 2**53:
@@ -131,19 +154,33 @@ def add_op(made, name):
         for single in fixed_inputs(name):
             arguments = cast(single, dtype)
             checks = tolerances(name, arguments, zero_mean=True)
-            made.add(name, dtype, dict(zip(argument_names(name), arguments)), checks, result_names(name))
+            made.add(
+                name, dtype, dict(zip(argument_names(name), arguments)), checks, result_names(name)
+            )
 
 
 def add_training_step(made, name):
     network = NETWORKS[name]
     exact, single = _network_results(network, np.float64), _network_results(network, np.float32)
     for dtype in DTYPES:
-        checks = [check for part in exact for check in network_tolerances(single[part], exact[part], dtype)]
-        made.add(name, dtype, _network_inputs(network, dtype), checks, [word for tensors in exact.values() for word in tensors])
+        checks = [
+            check
+            for part in exact
+            for check in network_tolerances(single[part], exact[part], dtype)
+        ]
+        made.add(
+            name,
+            dtype,
+            _network_inputs(network, dtype),
+            checks,
+            [word for tensors in exact.values() for word in tensors],
+        )
 
 
 def _problem(network, dtype):
-    """A model, settings, a state without zeros, which would hide mistakes, and a batch with its draws: the same numbers in any dtype."""
+    """A model, settings, a state without zeros, which would hide mistakes, and a batch with its
+    draws: the same numbers in any dtype.
+    """
     numbers, model, settings = (
         RandomArrays(0, 1.0, 0.0, dtype),
         Denoiser(network, linear(1000), data_variance=0.5),
@@ -151,24 +188,44 @@ def _problem(network, dtype):
     )
     draw = lambda one: {word: one(*shape) for word, shape in network.shapes().items()}
     params = {word: numbers.cast(p) for word, p in random_parameters(network).items()}
-    state = State(params, draw(numbers.unit), draw(numbers.unit), draw(lambda *shape: numbers.between(0.5, 2, *shape)), STEP - 1)
-    t, noise = model.sample_training_noise(settings.seed, np.arange(BATCH), STEP, network.sample_shape, np.dtype(np.float32))
+    state = State(
+        params,
+        draw(numbers.unit),
+        draw(numbers.unit),
+        draw(lambda *shape: numbers.between(0.5, 2, *shape)),
+        STEP - 1,
+    )
+    t, noise = model.sample_training_noise(
+        settings.seed, np.arange(BATCH), STEP, network.sample_shape, np.dtype(np.float32)
+    )
     return model, settings, state, numbers(BATCH, *network.sample_shape), t, noise.astype(dtype)
 
 
 def _named(state):
     """The tensors of a state by their part and their name in it, as in a checkpoint."""
-    return {part: {f"{part}/{word}": p for word, p in getattr(state, field).items()} for part, field in PARTS.items()}
+    return {
+        part: {f"{part}/{word}": p for word, p in getattr(state, field).items()}
+        for part, field in PARTS.items()
+    }
 
 
 def _network_inputs(network, dtype):
     model, settings, state, x0, t, noise = _problem(network, dtype)
     schedule = model.schedule
     scale = model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
-    row = {"signal": schedule.signal(t), "noise_scale": schedule.noise_scale(t), "c": schedule.network_time(t), "input_scale": scale}
-    found = {"network": asdict(network), "x0": x0, "t": t, "noise": noise} | {word: values.astype(dtype) for word, values in row.items()}
+    row = {
+        "signal": schedule.signal(t),
+        "noise_scale": schedule.noise_scale(t),
+        "c": schedule.network_time(t),
+        "input_scale": scale,
+    }
+    found = {"network": asdict(network), "x0": x0, "t": t, "noise": noise} | {
+        word: values.astype(dtype) for word, values in row.items()
+    }
     adam = bind_arguments("adam_step_", (None, None, None, None, STEP, settings.lr), {})
-    found |= dict(zip(argument_names("adam_step_")[4:], adam[4:])) | {"decay": ema_decay(settings.ema, STEP)}
+    found |= dict(zip(argument_names("adam_step_")[4:], adam[4:])) | {
+        "decay": ema_decay(settings.ema, STEP)
+    }
     for part in _named(state).values():
         found |= part
     return found

@@ -1,18 +1,23 @@
-"""By how much a port's result may differ from the exact one, and by how much it does, in units of that: the rules of the contract.
+"""By how much a port's result may differ from the exact one, and by how much it does, in units of
+that: the rules of the contract.
 
-u is the unit roundoff, 2^-24 in float32 and 2^-53 in float64; n is the length of a reduction; "exact" is the reference in float64.
+u is the unit roundoff, 2^-24 in float32 and 2^-53 in float64; n is the length of a reduction;
+"exact" is the reference in float64.
 
 product   A sum of n products in any order has a rounding error that behaves like a random walk of n steps of size u times the partial
-          sums, hence sqrt(n) u times the root of the sum of squares, and u for every product.  8 leaves room for blocked sums and
-          fused instructions; half precision inputs miss it by 2^13 / (sqrt(n) + 8).  The worst case of one entry is measured by the
-          sum S of absolute values.  Where all terms have one sign the walk drifts, and n u S is the textbook bound.
+          sums, hence sqrt(n) u times the root of the sum of squares, and u for every product.  8
+          leaves room for blocked sums and fused instructions; half precision inputs miss it by 2^13
+          / (sqrt(n) + 8).  The worst case of one entry is measured by the sum S of absolute values.
+          Where all terms have one sign the walk drifts, and n u S is the textbook bound.
 general   Nobody knows the condition of a whole op at a given x, but NumPy's float32 error shows it: N, the largest of eight runs,
-          seven of them with every entry moved by one rounding, so that one lucky run can't shrink it.
+          seven of them with every entry moved by one rounding, so that one lucky run can't shrink
+          it.
 copy      Nothing is computed: bit-equal.
 bits      Integers, or numbers that need no rounding: equal.
 network   Many ops in a row: the reference's own float32 error, times 16, since a port may round as often in other places.
 
-A float64 port is held to the float32 budget times 2^-28: 2^-29 is the ratio of the two roundoffs, and the reference has an error too.
+A float64 port is held to the float32 budget times 2^-28: 2^-29 is the ratio of the two roundoffs,
+and the reference has an error too.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +25,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import reference.ops
-from reference.conformance.call import axes, call_op, cast, describe, map_float_arrays, result_names, sample_axis
+from reference.conformance.call import (
+    axes,
+    call_op,
+    cast,
+    describe,
+    map_float_arrays,
+    result_names,
+    sample_axis,
+)
 from reference.conformance.contract import OPS
 
 UNIT_ROUNDOFF = {np.dtype(np.float32): 2.0**-24, np.dtype(np.float64): 2.0**-53}
@@ -29,7 +42,9 @@ FEW_ENTRIES = 64  # entries: the rms of fewer is itself a matter of chance
 
 
 class Mismatch(NamedTuple):
-    """One result held against one check: it passes if ``over``, its error in units of the budget, is at most 1."""
+    """One result held against one check: it passes if ``over``, its error in units of the budget,
+    is at most 1.
+    """
 
     ratio: float
     op: str
@@ -54,7 +69,9 @@ def max_abs(array):
 
 
 class Tolerance(NamedTuple):
-    """What a result may be off by: every entry by ``bound`` (one number, or one a sample), or with ``overall`` the rms over the tensor."""
+    """What a result may be off by: every entry by ``bound`` (one number, or one a sample), or with
+    ``overall`` the rms over the tensor.
+    """
 
     result: str
     check: str
@@ -64,10 +81,14 @@ class Tolerance(NamedTuple):
 
 
 def tolerances(name, arguments, zero_mean=False):
-    """Every check of the op's rule, for results in the arguments' dtype.  ``zero_mean`` data allow a sharper check of products."""
+    """Every check of the op's rule, for results in the arguments' dtype.  ``zero_mean`` data allow
+    a sharper check of products.
+    """
     exact, dtype = _exact(name, arguments), _dtype(name, arguments)
     if OPS[name].rule == "product":
-        return _entrywise_bound(name, exact, arguments, dtype) + (_statistical(name, exact, arguments, dtype) if zero_mean else [])
+        return _entrywise_bound(name, exact, arguments, dtype) + (
+            _statistical(name, exact, arguments, dtype) if zero_mean else []
+        )
     if OPS[name].rule == "general":
         return _general(name, exact, arguments, dtype)
     expected = call_op(name, getattr(reference.ops, name), arguments)
@@ -82,7 +103,9 @@ def mismatches(name, results, arguments, zero_mean=False):
     by_name = dict(zip(result_names(name), results))
     found = []
     for word, check, exact, bound, overall in tolerances(name, arguments, zero_mean):
-        found.append((_overall if overall else _entrywise)(name, word, check, by_name[word], exact, bound))
+        found.append(
+            (_overall if overall else _entrywise)(name, word, check, by_name[word], exact, bound)
+        )
     return found
 
 
@@ -97,10 +120,15 @@ def assert_within_tolerance(name, results, arguments, zero_mean=False):
 
 
 def assert_small_integers_exact(name, results, arguments):
-    """Data in {-1, 0, 1}: every partial sum is a small integer, so a term of a product dropped or counted twice shows."""
+    """Data in {-1, 0, 1}: every partial sum is a small integer, so a term of a product dropped or
+    counted twice shows.
+    """
     exact, absolute = _exact(name, arguments), _exact(name, arguments, np.abs)
     assert max(max_abs(s) for _, s in _given(name, absolute)) < 2**12
-    found = [_entrywise(name, word, "small integers", np.rint(r), e, 0.0) for word, e, r in _given(name, exact, results)]
+    found = [
+        _entrywise(name, word, "small integers", np.rint(r), e, 0.0)
+        for word, e, r in _given(name, exact, results)
+    ]
     _assert_accepted(worst(found), name, arguments)
 
 
@@ -111,17 +139,23 @@ def _assert_accepted(error, name, arguments):
 
 
 def ternary(arguments):
-    """The arguments with their arrays made of -1, 0 and 1: a value keeps its sign, and those within 1/2 of 0 become 0."""
+    """The arguments with their arrays made of -1, 0 and 1: a value keeps its sign, and those within
+    1/2 of 0 become 0.
+    """
     return map_float_arrays(arguments, lambda a: np.sign(np.rint(a)))
 
 
 def _exact(name, arguments, change=lambda a: a):
-    return call_op(name, getattr(reference.ops, name), map_float_arrays(cast(arguments, np.float64), change))
+    return call_op(
+        name, getattr(reference.ops, name), map_float_arrays(cast(arguments, np.float64), change)
+    )
 
 
 def _given(name, results, *more):
     """(name, result, ...) of the results that are there: a bias gradient may be None."""
-    return [row for row in zip(result_names(name), results, *more, strict=True) if row[1] is not None]
+    return [
+        row for row in zip(result_names(name), results, *more, strict=True) if row[1] is not None
+    ]
 
 
 def _shape_mismatches(name, results, arguments):
@@ -133,23 +167,39 @@ def _shape_mismatches(name, results, arguments):
     for word, result, e in zip(result_names(name), results, expected):
         form = None if e is None else f"{dtype or e.dtype}{list(e.shape)}"
         if _dtype_and_shape(result) != form:
-            found.append(Mismatch(np.inf, name, word, "dtype and shape", (), _dtype_and_shape(result), form))
+            found.append(
+                Mismatch(np.inf, name, word, "dtype and shape", (), _dtype_and_shape(result), form)
+            )
     return found
 
 
 def _dtype_and_shape(result):
-    return None if result is None else f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
+    return (
+        None
+        if result is None
+        else f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
+    )
 
 
 def _dtype(name, arguments):
-    """Of the results: that of the arrays of floats, or of the dtype among the arguments; None for bits."""
-    arrays = [a for argument in arguments for a in (argument if isinstance(argument, list) else [argument])]
-    dtypes = [a for a in arrays if isinstance(a, np.dtype)] + [a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    """Of the results: that of the arrays of floats, or of the dtype among the arguments; None for
+    bits.
+    """
+    arrays = [
+        a
+        for argument in arguments
+        for a in (argument if isinstance(argument, list) else [argument])
+    ]
+    dtypes = [a for a in arrays if isinstance(a, np.dtype)] + [
+        a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+    ]
     return dtypes[0] if dtypes else None
 
 
 def _difference(got, exact):
-    """|got - exact|, 0 where both are the same infinity or both no number, infinite where one alone is not finite."""
+    """|got - exact|, 0 where both are the same infinity or both no number, infinite where one alone
+    is not finite.
+    """
     got, exact = np.asarray(got, np.float64), np.asarray(exact, np.float64)
     with np.errstate(invalid="ignore"):
         difference = np.abs(got - exact)
@@ -165,7 +215,15 @@ def _entrywise(name, word, check, got, exact, bound):
     if not over.size:
         return Mismatch(0.0, name, word, check, (), None, None)
     index = np.unravel_index(np.argmax(over), over.shape)
-    return Mismatch(float(over[index]), name, word, check, tuple(map(int, index)), np.asarray(got)[index], np.asarray(exact)[index])
+    return Mismatch(
+        float(over[index]),
+        name,
+        word,
+        check,
+        tuple(map(int, index)),
+        np.asarray(got)[index],
+        np.asarray(exact)[index],
+    )
 
 
 def _overall(name, word, check, got, exact, bound):
@@ -197,7 +255,9 @@ def reduction_lengths(name, arguments):
 
 
 def _factor(n, dtype):
-    """Of the root of the sum of squares, or of the sum of absolute values.  Twice in float64, where the oracle rounds as much."""
+    """Of the root of the sum of squares, or of the sum of absolute values.  Twice in float64, where
+    the oracle rounds as much.
+    """
     return 8 * UNIT_ROUNDOFF[dtype] * (np.sqrt(n) + 8) * (2 if dtype == np.float64 else 1)
 
 
@@ -213,20 +273,31 @@ def _have_one_sign(arguments):
 
 def _statistical(name, exact, arguments, dtype):
     """Zero-mean random data: the error of a whole tensor."""
-    rows = _given(name, exact, _exact(name, arguments, np.square), reduction_lengths(name, arguments))
-    return [Tolerance(word, "rms", e, _factor(n, dtype) * rms(np.sqrt(s)), overall=True) for word, e, s, n in rows]
+    rows = _given(
+        name, exact, _exact(name, arguments, np.square), reduction_lengths(name, arguments)
+    )
+    return [
+        Tolerance(word, "rms", e, _factor(n, dtype) * rms(np.sqrt(s)), overall=True)
+        for word, e, s, n in rows
+    ]
 
 
 def _entrywise_bound(name, exact, arguments, dtype):
     """Any data: the error of every entry, against the largest sum of absolute values in its sample."""
     found = []
-    by_sample = [result_axes[:1] == (sample_axis(name),) for result_axes in axes(OPS[name].results).values()]
-    for word, e, s, n, of_samples in _given(name, exact, _exact(name, arguments, np.abs), reduction_lengths(name, arguments), by_sample):
+    by_sample = [
+        result_axes[:1] == (sample_axis(name),) for result_axes in axes(OPS[name].results).values()
+    ]
+    for word, e, s, n, of_samples in _given(
+        name, exact, _exact(name, arguments, np.abs), reduction_lengths(name, arguments), by_sample
+    ):
         factor = _factor(n, dtype)
         if _have_one_sign(arguments):
             factor = max(1, dtype.itemsize // 4) * UNIT_ROUNDOFF[dtype] * (n + 64)
         over = tuple(range(1, e.ndim)) if of_samples else None
-        found.append(Tolerance(word, "largest entry", e, factor * s.max(axis=over, keepdims=True, initial=0)))
+        found.append(
+            Tolerance(word, "largest entry", e, factor * s.max(axis=over, keepdims=True, initial=0))
+        )
     return found
 
 
@@ -247,12 +318,20 @@ def _general(name, exact, arguments, dtype):
     function, single = getattr(reference.ops, name), cast(arguments, np.float32)
     rng = np.random.default_rng(0)
     with np.errstate(over="ignore", invalid="ignore"):
-        runs = [call_op(name, function, single)] + [call_op(name, function, map_float_arrays(single, _perturbed(rng))) for _ in range(7)]
+        runs = [call_op(name, function, single)] + [
+            call_op(name, function, map_float_arrays(single, _perturbed(rng))) for _ in range(7)
+        ]
     found, u, scale = [], UNIT_ROUNDOFF[np.dtype(np.float32)], _from_float32(dtype)
     for word, e, *by_run in _given(name, exact, *runs):
         noise = [_difference(run, e) for run in by_run]
-        in_rms, at_most = (scale * (k * max(map(size, noise)) + 4 * u * size(e)) for k, size in ((8, rms), (16, max_abs)))
-        found += [Tolerance(word, "rms", e, in_rms, overall=True), Tolerance(word, "largest entry", e, at_most)]
+        in_rms, at_most = (
+            scale * (k * max(map(size, noise)) + 4 * u * size(e))
+            for k, size in ((8, rms), (16, max_abs))
+        )
+        found += [
+            Tolerance(word, "rms", e, in_rms, overall=True),
+            Tolerance(word, "largest entry", e, at_most),
+        ]
     return found
 
 
@@ -260,12 +339,16 @@ def _general(name, exact, arguments, dtype):
 
 
 def network_tolerances(single, exact, dtype=np.float32):
-    """For tensors by name, those of the reference in float32 and the exact ones: what a port's in ``dtype`` may be off by.
+    """For tensors by name, those of the reference in float32 and the exact ones: what a port's in
+    ``dtype`` may be off by.
 
-    Small tensors, and gradients that are 0 but for rounding (an attention key's bias), have the scale of all tensors together.
+    Small tensors, and gradients that are 0 but for rounding (an attention key's bias), have the
+    scale of all tensors together.
     """
     u = UNIT_ROUNDOFF[np.dtype(np.float32)]
-    joined = lambda tensors: np.concatenate([np.ravel(tensors[word]).astype(np.float64) for word in exact])
+    joined = lambda tensors: np.concatenate(
+        [np.ravel(tensors[word]).astype(np.float64) for word in exact]
+    )
     overall, size = rms(joined(single) - joined(exact)), rms(joined(exact))
     found = []
     for word, e in exact.items():
@@ -279,7 +362,11 @@ def network_mismatches(name, results, single, exact):
     """A port's tensors by name, held against their budgets."""
     found = []
     for word, check, e, bound, _ in network_tolerances(single, exact):
-        found.append(_overall(name, word, check, results[word], e, _from_float32(results[word].dtype) * bound))
+        found.append(
+            _overall(
+                name, word, check, results[word], e, _from_float32(results[word].dtype) * bound
+            )
+        )
     return found
 
 

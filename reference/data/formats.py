@@ -1,4 +1,5 @@
-"""Files of one's own data as arrays of numbers: IDX, .npz, .npy, text with a point a line, folders of PNG pictures.
+"""Files of one's own data as arrays of numbers: IDX, .npz, .npy, text with a point a line, folders
+of PNG pictures.
 
 Files are never trusted: no pickle, and sizes are checked against the file before memory is taken.
 """
@@ -23,15 +24,27 @@ HELP = (
     f"{KNOWN}; arrays: points [n,d] or images [n,h,w], [n,h,w,c] or [n,c,h,w]; names in .npz: x or images with labels in y or labels, "
     "or x_train, y_train, x_test, y_test"
 )
-NPZ_NAMES = ("x", "images", "x_train", "train_images")  # of the samples; the names of labels and test samples follow from them
-DAMAGE = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, TokenError)
+# of the samples; the names of labels and test samples follow from them
+NPZ_NAMES = ("x", "images", "x_train", "train_images")
+DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    TokenError,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
     """x: points [n,d] or images [n,h,w,c] in the file's own numbers; labels [n], or None.
 
-    The last ``held_out`` samples are the file's own test samples.  ``notes``: what was decided while reading, a clause each.
+    The last ``held_out`` samples are the file's own test samples.  ``notes``: what was decided
+    while reading, a clause each.
     """
 
     x: np.ndarray
@@ -41,7 +54,9 @@ class Contents:
 
 
 def read(path, labels_path=None):
-    """The Contents of a file or a folder; ``labels_path``: a file of labels for a file of images in IDX or .npy format."""
+    """The Contents of a file or a folder; ``labels_path``: a file of labels for a file of images in
+    IDX or .npy format.
+    """
     reader = from_folder if path.is_dir() else READERS.get(path.suffix.lower(), from_idx)
     if labels_path is None:
         return reader(path)
@@ -51,46 +66,69 @@ def read(path, labels_path=None):
 
 
 def samples_of(x, path):
-    """(points [n,d] or images [n,h,w,c], notes) of an array as people keep it: without a channel axis, or with the channels first."""
+    """(points [n,d] or images [n,h,w,c], notes) of an array as people keep it: without a channel
+    axis, or with the channels first.
+    """
     if x.dtype.kind not in "buif":
         raise ValueError(f"{path} must hold numbers, got {x.dtype}")
     if x.ndim not in (2, 3, 4) or 0 in x.shape:
-        raise ValueError(f"{path} must hold points [n,d] or images [n,h,w] or [n,h,w,c], got shape {x.shape}")
+        raise ValueError(
+            f"{path} must hold points [n,d] or images [n,h,w] or [n,h,w,c], got shape {x.shape}"
+        )
     if x.ndim == 3:
         return x[..., None], ()
     if x.ndim == 2:
         return x, ()
     first, last = (1 <= x.shape[axis] <= 4 for axis in (1, 3))
     if not first and not last:
-        raise ValueError(f"{path} must hold images of 1 to 4 channels, [n,h,w,c] or [n,c,h,w], got shape {x.shape}")
+        raise ValueError(
+            f"{path} must hold images of 1 to 4 channels, [n,h,w,c] or [n,c,h,w], got shape {x.shape}"
+        )
     if not last:
-        return x.transpose(0, 2, 3, 1), (f"its shape {x.shape} is read as [n,c,h,w]: {x.shape[1]} channels, first",)
-    return x, (f"its shape {x.shape} is read as [n,h,w,c]: {x.shape[3]} channels, last",) if first else ()
+        return x.transpose(0, 2, 3, 1), (
+            f"its shape {x.shape} is read as [n,c,h,w]: {x.shape[1]} channels, first",
+        )
+    return x, (
+        f"its shape {x.shape} is read as [n,h,w,c]: {x.shape[3]} channels, last",
+    ) if first else ()
 
 
 def labels_of(y, count, name):
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (count,) or y.dtype.kind not in "bui" or y.min(initial=0) < 0:
-        raise ValueError(f"{name} must hold {count} whole numbers from 0 on, one a sample, got {y.dtype} of shape {y.shape}")
+        raise ValueError(
+            f"{name} must hold {count} whole numbers from 0 on, one a sample, got {y.dtype} of shape {y.shape}"
+        )
     return y.astype(np.int64)
 
 
 def from_npz(path):
-    """Array x or images, x_train or train_images, or the only array, with y or labels; the test samples x_test or test_images too."""
+    """Array x or images, x_train or train_images, or the only array, with y or labels; the test
+    samples x_test or test_images too.
+    """
     arrays = _undamaged(path, _read_npz)
     names = [name for name in NPZ_NAMES if name in arrays] or [*arrays] * (len(arrays) == 1)
     if len(names) != 1:
-        known, held = f"{', '.join(NPZ_NAMES[1:-1])} or {NPZ_NAMES[-1]}", ", ".join(arrays) or "none"
-        raise ValueError(f"{path} must hold one array, or one called x, {known}, with labels in y or labels, got {held}")
+        known, held = (
+            f"{', '.join(NPZ_NAMES[1:-1])} or {NPZ_NAMES[-1]}",
+            ", ".join(arrays) or "none",
+        )
+        raise ValueError(
+            f"{path} must hold one array, or one called x, {known}, with labels in y or labels, got {held}"
+        )
     x, y, notes = _take(arrays, names[0], path)
     test_name, held_out = names[0].replace("train", "test"), 0
     if test_name in arrays:
         test, test_y, _ = _take(arrays, test_name, path)
         if test.shape[1:] != x.shape[1:]:
-            raise ValueError(f"{path} must hold samples of one shape, got {x.shape[1:]} in {names[0]} and {test.shape[1:]} in {test_name}")
+            raise ValueError(
+                f"{path} must hold samples of one shape, got {x.shape[1:]} in {names[0]} and {test.shape[1:]} in {test_name}"
+            )
         if (y is None) != (test_y is None):
-            raise ValueError(f"{path} must hold labels of both {names[0]} and {test_name}, or of neither")
+            raise ValueError(
+                f"{path} must hold labels of both {names[0]} and {test_name}, or of neither"
+            )
         x, held_out = np.concatenate((x, test)), len(test)
         y = None if y is None else np.concatenate((y, test_y))
     return Contents(x, y, held_out, (*notes, f"not used: {', '.join(arrays)}") if arrays else notes)
@@ -101,7 +139,11 @@ def _take(arrays, name, path):
     x, notes = samples_of(arrays.pop(name), path)
     label_names = (name.replace("images", "labels").replace("x", "y"), "y", "labels")
     label_name = next((known for known in label_names if known in arrays), None)
-    y = None if label_name is None else labels_of(arrays.pop(label_name), len(x), f"the labels {label_name} of {path}")
+    y = (
+        None
+        if label_name is None
+        else labels_of(arrays.pop(label_name), len(x), f"the labels {label_name} of {path}")
+    )
     return x, y, notes
 
 
@@ -111,9 +153,11 @@ def from_npy(path, labels_path=None):
 
 
 def from_idx(path, labels_path=None):
-    """Images [n,h,w] of an IDX file (MNIST, Fashion-MNIST), plain or gzip, and labels from ``labels_path``.
+    """Images [n,h,w] of an IDX file (MNIST, Fashion-MNIST), plain or gzip, and labels from
+    ``labels_path``.
 
-    Without one, the file beside it with ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its name is taken, gzipped or not.
+    Without one, the file beside it with ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its
+    name is taken, gzipped or not.
     """
     x = read_idx(path)
     if x.ndim != 3 or 0 in x.shape:
@@ -121,7 +165,9 @@ def from_idx(path, labels_path=None):
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
     if labels_path is None and name != path.name:
         other = name.removesuffix(".gz") if name.endswith(".gz") else name + ".gz"
-        labels_path = next((path.with_name(each) for each in (name, other) if path.with_name(each).is_file()), None)
+        labels_path = next(
+            (path.with_name(each) for each in (name, other) if path.with_name(each).is_file()), None
+        )
     return Contents(x[..., None], _labels_file(labels_path, len(x)))
 
 
@@ -133,9 +179,11 @@ def _labels_file(path, count):
 
 
 def from_csv(path):
-    """A point a line, columns parted by commas, semicolons, tabs or spaces; names may stand in the first line, remarks after #.
+    """A point a line, columns parted by commas, semicolons, tabs or spaces; names may stand in the
+    first line, remarks after #.
 
-    A column called label holds labels.  A first column without a name, which pandas writes, numbers the lines and is left out.
+    A column called label holds labels.  A first column without a name, which pandas writes, numbers
+    the lines and is left out.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -145,14 +193,20 @@ def from_csv(path):
     labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     if names and not names[0] and len(names) > 1:
-        names, values, notes = names[1:], values[:, 1:], ("its first column, which has no name, is left out",)
+        names, values, notes = (
+            names[1:],
+            values[:, 1:],
+            ("its first column, which has no name, is left out",),
+        )
     if "label" in names and len(names) > 1:
         column = names.index("label")
         labels, values = values[:, column], np.delete(values, column, axis=1)
     x, _ = samples_of(values, path)
     if labels is not None:
         whole = (labels == np.rint(labels)).all() and np.abs(labels).max() < 2**53
-        labels = labels_of(labels.astype(np.int64) if whole else labels, len(x), f"the column label of {path}")
+        labels = labels_of(
+            labels.astype(np.int64) if whole else labels, len(x), f"the column label of {path}"
+        )
     return Contents(x, labels, notes=notes)
 
 
@@ -162,7 +216,9 @@ def _table(file, path):
     first = next((line for line in file if line.strip() and not line.lstrip().startswith("#")), "")
     file.seek(0)
     delimiter = next((character for character in ";\t," if character in first), " ")
-    rows = csv.reader((line.strip(" \r\n") for line in file), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.reader(
+        (line.strip(" \r\n") for line in file), delimiter=delimiter, skipinitialspace=True
+    )
     for row in rows:
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
@@ -172,10 +228,14 @@ def _table(file, path):
             continue
         width = width or len(cells)
         if len(cells) != width:
-            raise ValueError(f"{path}, line {rows.line_num}: expected {width} columns, got {len(cells)}")
+            raise ValueError(
+                f"{path}, line {rows.line_num}: expected {width} columns, got {len(cells)}"
+            )
         for number, cell in enumerate(cells, 1):
             if not _is_number(cell):
-                raise ValueError(f"{path}, line {rows.line_num}, column {number}: expected a number, got {cell[:40]!r}")
+                raise ValueError(
+                    f"{path}, line {rows.line_num}, column {number}: expected a number, got {cell[:40]!r}"
+                )
         values.extend(map(float, cells))
     return names, np.array(values).reshape(-1, max(width, 1))
 
@@ -188,22 +248,38 @@ def _is_number(cell):
 
 
 def from_folder(path):
-    """PNG pictures of one size and kind in a folder; without any there, in its folders, each of which is a class."""
+    """PNG pictures of one size and kind in a folder; without any there, in its folders, each of
+    which is a class.
+    """
     files, classes = _pictures(path), []
     if not files:
-        classes = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _pictures(folder)]
+        classes = [
+            folder for folder in sorted(path.iterdir()) if folder.is_dir() and _pictures(folder)
+        ]
         files = [file for folder in classes for file in _pictures(folder)]
     if not files:
         raise ValueError(f"the folder {path} holds no PNG files, and neither do the folders in it")
     shape, mode = _check_pictures(files)
     x = np.stack([_undamaged(file, lambda file: _pixels(file, mode)) for file in files])
     x = x.reshape(len(files), *shape, -1)
-    labels = np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes]) if classes else None
-    return Contents(x, labels, notes=(f"classes: {', '.join(folder.name for folder in classes)}",) if classes else ())
+    labels = (
+        np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes])
+        if classes
+        else None
+    )
+    return Contents(
+        x,
+        labels,
+        notes=(f"classes: {', '.join(folder.name for folder in classes)}",) if classes else (),
+    )
 
 
 def _pictures(folder):
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".png" and not file.name.startswith("."))
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() == ".png" and not file.name.startswith(".")
+    )
 
 
 def _check_pictures(files):
@@ -219,7 +295,9 @@ def _check_pictures(files):
 
 
 def _png_header(path):
-    """((width, height), mode) as the pixels are to be read: colours of a palette as RGB or RGBA, grey with opacity as RGBA."""
+    """((width, height), mode) as the pixels are to be read: colours of a palette as RGB or RGBA,
+    grey with opacity as RGBA.
+    """
     from PIL import Image
 
     with open(path, "rb") as file:
@@ -231,7 +309,9 @@ def _png_header(path):
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise ValueError(str(error)) from None
     if head[24] == 16 and head[25] in (2, 4, 6):
-        raise ValueError("16 bits a channel are read of grey pictures alone: store the colours with 8")
+        raise ValueError(
+            "16 bits a channel are read of grey pictures alone: store the colours with 8"
+        )
     if size[0] * size[1] * head[24] // 8 > MOST_ZIPPED * path.stat().st_size:
         raise ValueError(f"it promises {size[0]}x{size[1]} pixels, more than its bytes can hold")
     return size, {"P": "RGBA" if see_through else "RGB", "LA": "RGBA"}.get(mode, mode)
@@ -258,7 +338,9 @@ def _read_npz(path):
             with archive.open(member) as stream:
                 _check_header(stream, member.filename, member.file_size)
             if member.file_size > MOST_ZIPPED * member.compress_size:
-                raise ValueError(f"{member.filename} promises {member.file_size} bytes, more than its {member.compress_size} can hold")
+                raise ValueError(
+                    f"{member.filename} promises {member.file_size} bytes, more than its {member.compress_size} can hold"
+                )
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         lower = {name.lower(): array for name, array in arrays.items()}
         if len(lower) < len(arrays):
@@ -274,9 +356,15 @@ def _read_npy(path):
 
 
 def _check_header(stream, name, size):
-    """An array's header must promise what its ``size`` bytes hold: a lying one could ask for any amount of memory."""
+    """An array's header must promise what its ``size`` bytes hold: a lying one could ask for any
+    amount of memory.
+    """
     version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = read(stream)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers, not objects")
@@ -286,18 +374,29 @@ def _check_header(stream, name, size):
 
 
 def read_idx(path):
-    """An array from an IDX file: two zero bytes, the type, the number of axes, their sizes as big-endian uint32, then the entries."""
+    """An array from an IDX file: two zero bytes, the type, the number of axes, their sizes as
+    big-endian uint32, then the entries.
+    """
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         stored = path.stat().st_size
         with gzip.open(path) if zipped else open(path, "rb") as stream:
             magic = stream.read(4)
-            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= 8:
-                raise ValueError(f"{path} is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}; data can be {KNOWN}")
+            if (
+                len(magic) < 4
+                or magic[:2] != b"\0\0"
+                or magic[2] not in IDX_TYPES
+                or not 1 <= magic[3] <= 8
+            ):
+                raise ValueError(
+                    f"{path} is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}; data can be {KNOWN}"
+                )
             header = stream.read(4 * magic[3])
             if len(header) < 4 * magic[3]:
-                raise ValueError(f"{path} is truncated: its header ends after {4 + len(header)} bytes")
+                raise ValueError(
+                    f"{path} is truncated: its header ends after {4 + len(header)} bytes"
+                )
             shape, dtype = np.frombuffer(header, ">u4").tolist(), np.dtype(IDX_TYPES[magic[2]])
             promised = math.prod(shape) * dtype.itemsize
             most = MOST_ZIPPED * stored if zipped else stored - 4 - len(header)
@@ -306,7 +405,9 @@ def read_idx(path):
         raise ValueError(f"{path} can't be read: {error}") from None
     if len(entries) != promised:
         held = "more" if len(entries) > promised else "fewer"
-        raise ValueError(f"{path} is truncated or wrong: its header promises {promised} bytes of entries, the file holds {held}")
+        raise ValueError(
+            f"{path} is truncated or wrong: its header promises {promised} bytes of entries, the file holds {held}"
+        )
     return np.frombuffer(entries, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 

@@ -1,7 +1,9 @@
-"""How good samples are, without a pretrained network: distances between two sets of samples, each beside what real data scores.
+"""How good samples are, without a pretrained network: distances between two sets of samples, each
+beside what real data scores.
 
-All take samples [n,...] and lay them out flat.  A distance between finite sets is never 0, even between two halves of the same data:
-compare it with that of held-out data, of the same number of samples.
+All take samples [n,...] and lay them out flat.  A distance between finite sets is never 0, even
+between two halves of the same data:  compare it with that of held-out data, of the same number of
+samples.
 """
 
 import numpy as np
@@ -15,16 +17,20 @@ def _flat(x):
 
 
 def principal_components(real, count=20):
-    """(mean [d], axes [count,d]) of the directions in which ``real`` varies most, fewer if it has fewer."""
+    """(mean [d], axes [count,d]) of the directions in which ``real`` varies most, fewer if it has
+    fewer.
+    """
     flat = _flat(real)
     _, _, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     return flat.mean(axis=0), axes[:count]
 
 
 def frechet_distance(x, y, features):
-    """Squared Fréchet (2-Wasserstein) distance of the Gaussians with the means and covariances of x and y in PCA features:
+    """Squared Fréchet (2-Wasserstein) distance of the Gaussians with the means and covariances of x
+    and y in PCA features:
 
-    |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x^(1/2) S_y S_x^(1/2))^(1/2)).  ``features``: of ``principal_components``.
+    |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x^(1/2) S_y S_x^(1/2))^(1/2)).  ``features``: of
+    ``principal_components``.
     """
     mean, axes = features
     fx, fy = (_flat(x) - mean) @ axes.T, (_flat(y) - mean) @ axes.T
@@ -32,7 +38,9 @@ def frechet_distance(x, y, features):
     values, vectors = np.linalg.eigh(sx)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ sy @ root).clip(0)).sum()
-    return float(((fx.mean(axis=0) - fy.mean(axis=0)) ** 2).sum() + np.trace(sx) + np.trace(sy) - 2 * cross)
+    return float(
+        ((fx.mean(axis=0) - fy.mean(axis=0)) ** 2).sum() + np.trace(sx) + np.trace(sy) - 2 * cross
+    )
 
 
 def neighbour_distance(x, real, k=3):
@@ -41,20 +49,24 @@ def neighbour_distance(x, real, k=3):
     if not 1 <= k <= len(fy):
         raise ValueError(f"k must lie in 1 .. {len(fy)}, got {k}")
     nearest = []
-    for block in np.split(fx, range(256, len(fx), 256)):  # the table of all distances would not fit into memory
+    # the table of all distances would not fit into memory
+    for block in np.split(fx, range(256, len(fx), 256)):
         squares = (block**2).sum(axis=1)[:, None] + (fy**2).sum(axis=1) - 2 * block @ fy.T
         nearest.append(np.partition(squares, k - 1, axis=1)[:, k - 1])
     return np.sqrt(np.concatenate(nearest).clip(0))
 
 
 def nearest_neighbour_precision(x, real, held_out, k=3, share=0.95):
-    """The share of x that lies as near to real samples as ``share`` of the held-out real ones do, by the k-th nearest neighbour."""
+    """The share of x that lies as near to real samples as ``share`` of the held-out real ones do,
+    by the k-th nearest neighbour.
+    """
     limit = np.quantile(neighbour_distance(held_out, real, k), share)
     return float((neighbour_distance(x, real, k) <= limit).mean())
 
 
 def autocorrelation(chain):
-    """rho[k], k = 0 .. n-1, of a series [n], or the mean over several, [n,m]: 1 at lag 0.  By the Fourier transform, with the biased 1/n.
+    """rho[k], k = 0 .. n-1, of a series [n], or the mean over several, [n,m]: 1 at lag 0.  By the
+    Fourier transform, with the biased 1/n.
 
     A Langevin chain with step tau on N(mu, s^2) has rho[k] = (1 - tau/s^2)^k.
     """
@@ -67,9 +79,11 @@ def autocorrelation(chain):
 
 
 def effective_sample_size(chain):
-    """How many independent draws tell as much about the mean as a stationary chain [n] or [n,m]: n m / (1 + 2 sum rho[k]).
+    """How many independent draws tell as much about the mean as a stationary chain [n] or [n,m]: n
+    m / (1 + 2 sum rho[k]).
 
-    The sum ends where rho[2j] + rho[2j+1], which are positive for a reversible chain, first are not (Geyer 1992).
+    The sum ends where rho[2j] + rho[2j+1], which are positive for a reversible chain, first are not
+    (Geyer 1992).
     """
     rho = autocorrelation(chain)
     pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(axis=1)
@@ -78,7 +92,9 @@ def effective_sample_size(chain):
 
 
 def wasserstein_1d(x, y, order=1):
-    """(integral of |F_x^-1 - F_y^-1|^order)^(1/order) of two samples on the line, of any sizes: the quantiles are matched."""
+    """(integral of |F_x^-1 - F_y^-1|^order)^(1/order) of two samples on the line, of any sizes: the
+    quantiles are matched.
+    """
     x, y = np.sort(_flat(x)[:, 0]), np.sort(_flat(y)[:, 0])
     edges = np.union1d(np.arange(len(x) + 1) / len(x), np.arange(len(y) + 1) / len(y))
     middle = (edges[1:] + edges[:-1]) / 2
@@ -87,15 +103,20 @@ def wasserstein_1d(x, y, order=1):
 
 
 def sliced_wasserstein(x, y, directions=64, order=2, seed=0):
-    """Root mean square over random directions of the Wasserstein distance of order 2 along them (mean of any other order)."""
+    """Root mean square over random directions of the Wasserstein distance of order 2 along them
+    (mean of any other order).
+    """
     axes = normal(seed, np.arange(directions), 0, Purpose.PROBE, (_flat(x).shape[1],))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    distances = [wasserstein_1d(_flat(x) @ axis[:, None], _flat(y) @ axis[:, None], order) for axis in axes]
+    distances = [
+        wasserstein_1d(_flat(x) @ axis[:, None], _flat(y) @ axis[:, None], order) for axis in axes
+    ]
     return float((np.array(distances) ** order).mean() ** (1 / order))
 
 
 def mode_shares(x, mixture):
-    """The shares [k] of samples x[n,d] that lie within two deviations of each mode of a mixture of isotropic Gaussians.
+    """The shares [k] of samples x[n,d] that lie within two deviations of each mode of a mixture of
+    isotropic Gaussians.
 
     A distance sees a lost mode, or a ring in place of eight, as a small error; these do not.
     """
@@ -107,16 +128,22 @@ def mode_shares(x, mixture):
 def expected_mode_shares(mixture):
     """What ``mode_shares`` of exact samples tends to.
 
-    For x of component j, |x - mu_k|^2 / s_j^2 has a noncentral chi-squared law of d degrees of freedom and noncentrality
-    |mu_j - mu_k|^2 / s_j^2.  Of separated modes in the plane only j = k is left: w_k (1 - exp(-2)).
+    For x of component j, |x - mu_k|^2 / s_j^2 has a noncentral chi-squared law of d degrees of
+    freedom and noncentrality |mu_j - mu_k|^2 / s_j^2.  Of separated modes in the plane only j = k
+    is left: w_k (1 - exp(-2)).
     """
     variances, means = _isotropic(mixture), mixture.means
     apart = ((means[:, None] - means) ** 2).sum(axis=2)
-    return chndtr(4 * variances[:, None] / variances, mixture.dimension, apart / variances) @ mixture.weights
+    return (
+        chndtr(4 * variances[:, None] / variances, mixture.dimension, apart / variances)
+        @ mixture.weights
+    )
 
 
 def _isotropic(mixture):
     """The variances [k] of the components.  ValueError if they have covariances."""
     if mixture.covariances.ndim != 1:
-        raise ValueError("mixture must consist of isotropic Gaussians, with variances [k], got covariances [k,d,d]")
+        raise ValueError(
+            "mixture must consist of isotropic Gaussians, with variances [k], got covariances [k,d,d]"
+        )
     return mixture.covariances

@@ -1,7 +1,8 @@
 """Denoising diffusion probabilistic models (tutorial, Sec. 2; Ho et al. 2020).
 
-Every function of a step takes its two ends ``(t, t_prev)``, so that a chain on any sub-grid of 0 .. T is a model like the full one.
-"Given" symbols: A = alpha_bar_t, A' = alpha_bar_prev, a = A / A' (the tutorial's alpha_t on the full grid), beta = 1 - a.
+Every function of a step takes its two ends ``(t, t_prev)``, so that a chain on any sub-grid of 0 ..
+T is a model like the full one.  "Given" symbols: A = alpha_bar_t, A' = alpha_bar_prev, a = A / A'
+(the tutorial's alpha_t on the full grid), beta = 1 - a.
 """
 
 from itertools import pairwise
@@ -9,27 +10,13 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import log_ndtr
 
-from reference import ops as reference_ops
 from reference.diffusion.conversions import conversion, convert, per_sample_column
-from reference.diffusion.devices import cast_like, full_per_sample
+from reference.diffusion.denoiser import split_prediction
+from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import as_float
 from reference.ops.random import Key, Purpose
 
 VARIANCES = ("posterior", "beta", "exact")
-
-
-def forward_step(schedule, x_prev, t, t_prev, noise, ops=reference_ops):
-    """x_t ~ q(x_t | x_prev) = N(sqrt(a) x_prev, (1 - a) I) (tutorial, eq. 2.1).  ``noise``: an array or a ``Key``."""
-    return ops.add_noise(x_prev, schedule.signal_ratio(t, t_prev), schedule.beta(t, t_prev) ** 0.5, noise)
-
-
-def forward(schedule, x0, t, noise, ops=reference_ops):
-    """x_t ~ q(x_t | x_0) = N(sqrt(A) x_0, (1 - A) I) in one shot (Thm 2.2; the tutorial's training algorithm drops the root: E6).
-
-    x0[b,...]; t a whole number or an integer array [b].
-    """
-    signal, noise_scale = (cast_like(value, x0) for value in (schedule.signal(t), schedule.noise_scale(t)))
-    return ops.add_noise(x0, signal, noise_scale, noise)
 
 
 def posterior(schedule, t, t_prev):
@@ -47,47 +34,55 @@ def posterior(schedule, t, t_prev):
 def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
     """Log of the variance of the model's step p(x_prev | x_t), per entry; finite at every step.
 
-    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known; on the step to t_prev = 0, where that is 0, what it is on the step to
-    t_prev = 1.  "beta": 1 - a, right for data of unit variance.
-    "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry
-    (Bao et al. 2022).  For Gaussian data of one variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step
-    to t_prev = 0 it is mmse(t) itself, which is what the decoder there should have (``elbo_terms``); a sampler returns the mean.
+    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known; on the step to t_prev = 0,
+    where that is 0, what it is on the step to t_prev = 1.  "beta": 1 - a, right for data of unit
+    variance.  "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with
+    mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry (Bao et al. 2022).  For Gaussian data of one
+    variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step to
+    t_prev = 0 it is mmse(t) itself, which is what the decoder there should have (``elbo_terms``); a
+    sampler returns the mean.
     """
     if choice not in VARIANCES:
         raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
-    if choice == "beta" or (choice == "posterior" and schedule.T == 1):  # one step in all: there is no other to look at
+    # one step in all: there is no other to look at
+    if choice == "beta" or (choice == "posterior" and schedule.T == 1):
         return as_float(np.log(schedule.beta(t, t_prev)))
     if choice == "exact":
         if mmse is None:
-            raise ValueError("the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t")
+            raise ValueError(
+                "the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t"
+            )
         _, c_x0, variance = posterior(schedule, t, t_prev)
         return as_float(np.log(variance + c_x0**2 * mmse(t)))
     first = np.equal(t_prev, 0)
-    _, _, variance = posterior(schedule, np.where(first, np.maximum(t, 2), t), np.where(first, 1, t_prev))
+    _, _, variance = posterior(
+        schedule, np.where(first, np.maximum(t, 2), t), np.where(first, 1, t_prev)
+    )
     return as_float(np.log(variance))
 
 
 def interpolated_log_variance(schedule, t, t_prev, v):
-    """(1 + v)/2 log beta + (1 - v)/2 log sigma_q^2: a network's say in the log-variance, v = 1 and -1 its two ends (Nichol, Dhariwal 2021).
+    """(1 + v)/2 log beta + (1 - v)/2 log sigma_q^2: a network's say in the log-variance, v = 1 and
+    -1 its two ends (Nichol, Dhariwal 2021).
 
-    v[b,...]; t and t_prev numbers or [b].  The exact variance lies between the ends for data of at most unit variance.
+    v[b,...]; t and t_prev numbers or [b].  The exact variance lies between the ends for data of at
+    most unit variance.
     """
     low, high = log_variance_range(schedule, t, t_prev, v)
     return (high + low) / 2 + v * ((high - low) / 2)
 
 
-def split_prediction(said):
-    """(prediction, v) from what a model returned; v is None where the network has no say in the variance."""
-    return said if isinstance(said, tuple) else (said, None)
-
-
 def log_variance_range(schedule, t, t_prev, x):
     """(log sigma_q^2, log beta), numbers, or for times [b] arrays that broadcast against x[b,...]."""
-    return tuple(per_sample_column(reverse_log_variance(schedule, t, t_prev, choice), x) for choice in ("posterior", "beta"))
+    return tuple(
+        per_sample_column(reverse_log_variance(schedule, t, t_prev, choice), x)
+        for choice in ("posterior", "beta")
+    )
 
 
 def elbo_weight(schedule, t, t_prev, prediction="x0"):
-    """The weight of the squared error of a prediction in the ELBO, for the posterior variance and t_prev >= 1 (2.42) in its SNR form.
+    """The weight of the squared error of a prediction in the ELBO, for the posterior variance and
+    t_prev >= 1 (2.42) in its SNR form.
 
     x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Any other: that of x0 times (dx0/dprediction)^2, by
     ``conversion``.  Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
@@ -97,13 +92,6 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
     return float(-np.exp(before) * np.expm1(schedule.log_snr(t) - before)) / 2 * slope**2
 
 
-def simple_loss(prediction, target, ops=reference_ops):
-    """The loss that Ho et al. train with, ||target - prediction||^2 per entry, unweighted: (mean, per_sample[b], gradient of the mean)."""
-    mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = full_per_sample(target, 1 / len(target), target.dtype)
-    return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
-
-
 def prior_term(schedule, x0):
     """KL(q(x_T | x_0) to N(0, s^2 I)) [b] in nats, s the schedule's ``prior_scale``.
 
@@ -111,36 +99,48 @@ def prior_term(schedule, x0):
     """
     scale = schedule.prior_scale**2
     A, power = schedule.signal_power(schedule.T) / scale, schedule.noise_power(schedule.T) / scale
-    return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(axis=1) / 2
+    return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(
+        axis=1
+    ) / 2
 
 
 def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
-    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^log_variance)) [b] in nats, t_prev >= 1 (Thm 2.6 for any variance).
+    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^log_variance)) [b] in nats, t_prev
+    >= 1 (Thm 2.6 for any variance).
 
     1/2 sum [ r - 1 - log r + c_x0^2 (x_0 - prediction)^2 e^-log_variance ],   r = sigma_q^2 e^-log_variance.
     Times are numbers or [b], log_variance a number or of x_0's shape.
     """
     _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
     log_r = per_sample_column(np.log(posterior_variance), x0) - log_variance
-    squares = per_sample_column(c_x0, x0) ** 2 * (x0 - x0_prediction).astype(np.float64) ** 2 * np.exp(-log_variance)
+    squares = (
+        per_sample_column(c_x0, x0) ** 2
+        * (x0 - x0_prediction).astype(np.float64) ** 2
+        * np.exp(-log_variance)
+    )
     return (np.expm1(log_r) - log_r + squares).reshape(len(x0), -1).sum(axis=1) / 2
 
 
 def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
-    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with a variance of its own (E7).
+    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with a variance
+    of its own (E7).
 
-    With ``bin_width``, data on a lattice of that spacing from -1 to 1: -log of the mass that the Gaussian gives to x_0's cell, the outer
-    cells reaching to infinity, so that it is a probability and never negative.
+    With ``bin_width``, data on a lattice of that spacing from -1 to 1: -log of the mass that the
+    Gaussian gives to x_0's cell, the outer cells reaching to infinity, so that it is a probability
+    and never negative.
     """
     flat = x0.reshape(len(x0), -1)
     difference = (x0 - x0_prediction).astype(np.float64).reshape(flat.shape)
     log_variance = np.broadcast_to(log_variance, x0.shape).reshape(flat.shape)
     if bin_width is None:
-        return (difference**2 * np.exp(-log_variance) + np.log(2 * np.pi) + log_variance).sum(axis=1) / 2
+        return (difference**2 * np.exp(-log_variance) + np.log(2 * np.pi) + log_variance).sum(
+            axis=1
+        ) / 2
     half, deviation = bin_width / 2, np.exp(log_variance / 2)
     low = np.where(flat <= -1 + half, -np.inf, (difference - half) / deviation)
     high = np.where(flat >= 1 - half, np.inf, (difference + half) / deviation)
-    low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)  # by symmetry, into the lower tail
+    # by symmetry, into the lower tail
+    low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)
     # log(Phi(high) - Phi(low)), where both may be tiny
     return -(log_ndtr(high) + np.log(-np.expm1(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
 
@@ -157,25 +157,41 @@ def elbo_terms(
     bin_width=None,
     prediction="noise",
 ):
-    """-ELBO of x0[b,...] under the chain on ``schedule.timesteps(steps)``, term by term (Thm 2.4), in nats per example:
+    """-ELBO of x0[b,...] under the chain on ``schedule.timesteps(steps)``, term by term (Thm 2.4),
+    in nats per example:
 
-    a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].  Their sum bounds -log p(x0) from
-    above; each expectation over x_t is one draw.  ``predict(x, t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a
-    pair with v of ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``: that of the last step;
-    where None, log mmse(t) if ``mmse`` is given, else log beta.
+    a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].
+    Their sum bounds -log p(x0) from above; each expectation over x_t is one draw.  ``predict(x,
+    t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a pair with v of
+    ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``:
+    that of the last step; where None, log mmse(t) if ``mmse`` is given, else log beta.
     """
     grid = schedule.timesteps(schedule.T if steps is None else steps)
     consistency = []
     for index, (t, t_prev) in enumerate(pairwise(grid)):
         x = forward(schedule, x0, t, Key(seed, np.arange(len(x0)), index, Purpose.PROBE))
         predicted, v = split_prediction(predict(x, t))
-        x0_prediction = convert(predicted, x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
-        learned = None if v is None else interpolated_log_variance(schedule, t, t_prev, v.astype(np.float64))
+        x0_prediction = convert(
+            predicted, x, prediction, "x0", schedule.signal(t), schedule.noise_scale(t)
+        )
+        learned = (
+            None
+            if v is None
+            else interpolated_log_variance(schedule, t, t_prev, v.astype(np.float64))
+        )
         if t_prev:
-            log_variance = reverse_log_variance(schedule, t, t_prev, variance, mmse) if learned is None else learned
-            consistency.append(consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance))
+            log_variance = (
+                reverse_log_variance(schedule, t, t_prev, variance, mmse)
+                if learned is None
+                else learned
+            )
+            consistency.append(
+                consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance)
+            )
     if decoder_log_variance is None:
-        decoder_log_variance = learned if learned is not None else np.log(mmse(t) if mmse else schedule.beta(t, 0))
+        decoder_log_variance = (
+            learned if learned is not None else np.log(mmse(t) if mmse else schedule.beta(t, 0))
+        )
     return {
         "prior": prior_term(schedule, x0),
         "consistency": np.stack(consistency, axis=1) if consistency else np.zeros((len(x0), 0)),

@@ -1,13 +1,16 @@
-"""InDI, inversion by direct iteration (Delbracio and Milanfar 2023; Sec. 2.9 of the tutorial's first version, which has "denoising": E18).
+"""InDI, inversion by direct iteration (Delbracio and Milanfar 2023; Sec. 2.9 of the tutorial's
+first version, which has "denoising": E18).
 
-A clean x_0 and its degraded y are joined by the path x_t = (1 - t) x_0 + t y, 0 <= t <= 1, and one network estimates x_0 from any point of
-it, denoise(x_t, t) ~ E[x_0 | x_t].  As y = (x_t - (1 - t) x_0) / t, for any joint law of x_0 and y
+A clean x_0 and its degraded y are joined by the path x_t = (1 - t) x_0 + t y, 0 <= t <= 1, and one
+network estimates x_0 from any point of it, denoise(x_t, t) ~ E[x_0 | x_t].  As y = (x_t - (1 - t)
+x_0) / t, for any joint law of x_0 and y
 
     E[x_(t-tau) | x_t] = (1 - tau/t) x_t + (tau/t) E[x_0 | x_t],
 
-and small steps along these means (samplers/indi.py) lead to a likely x_0, where one step, E[x_0 | y], is the mean of all: regression to
-the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For y = x_0 + s n with n ~ N(0, I) x_t has at each t the law of
-variance-exploding diffusion with sigma = t s, and the limit is its probability-flow ODE.
+and small steps along these means (samplers/indi.py) lead to a likely x_0, where one step, E[x_0 |
+y], is the mean of all: regression to the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For
+y = x_0 + s n with n ~ N(0, I) x_t has at each t the law of variance-exploding diffusion with sigma
+= t s, and the limit is its probability-flow ODE.
 """
 
 from dataclasses import dataclass
@@ -17,9 +20,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from reference import ops as reference_ops
-from reference.ddpm.ddpm import simple_loss
 from reference.diffusion.conversions import log_alpha_bar_of_sigma, per_sample_column
-from reference.diffusion.denoiser import check_data_variance
+from reference.diffusion.denoiser import check_data_variance, simple_loss
 from reference.diffusion.devices import captured, cast_like, full_per_sample
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops.random import Purpose
@@ -31,15 +33,22 @@ SMALLEST_T = 1e-3  # below, a network has seen nothing of use
 class Degradation:
     """y = blurred x_0 + ``noise`` n, n ~ N(0, I).
 
-    ``blur``: the deviation of a Gaussian kernel in pixels, 0 for none; images are mirrored at the border.
+    ``blur``: the deviation of a Gaussian kernel in pixels, 0 for none; images are mirrored at the
+    border.
     """
 
     noise: float = 0.5
     blur: float = 0.0
 
     def __post_init__(self):
-        if not (0 <= self.noise < float("inf") and 0 <= self.blur < float("inf") and self.noise + self.blur > 0):
-            raise ValueError(f"noise and blur must not be negative and not both be 0, got {self.noise} and {self.blur}")
+        if not (
+            0 <= self.noise < float("inf")
+            and 0 <= self.blur < float("inf")
+            and self.noise + self.blur > 0
+        ):
+            raise ValueError(
+                f"noise and blur must not be negative and not both be 0, got {self.noise} and {self.blur}"
+            )
         if self.noise and not 1e-6 <= self.noise <= 1e6:
             raise ValueError(f"noise must be 0 or from 1e-6 to 1e6, got {self.noise}")
 
@@ -51,17 +60,23 @@ class Degradation:
         return blurred + x0.dtype.type(self.noise) * n
 
     def start(self, noise=None, blur=None):
-        """The time t at which a measurement of that noise and blur lies on the path that this degradation was trained on: 1 for its own.
+        """The time t at which a measurement of that noise and blur lies on the path that this
+        degradation was trained on: 1 for its own.
 
-        None stands for its own level.  Without blur, noise below ``self.noise`` is met on the way; ValueError for any other level.
+        None stands for its own level.  Without blur, noise below ``self.noise`` is met on the way;
+        ValueError for any other level.
         """
         noise, blur = self.noise if noise is None else noise, self.blur if blur is None else blur
         if blur != self.blur:
-            raise ValueError(f"blur must be {self.blur:g}, for which this run was trained, got {blur:g}")
+            raise ValueError(
+                f"blur must be {self.blur:g}, for which this run was trained, got {blur:g}"
+            )
         if noise == self.noise:
             return 1.0
         if self.blur:
-            raise ValueError(f"noise must be {self.noise:g}, for which this run was trained, got {noise:g}")
+            raise ValueError(
+                f"noise must be {self.noise:g}, for which this run was trained, got {noise:g}"
+            )
         if not SMALLEST_T * self.noise <= noise < self.noise:
             raise ValueError(
                 f"noise must be from {SMALLEST_T * self.noise:g} to {self.noise:g}, for which this run was trained, got {noise:g}"
@@ -76,15 +91,19 @@ def path(x0, y, t, ops=reference_ops):
 
 
 def brownian_deviation(epsilon):
-    """The deviation t eps_t of noise on the path, for eps_t = epsilon / sqrt(t): that of Brownian motion, epsilon sqrt(t)."""
+    """The deviation t eps_t of noise on the path, for eps_t = epsilon / sqrt(t): that of Brownian
+    motion, epsilon sqrt(t).
+    """
     return lambda t: epsilon * np.sqrt(t)
 
 
 @dataclass(frozen=True)
 class InDI:
-    """``network`` predicts x_0 from x_t scaled to about unit variance (blur takes some away) and the condition 1000 t.
+    """``network`` predicts x_0 from x_t scaled to about unit variance (blur takes some away) and
+    the condition 1000 t.
 
-    ``epsilon``: Brownian noise on the path (``brownian_deviation``), for samplers that add it on the way; 0 is the path above.
+    ``epsilon``: Brownian noise on the path (``brownian_deviation``), for samplers that add it on
+    the way; 0 is the path above.
     """
 
     network: Any
@@ -105,14 +124,18 @@ class InDI:
         return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
 
     def denoise_function(self, params, ops=reference_ops):
-        """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all samples."""
+        """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all
+        samples.
+        """
         said_of = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
         return lambda x, t: said_of(x, full_per_sample(x, t))
 
     def score_function(self, params, ops=reference_ops):
-        """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by Tweedie's formula at sigma = t noise.
+        """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by
+        Tweedie's formula at sigma = t noise.
 
-        ValueError where the degradation is more than noise, or sigma / alpha beyond what was trained.
+        ValueError where the degradation is more than noise, or sigma / alpha beyond what was
+        trained.
         """
         mean = self.posterior_mean_function(params, ops)
         return lambda x, alpha, sigma: (alpha * mean(x, alpha, sigma) - x) / sigma**2
@@ -121,20 +144,26 @@ class InDI:
         """The function (x, alpha, sigma) -> E[x_0 | x] for x = alpha x_0 + sigma eps, as ``score``."""
         noise, denoise = self.degradation.noise, self.denoise_function(params, ops)
         if self.degradation.blur or self.epsilon:
-            raise ValueError("a model of InDI has a score only if its degradation is noise alone, with nothing added on the way")
+            raise ValueError(
+                "a model of InDI has a score only if its degradation is noise alone, with nothing added on the way"
+            )
 
         def mean(x, alpha, sigma):
             t = sigma / alpha / noise
             if not SMALLEST_T * (1 - 1e-9) <= t <= 1 + 1e-9:
                 trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
-                raise ValueError(f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}")
+                raise ValueError(
+                    f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}"
+                )
             return denoise(x / alpha, min(t, 1.0))
 
         return mean
 
     @property
     def schedule(self):
-        """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that work on a schedule."""
+        """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that work on a
+        schedule.
+        """
         sigmas = self.degradation.noise * np.arange(1001) / 1000
         return VarianceExplodingSchedule(log_alpha_bar_of_sigma(sigmas), "uniform")
 
@@ -144,13 +173,21 @@ class InDI:
         return lambda x, t: mean(x, 1.0, schedule.noise_scale(t))
 
     def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
-        """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it has any."""
+        """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it
+        has any.
+        """
         t = ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64)
         n = ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
-        return t, n, ops.normal(seed, sample, step, Purpose.LATENT, shape, dtype) if self.epsilon else None
+        return (
+            t,
+            n,
+            ops.normal(seed, sample, step, Purpose.LATENT, shape, dtype) if self.epsilon else None,
+        )
 
     def loss(self, params, x0, t, n, z=None, labels=None, ops=reference_ops):
-        """|denoise(x_t, t) - x_0|^2 per entry at times t[b]: mean, per_sample[b], the gradients of the mean by name."""
+        """|denoise(x_t, t) - x_0|^2 per entry at times t[b]: mean, per_sample[b], the gradients of
+        the mean by name.
+        """
         x = path(x0, self.degradation(x0, n), t, ops)
         if self.epsilon:
             x = ops.add_noise(x, 1.0, brownian_deviation(self.epsilon)(t).astype(x.dtype), z)

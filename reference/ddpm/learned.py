@@ -1,8 +1,10 @@
-"""Learned variances (Nichol and Dhariwal 2021): a network that says, beside its prediction, where in their range the variances lie.
+"""Learned variances (Nichol and Dhariwal 2021): a network that says, beside its prediction, where
+in their range the variances lie.
 
-The last axis of what the network says holds the prediction and, behind it, v; the log-variance of the step is interpolated between its
-two ends (``interpolated_log_variance``), so that only logs are kept and no variance can be negative or 0.  -ELBO of an example is, but
-for its prior term, T times the mean over t = 1 .. T of (Thm 2.4)
+The last axis of what the network says holds the prediction and, behind it, v; the log-variance of
+the step is interpolated between its two ends (``interpolated_log_variance``), so that only logs are
+kept and no variance can be negative or 0.  -ELBO of an example is, but for its prior term, T times
+the mean over t = 1 .. T of (Thm 2.4)
 
     L_t = KL(q(x_(t-1) | x_t, x_0) to N(mean, e^l)) = 1/2 sum [ r - 1 - log r + c^2 (x_0 - x0^)^2 e^-l ],   r = sigma_q^2 e^-l,
     L_1 = -log N(x_0; x0^, e^l)                     = 1/2 sum [ log(2 pi) + l   + c^2 (x_0 - x0^)^2 e^-l ],   r = 0, c = 1,
@@ -12,8 +14,9 @@ c = c_x0 of ``posterior``, x0^ = a x_t + b prediction, l = (high + low)/2 + v (h
     dL/dl = 1/2 [ 1 - r - c^2 (x_0 - x0^)^2 e^-l ],   dL/dv = dL/dl (high - low)/2,
     dL/dprediction = c^2 (x0^ - x_0) e^-l b.
 
-``variational`` trains with T L_t.  ``hybrid`` trains the prediction with the simple loss and v alone with 0.001 T L_t: the gradient of
-L_t stops before the prediction, because it is far noisier than that of the simple loss.
+``variational`` trains with T L_t.  ``hybrid`` trains the prediction with the simple loss and v
+alone with 0.001 T L_t: the gradient of L_t stops before the prediction, because it is far noisier
+than that of the simple loss.
 """
 
 from dataclasses import dataclass
@@ -23,16 +26,15 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.ddpm.ddpm import (
     consistency_term,
-    forward,
     interpolated_log_variance,
     log_variance_range,
     posterior,
     reconstruction_term,
-    simple_loss,
 )
 from reference.diffusion.conversions import conversion, per_sample_column
-from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.denoiser import Denoiser, simple_loss
 from reference.diffusion.devices import full_per_sample
+from reference.diffusion.forward_process import forward
 
 OBJECTIVES = ("variational", "hybrid")
 HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per entry
@@ -49,13 +51,17 @@ class LearnedVariance(Denoiser):
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be {' or '.join(OBJECTIVES)}, got {self.objective!r}")
         if self.network.outputs != 2 or self.schedule.T < 2:
-            raise ValueError(f"learned variances need 2 outputs and T at least 2, got {self.network.outputs} and {self.schedule.T}")
+            raise ValueError(
+                f"learned variances need 2 outputs and T at least 2, got {self.network.outputs} and {self.schedule.T}"
+            )
 
     def prediction_part(self, said):
         return said[..., : said.shape[-1] // 2]
 
     def predictor(self, params, labels=None, ops=reference_ops):
-        """As ``Denoiser.predictor``, but the function returns (prediction, v): samplers and ``elbo_terms`` take both."""
+        """As ``Denoiser.predictor``, but the function returns (prediction, v): samplers and
+        ``elbo_terms`` take both.
+        """
         network_function = self.network_function(params, labels, ops)
         return lambda x, t: tuple(np.split(network_function(x, full_per_sample(x, t)), 2, axis=-1))
 
@@ -67,13 +73,18 @@ class LearnedVariance(Denoiser):
         if self.objective == "variational":
             per_sample = nats
         else:
-            _, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)  # that of L_t stops here
+            # that of L_t stops here
+            _, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)
             per_sample, dv = squares + HYBRID_WEIGHT * nats, HYBRID_WEIGHT * dv
-        _, gradients = self.network.backward(params, np.concatenate((d_prediction, dv), axis=-1).astype(x.dtype), saved, ops)
+        _, gradients = self.network.backward(
+            params, np.concatenate((d_prediction, dv), axis=-1).astype(x.dtype), saved, ops
+        )
         return per_sample.mean().astype(x.dtype), per_sample.astype(x.dtype), gradients
 
     def variational(self, x0, x, t, prediction, v):
-        """T L_t [b] in nats at times t[b], and the gradients of its mean at prediction and v; all in float64."""
+        """T L_t [b] in nats at times t[b], and the gradients of its mean at prediction and v; all
+        in float64.
+        """
         schedule, T, first = self.schedule, self.schedule.T, t == 1
         x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
         a, b = conversion(self.prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
@@ -82,14 +93,23 @@ class LearnedVariance(Denoiser):
         nats = np.empty(len(x), like=x)
         for chosen, term in ((first, self._first), (~first, self._later)):
             if chosen.any():
-                nats[chosen] = term(t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen])
-        _, c, posterior_variance = (per_sample_column(value, x) for value in posterior(schedule, t, t - 1))
+                nats[chosen] = term(
+                    t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen]
+                )
+        _, c, posterior_variance = (
+            per_sample_column(value, x) for value in posterior(schedule, t, t - 1)
+        )
         precision = np.exp(-log_variance)
         difference = x0_prediction - x0
-        dl = (1 - posterior_variance * precision - c**2 * difference**2 * precision) / 2  # sigma_q^2, hence r, is 0 at t = 1
+        # sigma_q^2, hence r, is 0 at t = 1
+        dl = (1 - posterior_variance * precision - c**2 * difference**2 * precision) / 2
         low, high = log_variance_range(schedule, t, t - 1, x)
         scale = T / len(x)
-        return T * nats, scale * c**2 * difference * precision * per_sample_column(b, x), scale * dl * (high - low) / 2
+        return (
+            T * nats,
+            scale * c**2 * difference * precision * per_sample_column(b, x),
+            scale * dl * (high - low) / 2,
+        )
 
     def _first(self, t, x0, x0_prediction, log_variance):
         return reconstruction_term(x0, x0_prediction, log_variance)

@@ -1,4 +1,5 @@
-"""Where arrays lie.  A port on another device has ``to_device``, and arrays that know NumPy's functions but never mix with NumPy's.
+"""Where arrays lie.  A port on another device has ``to_device``, and arrays that know NumPy's
+functions but never mix with NumPy's.
 
 So what serves any port makes new arrays ``like=`` those at hand, and looks at no number of theirs.
 """
@@ -31,16 +32,20 @@ def table_like(table, x):
 
 
 def captured(function, ops):
-    """A function of arrays and objects that is called again and again, as it is, or where a port can, recorded and replayed.
+    """A function of arrays and objects that is called again and again, as it is, or where a port
+    can, recorded and replayed.
 
-    It must do without the host, and depend on nothing but its arguments that changes; of an object, the arrays may be written to but not
-    exchanged.  The arrays of a dictionary that it returns are overwritten by the next call.
+    It must do without the host, and depend on nothing but its arguments that changes; of an object,
+    the arrays may be written to but not exchanged.  The arrays of a dictionary that it returns are
+    overwritten by the next call.
     """
     return getattr(ops, "replayed", lambda function: function)(function)
 
 
 def full_per_sample(x, value, dtype=None):
-    """``value`` once for each sample of x[b,...], where x lies; in its own dtype unless another one is asked for."""
+    """``value`` once for each sample of x[b,...], where x lies; in its own dtype unless another one
+    is asked for.
+    """
     return np.full_like(x, value, np.result_type(value) if dtype is None else dtype, shape=len(x))
 
 

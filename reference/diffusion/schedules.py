@@ -1,14 +1,18 @@
-"""Noise schedules: how much signal and how much noise x_t = signal x_0 + noise_scale eps holds, for t = 0, 1 .. T.
+"""Noise schedules: how much signal and how much noise x_t = signal x_0 + noise_scale eps holds, for
+t = 0, 1 .. T.
 
-``Schedule``: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2), the variance-preserving kind.
-``VarianceExplodingSchedule``: signal = 1, noise_scale = sigma (Thm 4.3), that of score matching.  They are two views of one table: x of the first divided
-by its signal is x of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).
+``Schedule``: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2), the
+variance-preserving kind.  ``VarianceExplodingSchedule``: signal = 1, noise_scale = sigma (Thm 4.3),
+that of score matching.  They are two views of one table: x of the first divided by its signal is x
+of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).
 
-alpha_bar[0] = 1 is part of the table, so that every t has a predecessor.  The table holds log(alpha_bar) in float64, read-only;
-1 - alpha_bar comes from it by expm1, which keeps all digits where alpha_bar is close to 1.  Values are handed out as Python floats (for a
-whole number t) or float64 arrays (for an array of them).
+alpha_bar[0] = 1 is part of the table, so that every t has a predecessor.  The table holds
+log(alpha_bar) in float64, read-only; 1 - alpha_bar comes from it by expm1, which keeps all digits
+where alpha_bar is close to 1.  Values are handed out as Python floats (for a whole number t) or
+float64 arrays (for an array of them).
 
-alpha_bar[T] may be 0 (``zero_terminal_snr``): x_T is then noise alone, and a network must predict x0 or v.
+alpha_bar[T] may be 0 (``zero_terminal_snr``): x_T is then noise alone, and a network must predict
+x0 or v.
 """
 
 from dataclasses import dataclass, field
@@ -16,19 +20,27 @@ from functools import cached_property
 
 import numpy as np
 
-from reference.diffusion.conversions import log_alpha_bar_of_betas, log_alpha_bar_of_sigma, log_snr, sigma_of_log_alpha_bar
+from reference.diffusion.conversions import (
+    log_alpha_bar_of_betas,
+    log_alpha_bar_of_sigma,
+    log_snr,
+    sigma_of_log_alpha_bar,
+)
 from reference.diffusion.devices import is_numpy, table_like
 from reference.ops.checks import is_whole
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``log_alpha_bar`` [T+1], strictly decreasing from 0; with T at least 2 the last entry may be -inf."""
+    """``log_alpha_bar`` [T+1], strictly decreasing from 0; with T at least 2 the last entry may be
+    -inf.
+    """
 
     log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
     T: int = field(init=False)
-    _elsewhere: dict = field(init=False, repr=False, default_factory=dict)  # the table by the type of a device's arrays
+    # the table by the type of a device's arrays
+    _elsewhere: dict = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
         table = np.array(self.log_alpha_bar, np.float64)
@@ -36,7 +48,9 @@ class Schedule:
             raise ValueError(f"T must be at least 1, got a table of shape {table.shape}")
         finite = table[:-1] if len(table) > 2 else table
         if table[0] != 0 or not (np.isfinite(finite).all() and (np.diff(table) < 0).all()):
-            raise ValueError("log_alpha_bar must begin with 0 and decrease strictly, and only its last value may be -inf")
+            raise ValueError(
+                "log_alpha_bar must begin with 0 and decrease strictly, and only its last value may be -inf"
+            )
         table.flags.writeable = False
         object.__setattr__(self, "log_alpha_bar", table)
         object.__setattr__(self, "T", len(table) - 1)
@@ -73,7 +87,9 @@ class Schedule:
         return as_float(log_snr(self._log(t)))
 
     def log_ratio(self, t, t_prev):
-        """log(alpha_bar_t / alpha_bar_prev) in the table: the log of the signal's power that is kept from t_prev to t.  t_prev < t."""
+        """log(alpha_bar_t / alpha_bar_prev) in the table: the log of the signal's power that is
+        kept from t_prev to t.  t_prev < t.
+        """
         if np.any(np.greater_equal(t_prev, t)):
             raise ValueError(f"t_prev must be smaller than t, got {t_prev} and {t}")
         return as_float(self._log(t) - self._log(t_prev))
@@ -102,7 +118,9 @@ class Schedule:
 
     @property
     def is_dense(self):
-        """Are neighbouring times at most 1 apart in ``condition``, the reach of a network's time embedding?  It then knows all between."""
+        """Are neighbouring times at most 1 apart in ``condition``, the reach of a network's time
+        embedding?  It then knows all between.
+        """
         return self.T >= 1000
 
     def sample_times(self, u):
@@ -110,49 +128,66 @@ class Schedule:
         return 1 + np.floor(u * self.T).astype(np.int64)
 
     def to_schedule_scale(self, alpha, sigma):
-        """(signal, noise_scale) of the x of this schedule that alpha x_0 + sigma eps is a multiple of."""
+        """(signal, noise_scale) of the x of this schedule that alpha x_0 + sigma eps is a multiple
+        of.
+        """
         size = float(np.hypot(alpha, sigma))
         return alpha / size, sigma / size
 
     def time_of(self, alpha, sigma):
-        """The real time t at which this schedule has the log-SNR of alpha x_0 + sigma eps, between its entries by interpolation.
+        """The real time t at which this schedule has the log-SNR of alpha x_0 + sigma eps, between
+        its entries by interpolation.
 
-        alpha must be positive.  ValueError beyond the log-SNRs of t = 1 and of the last t with a signal.
+        alpha must be positive.  ValueError beyond the log-SNRs of t = 1 and of the last t with a
+        signal.
         """
         times = np.arange(1, self.last_with_signal + 1)
         table, wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))
         slack = 1e-9 * (1 + abs(wanted))  # the way from log-SNR to alpha, sigma and back rounds
         if not table[-1] - slack <= wanted <= table[0] + slack:
-            raise ValueError(f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}")
+            raise ValueError(
+                f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}"
+            )
         return float(np.interp(-wanted, -table, times))
 
     def interpolation_nodes(self, alpha, sigma):
-        """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal, noise_scale)], weights that sum to 1.
+        """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal,
+        noise_scale)], weights that sum to 1.
 
-        Between two times of a schedule that is not dense a network knows nothing: it is asked at both, with weights linear in log-SNR
-        (denoiser.py says what is interpolated, and how far it is off).
+        Between two times of a schedule that is not dense a network knows nothing: it is asked at
+        both, with weights linear in log-SNR (denoiser.py says what is interpolated, and how far it
+        is off).
         """
         t = self.time_of(alpha, sigma)
         low, share = divmod(t, 1)
         if min(share, 1 - share) < 1e-6 or self.is_dense:
             return [(1.0, self.network_time(t), *self.to_schedule_scale(alpha, sigma))]
         both = ((1 - share, int(low)), (share, int(low) + 1))
-        return [(weight, self.network_time(s), self.signal(s), self.noise_scale(s)) for weight, s in both]
+        return [
+            (weight, self.network_time(s), self.signal(s), self.noise_scale(s))
+            for weight, s in both
+        ]
 
     def timesteps(self, steps):
-        """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1 <= steps <= T."""
+        """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1
+        <= steps <= T.
+        """
         if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
         return [self.T * (steps - i) // steps for i in range(steps + 1)]
 
 
 class VarianceExplodingSchedule(Schedule):
-    """x_t = x_0 + sigma_t eps: the table's other view.  ``log_alpha_bar`` stays that of x_t / sqrt(1 + sigma_t^2)."""
+    """x_t = x_0 + sigma_t eps: the table's other view.  ``log_alpha_bar`` stays that of x_t /
+    sqrt(1 + sigma_t^2).
+    """
 
     def __post_init__(self):
         super().__post_init__()
         if not np.isfinite(self.log_alpha_bar[-1]):
-            raise ValueError("log_alpha_bar must be finite where the signal stays and the noise grows: sigma_T would be infinite")
+            raise ValueError(
+                "log_alpha_bar must be finite where the signal stays and the noise grows: sigma_T would be infinite"
+            )
 
     def signal_power(self, t):
         """1: the signal stays as it is."""
@@ -182,7 +217,9 @@ class VarianceExplodingSchedule(Schedule):
         return self.noise_scale(self.T)
 
     def network_time(self, t):
-        """1000 (t - 1) / (T - 1): for a geometric ladder 1000 log(sigma / sigma_min) / log(sigma_max / sigma_min)."""
+        """1000 (t - 1) / (T - 1): for a geometric ladder 1000 log(sigma / sigma_min) /
+        log(sigma_max / sigma_min).
+        """
         return 1000 * (t - 1) / (self.T - 1)
 
     def to_schedule_scale(self, alpha, sigma):
@@ -190,7 +227,9 @@ class VarianceExplodingSchedule(Schedule):
 
 
 def as_float(value):
-    """A number as a Python float, which leaves the dtype of an array that it meets as it is; an array as it is."""
+    """A number as a Python float, which leaves the dtype of an array that it meets as it is; an
+    array as it is.
+    """
     return float(value) if is_numpy(value) and np.ndim(value) == 0 else value
 
 
@@ -200,10 +239,14 @@ def _check_T(T):
 
 
 def from_betas(betas, name="custom"):
-    """The schedule of one-step variances beta_1 .. beta_T, each in (0, 1): alpha_bar_t = prod (1 - beta_i)."""
+    """The schedule of one-step variances beta_1 .. beta_T, each in (0, 1): alpha_bar_t = prod (1 -
+    beta_i).
+    """
     betas = np.asarray(betas, np.float64)
     if not ((betas > 0) & (betas < 1)).all():
-        raise ValueError(f"beta must lie between 0 and 1, got {betas[~((betas > 0) & (betas < 1))][0]}")
+        raise ValueError(
+            f"beta must lie between 0 and 1, got {betas[~((betas > 0) & (betas < 1))][0]}"
+        )
     return Schedule(log_alpha_bar_of_betas(betas), name)
 
 
@@ -220,13 +263,19 @@ def _check_ends(first, last):
 
 
 def _resampled(betas, T, name):
-    """The curve log(alpha_bar) that ``betas`` make on [0, 1], taken at T + 1 points: alpha_bar_T does not depend on T."""
+    """The curve log(alpha_bar) that ``betas`` make on [0, 1], taken at T + 1 points: alpha_bar_T
+    does not depend on T.
+    """
     native = from_betas(betas).log_alpha_bar
-    return Schedule(np.interp(np.arange(T + 1) * ((len(native) - 1) / T), np.arange(len(native)), native), name)
+    return Schedule(
+        np.interp(np.arange(T + 1) * ((len(native) - 1) / T), np.arange(len(native)), native), name
+    )
 
 
 def linear(T=1000, first=1e-4, last=0.02):
-    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equally spaced values; another T takes other points of the same curve."""
+    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equally spaced values; another T
+    takes other points of the same curve.
+    """
     _check_T(T)
     _check_ends(first, last)
     return _resampled(np.linspace(first, last, 1000), T, "linear")
@@ -240,23 +289,28 @@ def scaled_linear(T=1000, first=0.00085, last=0.012):
 
 
 def cosine(T=1000, offset=0.008, largest_beta=0.999):
-    """Nichol and Dhariwal 2021: alpha_bar_t = cos^2(u_t) / cos^2(u_0), u_t = (t/T + offset) / (1 + offset) pi/2.
+    """Nichol and Dhariwal 2021: alpha_bar_t = cos^2(u_t) / cos^2(u_0), u_t = (t/T + offset) / (1 +
+    offset) pi/2.
 
-    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last step alone.
+    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last step
+    alone.
     """
     _check_T(T)
     u = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
     step = np.pi / 2 / (1 + offset) / T
-    betas = np.sin(step) * np.sin(u[1:] + u[:-1]) / np.cos(u[:-1]) ** 2  # 1 - cos^2 u_t / cos^2 u_(t-1), without cancellation
+    # 1 - cos^2 u_t / cos^2 u_(t-1), without cancellation
+    betas = np.sin(step) * np.sin(u[1:] + u[:-1]) / np.cos(u[:-1]) ** 2
     return from_betas(np.minimum(betas, largest_beta), "cosine")
 
 
 def zero_terminal_snr(schedule):
-    """The schedule with sqrt(alpha_bar) shifted and scaled so that it is 0 at T and as before at t = 1 (Lin et al. 2024, Algorithm 1).
+    """The schedule with sqrt(alpha_bar) shifted and scaled so that it is 0 at T and as before at t
+    = 1 (Lin et al. 2024, Algorithm 1).
 
         s'_t = (s_t - s_T) s_1 / (s_1 - s_T) = s_1 (1 - (s_1 - s_t) / (s_1 - s_T)),   s = sqrt(alpha_bar).
 
-    A sampler begins with noise alone, and so does training with this schedule.  x0 or v must be predicted: at T the noise is x itself.
+    A sampler begins with noise alone, and so does training with this schedule.  x0 or v must be
+    predicted: at T the noise is x itself.
     """
     if schedule.T < 2:
         raise ValueError(f"a schedule with zero terminal SNR needs T at least 2, got {schedule.T}")
@@ -268,14 +322,18 @@ def zero_terminal_snr(schedule):
 
 @dataclass(frozen=True)
 class ContinuousVP:
-    """The variance-preserving SDE's schedule on t in [0, 1]: beta(t) = beta_min + t (beta_max - beta_min), Song et al. 2021."""
+    """The variance-preserving SDE's schedule on t in [0, 1]: beta(t) = beta_min + t (beta_max -
+    beta_min), Song et al. 2021.
+    """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
 
     def __post_init__(self):
         if not 0 < self.beta_min <= self.beta_max:
-            raise ValueError(f"beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}")
+            raise ValueError(
+                f"beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}"
+            )
 
     def beta(self, t):
         return self.beta_min + t * (self.beta_max - self.beta_min)
@@ -292,18 +350,34 @@ def vp(T=1000, beta_min=0.1, beta_max=20.0):
 
 
 def geometric(T=10, sigma_min=0.05, sigma_max=10.0):
-    """T levels sigma_1 = sigma_min < .. < sigma_T = sigma_max, each the same factor above the last (Song and Ermon 2019).
+    """T levels sigma_1 = sigma_min < .. < sigma_T = sigma_max, each the same factor above the last
+    (Song and Ermon 2019).
 
     The tutorial counts them downwards; here t grows with the noise, as everywhere.
     """
     _check_T(T)
     if T < 2:
-        raise ValueError(f"T must be at least 2 levels, the smallest noise and the largest, got {T}")
+        raise ValueError(
+            f"T must be at least 2 levels, the smallest noise and the largest, got {T}"
+        )
     if not 0 < sigma_min < sigma_max < float("inf"):
-        raise ValueError(f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}")
+        raise ValueError(
+            f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}"
+        )
     if sigma_min < 1e-100 or sigma_max > 1e100:
-        raise ValueError(f"sigma_min and sigma_max must lie between 1e-100 and 1e100, got {sigma_min} and {sigma_max}")
-    return VarianceExplodingSchedule(np.concatenate(([0.0], log_alpha_bar_of_sigma(np.geomspace(sigma_min, sigma_max, T)))), "geometric")
+        raise ValueError(
+            f"sigma_min and sigma_max must lie between 1e-100 and 1e100, got {sigma_min} and {sigma_max}"
+        )
+    return VarianceExplodingSchedule(
+        np.concatenate(([0.0], log_alpha_bar_of_sigma(np.geomspace(sigma_min, sigma_max, T)))),
+        "geometric",
+    )
 
 
-SCHEDULES = {"constant": constant, "linear": linear, "scaled-linear": scaled_linear, "cosine": cosine, "vp": vp}
+SCHEDULES = {
+    "constant": constant,
+    "linear": linear,
+    "scaled-linear": scaled_linear,
+    "cosine": cosine,
+    "vp": vp,
+}

@@ -1,7 +1,8 @@
-"""Training, as a generator that yields its state after every step: logging, plotting, saving and stopping are the caller's.
+"""Training, as a generator that yields its state after every step: logging, plotting, saving and
+stopping are the caller's.
 
-Every random number is a function of (seed, position in the batch, step): there is no generator whose state could be lost, and training
-that is stopped and resumed goes on with the same bits.
+Every random number is a function of (seed, position in the batch, step): there is no generator
+whose state could be lost, and training that is stopped and resumed goes on with the same bits.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from reference.ops.random import Purpose
 
 @dataclass(frozen=True)
 class Settings:
-    """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment is still a guess."""
+    """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment
+    is still a guess.
+    """
 
     batch: int = 64
     lr: float = 1e-3
@@ -39,12 +42,19 @@ class Settings:
 
 
 class FlatParameters(dict):
-    """Arrays by name that are views of one, ``flat``: what the optimizer does to all parameters is one call.  Copies what it is made of."""
+    """Arrays by name that are views of one, ``flat``: what the optimizer does to all parameters is
+    one call.  Copies what it is made of.
+    """
 
     def __init__(self, tensors):
         self.flat = np.concatenate([tensor.ravel() for tensor in tensors.values()])
         parts = np.split(self.flat, np.cumsum([tensor.size for tensor in tensors.values()])[:-1])
-        super().__init__({name: part.reshape(tensor.shape) for (name, tensor), part in zip(tensors.items(), parts)})
+        super().__init__(
+            {
+                name: part.reshape(tensor.shape)
+                for (name, tensor), part in zip(tensors.items(), parts)
+            }
+        )
 
     def __setitem__(self, name, value):
         self[name][...] = value
@@ -55,7 +65,9 @@ class FlatParameters(dict):
 
 @dataclass
 class State:
-    """All that training carries from step to step, plus the last step's loss and gradient norm; dictionaries become ``FlatParameters`` ones."""
+    """All that training carries from step to step, plus the last step's loss and gradient norm;
+    dictionaries become ``FlatParameters`` ones.
+    """
 
     params: Any
     ema: Any
@@ -66,7 +78,9 @@ class State:
     gradient_norm: Any = float("nan")
 
     def settle(self):
-        """Make numbers of ``loss`` and ``gradient_norm``, for which a device is waited for.  FloatingPointError if they are not finite."""
+        """Make numbers of ``loss`` and ``gradient_norm``, for which a device is waited for.
+        FloatingPointError if they are not finite.
+        """
         self.loss, self.gradient_norm = float(self.loss), float(self.gradient_norm)
         _check_finite(self.loss, self.gradient_norm, self.step)
 
@@ -86,7 +100,12 @@ class State:
                 setattr(self, name, to_host(arrays))
 
     def __setattr__(self, name, value):
-        super().__setattr__(name, FlatParameters(value) if isinstance(value, dict) and not isinstance(value, FlatParameters) else value)
+        super().__setattr__(
+            name,
+            FlatParameters(value)
+            if isinstance(value, dict) and not isinstance(value, FlatParameters)
+            else value,
+        )
 
 
 def init_state(network, seed, dtype=np.float32):
@@ -97,23 +116,31 @@ def init_state(network, seed, dtype=np.float32):
 
 
 def ema_decay(decay, step):
-    """The decay at ``step`` (from 1): ``decay``, but at first so small that the average is of about the last tenth of the steps.
+    """The decay at ``step`` (from 1): ``decay``, but at first so small that the average is of about
+    the last tenth of the steps.
 
-    At step 1 it is 0: the average holds nothing of the untrained parameters, ever, and needs no correction for a bias.
+    At step 1 it is 0: the average holds nothing of the untrained parameters, ever, and needs no
+    correction for a bias.
     """
     return min(decay, (step - 1) / (step + 9))
 
 
 def draw_batch(model, data, settings, step, ops=reference_ops):
-    """What step ``step`` trains on: indices [b] into the data, uniform, and what ``model.sample_training_noise`` draws."""
+    """What step ``step`` trains on: indices [b] into the data, uniform, and what
+    ``model.sample_training_noise`` draws.
+    """
     sample = np.arange(settings.batch, like=data)
     u = ops.uniform(settings.seed, sample, step, Purpose.DATA_ORDER, (), np.float64)
     indices = np.floor(u * len(data)).astype(np.int64)
-    return indices, *model.sample_training_noise(settings.seed, sample, step, data.shape[1:], data.dtype, ops)
+    return indices, *model.sample_training_noise(
+        settings.seed, sample, step, data.shape[1:], data.dtype, ops
+    )
 
 
 def loss_and_grad(model, ops=reference_ops):
-    """The function (params, x0[b,...], labels, *draws) -> loss and its gradients by name, for one call after another."""
+    """The function (params, x0[b,...], labels, *draws) -> loss and its gradients by name, for one
+    call after another.
+    """
 
     def of(params, x0, labels, *draws):
         loss, _, gradients = model.loss(params, x0, *draws, labels=labels, ops=ops)
@@ -123,10 +150,12 @@ def loss_and_grad(model, ops=reference_ops):
 
 
 def train_step(loss_and_grad, x0, draws, labels, settings, state, ops=reference_ops):
-    """The step after ``state.step``, in place, on x0[b,...] with what ``model.sample_training_noise`` drew for it.
+    """The step after ``state.step``, in place, on x0[b,...] with what
+    ``model.sample_training_noise`` drew for it.
 
-    FloatingPointError, with the step, when the loss is not finite; the state is then that of the step before.  On a device nobody looks,
-    since the step would have to be waited for, until ``state.settle()``.
+    FloatingPointError, with the step, when the loss is not finite; the state is then that of the
+    step before.  On a device nobody looks, since the step would have to be waited for, until
+    ``state.settle()``.
     """
     step = state.step + 1
     with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
@@ -144,14 +173,30 @@ def train_step(loss_and_grad, x0, draws, labels, settings, state, ops=reference_
 
 def _check_finite(loss, norm, step):
     if not np.isfinite(loss + norm):
-        raise FloatingPointError(f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help")
+        raise FloatingPointError(
+            f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help"
+        )
 
 
 def train(model, data, labels, settings, state, steps, ops=reference_ops):
-    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``train_step``, yielding ``state`` after it, where the port works."""
+    """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``train_step``, yielding
+    ``state`` after it, where the port works.
+    """
     state.place(ops)
-    data, labels, of = to_device(data, ops), to_device(labels if model.network.classes else None, ops), loss_and_grad(model, ops)
+    data, labels, of = (
+        to_device(data, ops),
+        to_device(labels if model.network.classes else None, ops),
+        loss_and_grad(model, ops),
+    )
     while state.step < steps:
         indices, *draws = draw_batch(model, data, settings, state.step + 1, ops)
-        train_step(of, data[indices], draws, None if labels is None else labels[indices], settings, state, ops)
+        train_step(
+            of,
+            data[indices],
+            draws,
+            None if labels is None else labels[indices],
+            settings,
+            state,
+            ops,
+        )
         yield state

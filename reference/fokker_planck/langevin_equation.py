@@ -1,13 +1,16 @@
-"""Langevin's equations (tutorial, Sec. 5.1 and 5.2): a force of white noise Gamma, and what the motion does.
+"""Langevin's equations (tutorial, Sec. 5.1 and 5.2): a force of white noise Gamma, and what the
+motion does.
 
-Noise of intensity q has E Gamma(t) Gamma(t') = q delta(t - t').  It has no value at a time: what can be drawn are means over a step h,
-N(0, q/h) (the tutorial writes N(0, 1) for each t: E13b).  The linear equation, xi' = -gamma xi + Gamma (5.6), is the Ornstein-Uhlenbeck
-process of ``sde.OrnsteinUhlenbeck``.  From (5.20) on the tutorial's intensity is 2 and its integrals are Stratonovich's: in
+Noise of intensity q has E Gamma(t) Gamma(t') = q delta(t - t').  It has no value at a time: what
+can be drawn are means over a step h, N(0, q/h) (the tutorial writes N(0, 1) for each t: E13b).  The
+linear equation, xi' = -gamma xi + Gamma (5.6), is the Ornstein-Uhlenbeck process of
+``sde.OrnsteinUhlenbeck``.  From (5.20) on the tutorial's intensity is 2 and its integrals are
+Stratonovich's: in
 
     xi' = h(xi) + g(xi) Gamma,   D1 = h + g g',   D2 = g^2      (Thm 5.9)
 
-g g' is what Stratonovich's sense adds to Ito's drift, and a diffusion model's dx = f dt + g dw, in Ito's sense with noise of intensity 1,
-has D1 = f and D2 = g^2 / 2 (E15).
+g g' is what Stratonovich's sense adds to Ito's drift, and a diffusion model's dx = f dt + g dw, in
+Ito's sense with noise of intensity 1, has D1 = f and D2 = g^2 / 2 (E15).
 """
 
 import numpy as np
@@ -22,12 +25,16 @@ from reference.sde.sde import OrnsteinUhlenbeck
 
 
 def white_noise(q, h, n, seed, sample):
-    """Means of Gamma over n steps of length h [b,n], for each index in ``sample`` [b]: N(0, q/h), independent."""
+    """Means of Gamma over n steps of length h [b,n], for each index in ``sample`` [b]: N(0, q/h),
+    independent.
+    """
     return normal(seed, sample, 0, Purpose.STEP_NOISE, (n,)) * (q / h) ** 0.5
 
 
 def wiener(q, h, n, seed, sample):
-    """Paths [b,n+1] from 0 of xi' = Gamma at the times 0, h .. n h: the integral of ``white_noise``, N(0, q t) at time t (Thm 5.4)."""
+    """Paths [b,n+1] from 0 of xi' = Gamma at the times 0, h .. n h: the integral of
+    ``white_noise``, N(0, q t) at time t (Thm 5.4).
+    """
     steps = h * white_noise(q, h, n, seed, sample)
     return np.concatenate((np.zeros((len(steps), 1)), np.cumsum(steps, axis=1)), axis=1)
 
@@ -45,7 +52,9 @@ def linear(gamma, q, x, h, n, seed, sample):
 
 
 def forced(gamma, force, x0, t):
-    """The mean at time t of xi' = -gamma xi + force(t) + Gamma: x0 e^(-gamma t) + int_0^t e^(-gamma (t - s)) force(s) ds (Thm 5.2)."""
+    """The mean at time t of xi' = -gamma xi + force(t) + Gamma: x0 e^(-gamma t) + int_0^t e^(-gamma
+    (t - s)) force(s) ds (Thm 5.2).
+    """
     return x0 * np.exp(-gamma * t) + quad(lambda s: np.exp(-gamma * (t - s)) * force(s), 0, t)[0]
 
 
@@ -55,7 +64,9 @@ def autocovariance(gamma, q, lag):
 
 
 def spectral_density(gamma, q, omega):
-    """The Fourier transform of ``autocovariance``, q / (gamma^2 + omega^2) (Wiener and Khinchin, (5.5)); that of white noise is q."""
+    """The Fourier transform of ``autocovariance``, q / (gamma^2 + omega^2) (Wiener and Khinchin,
+    (5.5)); that of white noise is q.
+    """
     return q / (gamma**2 + np.square(omega))
 
 
@@ -70,7 +81,8 @@ def characteristic(gamma, q, u):
 
 
 def mean_square_displacement(gamma, q, t):
-    """E (x(t) - x(0))^2 of a particle whose velocity is the stationary process: q/gamma^3 (gamma t - 1 + e^(-gamma t)).
+    """E (x(t) - x(0))^2 of a particle whose velocity is the stationary process: q/gamma^3 (gamma t
+    - 1 + e^(-gamma t)).
 
     At first ballistic, q/(2 gamma) t^2, in the end diffusive, 2 D t with D = q/(2 gamma^2).
     """
@@ -78,33 +90,45 @@ def mean_square_displacement(gamma, q, t):
 
 
 def stationary_covariance(G, Q):
-    """S [d,d] of xi' = -G xi + Gamma with E Gamma Gamma' = Q delta: the solution of G S + S G' = Q.  ValueError unless G is stable."""
+    """S [d,d] of xi' = -G xi + Gamma with E Gamma Gamma' = Q delta: the solution of G S + S G' = Q.
+    ValueError unless G is stable.
+    """
     if not (np.linalg.eigvals(G).real > 0).all():
-        raise ValueError("G must have eigenvalues with positive real parts for a stationary law to exist")
+        raise ValueError(
+            "G must have eigenvalues with positive real parts for a stationary law to exist"
+        )
     return solve_continuous_lyapunov(G, Q)
 
 
 def transition(G, Q, h):
-    """(A, C) [d,d] of the exact step xi(t + h) ~ N(A xi(t), C), for any G: A = e^(-G h), C = int_0^h e^(-G s) Q e^(-G's) ds.
+    """(A, C) [d,d] of the exact step xi(t + h) ~ N(A xi(t), C), for any G: A = e^(-G h), C =
+    int_0^h e^(-G s) Q e^(-G's) ds.
 
-    With a stationary covariance C = S - A S A'; in general e^(h [[G, Q], [0, -G']]) has A' for its last block and A^-1 C above it (Van
-    Loan 1978).  With G = [[gamma, 0], [-1, 0]] that is the velocity and the place of a Brownian particle.
+    With a stationary covariance C = S - A S A'; in general e^(h [[G, Q], [0, -G']]) has A' for its
+    last block and A^-1 C above it (Van Loan 1978).  With G = [[gamma, 0], [-1, 0]] that is the
+    velocity and the place of a Brownian particle.
     """
     d = len(G)
-    block = expm(h * np.block([[np.asarray(G), np.asarray(Q)], [np.zeros((d, d)), -np.asarray(G).T]]))
+    block = expm(
+        h * np.block([[np.asarray(G), np.asarray(Q)], [np.zeros((d, d)), -np.asarray(G).T]])
+    )
     A = block[d:, d:].T
     return A, A @ block[:d, d:]
 
 
 def coefficients(h, g, slope):
-    """(D1, D2), functions of x, of xi' = h + g Gamma in Stratonovich's sense with intensity 2 (5.36), (5.37); slope = g'."""
+    """(D1, D2), functions of x, of xi' = h + g Gamma in Stratonovich's sense with intensity 2
+    (5.36), (5.37); slope = g'.
+    """
     return lambda x: h(x) + g(x) * slope(x), lambda x: g(x) ** 2
 
 
 def nonlinear(h, g, grid, x, seed, sample, sense="stratonovich"):
-    """x[b,...] at grid[-1] of xi' = h(xi) + g(xi) Gamma, intensity 2, along the times of ``grid``; yields (t, x, None) after every step.
+    """x[b,...] at grid[-1] of xi' = h(xi) + g(xi) Gamma, intensity 2, along the times of ``grid``;
+    yields (t, x, None) after every step.
 
-    ``sense``: "stratonovich", the tutorial's (by Heun's method), or "ito" (by Euler and Maruyama's), where the drift is h alone.
+    ``sense``: "stratonovich", the tutorial's (by Heun's method), or "ito" (by Euler and
+    Maruyama's), where the drift is h alone.
     """
     if sense not in ("stratonovich", "ito"):
         raise ValueError(f"sense must be stratonovich or ito, got {sense!r}")

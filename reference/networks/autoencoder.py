@@ -1,8 +1,10 @@
-"""An encoder and a decoder: two stacks of linear layers, with a Gaussian's parameters between them (tutorial, (1.2), (1.3)).
+"""An encoder and a decoder: two stacks of linear layers, with a Gaussian's parameters between them
+(tutorial, (1.2), (1.3)).
 
     (mean, log_var) = encoder(x),   y = decoder(z),   both of ``depth`` hidden layers with SiLU; depth 0 is the linear auto-encoder.
 
-Beside the layers there is one number, ``decoder.log_var``: the log-variance of p(x|z) = N(y, e^log_var I).
+Beside the layers there is one number, ``decoder.log_var``: the log-variance of p(x|z) = N(y,
+e^log_var I).
 """
 
 from dataclasses import dataclass
@@ -10,13 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.networks.blocks import init_params, mlp_layers, mlp_layers_backward, mlp_layers_shapes
+from reference.networks.blocks import (
+    init_params,
+    mlp_layers,
+    mlp_layers_backward,
+    mlp_layers_shapes,
+)
 from reference.ops.checks import check
 
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """``size`` is the shape of one sample, points or images (laid out flat), ``latent`` the dimension of z."""
+    """``size`` is the shape of one sample, points or images (laid out flat), ``latent`` the
+    dimension of z.
+    """
 
     size: tuple[int, ...] = (8, 8, 1)
     latent: int = 8
@@ -28,7 +37,9 @@ class Autoencoder:
     def __post_init__(self):
         if min(*self.size, self.latent, self.width) < 1 or self.depth < 0:
             given = f"{self.size}, {self.latent}, {self.width}, {self.depth}"
-            raise ValueError(f"size, latent and width must be at least 1 and depth at least 0, got {given}")
+            raise ValueError(
+                f"size, latent and width must be at least 1 and depth at least 0, got {given}"
+            )
 
     @property
     def sample_shape(self):
@@ -46,9 +57,11 @@ class Autoencoder:
         return shapes | {"decoder.log_var": (1,)}
 
     def init(self, seed, dtype=np.float32):
-        """The parameters that training begins with: the encoder says N(0, 1) for every x, and the decoder claims some precision.
+        """The parameters that training begins with: the encoder says N(0, 1) for every x, and the
+        decoder claims some precision.
 
-        With a decoder as vague as the data at first, the KL would teach the encoder to say nothing before the decoder could use it.
+        With a decoder as vague as the data at first, the KL would teach the encoder to say nothing
+        before the decoder could use it.
         """
         params = init_params(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
         return params | {"decoder.log_var": np.full(1, -2.0, dtype)}
@@ -62,8 +75,12 @@ class Autoencoder:
         return h[:, : self.latent], h[:, self.latent :], saved
 
     def encode_backward(self, params, dmean, dlog_var, saved, gradients, ops=reference_ops):
-        """dmean[b,latent], dlog_var[b,latent] -> dx[b,*size]; gradients by parameter name are put into ``gradients``."""
-        dx = mlp_layers_backward(params, "encoder", ops.concat(dmean, dlog_var), saved, gradients, ops)
+        """dmean[b,latent], dlog_var[b,latent] -> dx[b,*size]; gradients by parameter name are put
+        into ``gradients``.
+        """
+        dx = mlp_layers_backward(
+            params, "encoder", ops.concat(dmean, dlog_var), saved, gradients, ops
+        )
         return dx.reshape(len(dx), *self.size)
 
     def decode(self, params, z, ops=reference_ops):
@@ -76,4 +93,6 @@ class Autoencoder:
 
     def decode_backward(self, params, dy, saved, gradients, ops=reference_ops):
         """dy[b,*size] -> dz[b,latent]; as ``encode_backward``."""
-        return mlp_layers_backward(params, "decoder", dy.reshape(len(dy), self.entries), saved, gradients, ops)
+        return mlp_layers_backward(
+            params, "decoder", dy.reshape(len(dy), self.entries), saved, gradients, ops
+        )

@@ -1,7 +1,8 @@
-"""What networks are made of, each forward beside its backward: a stack of layers, a U-Net's two blocks; and how parameters begin.
+"""What networks are made of, each forward beside its backward: a stack of layers, a U-Net's two
+blocks; and how parameters begin.
 
-A block takes its parameters from the dictionary by its name, returns what its backward needs, and leaves gradients in ``gradients``
-under the same names.
+A block takes its parameters from the dictionary by its name, returns what its backward needs, and
+leaves gradients in ``gradients`` under the same names.
 """
 
 from itertools import pairwise
@@ -12,10 +13,12 @@ from reference.ops.random import Purpose, normal
 
 
 def init_params(shapes, zero, seed, dtype):
-    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a linear layer keeps its input's scale; norms the identity.
+    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a linear layer keeps
+    its input's scale; norms the identity.
 
-    Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual branch: every block begins as
-    the identity, and the network as the prediction 0 (Ho et al. 2020).
+    Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual
+    branch: every block begins as the identity, and the network as the prediction 0 (Ho et al.
+    2020).
     """
     params = {}
     for index, (name, shape) in enumerate(shapes.items()):
@@ -55,7 +58,8 @@ def mlp_layers_shapes(name, widths):
 
 
 def mlp_layers(params, name, h, depth, ops):
-    """``depth`` linear layers with SiLU behind each, and a last linear one: h_l = silu(a_l), a_l = h_(l-1) W_l + b_l.
+    """``depth`` linear layers with SiLU behind each, and a last linear one: h_l = silu(a_l), a_l =
+    h_(l-1) W_l + b_l.
 
     h[b,i] -> y[b,o], saved = ([h_0 .. h_depth], [a_1 .. a_depth]).
     """
@@ -107,14 +111,22 @@ def residual_block(params, name, x, e, groups, ops):
 
 
 def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
-    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].  x reaches y by two ways, and so do two gradients meet at x."""
+    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].  x reaches y by two ways, and so do two gradients meet
+    at x.
+    """
     p = lambda leaf: params[f"{name}.{leaf}"]
     x, e, t, mean1, rstd1, g1, h, mean2, rstd2, g2 = saved
     dg2, dw2, db2, _ = ops.conv2d_backward(dy, g2, p("conv2.w"))
-    dh, dscale2, dshift2 = ops.group_norm_silu_backward(dg2, h, p("norm2.scale"), p("norm2.shift"), groups, mean2, rstd2)
+    dh, dscale2, dshift2 = ops.group_norm_silu_backward(
+        dg2, h, p("norm2.scale"), p("norm2.shift"), groups, mean2, rstd2
+    )
     dg1, dw1, db1, dt = ops.conv2d_backward(dh, g1, p("conv1.w"), add=t)
-    de, dw_t, db_t = ops.linear_backward(dt.reshape(t.shape[0], t.shape[3]), e, p("time_emb_proj.w"))
-    dx, dscale1, dshift1 = ops.group_norm_silu_backward(dg1, x, p("norm1.scale"), p("norm1.shift"), groups, mean1, rstd1)
+    de, dw_t, db_t = ops.linear_backward(
+        dt.reshape(t.shape[0], t.shape[3]), e, p("time_emb_proj.w")
+    )
+    dx, dscale1, dshift1 = ops.group_norm_silu_backward(
+        dg1, x, p("norm1.scale"), p("norm1.shift"), groups, mean1, rstd1
+    )
     dshortcut = dy
     if f"{name}.conv_shortcut.w" in params:
         dshortcut, dw_s, db_s, _ = ops.conv2d_backward(dy, x, p("conv_shortcut.w"))
@@ -135,7 +147,9 @@ def attention_shapes(name, channels):
 
 
 def attention_block(params, name, x, groups, heads, ops):
-    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), over the pixels of an image.  x[b,h,w,c] -> y[b,h,w,c], saved."""
+    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), over the pixels of an image.
+    x[b,h,w,c] -> y[b,h,w,c], saved.
+    """
     p = lambda leaf: params[f"{name}.{leaf}"]
     b, h, w, c = x.shape
     n, mean, rstd = ops.group_norm(x, p("group_norm.scale"), p("group_norm.shift"), groups)
@@ -159,7 +173,9 @@ def attention_block_backward(params, name, dy, saved, groups, heads, gradients, 
     dn_k, dw_k, db_k = ops.linear_backward(dk.reshape(flat), n, p("to_k.w"))
     dn_v, dw_v, db_v = ops.linear_backward(dv.reshape(flat), n, p("to_v.w"))
     dn = (dn_q + dn_k + dn_v).reshape(x.shape)
-    dx, dscale, dshift = ops.group_norm_backward(dn, x, p("group_norm.scale"), p("group_norm.shift"), groups, mean, rstd)
+    dx, dscale, dshift = ops.group_norm_backward(
+        dn, x, p("group_norm.scale"), p("group_norm.shift"), groups, mean, rstd
+    )
     gradients |= {f"{name}.group_norm.scale": dscale, f"{name}.group_norm.shift": dshift}
     gradients |= {f"{name}.to_q.w": dw_q, f"{name}.to_q.b": db_q}
     gradients |= {f"{name}.to_k.w": dw_k, f"{name}.to_k.b": db_k}

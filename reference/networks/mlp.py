@@ -1,13 +1,15 @@
-"""A multi-layer perceptron on points, or on images laid out flat, that is told the time by an embedding beside its input.
+"""A multi-layer perceptron on points, or on images laid out flat, that is told the time by an
+embedding beside its input.
 
     h_0 = [x, timestep_embedding(c)],   a_l = h_(l-1) W_l + b_l,   h_l = silu(a_l) for l = 1 .. depth,   y = h_depth W + b.
 
-The derivative of y along a direction v of x (``jvp``) runs beside it, with a dot for the derivative:
+The derivative of y along a direction v of x (``jvp``) runs beside it, with a dot for the
+derivative:
 
     h._0 = [v, 0],   a._l = h._(l-1) W_l,   h._l = silu'(a_l) a._l,   y. = h._depth W.
 
-Its own backward (``jvp_backward``, for implicit and sliced score matching) has two streams.  y. depends on the weights directly and
-through the a_l, because silu' is taken there:
+Its own backward (``jvp_backward``, for implicit and sliced score matching) has two streams.  y.
+depends on the weights directly and through the a_l, because silu' is taken there:
 
     from h._l:  da._l = silu'(a_l) dh._l   and   da_l += silu''(a_l) a._l dh._l,
     from h_l:   da_l += silu'(a_l) dh_l,
@@ -19,13 +21,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.networks.blocks import init_params, mlp_layers, mlp_layers_backward, mlp_layers_shapes
+from reference.networks.blocks import (
+    init_params,
+    mlp_layers,
+    mlp_layers_backward,
+    mlp_layers_shapes,
+)
 from reference.ops.checks import check
 
 
 @dataclass(frozen=True)
 class MLP:
-    """``size`` is the shape of one sample, (2,) for points of the plane; y has ``outputs`` times as many channels, on its last axis."""
+    """``size`` is the shape of one sample, (2,) for points of the plane; y has ``outputs`` times as
+    many channels, on its last axis.
+    """
 
     size: tuple[int, ...] = (2,)
     width: int = 128
@@ -52,7 +61,11 @@ class MLP:
 
     def shapes(self):
         """Name -> shape of every parameter."""
-        widths = [self.entries + self.embedding, *[self.width] * self.depth, self.entries * self.outputs]
+        widths = [
+            self.entries + self.embedding,
+            *[self.width] * self.depth,
+            self.entries * self.outputs,
+        ]
         return mlp_layers_shapes("layers", widths)
 
     def init(self, seed, dtype=np.float32):
@@ -60,18 +73,32 @@ class MLP:
         return init_params(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
-        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several ``outputs``; saved, None without ``keep``."""
+        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several
+        ``outputs``; saved, None without ``keep``.
+        """
         self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
         y, (hs, pre) = mlp_layers(params, "layers", ops.concat(flat, embedded), self.depth, ops)
-        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (flat, embedded, hs, pre) if keep else None
+        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (
+            flat,
+            embedded,
+            hs,
+            pre,
+        ) if keep else None
 
     def backward(self, params, dy, saved, ops=reference_ops):
         """dy of y's shape -> dx, gradients by parameter name."""
         flat, embedded, hs, pre = saved
         gradients: dict = {}
-        d = mlp_layers_backward(params, "layers", dy.reshape(len(dy), self.entries * self.outputs), (hs, pre), gradients, ops)
+        d = mlp_layers_backward(
+            params,
+            "layers",
+            dy.reshape(len(dy), self.entries * self.outputs),
+            (hs, pre),
+            gradients,
+            ops,
+        )
         dx, _ = ops.concat_backward(d, flat, embedded)
         return dx.reshape(len(dy), *self.size), gradients
 
@@ -85,10 +112,15 @@ class MLP:
             dots.append(ops.silu_backward(pre_dots[-1], pre[layer]))
             weights = params[f"layers.{layer + 1}.w"]
         y_dot = ops.linear(dots[-1], weights)
-        return y_dot.reshape(len(v), *self.size[:-1], self.size[-1] * self.outputs), (dots, pre_dots)
+        return y_dot.reshape(len(v), *self.size[:-1], self.size[-1] * self.outputs), (
+            dots,
+            pre_dots,
+        )
 
     def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
-        """The gradient dy_dot at the result of ``jvp`` -> dx, dv, gradients by parameter name (without the last bias: it has none)."""
+        """The gradient dy_dot at the result of ``jvp`` -> dx, dv, gradients by parameter name
+        (without the last bias: it has none).
+        """
         (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
         d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)
         dh_dot, dw, _ = ops.linear_backward(d_dot, dots[-1], params[f"layers.{self.depth}.w"])
@@ -100,8 +132,11 @@ class MLP:
             da_dot = ops.silu_backward(dh_dot, pre[layer])
             w = params[f"layers.{layer}.w"]
             dh, dw, db = ops.linear_backward(da, hs[layer], w)
-            dh_dot, dw_dot, _ = ops.linear_backward(da_dot, dots[layer], w if layer else w[: self.entries])
-            dw[: len(dw_dot)] += dw_dot  # in layer 0 the rows of x alone: the embedding's have no derivative
+            dh_dot, dw_dot, _ = ops.linear_backward(
+                da_dot, dots[layer], w if layer else w[: self.entries]
+            )
+            # in layer 0 the rows of x alone: the embedding's have no derivative
+            dw[: len(dw_dot)] += dw_dot
             gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
         dx, _ = ops.concat_backward(dh, flat, embedded)
         return dx.reshape(len(dx), *self.size), dh_dot.reshape(len(dx), *self.size), gradients

@@ -1,8 +1,9 @@
-"""The U-Net of DDPM (Ho et al. 2020) in the arrangement of diffusers' UNet2DModel, so that weights can be exchanged with it.
+"""The U-Net of DDPM (Ho et al. 2020) in the arrangement of diffusers' UNet2DModel, so that weights
+can be exchanged with it.
 
-Level i works on images of 1 / 2^i of the size with ``channels[i]`` channels.  On the way down each level has ``layers`` residual
-blocks and a strided convolution, on the way up one block more, each fed with what the way down left at that place; the lowest level
-has attention after every block:
+Level i works on images of 1 / 2^i of the size with ``channels[i]`` channels.  On the way down each
+level has ``layers`` residual blocks and a strided convolution, on the way up one block more, each
+fed with what the way down left at that place; the lowest level has attention after every block:
 
     conv_in -> down_blocks.0 .. -> mid_block -> up_blocks.0 .. -> conv_norm_out, SiLU, conv_out.
 
@@ -31,7 +32,8 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class UNet:
-    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of ``forward``.
+    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of
+    ``forward``.
 
     y has ``outputs`` times as many channels as x.
     """
@@ -47,17 +49,25 @@ class UNet:
 
     def __post_init__(self):
         if min(self.channels, default=0) < 2 or self.channels[0] % 2:
-            raise ValueError(f"channels must be at least 2 on every level and even on the first, got {self.channels}")
+            raise ValueError(
+                f"channels must be at least 2 on every level and even on the first, got {self.channels}"
+            )
         if self.groups < 1 or any(c % self.groups for c in self.channels):
             raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
         if self.head_width < 1 or self.channels[-1] % self.head_width:
-            raise ValueError(f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}")
+            raise ValueError(
+                f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}"
+            )
         if min(self.layers, self.in_channels, self.outputs) < 1 or self.classes < 0:
             given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
-            raise ValueError(f"layers, in_channels and outputs must be at least 1 and classes at least 0, got {given}")
+            raise ValueError(
+                f"layers, in_channels and outputs must be at least 1 and classes at least 0, got {given}"
+            )
         factor = 2**self.last_level
         if min(self.size) < factor or any(n % factor for n in self.size):
-            raise ValueError(f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}")
+            raise ValueError(
+                f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}"
+            )
 
     @property
     def sample_shape(self):
@@ -72,8 +82,11 @@ class UNet:
         return self.channels[-1] // self.head_width
 
     def up_channels(self):
-        """(block name, level, channels of h, of the skip, of the output) of every residual block on the way up, in order."""
-        skips = [self.channels[0]]  # what the way down leaves: conv_in, every residual block, every strided convolution
+        """(block name, level, channels of h, of the skip, of the output) of every residual block on
+        the way up, in order.
+        """
+        # what the way down leaves: conv_in, every residual block, every strided convolution
+        skips = [self.channels[0]]
         for i, c in enumerate(self.channels):
             skips += [c] * (self.layers + (i < self.last_level))
         h, blocks = self.channels[-1], []
@@ -95,25 +108,44 @@ class UNet:
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
                 shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
-                shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c) if i == self.last_level else {}
+                shapes |= (
+                    attention_shapes(f"down_blocks.{i}.attentions.{j}", c)
+                    if i == self.last_level
+                    else {}
+                )
                 h = c
-            shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c) if i < self.last_level else {}
+            shapes |= (
+                layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c)
+                if i < self.last_level
+                else {}
+            )
         shapes |= residual_shapes("mid_block.resnets.0", h, h, embedding)
         shapes |= attention_shapes("mid_block.attentions.0", h)
         shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
         for name, i, h, skip, c in self.up_channels():
             shapes |= residual_shapes(name, h + skip, c, embedding)
-            shapes |= attention_shapes(name.replace("resnets", "attentions"), c) if i == self.last_level else {}
+            shapes |= (
+                attention_shapes(name.replace("resnets", "attentions"), c)
+                if i == self.last_level
+                else {}
+            )
             if i > 0 and name.endswith(f".{self.layers}"):
-                shapes |= layer_shapes(name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c)
-        return shapes | norm_shapes("conv_norm_out", first) | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
+                shapes |= layer_shapes(
+                    name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c
+                )
+        return (
+            shapes
+            | norm_shapes("conv_norm_out", first)
+            | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
+        )
 
     def init(self, seed, dtype=np.float32):
         """The parameters that training begins with."""
         return init_params(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
-        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels * outputs], saved.
+        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels
+        * outputs], saved.
 
         Without ``keep`` nothing is saved: memory for two blocks and the skips, not for all.
         """
@@ -159,7 +191,9 @@ class UNet:
                 saved[name] = h = ops.upsample_nearest(h)
                 h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"])
 
-        g, mean, rstd = ops.group_norm_silu(h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups)
+        g, mean, rstd = ops.group_norm_silu(
+            h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups
+        )
         y = ops.conv2d(g, params["conv_out.w"], params["conv_out.b"])
         saved["conv_in"], saved["conv_out"] = x, (h, mean, rstd, g)
         return y, saved
@@ -169,21 +203,35 @@ class UNet:
         gradients, des, dskips = {}, [], []
 
         def conv(name, dy, x, stride=1):
-            dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(dy, x, params[f"{name}.w"], stride)
+            dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(
+                dy, x, params[f"{name}.w"], stride
+            )
             return dx
 
         def residual(name, dh):
-            dh, de = residual_block_backward(params, name, dh, saved[name], self.groups, gradients, ops)
+            dh, de = residual_block_backward(
+                params, name, dh, saved[name], self.groups, gradients, ops
+            )
             des.append(de)
             return dh
 
         def attention(name, dh):
-            return attention_block_backward(params, name, dh, saved[name], self.groups, self.heads, gradients, ops)
+            return attention_block_backward(
+                params, name, dh, saved[name], self.groups, self.heads, gradients, ops
+            )
 
         h, mean, rstd, g = saved["conv_out"]
         dg = conv("conv_out", dy, g)
-        dh, gradients["conv_norm_out.scale"], gradients["conv_norm_out.shift"] = ops.group_norm_silu_backward(
-            dg, h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups, mean, rstd
+        dh, gradients["conv_norm_out.scale"], gradients["conv_norm_out.shift"] = (
+            ops.group_norm_silu_backward(
+                dg,
+                h,
+                params["conv_norm_out.scale"],
+                params["conv_norm_out.shift"],
+                self.groups,
+                mean,
+                rstd,
+            )
         )
 
         for u, i in reversed(list(enumerate(reversed(range(len(self.channels)))))):
@@ -201,7 +249,8 @@ class UNet:
         dh = attention("mid_block.attentions.0", dh)
         dh = residual("mid_block.resnets.0", dh)
 
-        for i in reversed(range(len(self.channels))):  # each result fed the next block and a skip: two gradients meet there
+        # each result fed the next block and a skip: two gradients meet there
+        for i in reversed(range(len(self.channels))):
             if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
                 dh = conv(name, dh + dskips.pop(), saved[name], stride=2)
@@ -219,10 +268,14 @@ class UNet:
         if x.shape[1:] != self.sample_shape:
             raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
         if bool(self.classes) != (labels is not None):
-            raise ValueError(f"labels must {'' if self.classes else 'not '}be given: the network has {self.classes} classes")
+            raise ValueError(
+                f"labels must {'' if self.classes else 'not '}be given: the network has {self.classes} classes"
+            )
 
     def _embed(self, params, c, labels, saved, ops):
-        """c[b] -> e[b,d] = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + class row): every residual block takes it."""
+        """c[b] -> e[b,d] = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + class row): every
+        residual block takes it.
+        """
         p = lambda leaf: params[f"time_embedding.{leaf}"]
         t = ops.timestep_embedding(c, self.channels[0])
         a1 = ops.linear(t, p("linear_1.w"), p("linear_1.b"))
@@ -240,8 +293,12 @@ class UNet:
             de = de + other
         da2 = ops.silu_backward(de, a2)
         if self.classes:
-            gradients["class_embedding.table"] = ops.embedding_backward(da2, labels, params["class_embedding.table"])
+            gradients["class_embedding.table"] = ops.embedding_backward(
+                da2, labels, params["class_embedding.table"]
+            )
         ds1, dw2, db2 = ops.linear_backward(da2, s1, params["time_embedding.linear_2.w"])
-        _, dw1, db1 = ops.linear_backward(ops.silu_backward(ds1, a1), t, params["time_embedding.linear_1.w"])
+        _, dw1, db1 = ops.linear_backward(
+            ops.silu_backward(ds1, a1), t, params["time_embedding.linear_1.w"]
+        )
         gradients |= {"time_embedding.linear_1.w": dw1, "time_embedding.linear_1.b": db1}
         gradients |= {"time_embedding.linear_2.w": dw2, "time_embedding.linear_2.b": db2}

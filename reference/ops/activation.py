@@ -35,7 +35,9 @@ def silu_backward(dy, x):
 
 @takes_out
 def silu_second(dy, v, x):
-    """dy[...], v[...], x[...] -> dy v silu''(x): what a gradient dy at ``silu_backward(v, x)`` sends back to x."""
+    """dy[...], v[...], x[...] -> dy v silu''(x): what a gradient dy at ``silu_backward(v, x)``
+    sends back to x.
+    """
     check("dy[...] v[...] x[...]", dy, v, x)
     g = expit(x)
     return dy * v * (g * (1 - g) * (2 + x * (1 - 2 * g)))
@@ -51,7 +53,8 @@ def check_softmax(x):
 def softmax(x):
     """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
     check_softmax(x)
-    with np.errstate(over="ignore"):  # a difference too large to be written is -inf, whose exponential is 0
+    # a difference too large to be written is -inf, whose exponential is 0
+    with np.errstate(over="ignore"):
         y = np.exp(x - x.max(axis=-1, keepdims=True))
     return y / y.sum(axis=-1, keepdims=True)
 

@@ -4,11 +4,13 @@ One sample, one head of width e = c / heads, q[n,e], k[m,e], v[m,e].  With f = 1
 
     s = f q k',   l_i = log sum_j e^(s_ij),   p_ij = e^(s_ij - l_i),   y = p v.
 
-Backward.  y = p v gives dv = p' dy and dp = dy v'.  p is the softmax of s along its rows, hence (see activation.py)
+Backward.  y = p v gives dv = p' dy and dp = dy v'.  p is the softmax of s along its rows, hence
+(see activation.py)
 
     ds_ij = p_ij (dp_ij - D_i),   D_i = sum_j dp_ij p_ij = sum_j sum_a dy_ia v_ja p_ij = sum_a dy_ia y_ia:
 
-D needs y and dy alone, and p comes back from s and l, so that no n x m matrix has to be kept.  At last s = f q k' gives
+D needs y and dy alone, and p comes back from s and l, so that no n x m matrix has to be kept.  At
+last s = f q k' gives
 
     dq = f ds k,   dk = f ds' q.
 """
@@ -21,7 +23,9 @@ from reference.ops.checks import check, takes_out, whole
 def check_forward(q, k, v, heads):
     check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
     if whole("heads", heads) < 1 or q.shape[2] % heads or q.shape[2] == 0:
-        raise ValueError(f"heads must be a whole number that divides the {q.shape[2]} channels, got {heads}")
+        raise ValueError(
+            f"heads must be a whole number that divides the {q.shape[2]} channels, got {heads}"
+        )
     if k.shape[1] == 0:
         raise ValueError(f"k must have at least one row, got shape {k.shape}")
 
@@ -52,7 +56,9 @@ def _scores(q, k):
 
 @takes_out
 def attention(q, k, v, heads):
-    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled logits."""
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled
+    logits.
+    """
     check_forward(q, k, v, heads)
     s = _scores(_split(q, heads), _split(k, heads))
     largest = s.max(axis=-1, keepdims=True)
@@ -64,7 +70,9 @@ def attention(q, k, v, heads):
 
 @takes_out
 def attention_backward(dy, q, k, v, heads, y, logsumexp):
-    """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
+    """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c],
+    dk[b,m,c], dv[b,m,c].
+    """
     check_backward(dy, q, k, v, heads, y, logsumexp)
     dy, q, k, v, y = (_split(array, heads) for array in (dy, q, k, v, y))
     f = q.dtype.type(q.shape[-1] ** -0.5)

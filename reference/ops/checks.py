@@ -2,9 +2,10 @@
 
     check("x[n,i] w[i,o] b[o]", x, w, b)
 
-reads a specification, one word an argument: a name and its axes.  A letter stands for a size, ``...`` for any number of axes, both
-the same wherever they occur; a number stands for itself.  ``name:int[...]`` is an array of integers, any other one of floats; all
-float arrays of a call have one dtype, float32 or float64.
+reads a specification, one word an argument: a name and its axes.  A letter stands for a size,
+``...`` for any number of axes, both the same wherever they occur; a number stands for itself.
+``name:int[...]`` is an array of integers, any other one of floats; all float arrays of a call have
+one dtype, float32 or float64.
 """
 
 import functools
@@ -17,26 +18,40 @@ ARRAYS: tuple = (np.ndarray,)
 
 
 def add_arrays(kind):
-    """Let ``check`` accept another type of arrays beside NumPy's: those of a port whose numbers lie elsewhere."""
+    """Let ``check`` accept another type of arrays beside NumPy's: those of a port whose numbers lie
+    elsewhere.
+    """
     global ARRAYS
     ARRAYS += (kind,)
 
 
 @functools.cache
 def parse(spec):
-    """``"x[b,...,c] labels:int[b]"`` -> ``(("x", False, ("b", "...", "c")), ("labels", True, ("b",)))``."""
+    """``"x[b,...,c] labels:int[b]"`` -> ``(("x", False, ("b", "...", "c")), ("labels", True,
+    ("b",)))``.
+    """
     words = re.findall(r"(\w+)(:int)?\[([^\]]*)\]", spec)
-    return tuple((name, bool(integer), tuple(filter(None, axes.split(",")))) for name, integer, axes in words)
+    return tuple(
+        (name, bool(integer), tuple(filter(None, axes.split(",")))) for name, integer, axes in words
+    )
 
 
 def check(spec, *arrays):
-    """Sizes of the axes named in ``spec``.  TypeError for a wrong type or dtype, ValueError for a wrong shape."""
-    return dict(_check(spec, tuple([(a.shape, a.dtype) if isinstance(a, ARRAYS) else type(a) for a in arrays])))
+    """Sizes of the axes named in ``spec``.  TypeError for a wrong type or dtype, ValueError for a
+    wrong shape.
+    """
+    return dict(
+        _check(
+            spec, tuple([(a.shape, a.dtype) if isinstance(a, ARRAYS) else type(a) for a in arrays])
+        )
+    )
 
 
 @functools.lru_cache(maxsize=4096)
 def _check(spec, forms):
-    """``check`` of arrays of these shapes and dtypes: a network asks the same thing again and again."""
+    """``check`` of arrays of these shapes and dtypes: a network asks the same thing again and
+    again.
+    """
     sizes: dict = {}
     dtype = None
     for (name, integer, axes), form in zip(parse(spec), forms, strict=True):
@@ -55,7 +70,9 @@ def _check(spec, forms):
 
 
 def match(name, axes, shape, sizes):
-    """Hold a shape against axes, and add the sizes that it brings to ``sizes``.  ValueError where the two don't fit."""
+    """Hold a shape against axes, and add the sizes that it brings to ``sizes``.  ValueError where
+    the two don't fit.
+    """
     if "..." in axes:  # the dots stand for as many axes as are left
         dots, behind = axes.index("..."), len(axes) - axes.index("...") - 1
         middle = shape[dots : max(dots, len(shape) - behind)]
@@ -63,12 +80,16 @@ def match(name, axes, shape, sizes):
     else:
         shape_by_axis = shape
     expected = [sizes.get(axis, int(axis) if axis.isdigit() else None) for axis in axes]
-    if len(shape_by_axis) != len(axes) or any(e not in (None, n) for e, n in zip(expected, shape_by_axis)):
+    if len(shape_by_axis) != len(axes) or any(
+        e not in (None, n) for e, n in zip(expected, shape_by_axis)
+    ):
         wanted = ", ".join(filter(None, (str(sizes.get(axis, axis)).strip("(),") for axis in axes)))
         raise ValueError(f"{name} must have shape ({wanted}), got {tuple(shape)}")
     for axis, n in zip(axes, shape_by_axis):
         if sizes.setdefault(axis, n) != n:  # one letter twice in one argument: w[k,k,i,o]
-            raise ValueError(f"{name} must have equal sizes on its axes {axis}, got shape {tuple(shape)}")
+            raise ValueError(
+                f"{name} must have equal sizes on its axes {axis}, got shape {tuple(shape)}"
+            )
 
 
 def is_whole(n):
@@ -84,7 +105,9 @@ def whole(name, value):
 
 
 def per_sample(name, value, x):
-    """A coefficient in ``x``'s dtype: a scalar as it is, an array ``[b]`` of one entry a sample shaped to broadcast against ``x``."""
+    """A coefficient in ``x``'s dtype: a scalar as it is, an array ``[b]`` of one entry a sample
+    shaped to broadcast against ``x``.
+    """
     if not isinstance(value, ARRAYS):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name} must be a number or an array, got {type(value).__name__}")
@@ -94,12 +117,16 @@ def per_sample(name, value, x):
     if value.shape == ():
         return value
     if value.shape != x.shape[:1]:
-        raise ValueError(f"{name} must be a number or have one entry a sample, shape {x.shape[:1]}, got {value.shape}")
+        raise ValueError(
+            f"{name} must be a number or have one entry a sample, shape {x.shape[:1]}, got {value.shape}"
+        )
     return value.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def takes_out(function):
-    """Give an op ``out=``, an array or a tuple in the order of its outputs: the results are copied there and returned."""
+    """Give an op ``out=``, an array or a tuple in the order of its outputs: the results are copied
+    there and returned.
+    """
 
     @functools.wraps(function)
     def op(*args, out=None, **kwargs):
@@ -108,8 +135,14 @@ def takes_out(function):
             return results
         several = isinstance(results, tuple)
         if several and not (isinstance(out, tuple) and len(out) == len(results)):
-            raise ValueError(f"out must be a tuple of {len(results)}, one for each output of {function.__name__}")
-        pairs = [(r, target) for r, target in (zip(results, out) if several else [(results, out)]) if r is not None]
+            raise ValueError(
+                f"out must be a tuple of {len(results)}, one for each output of {function.__name__}"
+            )
+        pairs = [
+            (r, target)
+            for r, target in (zip(results, out) if several else [(results, out)])
+            if r is not None
+        ]
         for result, target in pairs:
             _check_out(result, target)
         for result, target in pairs:

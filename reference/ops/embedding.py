@@ -1,4 +1,6 @@
-"""What a network is told beside its input: the time, as sines and cosines, and a class, as a row of a table."""
+"""What a network is told beside its input: the time, as sines and cosines, and a class, as a row of
+a table.
+"""
 
 import numpy as np
 
@@ -7,7 +9,8 @@ from reference.ops.checks import check, takes_out, whole
 
 @takes_out
 def timestep_embedding(c, width):
-    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2)), j = 0 .. width/2 - 1.
+    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2)),
+    j = 0 .. width/2 - 1.
 
     Vaswani et al. 2017 with the cosines first.  ``width`` is even and at least 2.
     """
@@ -27,7 +30,9 @@ def frequencies(width, dtype):
 def check_labels(labels, table):
     check("labels:int[b] table[k,d]", labels, table)
     if labels.size and not (labels.min() >= 0 and labels.max() < len(table)):
-        raise ValueError(f"labels must lie in 0 .. {len(table) - 1}, got {labels.min()} .. {labels.max()}")
+        raise ValueError(
+            f"labels must lie in 0 .. {len(table) - 1}, got {labels.min()} .. {labels.max()}"
+        )
 
 
 @takes_out
@@ -39,7 +44,9 @@ def embedding(labels, table):
 
 @takes_out
 def embedding_backward(dy, labels, table):
-    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: a row's gradient is the sum over the samples that took it."""
+    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: a row's gradient is the sum over the samples
+    that took it.
+    """
     check_labels(labels, table)
     check("dy[b,d] labels:int[b] table[k,d]", dy, labels, table)
     dtable = np.zeros_like(table, order="C")

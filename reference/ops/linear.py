@@ -5,7 +5,9 @@ from reference.ops.checks import check, takes_out
 
 @takes_out
 def linear(x, w, b=None):
-    """x[n,i], w[i,o], b[o] -> y[n,o] = x w + b.  Without ``b`` the map is linear: that is the derivative of the affine one."""
+    """x[n,i], w[i,o], b[o] -> y[n,o] = x w + b.  Without ``b`` the map is linear: that is the
+    derivative of the affine one.
+    """
     check("x[n,i] w[i,o]", x, w) if b is None else check("x[n,i] w[i,o] b[o]", x, w, b)
     y = x @ w
     return y if b is None else y + b

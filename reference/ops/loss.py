@@ -1,4 +1,6 @@
-"""Losses, one number a sample, so that a caller may weight samples; their mean is what training reports."""
+"""Losses, one number a sample, so that a caller may weight samples; their mean is what training
+reports.
+"""
 
 import numpy as np
 
@@ -17,7 +19,9 @@ def _broadcast(d_per_sample, y):
 
 @takes_out
 def mse(y, target):
-    """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y - target)^2; mean is their mean."""
+    """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y -
+    target)^2; mean is their mean.
+    """
     check("y[b,...] target[b,...]", y, target)
     per_sample = (entries(y - target) ** 2).mean(axis=1)
     return per_sample.mean(), per_sample
@@ -25,7 +29,9 @@ def mse(y, target):
 
 @takes_out
 def mse_backward(d_per_sample, y, target):
-    """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
+    """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) /
+    entries.  For the mean, pass 1/b.
+    """
     check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
     n = entries(y).shape[1]
     return _broadcast(d_per_sample, y) * (2 * (y - target) / n)
@@ -33,7 +39,8 @@ def mse_backward(d_per_sample, y, target):
 
 @takes_out
 def gaussian_kl(mean, log_var):
-    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1)) summed over a sample's entries.
+    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1))
+    summed over a sample's entries.
 
     1/2 (mean^2 + e^log_var - 1 - log_var), never negative.
     """

@@ -1,16 +1,19 @@
 """Group normalisation (Wu and He 2018), alone and followed by SiLU.
 
-For one sample and one group let x be its n entries (all pixels, c/g consecutive channels), m their mean, v their biased variance:
+For one sample and one group let x be its n entries (all pixels, c/g consecutive channels), m their
+mean, v their biased variance:
 
     r = (v + eps)^(-1/2),   x^ = (x - m) r,   y = scale x^ + shift.
 
-A sum of n equal numbers is rounded, so that the plain mean of a constant group misses its value by some roundings, and r = eps^(-1/2)
-makes them large.  With d_i = x_i - x_0, the differences to the group's first entry,
+A sum of n equal numbers is rounded, so that the plain mean of a constant group misses its value by
+some roundings, and r = eps^(-1/2) makes them large.  With d_i = x_i - x_0, the differences to the
+group's first entry,
 
     m = x_0 + mean(d),   v = mean((d - mean(d))^2):
 
-the d of a constant group are exactly 0, so m = x_0, x^ = 0 and y = shift.  Squares overflow where d is large.  With s a power of two, at
-most 1 and such that |s d| < 1, v = mean((s d - mean(s d))^2) / s^2 and
+the d of a constant group are exactly 0, so m = x_0, x^ = 0 and y = shift.  Squares overflow where d
+is large.  With s a power of two, at most 1 and such that |s d| < 1, v = mean((s d - mean(s d))^2) /
+s^2 and
 
     m = x_0 + mean(s d) / s,   r = s (s^2 v + s^2 eps)^(-1/2).
 
@@ -39,7 +42,9 @@ from reference.ops.checks import check, takes_out, whole
 def _grouped(x, groups):
     """x[b,...,c] -> [b, pixels, groups, c/groups], a view where the layout allows."""
     if whole("groups", groups) < 1 or x.shape[-1] % groups:
-        raise ValueError(f"groups must be a whole number that divides the {x.shape[-1]} channels, got {groups}")
+        raise ValueError(
+            f"groups must be a whole number that divides the {x.shape[-1]} channels, got {groups}"
+        )
     pixels = math.prod(x.shape[1:-1])
     if pixels * x.shape[-1] == 0:
         raise ValueError(f"x must have at least one pixel and one channel, got shape {x.shape}")
@@ -71,7 +76,15 @@ def check_forward(x, scale, shift, groups, eps):
 
 
 def check_backward(dy, x, scale, shift, groups, mean, rstd):
-    check("dy[b,...,c] x[b,...,c] scale[c] shift[c] mean[b,g] rstd[b,g]", dy, x, scale, shift, mean, rstd)
+    check(
+        "dy[b,...,c] x[b,...,c] scale[c] shift[c] mean[b,g] rstd[b,g]",
+        dy,
+        x,
+        scale,
+        shift,
+        mean,
+        rstd,
+    )
     _grouped(x, groups)
     if mean.shape[1] != groups:
         raise ValueError(f"mean must have shape {(len(x), groups)}, got {mean.shape}")
@@ -79,7 +92,9 @@ def check_backward(dy, x, scale, shift, groups, mean, rstd):
 
 @takes_out
 def group_norm(x, scale, shift, groups, eps=1e-5):
-    """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g consecutive channels of one sample."""
+    """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g
+    consecutive channels of one sample.
+    """
     check_forward(x, scale, shift, groups, eps)
     mean, rstd = _statistics(_grouped(x, groups), eps)
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift
@@ -88,7 +103,9 @@ def group_norm(x, scale, shift, groups, eps=1e-5):
 
 @takes_out
 def group_norm_backward(dy, x, scale, shift, groups, mean, rstd):
-    """Gradients of ``group_norm``, from the statistics that it returned.  dy[b,...,c] -> dx[b,...,c], dscale[c], dshift[c]."""
+    """Gradients of ``group_norm``, from the statistics that it returned.  dy[b,...,c] ->
+    dx[b,...,c], dscale[c], dshift[c].
+    """
     check_backward(dy, x, scale, shift, groups, mean, rstd)
     xhat = _normalised(x, groups, mean, rstd)
     d = _grouped(dy * scale, groups)
@@ -104,14 +121,18 @@ def group_norm_backward(dy, x, scale, shift, groups, mean, rstd):
 
 @takes_out
 def group_norm_silu(x, scale, shift, groups, eps=1e-5):
-    """``silu(group_norm(x))``, arguments and statistics as there: a port computes the two in one pass over memory."""
+    """``silu(group_norm(x))``, arguments and statistics as there: a port computes the two in one
+    pass over memory.
+    """
     y, mean, rstd = group_norm(x, scale, shift, groups, eps)
     return silu(y), mean, rstd
 
 
 @takes_out
 def group_norm_silu_backward(dy, x, scale, shift, groups, mean, rstd):
-    """Gradients of ``group_norm_silu``.  The normalised values are recomputed: they are cheaper to make than to keep."""
+    """Gradients of ``group_norm_silu``.  The normalised values are recomputed: they are cheaper to
+    make than to keep.
+    """
     check_backward(dy, x, scale, shift, groups, mean, rstd)
     y = _normalised(x, groups, mean, rstd).reshape(x.shape) * scale + shift
     return group_norm_backward(silu_backward(dy, y), x, scale, shift, groups, mean, rstd)

@@ -1,11 +1,14 @@
-"""Adam (Kingma and Ba 2015), the moving average of parameters, and the norm of a gradient.  Names ending in ``_`` update in place.
+"""Adam (Kingma and Ba 2015), the moving average of parameters, and the norm of a gradient.  Names
+ending in ``_`` update in place.
 
-Adam's bias correction.  The first moment starts at m_0 = 0 and follows m_n = beta1 m_(n-1) + (1 - beta1) g_n, so
+Adam's bias correction.  The first moment starts at m_0 = 0 and follows m_n = beta1 m_(n-1) + (1 -
+beta1) g_n, so
 
     m_n = (1 - beta1) sum_{i=1}^n beta1^(n-i) g_i.
 
-For gradients of mean E[g], E[m_n] = (1 - beta1) (1 + beta1 + ... + beta1^(n-1)) E[g] = (1 - beta1^n) E[g]: too small by the factor
-1 - beta1^n, which is 0.1 at the first step.  The same holds of v with g^2.  Hence
+For gradients of mean E[g], E[m_n] = (1 - beta1) (1 + beta1 + ... + beta1^(n-1)) E[g] = (1 -
+beta1^n) E[g]: too small by the factor 1 - beta1^n, which is 0.1 at the first step.  The same holds
+of v with g^2.  Hence
 
     m^ = m_n / (1 - beta1^n),   v^ = v_n / (1 - beta2^n),   p_n = p_(n-1) - lr m^ / (sqrt(v^) + eps).
 
@@ -31,14 +34,19 @@ def check_adam(p, g, m, v, step, lr, beta1, beta2, eps):
     step = whole("step", step)
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
-    beta1, beta2, eps = float(beta1), float(beta2), float(eps)  # a float64 scalar would have float32 arrays computed in float64
+    # a float64 scalar would have float32 arrays computed in float64
+    beta1, beta2, eps = float(beta1), float(beta2), float(eps)
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps >= 0):
-        raise ValueError(f"beta1 and beta2 must lie in [0, 1) and eps must not be negative, got {beta1}, {beta2}, {eps}")
+        raise ValueError(
+            f"beta1 and beta2 must lie in [0, 1) and eps must not be negative, got {beta1}, {beta2}, {eps}"
+        )
     return step, lr, beta1, beta2, eps
 
 
 def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts from 1."""
+    """p[...], g[...], m[...], v[...]: one step of Adam on p, m and v in place.  ``step`` counts
+    from 1.
+    """
     step, lr, beta1, beta2, eps = check_adam(p, g, m, v, step, lr, beta1, beta2, eps)
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * (g * g)
@@ -50,7 +58,8 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
 def ema_step_(average, p, decay):
     """average[...] = decay average + (1 - decay) p, in place.
 
-    A constant decay remembers the first average for about 1 / (1 - decay) steps; ``training.ema_decay`` gives the sequence that does not.
+    A constant decay remembers the first average for about 1 / (1 - decay) steps;
+    ``training.ema_decay`` gives the sequence that does not.
     """
     check("average[...] p[...]", average, p)
     decay = scalar("decay", decay, average)
@@ -70,6 +79,8 @@ def check_list(arrays):
 
 @takes_out
 def global_norm(arrays):
-    """The Euclidean norm of all entries of a list of arrays together, in their dtype; infinite from 1.8e19 (float32), 1.3e154 on."""
+    """The Euclidean norm of all entries of a list of arrays together, in their dtype; infinite from
+    1.8e19 (float32), 1.3e154 on.
+    """
     check_list(arrays)
     return np.sqrt(sum((array * array).sum() for array in arrays))

@@ -4,10 +4,12 @@ A block of four 32-bit words is a function of a key and a counter, with no state
 
     key = (seed mod 2^32, seed div 2^32),   counter = (block, sample, step, purpose).
 
-Entry e of a sample (in C order) lies in block e div 4.  So the noise of a sample depends on the seed and its own index alone: not on
-the batch that it came in, nor on the number of threads, nor on the device.
+Entry e of a sample (in C order) lies in block e div 4.  So the noise of a sample depends on the
+seed and its own index alone: not on the batch that it came in, nor on the number of threads, nor on
+the device.
 
-One round multiplies two of the four words by constants, into 64 bits, and mixes the high halves with the other words and the key:
+One round multiplies two of the four words by constants, into 64 bits, and mixes the high halves
+with the other words and the key:
 
     (c0, c1, c2, c3) <- (hi(M1 c2) ^ c1 ^ k0,  lo(M1 c2),  hi(M0 c0) ^ c3 ^ k1,  lo(M0 c0)),
 
@@ -49,7 +51,9 @@ class Purpose(IntEnum):
 
 
 class Key(NamedTuple):
-    """Stands for noise wherever an op takes some: that of ``normal(seed, sample, step, purpose, ...)``."""
+    """Stands for noise wherever an op takes some: that of ``normal(seed, sample, step, purpose,
+    ...)``.
+    """
 
     seed: int
     sample: Any  # an integer array [b]
@@ -74,14 +78,21 @@ def philox(counter, key):
     k0, k1 = key
     for _ in range(10):
         p0, p1 = M0 * c0, M1 * c2  # below 2^64: nothing is lost
-        c0, c1, c2, c3 = (p1 >> HALF) ^ c1 ^ np.uint64(k0), p1 & LOW, (p0 >> HALF) ^ c3 ^ np.uint64(k1), p0 & LOW
+        c0, c1, c2, c3 = (
+            (p1 >> HALF) ^ c1 ^ np.uint64(k0),
+            p1 & LOW,
+            (p0 >> HALF) ^ c3 ^ np.uint64(k1),
+            p0 & LOW,
+        )
         k0, k1 = (k0 + W0) & 0xFFFFFFFF, (k1 + W1) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
 
 @takes_out
 def philox_bits(seed, sample, step, purpose, count):
-    """uint32[b,count], the first ``count`` words of every sample.  ``sample`` is an integer array [b], indices below 2^32."""
+    """uint32[b,count], the first ``count`` words of every sample.  ``sample`` is an integer array
+    [b], indices below 2^32.
+    """
     check("sample:int[b]", sample)
     seed, step, purpose = index("seed", seed, 64), index("step", step), index("purpose", purpose)
     blocks = -(-index("count", count, 34) // 4)
@@ -101,30 +112,43 @@ def entries(shape, dtype):
 
 
 def _open_interval(bits):
-    """Words -> float64 in (0, 1), the middle of each of 2^32 cells: never 0 or 1, and nothing is rounded."""
+    """Words -> float64 in (0, 1), the middle of each of 2^32 cells: never 0 or 1, and nothing is
+    rounded.
+    """
     return (bits + 0.5) * 2.0**-32
 
 
 @takes_out
 def uniform(seed, sample, step, purpose, shape, dtype=np.float64):
-    """[b,*shape], uniform on (0, 1).  float32 takes the upper 23 bits of a word, so that nothing is rounded there either."""
+    """[b,*shape], uniform on (0, 1).  float32 takes the upper 23 bits of a word, so that nothing is
+    rounded there either.
+    """
     bits = philox_bits(seed, sample, step, purpose, entries(shape, dtype))
-    u = _open_interval(bits) if np.dtype(dtype) == np.float64 else ((bits >> np.uint32(9)) + 0.5) * 2.0**-23
+    u = (
+        _open_interval(bits)
+        if np.dtype(dtype) == np.float64
+        else ((bits >> np.uint32(9)) + 0.5) * 2.0**-23
+    )
     return u.astype(dtype).reshape(len(sample), *shape)
 
 
 @takes_out
 def normal(seed, sample, step, purpose, shape, dtype=np.float64):
-    """[b,*shape], standard normal by Box and Muller 1958: words 0, 1 of a block give two numbers, words 2, 3 the other two.
+    """[b,*shape], standard normal by Box and Muller 1958: words 0, 1 of a block give two numbers,
+    words 2, 3 the other two.
 
-    r = sqrt(-2 log u1); r cos(2 pi u2), r sin(2 pi u2).  Computed in float64 and rounded once, so that float32 normals are the
-    rounded float64 ones.
+    r = sqrt(-2 log u1); r cos(2 pi u2), r sin(2 pi u2).  Computed in float64 and rounded once, so
+    that float32 normals are the rounded float64 ones.
     """
     count = entries(shape, dtype)
     u = _open_interval(philox_bits(seed, sample, step, purpose, count + count % 2))
     r, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = np.stack((r * np.cos(angle), r * np.sin(angle)), axis=-1)
-    return pairs.reshape(len(sample), count + count % 2)[:, :count].astype(dtype).reshape(len(sample), *shape)
+    return (
+        pairs.reshape(len(sample), count + count % 2)[:, :count]
+        .astype(dtype)
+        .reshape(len(sample), *shape)
+    )
 
 
 def noise_like(noise, x):

@@ -1,4 +1,6 @@
-"""Changes of resolution by 2, and concatenation of channels.  Each backward is the adjoint of a linear map."""
+"""Changes of resolution by 2, and concatenation of channels.  Each backward is the adjoint of a
+linear map.
+"""
 
 import numpy as np
 
@@ -8,7 +10,9 @@ from reference.ops.checks import check, takes_out
 def check_even(name, x):
     check(f"{name}[b,h,w,c]", x)
     if x.shape[1] % 2 or x.shape[2] % 2:
-        raise ValueError(f"{name} must have even height and width to be halved, got shape {x.shape}")
+        raise ValueError(
+            f"{name} must have even height and width to be halved, got shape {x.shape}"
+        )
 
 
 def _blocks(x):

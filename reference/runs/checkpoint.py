@@ -1,7 +1,8 @@
 """A run on disk: config.json, checkpoint.safetensors and log.jsonl in one folder.
 
-The checkpoint is one file, replaced as a whole: weights/, ema/, adam/m/ and adam/v/ by parameter name, and beside them, as text, the
-config, the step, the seed, and what the bits depend on: versions, threads and processor.
+The checkpoint is one file, replaced as a whole: weights/, ema/, adam/m/ and adam/v/ by parameter
+name, and beside them, as text, the config, the step, the seed, and what the bits depend on:
+versions, threads and processor.
 """
 
 import json
@@ -18,14 +19,24 @@ from reference.ops.checks import is_whole
 from reference.runs.files import write_atomically
 
 FORMAT = 1
-PARTS = {"weights": "params", "ema": "ema", "adam/m": "m", "adam/v": "v"}  # in the file: in the state
+# in the file: in the state
+PARTS = {"weights": "params", "ema": "ema", "adam/m": "m", "adam/v": "v"}
 
 
 def environment(ops=reference_ops):
-    """What the bits of a result depend on, beside the code and the config; a port may have an ``environment`` of its own."""
+    """What the bits of a result depend on, beside the code and the config; a port may have an
+    ``environment`` of its own.
+    """
     import scipy
 
-    threads = next((os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if os.environ.get(name)), str(os.cpu_count()))
+    threads = next(
+        (
+            os.environ[name]
+            for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+            if os.environ.get(name)
+        ),
+        str(os.cpu_count()),
+    )
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -40,23 +51,30 @@ def environment(ops=reference_ops):
 def _processor():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
 def save(folder, state, config, ops=reference_ops):
-    """Replace the folder's checkpoint by ``state``.  FloatingPointError for weights that are not finite: the last checkpoint stays."""
+    """Replace the folder's checkpoint by ``state``.  FloatingPointError for weights that are not
+    finite: the last checkpoint stays.
+    """
     from safetensors.numpy import save as to_bytes
 
     tensors = {
-        f"{part}/{name}": np.ascontiguousarray(to_host(array))  # other layouts would be saved wrong, without a word
+        # other layouts would be saved wrong, without a word
+        f"{part}/{name}": np.ascontiguousarray(to_host(array))
         for part, field in PARTS.items()
         for name, array in getattr(state, field).items()
     }
     for name, array in tensors.items():
         if not np.isfinite(array).all():
-            raise FloatingPointError(f"{name} is not finite at step {state.step}; a smaller lr may help")
+            raise FloatingPointError(
+                f"{name} is not finite at step {state.step}; a smaller lr may help"
+            )
     facts = {
         "format": FORMAT,
         "step": state.step,
@@ -67,11 +85,15 @@ def save(folder, state, config, ops=reference_ops):
         "environment": environment(ops),
     }
     # one entry: safetensors writes several in a different order every time
-    write_atomically(Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)}))
+    write_atomically(
+        Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)})
+    )
 
 
 def load(folder, shapes):
-    """(state, environment, config) of the folder's checkpoint, whose arrays must be float32, finite and those of ``shapes``."""
+    """(state, environment, config) of the folder's checkpoint, whose arrays must be float32, finite
+    and those of ``shapes``.
+    """
     path = Path(folder) / "checkpoint.safetensors"
     metadata, arrays = read(path)
     try:
@@ -80,8 +102,12 @@ def load(folder, shapes):
         raise ValueError(f"{path} can't be read: {error}") from None
     named = {f"{part}/{name}": shape for part in PARTS for name, shape in shapes.items()}
     checked(path, arrays, named)
-    parts: dict = {field: {name: arrays[f"{part}/{name}"] for name in shapes} for part, field in PARTS.items()}
-    state = State(**parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"])
+    parts: dict = {
+        field: {name: arrays[f"{part}/{name}"] for name in shapes} for part, field in PARTS.items()
+    }
+    state = State(
+        **parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"]
+    )
     return state, facts["environment"], facts["config"]
 
 
@@ -91,22 +117,33 @@ def read(path):
 
     try:
         with safe_open(path, "numpy") as file:
-            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: numbers that NumPy hasn't got, such as bfloat16
+            metadata, arrays = (
+                file.metadata() or {},
+                {name: file.get_tensor(name) for name in file.keys()},
+            )
+    # TypeError: numbers that NumPy hasn't got, such as bfloat16
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     for name, array in arrays.items():
-        if array.dtype.isbuiltin != 1:  # which another library may have taught NumPy: what is read must not depend on that
-            raise ValueError(f"{path} can't be read: {name} holds {array.dtype}, which NumPy by itself hasn't got")
+        # which another library may have taught NumPy: what is read must not depend on that
+        if array.dtype.isbuiltin != 1:
+            raise ValueError(
+                f"{path} can't be read: {name} holds {array.dtype}, which NumPy by itself hasn't got"
+            )
     return metadata, arrays
 
 
 def checked(path, arrays, shapes):
-    """``arrays``, read from ``path``.  ValueError unless they are float32, finite and those of ``shapes``."""
+    """``arrays``, read from ``path``.  ValueError unless they are float32, finite and those of
+    ``shapes``.
+    """
     for name, shape in shapes.items():
         array = arrays.get(name)
         if array is None or array.shape != tuple(shape):
             got = "nothing" if array is None else f"shape {array.shape}"
-            raise ValueError(f"{path} is of another architecture: {name} must have shape {tuple(shape)}, got {got}")
+            raise ValueError(
+                f"{path} is of another architecture: {name} must have shape {tuple(shape)}, got {got}"
+            )
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise ValueError(f"{path} can't be read: {name} must hold finite float32 numbers")
     for name in arrays:
@@ -118,7 +155,9 @@ def checked(path, arrays, shapes):
 def _facts(facts):
     """The metadata that ``save`` wrote, after a look at it."""
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ValueError(f"it has format {facts.get('format') if isinstance(facts, dict) else None}, this version reads {FORMAT}")
+        raise ValueError(
+            f"it has format {facts.get('format') if isinstance(facts, dict) else None}, this version reads {FORMAT}"
+        )
     numbers = all(isinstance(facts.get(name), float) for name in ("loss", "gradient_norm"))
     if not (
         is_whole(facts.get("step"))
@@ -131,7 +170,9 @@ def _facts(facts):
 
 
 class Log:
-    """log.jsonl, one line a step.  Opened at a step it is cut to that step: later lines belong to steps that will be taken again."""
+    """log.jsonl, one line a step.  Opened at a step it is cut to that step: later lines belong to
+    steps that will be taken again.
+    """
 
     def __init__(self, folder, step):
         self.path = Path(folder) / "log.jsonl"
@@ -143,7 +184,9 @@ class Log:
         self.file.write(json.dumps(entry) + "\n")
 
     def flush(self):
-        """To the disk: called before a checkpoint is written, so that no checkpoint is ahead of its log."""
+        """To the disk: called before a checkpoint is written, so that no checkpoint is ahead of its
+        log.
+        """
         self.file.flush()
         os.fsync(self.file.fileno())
 
@@ -152,10 +195,14 @@ class Log:
 
 
 def read_log(folder):
-    """The entries of log.jsonl; a line that is none, such as one that a kill cut short, is left out."""
+    """The entries of log.jsonl; a line that is none, such as one that a kill cut short, is left
+    out.
+    """
     path = Path(folder) / "log.jsonl"
     entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+    for line in (
+        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
+    ):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

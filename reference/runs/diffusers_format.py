@@ -1,4 +1,5 @@
-"""The U-Net as diffusers keeps it: the config.json and diffusion_pytorch_model.safetensors of a UNet2DModel, written and read without it.
+"""The U-Net as diffusers keeps it: the config.json and diffusion_pytorch_model.safetensors of a
+UNet2DModel, written and read without it.
 
 Both libraries compute the same function of the same numbers; names and layouts differ:
 
@@ -8,8 +9,9 @@ Both libraries compute the same function of the same numbers; names and layouts 
     linear [i,o]                      [o,i]
     images [b,h,w,channels]           [b,channels,h,w]
 
-What the function is a function of is not in these files: here a network is fed x scaled to unit variance and a real condition in
-[0, 1000] (denoiser.py), there x as it is and a whole number from 0 on.  ``scheduler_config`` says what their sampler must be told.
+What the function is a function of is not in these files: here a network is fed x scaled to unit
+variance and a real condition in [0, 1000] (denoiser.py), there x as it is and a whole number from 0
+on.  ``scheduler_config`` says what their sampler must be told.
 """
 
 import json
@@ -55,8 +57,13 @@ def to_diffusers(network, params):
 
 
 def to_diffusers_arrays(params):
-    """Parameters, or their gradients, by PyTorch's names and in its layouts: those of any network here."""
-    return {diffusers_name(name): np.ascontiguousarray(array.transpose(_axes(name, array.shape))) for name, array in params.items()}
+    """Parameters, or their gradients, by PyTorch's names and in its layouts: those of any network
+    here.
+    """
+    return {
+        diffusers_name(name): np.ascontiguousarray(array.transpose(_axes(name, array.shape)))
+        for name, array in params.items()
+    }
 
 
 def from_diffusers_arrays(network, arrays):
@@ -75,11 +82,16 @@ def diffusers_name(name):
 
 def diffusers_shapes(network):
     """Their name -> shape of every parameter."""
-    return {diffusers_name(name): tuple(shape[axis] for axis in _axes(name, shape)) for name, shape in network.shapes().items()}
+    return {
+        diffusers_name(name): tuple(shape[axis] for axis in _axes(name, shape))
+        for name, shape in network.shapes().items()
+    }
 
 
 def _axes(name, shape):
-    """Our axes in their order: of a layer's weights the outputs, the inputs, then those of the kernel, if it has one."""
+    """Our axes in their order: of a layer's weights the outputs, the inputs, then those of the
+    kernel, if it has one.
+    """
     n = len(shape)
     return (n - 1, n - 2, *range(n - 2)) if name.endswith(".w") else tuple(range(n))
 
@@ -121,7 +133,9 @@ def json_bytes(config):
 
 
 def load(folder):
-    """(network, params) of the UNet2DModel in ``folder``: ValueError unless it is one that a ``UNet`` can be, in float32."""
+    """(network, params) of the UNet2DModel in ``folder``: ValueError unless it is one that a
+    ``UNet`` can be, in float32.
+    """
     path, weights = Path(folder) / CONFIG, Path(folder) / WEIGHTS
     for file in (path, weights):
         if not file.is_file():
@@ -129,29 +143,43 @@ def load(folder):
     try:
         network = network_of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} can't be read as the config of a UNet2DModel that a UNet can be: {error}") from None
+        raise ValueError(
+            f"{path} can't be read as the config of a UNet2DModel that a UNet can be: {error}"
+        ) from None
     _, arrays = checkpoint.read(weights)
     if network.layers > len(arrays):  # before as many shapes are made
-        raise ValueError(f"{path} is not the config of {weights.name}: layers_per_block is {network.layers}")
+        raise ValueError(
+            f"{path} is not the config of {weights.name}: layers_per_block is {network.layers}"
+        )
     checkpoint.checked(weights, arrays, diffusers_shapes(network))
     return network, from_diffusers_arrays(network, arrays)
 
 
 def network_of(config):
-    """The UNet of a UNet2DModel's config.  ValueError for one that it can't be, with the name of the field."""
+    """The UNet of a UNet2DModel's config.  ValueError for one that it can't be, with the name of
+    the field.
+    """
     if not isinstance(config, dict) or config.get("_class_name") != "UNet2DModel":
         raise ValueError("_class_name must be UNet2DModel")
-    size, head, classes = (config.get(name) for name in ("sample_size", "attention_head_dim", "num_class_embeds"))
+    size, head, classes = (
+        config.get(name) for name in ("sample_size", "attention_head_dim", "num_class_embeds")
+    )
     height, width = _wholes("sample_size", [size, size] if is_whole(size) else size, 2)
     channels = _wholes("block_out_channels", config.get("block_out_channels"))
     in_channels, out_channels, layers, groups = (
-        _wholes(name, [config.get(name)], 1)[0] for name in ("in_channels", "out_channels", "layers_per_block", "norm_num_groups")
+        _wholes(name, [config.get(name)], 1)[0]
+        for name in ("in_channels", "out_channels", "layers_per_block", "norm_num_groups")
     )
     if out_channels % in_channels:
-        raise ValueError(f"out_channels must be a multiple of in_channels, {in_channels}, got {out_channels}")
-    head_width = channels[-1] if head is None else _wholes("attention_head_dim", [head], 1)[0]  # None: one head
+        raise ValueError(
+            f"out_channels must be a multiple of in_channels, {in_channels}, got {out_channels}"
+        )
+    # None: one head
+    head_width = channels[-1] if head is None else _wholes("attention_head_dim", [head], 1)[0]
     if channels[-1] % head_width:
-        raise ValueError(f"attention_head_dim must divide the {channels[-1]} channels of the lowest level, got {head_width}")
+        raise ValueError(
+            f"attention_head_dim must divide the {channels[-1]} channels of the lowest level, got {head_width}"
+        )
     network = UNet(
         size=(height, width),
         in_channels=in_channels,
@@ -173,13 +201,20 @@ def network_of(config):
 
 
 def _wholes(name, values, count=None):
-    if not (isinstance(values, list) and len(values) == (count or len(values) or 1) and all(is_whole(n) and n >= 1 for n in values)):
-        raise ValueError(f"{name} must hold {count or ''} whole number{'s' * (count != 1)} from 1 on, got {json.dumps(values)}")
+    if not (
+        isinstance(values, list)
+        and len(values) == (count or len(values) or 1)
+        and all(is_whole(n) and n >= 1 for n in values)
+    ):
+        raise ValueError(
+            f"{name} must hold {count or ''} whole number{'s' * (count != 1)} from 1 on, got {json.dumps(values)}"
+        )
     return tuple(values)
 
 
 def scheduler_config(model):
-    """What their DDPMScheduler must be told to take the steps of ``ancestral`` on a DDPM's schedule, as ``sample`` takes them of images.
+    """What their DDPMScheduler must be told to take the steps of ``ancestral`` on a DDPM's
+    schedule, as ``sample`` takes them of images.
 
     Its t is ours less 1, its alphas_cumprod[t] our alpha_bar[t + 1], in float32.
     """

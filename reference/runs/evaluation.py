@@ -3,15 +3,20 @@
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.ddpm.ddpm import forward
 from reference.diffusion.denoiser import exact_prediction
+from reference.diffusion.forward_process import forward
 
 
 def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
-    """The loss of ``weights`` for x0[b,...] at times t[b], that of predicting zero, and the exact prediction's for data of a mixture."""
+    """The loss of ``weights`` for x0[b,...] at times t[b], that of predicting zero, and the exact
+    prediction's for data of a mixture.
+    """
     x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
     said, _ = model.predict(weights, x, t, ops=ops, keep=False)
-    found = {"loss": mean_square(model.prediction_part(said) - target), "loss of predicting zero": mean_square(target)}
+    found = {
+        "loss": mean_square(model.prediction_part(said) - target),
+        "loss of predicting zero": mean_square(target),
+    }
     if mixture:
         best = exact_prediction(mixture, model.schedule, x, t, model.prediction)
         found["loss of the exact prediction"] = mean_square(best - target)

@@ -8,7 +8,8 @@ from pathlib import Path
 def write_atomically(path, data):
     """The bytes ``data`` under ``path``: whole, or as if nothing had happened.
 
-    They go to a temporary name in the same folder and to the disk, take their name, and the folder goes to the disk too.
+    They go to a temporary name in the same folder and to the disk, take their name, and the folder
+    goes to the disk too.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
@@ -19,7 +20,8 @@ def write_atomically(path, data):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed, and nothing is there
+        # where nothing can be written, nothing can be removed, and nothing is there
+        with contextlib.suppress(OSError):
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
     if hasattr(os, "O_DIRECTORY"):  # elsewhere than on POSIX a folder can't be flushed
@@ -31,7 +33,8 @@ def write_atomically(path, data):
 
 
 def write_together(folder, files):
-    """``files``, bytes by name, into ``folder`` by ``write_atomically``: if one fails, those that are new there are removed again.
+    """``files``, bytes by name, into ``folder`` by ``write_atomically``: if one fails, those that
+    are new there are removed again.
 
     A name may lie in a folder below, which is made.
     """
@@ -53,7 +56,9 @@ def write_together(folder, files):
 
 @contextlib.contextmanager
 def exclusive(folder):
-    """Within, no other process is: a ValueError there.  The lock is the system's, on the folder itself, and ends with the process."""
+    """Within, no other process is: a ValueError there.  The lock is the system's, on the folder
+    itself, and ends with the process.
+    """
     try:
         import fcntl
     except ImportError:  # elsewhere than on POSIX there is no such lock
@@ -71,7 +76,9 @@ def exclusive(folder):
 
 
 def output_path(name, suffixes):
-    """``name`` as a path that can be written: of one of the suffixes, its folder made, and not there yet.  ValueError otherwise."""
+    """``name`` as a path that can be written: of one of the suffixes, its folder made, and not
+    there yet.  ValueError otherwise.
+    """
     path = Path(name)
     if path.suffix not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, got {name}")
@@ -82,7 +89,9 @@ def output_path(name, suffixes):
 
 
 def output_folder(name, file=".writable"):
-    """The folder ``name``, made with its parents, and found to take a ``file``.  ValueError otherwise."""
+    """The folder ``name``, made with its parents, and found to take a ``file``.  ValueError
+    otherwise.
+    """
     folder = Path(name)
     probe = folder / f"{file}.tmp"
     try:
@@ -97,5 +106,7 @@ def output_folder(name, file=".writable"):
 def new_folder(name):
     """As ``output_folder``, and nothing is in it.  ValueError otherwise."""
     if Path(name).is_dir() and any(Path(name).iterdir()):
-        raise ValueError(f"{name} exists already and is not empty: name another --out, or remove it first")
+        raise ValueError(
+            f"{name} exists already and is not empty: name another --out, or remove it first"
+        )
     return output_folder(name)

@@ -4,12 +4,13 @@ One step from t to t_prev, whatever the kernel:
 
     x0 = (x - sqrt(1 - A) eps) / sqrt(A),   x <- c_x x + c_x0 x0 + deviation z.
 
-In the noise form (2.52) this is x <- (x - beta / sqrt(1 - A) eps) / sqrt(a) + deviation z; the two agree to rounding as long as x0 is
-not clipped.  ``clip`` holds x0 within [-clip, clip] before it is used, for data known to lie there: it changes the mean of early steps,
-where x0 is a wild guess, and nothing once the guess is inside.  A function in its place is called on x0 (clipping.py).
+In the noise form (2.52) this is x <- (x - beta / sqrt(1 - A) eps) / sqrt(a) + deviation z; the two
+agree to rounding as long as x0 is not clipped.  ``clip`` holds x0 within [-clip, clip] before it is
+used, for data known to lie there: it changes the mean of early steps, where x0 is a wild guess, and
+nothing once the guess is inside.  A function in its place is called on x0 (clipping.py).
 
-``prediction`` names what the model predicts.  x0 comes from it without a detour by the noise, so that x0 and v serve a schedule that ends
-in noise alone, A = 0.
+``prediction`` names what the model predicts.  x0 comes from it without a detour by the noise, so
+that x0 and v serve a schedule that ends in noise alone, A = 0.
 """
 
 from itertools import pairwise
@@ -17,8 +18,9 @@ from itertools import pairwise
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.ddpm.ddpm import interpolated_log_variance, posterior, reverse_log_variance, split_prediction
+from reference.ddpm.ddpm import interpolated_log_variance, posterior, reverse_log_variance
 from reference.diffusion.conversions import conversion
+from reference.diffusion.denoiser import split_prediction
 from reference.ops.random import Key, Purpose
 from reference.samplers import check_falling
 
@@ -28,11 +30,23 @@ def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
     return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype) * np.dtype(dtype).type(scale)
 
 
-def reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip=None, ops=reference_ops, prediction="noise"):
-    """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0, deviation``; yields (t_prev, x, x0).
+def reverse_process(
+    predict,
+    schedule,
+    grid,
+    x,
+    kernel,
+    seed,
+    sample,
+    clip=None,
+    ops=reference_ops,
+    prediction="noise",
+):
+    """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0,
+    deviation``; yields (t_prev, x, x0).
 
-    v is None, or what ``predict(x, t)`` returns beside the prediction, a network's say in the variance; the deviation is a number, or
-    [b,...].  ValueError unless the grid falls strictly.
+    v is None, or what ``predict(x, t)`` returns beside the prediction, a network's say in the
+    variance; the deviation is a number, or [b,...].  ValueError unless the grid falls strictly.
     """
     check_falling(grid)
     for step, (t, t_prev) in enumerate(pairwise(grid)):
@@ -44,14 +58,29 @@ def reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip=None,
         c_x, c_x0, deviation = kernel(t, t_prev, v)
         key = Key(seed, sample, step, Purpose.STEP_NOISE)
         if np.ndim(deviation):  # one for each entry
-            x = ops.reverse_step(x, x0, c_x, c_x0, 1.0, deviation * ops.normal(*key, x.shape[1:], x.dtype))
+            x = ops.reverse_step(
+                x, x0, c_x, c_x0, 1.0, deviation * ops.normal(*key, x.shape[1:], x.dtype)
+            )
         else:
             x = ops.reverse_step(x, x0, c_x, c_x0, deviation, key if deviation else None)
         yield t_prev, x, x0
 
 
-def ancestral(predict, schedule, grid, x, seed, sample, variance="posterior", mmse=None, clip=None, ops=reference_ops, prediction="noise"):
-    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which ``predict`` returns beside the prediction.
+def ancestral(
+    predict,
+    schedule,
+    grid,
+    x,
+    seed,
+    sample,
+    variance="posterior",
+    mmse=None,
+    clip=None,
+    ops=reference_ops,
+    prediction="noise",
+):
+    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which
+    ``predict`` returns beside the prediction.
 
     The step to t = 0 adds no noise and returns x0 itself.
     """
@@ -62,6 +91,10 @@ def ancestral(predict, schedule, grid, x, seed, sample, variance="posterior", mm
             return c_x, c_x0, 0.0
         if variance == "learned":
             return c_x, c_x0, np.exp(interpolated_log_variance(schedule, t, t_prev, v) / 2)
-        return c_x, c_x0, float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2))
+        return (
+            c_x,
+            c_x0,
+            float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2)),
+        )
 
     return reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)

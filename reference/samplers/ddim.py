@@ -1,19 +1,33 @@
-"""DDIM (tutorial, (2.59)): the loop of ancestral sampling with another kernel, and the way back from an image to its noise."""
+"""DDIM (tutorial, (2.59)): the loop of ancestral sampling with another kernel, and the way back
+from an image to its noise.
+"""
 
 from itertools import pairwise
 
 from reference import ops as reference_ops
 from reference.ddpm.ddim import ddim_deviation, ddim_kernel
-from reference.ddpm.ddpm import split_prediction
 from reference.diffusion.conversions import conversion, convert
+from reference.diffusion.denoiser import split_prediction
 from reference.samplers import check_falling
 from reference.samplers.ancestral import reverse_process
 
 
-def ddim(predict, schedule, grid, x, seed, sample, eta=0.0, clip=None, ops=reference_ops, prediction="noise"):
+def ddim(
+    predict,
+    schedule,
+    grid,
+    x,
+    seed,
+    sample,
+    eta=0.0,
+    clip=None,
+    ops=reference_ops,
+    prediction="noise",
+):
     """eta = 0 draws no noise, eta = 1 is DDPM with the posterior variance.
 
-    With eta = 0 each step is Euler's for dy/dsigma = eps in y = x / signal, sigma = noise_scale / signal (not in x and t).
+    With eta = 0 each step is Euler's for dy/dsigma = eps in y = x / signal, sigma = noise_scale /
+    signal (not in x and t).
     """
 
     def kernel(t, t_prev, v):
@@ -24,17 +38,23 @@ def ddim(predict, schedule, grid, x, seed, sample, eta=0.0, clip=None, ops=refer
 
 
 def ddim_invert(predict, schedule, grid, x, ops=reference_ops, prediction="noise"):
-    """From data x[b,...] up the grid (given downwards, as to ``ddim``) to the noise that ``ddim`` with eta = 0 leads back to x from.
+    """From data x[b,...] up the grid (given downwards, as to ``ddim``) to the noise that ``ddim``
+    with eta = 0 leads back to x from.
 
-    Euler's method run backwards takes the noise at the end of the step it is about to make for that at its beginning, so the way there
-    and back misses by O(1/steps).  At t = 0 there is no noise to predict: the prediction is taken at the step's upper end.
+    Euler's method run backwards takes the noise at the end of the step it is about to make for that
+    at its beginning, so the way there and back misses by O(1/steps).  At t = 0 there is no noise to
+    predict: the prediction is taken at the step's upper end.
     """
     check_falling(grid)
     for t, t_next in pairwise(grid[::-1]):
         asked = t or t_next
         predicted, _ = split_prediction(predict(x, asked))
-        eps = convert(predicted, x, prediction, "noise", schedule.signal(asked), schedule.noise_scale(asked))
+        eps = convert(
+            predicted, x, prediction, "noise", schedule.signal(asked), schedule.noise_scale(asked)
+        )
         a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
         x0 = ops.reverse_step(x, eps, a, b, 0, None)
-        x = ops.reverse_step(x0, eps, schedule.signal(t_next), schedule.noise_scale(t_next), 0, None)
+        x = ops.reverse_step(
+            x0, eps, schedule.signal(t_next), schedule.noise_scale(t_next), 0, None
+        )
         yield t_next, x, x0

@@ -1,11 +1,13 @@
-"""DPM-Solver (Lu et al. 2022): the probability-flow ODE, its linear part solved exactly and only the network's part approximated.
+"""DPM-Solver (Lu et al. 2022): the probability-flow ODE, its linear part solved exactly and only
+the network's part approximated.
 
 With l = log(alpha/sigma), half the log-SNR, and h = l_t - l_s > 0 for a step from s down to t,
 
     x_t = (alpha_t/alpha_s) x_s - alpha_t int_{l_s}^{l_t} e^-l eps(x_l, l) dl.
 
-Order k replaces eps by its Taylor polynomial of degree k - 1 in l, from evaluations between s and t (single step) or from earlier steps
-(multistep).  Order 1 is DDIM.  ++ (Lu et al. 2022b) does the same to the prediction of x_0 in place of eps:
+Order k replaces eps by its Taylor polynomial of degree k - 1 in l, from evaluations between s and t
+(single step) or from earlier steps (multistep).  Order 1 is DDIM.  ++ (Lu et al. 2022b) does the
+same to the prediction of x_0 in place of eps:
 
     x_t = (sigma_t/sigma_s) x_s + sigma_t int e^l x0(x_l, l) dl.
 
@@ -25,7 +27,9 @@ def _at(sde, t):
 
 
 def dpm_solver(sde, noise, grid, x, order=2):
-    """Single-step DPM-Solver of order 1, 2 or 3 from x[b,...] at grid[0] to grid[-1] > 0; ``order`` evaluations a step."""
+    """Single-step DPM-Solver of order 1, 2 or 3 from x[b,...] at grid[0] to grid[-1] > 0; ``order``
+    evaluations a step.
+    """
     if order not in (1, 2, 3):
         raise ValueError(f"order must be 1, 2 or 3, got {order}")
     step = (_first, _second, _third)[order - 1]
@@ -67,7 +71,9 @@ def _third(sde, noise, x, s, t):
 
 
 def dpm_solver_plus_plus(sde, noise, grid, x):
-    """The multistep ++2M: second order with one evaluation a step, its slope taken from the step before."""
+    """The multistep ++2M: second order with one evaluation a step, its slope taken from the step
+    before.
+    """
     before = None
     for s, t in pairwise(check_grid(grid)):
         (alpha_s, sigma_s, l_s), (alpha_t, sigma_t, l_t) = _at(sde, s), _at(sde, t)

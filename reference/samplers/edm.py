@@ -1,4 +1,5 @@
-"""The sampler of EDM (Karras et al. 2022): the probability flow in sigma, dx/dsigma = (x - denoise(x, sigma)) / sigma, by Heun's method.
+"""The sampler of EDM (Karras et al. 2022): the probability flow in sigma, dx/dsigma = (x -
+denoise(x, sigma)) / sigma, by Heun's method.
 
 ``denoise(x, sigma)`` is E[x_0 | x] for x = x_0 + sigma eps.  Not in the tutorial, which cites it.
 """
@@ -13,7 +14,9 @@ from reference.samplers import check_grid
 def sigmas(n, sigma_min=0.002, sigma_max=80.0, rho=7.0):
     """n levels from sigma_max to sigma_min, even in sigma^(1/rho), and 0 behind them."""
     if n < 2 or not 0 < sigma_min < sigma_max:
-        raise ValueError(f"n must be at least 2 and 0 < sigma_min < sigma_max, got {n}, {sigma_min} and {sigma_max}")
+        raise ValueError(
+            f"n must be at least 2 and 0 < sigma_min < sigma_max, got {n}, {sigma_min} and {sigma_max}"
+        )
     return np.append(np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n) ** rho, 0.0)
 
 

@@ -1,4 +1,6 @@
-"""The sampler that makes no error: each step draws from q(x_prev | x_t) of a Gaussian mixture itself."""
+"""The sampler that makes no error: each step draws from q(x_prev | x_t) of a Gaussian mixture
+itself.
+"""
 
 from itertools import pairwise
 
@@ -9,7 +11,9 @@ from reference.ops.random import Purpose
 
 
 def exact_kernel(mixture, schedule, grid, x, seed, sample):
-    """From x[n,d] ~ p at time grid[0] to exact samples at grid[-1], in any number of steps; yields (t_prev, x, None)."""
+    """From x[n,d] ~ p at time grid[0] to exact samples at grid[-1], in any number of steps; yields
+    (t_prev, x, None).
+    """
     for step, (t, t_prev) in enumerate(pairwise(grid)):
         weights, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
         u = uniform(seed, sample, step, Purpose.STEP_COMPONENT, (1,))

@@ -1,6 +1,8 @@
-"""Where the steps of a solver go: n + 1 times from the noisy end of an SDE to near its data, even in one measure or another.
+"""Where the steps of a solver go: n + 1 times from the noisy end of an SDE to near its data, even
+in one measure or another.
 
-``first`` and ``last`` are the SDE's own (``end``, ``last``) unless given.  ValueError unless 0 < last < first <= end and n is at least 1.
+``first`` and ``last`` are the SDE's own (``end``, ``last``) unless given.  ValueError unless 0 <
+last < first <= end and n is at least 1.
 """
 
 import numpy as np
@@ -15,7 +17,9 @@ def uniform(sde, n, last=None, first=None):
 def uniform_log_snr(sde, n, last=None, first=None):
     """Even in log-SNR, where the steps of DPM-Solver are even."""
     first, last = _ends(sde, first, last)
-    return _at_log_snr(sde, np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n)), first, last)
+    return _at_log_snr(
+        sde, np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n)), first, last
+    )
 
 
 def karras(sde, n, last=None, first=None, rho=7.0):
@@ -32,7 +36,9 @@ GRIDS = {"t": uniform, "log-snr": uniform_log_snr, "karras": karras}
 def _ends(sde, first, last):
     first, last = sde.t_max if first is None else first, sde.t_min if last is None else last
     if not 0 < last < first <= sde.t_max:
-        raise ValueError(f"times must satisfy 0 < last < first <= {sde.t_max:g}, the end of the SDE, got {last} and {first}")
+        raise ValueError(
+            f"times must satisfy 0 < last < first <= {sde.t_max:g}, the end of the SDE, got {last} and {first}"
+        )
     return first, last
 
 

@@ -4,7 +4,8 @@ An explicit Runge-Kutta method with s stages takes, for the step h from t,
 
     k_i = f(x + h sum_{j<i} a_ij k_j, t + c_i h),   x <- x + h sum_i b_i k_i,
 
-and is a table of a, b and c.  (The tutorial's first stage has its arguments in the other order: E13d.)  A step costs s evaluations.
+and is a table of a, b and c.  (The tutorial's first stage has its arguments in the other order:
+E13d.)  A step costs s evaluations.
 """
 
 from itertools import pairwise
@@ -23,7 +24,9 @@ TABLES = {  # the rows of a, then b; c_i is the sum of row i
 
 
 def runge_kutta(f, grid, x, method="heun"):
-    """From x[b,...] at grid[0] to grid[-1]; yields (t, x, None) after every step.  Orders: euler 1, midpoint and heun 2, rk4 4."""
+    """From x[b,...] at grid[0] to grid[-1]; yields (t, x, None) after every step.  Orders: euler 1,
+    midpoint and heun 2, rk4 4.
+    """
     if method not in TABLES:
         raise ValueError(f"method must be one of {', '.join(TABLES)}, got {method!r}")
     rows, b = TABLES[method]
@@ -44,9 +47,11 @@ def _combine(x, h, weights, stages):
 
 
 def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
-    """SciPy's Dormand-Prince 5(4), whose steps are as long as the tolerances allow; yields (t, x, None) at the times of the grid.
+    """SciPy's Dormand-Prince 5(4), whose steps are as long as the tolerances allow; yields (t, x,
+    None) at the times of the grid.
 
-    All of x[b,...] is one system, so that a sample depends on its batch, by no more than the tolerances.
+    All of x[b,...] is one system, so that a sample depends on its batch, by no more than the
+    tolerances.
     """
     from scipy.integrate import solve_ivp
 
@@ -54,9 +59,12 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     shaped = lambda y: table_like(y.reshape(x.shape).astype(x.dtype), x)
     flat = lambda y: to_host(y).ravel().astype(np.float64)
     span, low, high = (times[0], times[-1]), min(times), max(times)
-    slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))  # before 1.14 SciPy looks beyond the end to choose its first step
+    # before 1.14 SciPy looks beyond the end to choose its first step
+    slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))
     solved = solve_ivp(slope, span, flat(x), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
     if not solved.success:
-        raise ValueError(f"rk45 failed on the way from t = {times[0]} to {times[-1]}: {solved.message}")
+        raise ValueError(
+            f"rk45 failed on the way from t = {times[0]} to {times[-1]}: {solved.message}"
+        )
     for t, y in zip(times[1:], solved.y.T):
         yield t, shaped(y), None

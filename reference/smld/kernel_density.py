@@ -1,7 +1,8 @@
 """A density made of data: a Gaussian on each point (tutorial, eq. 3.5).
 
-It is a mixture like any other, so its density, its score and its noised versions are those of ``Mixture``.  Its score at bandwidth h is
-exactly what denoising score matching at sigma = h tends to on those points, the best of all functions: sum_m w_m(x) (x_m - x) / h^2.
+It is a mixture like any other, so its density, its score and its noised versions are those of
+``Mixture``.  Its score at bandwidth h is exactly what denoising score matching at sigma = h tends
+to on those points, the best of all functions: sum_m w_m(x) (x_m - x) / h^2.
 """
 
 import numpy as np
@@ -10,7 +11,9 @@ from reference.diffusion.mixtures import Mixture
 
 
 def kernel_density(points, bandwidth):
-    """points[m,d] -> q_h(x) = 1/m sum_m h^-d K((x - x_m) / h), K standard normal.  (The tutorial prints h^-1 for every d: E10d.)"""
+    """points[m,d] -> q_h(x) = 1/m sum_m h^-d K((x - x_m) / h), K standard normal.  (The tutorial
+    prints h^-1 for every d: E10d.)
+    """
     if not 1e-150 < bandwidth < 1e150:  # its square is a number
         raise ValueError(f"bandwidth must be positive and finite, got {bandwidth}")
     count = len(points)
@@ -18,7 +21,9 @@ def kernel_density(points, bandwidth):
 
 
 def silverman(points):
-    """The bandwidth s (4 / ((d + 2) m))^(1/(d+4)), best for normal data of deviation s in every direction (Silverman 1986)."""
+    """The bandwidth s (4 / ((d + 2) m))^(1/(d+4)), best for normal data of deviation s in every
+    direction (Silverman 1986).
+    """
     m, d = points.shape
     if m < 2:
         raise ValueError(f"points must be at least 2 to have a spread, got {m}")

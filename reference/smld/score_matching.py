@@ -1,17 +1,20 @@
-"""Four losses whose minimum is the score of the data (tutorial, Sec. 3.3), each with its gradient through the network.
+"""Four losses whose minimum is the score of the data (tutorial, Sec. 3.3), each with its gradient
+through the network.
 
     explicit    1/2 |s(x) - grad log p(x)|^2             with p known, or a kernel density estimate in its place (Thm 3.2)
     implicit    tr(ds/dx) + 1/2 |s(x)|^2                 explicit, but for 1/2 E|grad log p|^2, where p vanishes at the boundary (3.9)
     sliced      v'(ds/dx) v + 1/2 |s(x)|^2               implicit in the mean over v with E vv' = I; the trace by one probe (Hutchinson)
     denoising   1/2 |s(x + sigma z) + z / sigma|^2       explicit for the noised density, but for a constant (Thm 3.4)
 
-The implicit loss comes from the explicit one by parts: E s.grad log p = int s.grad p = -E tr(ds/dx).  The constant of the denoising loss is
-its floor, 1/2 (d/sigma^2 - E|grad log p_sigma|^2); that of the others is 0 and -1/2 E|grad log p|^2.
+The implicit loss comes from the explicit one by parts: E s.grad log p = int s.grad p = -E
+tr(ds/dx).  The constant of the denoising loss is its floor, 1/2 (d/sigma^2 - E|grad log
+p_sigma|^2); that of the others is 0 and -1/2 E|grad log p|^2.
 
-Each function returns (mean, per_sample[b], gradients of the mean by parameter name), per example: sums over entries, not means.
-``network`` is as in reference/networks, y = network(x, c).  Where y is the score itself, the losses are those above.  A network that is
-trained at many noise levels predicts y = -sigma s of an input x / k; then sigma^2 times a loss is the same loss of y with -sigma/k for
-the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx.
+Each function returns (mean, per_sample[b], gradients of the mean by parameter name), per example:
+sums over entries, not means.  ``network`` is as in reference/networks, y = network(x, c).  Where y
+is the score itself, the losses are those above.  A network that is trained at many noise levels
+predicts y = -sigma s of an input x / k; then sigma^2 times a loss is the same loss of y with
+-sigma/k for the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx.
 """
 
 import numpy as np
@@ -37,19 +40,32 @@ def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
 
     The network is to say -noise / sigma; the tutorial's text loses the sign (E10b).
     """
-    return explicit(network, params, ops.add_noise(x0, 1.0, sigma, noise), c, noise / -per_sample_column(sigma, noise), ops)
+    return explicit(
+        network,
+        params,
+        ops.add_noise(x0, 1.0, sigma, noise),
+        c,
+        noise / -per_sample_column(sigma, noise),
+        ops,
+    )
 
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
-    """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for networks with ``jvp``."""
+    """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for
+    networks with ``jvp``.
+    """
     basis = table_like(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
-    return _with_divergence(network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops)
+    return _with_divergence(
+        network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops
+    )
 
 
 def sliced(network, params, x, c, probe, divergence_weight=1.0, ops=reference_ops):
-    """v'(dy/dx)v + 1/2 |y|^2 for the probe v[b,...], whose entries are independent of mean 0 and variance 1 (Song et al. 2019).
+    """v'(dy/dx)v + 1/2 |y|^2 for the probe v[b,...], whose entries are independent of mean 0 and
+    variance 1 (Song et al. 2019).
 
-    Signs (``signs``) have the smallest variance, 2 sum_{i != j} J_ij^2 for a symmetric J = dy/dx: none where J is diagonal.
+    Signs (``signs``) have the smallest variance, 2 sum_{i != j} J_ij^2 for a symmetric J = dy/dx:
+    none where J is diagonal.
     """
     return _with_divergence(network, params, x, c, probe[None], divergence_weight, ops)
 
@@ -62,10 +78,13 @@ def signs(uniform):
 def _with_divergence(network, params, x, c, probes, weight, ops):
     """The sum over probes[m,b,...] of weight v'(dy/dx)v, plus 1/2 |y|^2.
 
-    The gradient of v'(dy/dx)v = <v, jvp(v)> is that of the jvp with v upstream; that of 1/2 |y|^2 is the network's with y upstream.
+    The gradient of v'(dy/dx)v = <v, jvp(v)> is that of the jvp with v upstream; that of 1/2 |y|^2
+    is the network's with y upstream.
     """
     if not hasattr(network, "jvp"):
-        raise ValueError(f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not")
+        raise ValueError(
+            f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not"
+        )
     count = x.dtype.type(len(x))
     weight = per_sample_column(cast_like(weight, x), x)
     y, saved = network.forward(params, x, c, ops)
@@ -80,10 +99,11 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
 
 
 def exponential_family(gradients, laplacians):
-    """theta [p] minimising the implicit loss of s = sum_j theta_j grad phi_j(x): -(E G G')^-1 E L (Hyvarinen 2005).
+    """theta [p] minimising the implicit loss of s = sum_j theta_j grad phi_j(x): -(E G G')^-1 E L
+    (Hyvarinen 2005).
 
-    ``gradients`` [n,p,d] and ``laplacians`` [n,p] of the p statistics phi_j at n data points.  For phi = (x, -x^2/2) that is
-    (mean, 1) / variance of the data.
+    ``gradients`` [n,p,d] and ``laplacians`` [n,p] of the p statistics phi_j at n data points.  For
+    phi = (x, -x^2/2) that is (mean, 1) / variance of the data.
     """
     moments = np.einsum("npd,nqd->pq", gradients, gradients) / len(gradients)
     return -np.linalg.solve(moments, laplacians.mean(axis=0))

@@ -2,13 +2,15 @@
 
     p(z) = N(0, I_k),   p(x|z) = N(W z + mu, s2 I_d),   q(z|x) = N(V x + b, D).
 
-Its evidence is p(x) = N(mu, W W' + s2 I), and the ELBO has no expectation left in it.  With m = V x + b and r = x - W m - mu,
+Its evidence is p(x) = N(mu, W W' + s2 I), and the ELBO has no expectation left in it.  With m = V x
++ b and r = x - W m - mu,
 
     reconstruction = -1/(2 s2) [ |r|^2 + tr(W D W') ] - d/2 log(2 pi s2),
     KL             = 1/2 [ |m|^2 + tr D - k - log det D ].
 
-The tutorial's toy (Ex 1.3 to 1.6) is the case d = k of independent coordinates, ``toy``.  The best linear VAE is probabilistic PCA
-(Tipping and Bishop 1999): there q is the exact posterior and the ELBO the log-likelihood.
+The tutorial's toy (Ex 1.3 to 1.6) is the case d = k of independent coordinates, ``toy``.  The best
+linear VAE is probabilistic PCA (Tipping and Bishop 1999): there q is the exact posterior and the
+ELBO the log-likelihood.
 
 The gradient of the mean ELBO over data x, for diagonal D (a bar is the mean over the data):
 
@@ -44,7 +46,9 @@ class LinearVAE:
         factor(self.D)  # refuses what is no covariance
 
     def reconstruction(self, x):
-        """E_q[log p(x|z)] [n] for x[n,d] in nats, all constants included (the tutorial's Ex 1.5 has those of d = 1: E2c)."""
+        """E_q[log p(x|z)] [n] for x[n,d] in nats, all constants included (the tutorial's Ex 1.5 has
+        those of d = 1: E2c).
+        """
         r = x - (x @ self.V.T + self.b) @ self.W.T - self.mu
         squares = (r**2).sum(axis=1) + np.einsum("ij,jk,ik->", self.W, self.D, self.W)
         return -squares / (2 * self.s2) - len(self.mu) / 2 * np.log(2 * np.pi * self.s2)
@@ -52,7 +56,9 @@ class LinearVAE:
     def kl(self, x):
         """KL(q(z|x) to p(z)) [n]."""
         m = x @ self.V.T + self.b
-        return ((m**2).sum(axis=1) + np.trace(self.D) - len(self.b) - np.linalg.slogdet(self.D)[1]) / 2
+        return (
+            (m**2).sum(axis=1) + np.trace(self.D) - len(self.b) - np.linalg.slogdet(self.D)[1]
+        ) / 2
 
     def elbo(self, x):
         """[n], reconstruction minus KL (Thm 1.2; the tutorial's (1.35) adds the KL: E2)."""
@@ -76,22 +82,27 @@ class LinearVAE:
 
 
 def toy(a, b, t, c, v, s, d=1):
-    """Ex 1.3: q(z|x) = N(a x + b, t^2 I), p(x|z) = N(c z + v, s^2 I) in d dimensions.  (The tutorial prints N(z; c x + v): E2b.)
+    """Ex 1.3: q(z|x) = N(a x + b, t^2 I), p(x|z) = N(c z + v, s^2 I) in d dimensions.  (The
+    tutorial prints N(z; c x + v): E2b.)
 
-    For x ~ N(mu, sig^2 I) the largest mean ELBO is minus the entropy of x, at every point of the curve c^2 + s^2 = sig^2, a = c / sig^2,
-    b = -c mu / sig^2, t = s / sig, v = mu; the tutorial's answer is its end s -> 0.  Ex 1.6 holds a = 1/sig, c = sig fixed and
-    maximises term by term, which gives t = 1, s = sig; along s = sig t the ELBO is log p(x) - d t^2 / 2, so that its supremum is at
-    t -> 0, where the bound is tight, and the "limitation" of the ELBO is one of the maximisation (E1).
+    For x ~ N(mu, sig^2 I) the largest mean ELBO is minus the entropy of x, at every point of the
+    curve c^2 + s^2 = sig^2, a = c / sig^2, b = -c mu / sig^2, t = s / sig, v = mu; the tutorial's
+    answer is its end s -> 0.  Ex 1.6 holds a = 1/sig, c = sig fixed and maximises term by term,
+    which gives t = 1, s = sig; along s = sig t the ELBO is log p(x) - d t^2 / 2, so that its
+    supremum is at t -> 0, where the bound is tight, and the "limitation" of the ELBO is one of the
+    maximisation (E1).
     """
     eye, ones = np.eye(d), np.ones(d)
     return LinearVAE(c * eye, v * ones, s**2, a * eye, b * ones, t**2 * eye)
 
 
 def probabilistic_pca(x, k):
-    """The linear VAE of k latent variables under which x[n,d] is most likely, in closed form (Tipping and Bishop 1999).
+    """The linear VAE of k latent variables under which x[n,d] is most likely, in closed form
+    (Tipping and Bishop 1999).
 
-    With the eigenvalues lam_1 >= .. >= lam_d of the data's covariance and their vectors U: s2 = mean of lam_j over j > k,
-    W = U_k (Lam_k - s2)^(1/2).  The mean log-likelihood is -1/2 [ d log 2 pi + sum_{j<=k} log lam_j + (d - k) log s2 + d ].
+    With the eigenvalues lam_1 >= .. >= lam_d of the data's covariance and their vectors U: s2 =
+    mean of lam_j over j > k, W = U_k (Lam_k - s2)^(1/2).  The mean log-likelihood is -1/2 [ d log 2
+    pi + sum_{j<=k} log lam_j + (d - k) log s2 + d ].
     """
     n, d = x.shape
     if not 1 <= k < d:
@@ -107,7 +118,9 @@ def probabilistic_pca(x, k):
 
 
 def mean_elbo_and_gradient(parameters, x):
-    """``parameters``: W[d,k], mu[d], log s2, V[k,d], b[k], log D[k].  (mean ELBO over x[n,d], its gradients in the same order)."""
+    """``parameters``: W[d,k], mu[d], log s2, V[k,d], b[k], log D[k].  (mean ELBO over x[n,d], its
+    gradients in the same order).
+    """
     W, mu, log_s2, V, b, log_D = parameters
     n, s2, D = len(x), np.exp(log_s2), np.exp(log_D)
     m = x @ V.T + b
@@ -122,9 +135,11 @@ def mean_elbo_and_gradient(parameters, x):
 
 
 def fit(x, k, seed=0):
-    """A linear VAE of k latent variables with diagonal D, trained from random weights on x[n,d] by its gradient (L-BFGS).
+    """A linear VAE of k latent variables with diagonal D, trained from random weights on x[n,d] by
+    its gradient (L-BFGS).
 
-    It has no bad local maxima (Lucas et al. 2019): the mean ELBO reaches the log-likelihood of ``probabilistic_pca``.
+    It has no bad local maxima (Lucas et al. 2019): the mean ELBO reaches the log-likelihood of
+    ``probabilistic_pca``.
     """
     from scipy.optimize import minimize  # slow to import, and used here alone
 
@@ -145,5 +160,14 @@ def fit(x, k, seed=0):
 
     flat = np.concatenate([p.ravel() for p in start])
     options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30}
-    W, mu, log_s2, V, b, log_D = unpack(minimize(objective, flat, jac=True, method="L-BFGS-B", options=options).x)
-    return LinearVAE(size * W, size * mu + mean, float(np.exp(log_s2)) * size**2, V / size, b - V @ mean / size, np.diag(np.exp(log_D)))
+    W, mu, log_s2, V, b, log_D = unpack(
+        minimize(objective, flat, jac=True, method="L-BFGS-B", options=options).x
+    )
+    return LinearVAE(
+        size * W,
+        size * mu + mean,
+        float(np.exp(log_s2)) * size**2,
+        V / size,
+        b - V @ mean / size,
+        np.diag(np.exp(log_D)),
+    )

@@ -1,18 +1,22 @@
-"""The variational auto-encoder as it is trained (tutorial, Sec. 1.2 and 1.3; Kingma and Welling 2014).
+"""The variational auto-encoder as it is trained (tutorial, Sec. 1.2 and 1.3; Kingma and Welling
+2014).
 
     q(z|x) = N(mean(x), diag e^log_var(x)),   p(x|z) = N(y(z), s2 I),   p(z) = N(0, I).
 
--ELBO of an example, in nats, with one draw z = mean + e^(log_var/2) eps and every constant (Thm 1.2, Thm 1.4):
+-ELBO of an example, in nats, with one draw z = mean + e^(log_var/2) eps and every constant (Thm
+1.2, Thm 1.4):
 
     L = 1/2 [ |x - y|^2 / s2 + d log(2 pi s2) ] + KL(q(z|x) to p(z)).
 
-The tutorial's (1.35) adds where it should subtract the KL from the reconstruction (E2).  By the chain rule, for one example,
+The tutorial's (1.35) adds where it should subtract the KL from the reconstruction (E2).  By the
+chain rule, for one example,
 
     dL/dy = (y - x) / s2,   dL/dlog s2 = (d - |x - y|^2 / s2) / 2,   dL/dz = J_y' dL/dy,
     dL/dmean = dL/dz + dKL/dmean,   dL/dlog_var = dL/dz eps e^(log_var/2) / 2 + dKL/dlog_var,
 
-the first terms of the last line being the pathwise gradient (vae/estimators.py).  The KL is a sum over the latent variables, never a mean:
-a KL that is too small by a factor is another model, and one too large collapses.
+the first terms of the last line being the pathwise gradient (vae/estimators.py).  The KL is a sum
+over the latent variables, never a mean:  a KL that is too small by a factor is another model, and
+one too large collapses.
 """
 
 from dataclasses import dataclass
@@ -30,7 +34,9 @@ from reference.vae.gaussian import log_density, reparameterise
 
 @dataclass(frozen=True)
 class VAE:
-    """The network sees x / sqrt(data_variance), and so does ``decoder.log_var`` belong to that: s2 = data_variance e^(decoder.log_var)."""
+    """The network sees x / sqrt(data_variance), and so does ``decoder.log_var`` belong to that: s2
+    = data_variance e^(decoder.log_var).
+    """
 
     network: Autoencoder
     data_variance: float = 1.0
@@ -43,8 +49,12 @@ class VAE:
         return (ops.normal(seed, sample, step, Purpose.LATENT, (self.network.latent,), dtype),)
 
     def loss(self, params, x, eps, labels=None, ops=reference_ops):
-        """-ELBO of x[b,...] for the draws eps[b,latent]: mean, per_sample[b], the gradients of the mean by name."""
-        reconstruction, kl, (x, y, eps, mean, log_var, squares, encoded, decoded) = self._terms(params, x, eps, ops)
+        """-ELBO of x[b,...] for the draws eps[b,latent]: mean, per_sample[b], the gradients of the
+        mean by name.
+        """
+        reconstruction, kl, (x, y, eps, mean, log_var, squares, encoded, decoded) = self._terms(
+            params, x, eps, ops
+        )
         each, entries = full_per_sample(x, 1 / len(x), x.dtype), x[0].size
         precision = np.exp(-params["decoder.log_var"])
         gradients: dict = {}
@@ -53,7 +63,9 @@ class VAE:
         dmean, dlog_var = ops.gaussian_kl_backward(each, mean, log_var)
         dlog_var = dlog_var + dz * eps * np.exp(log_var / 2) / 2
         self.network.encode_backward(params, dz + dmean, dlog_var, encoded, gradients, ops)
-        gradients["decoder.log_var"] = (each * (1 - squares * precision) * (entries / 2)).sum(keepdims=True)
+        gradients["decoder.log_var"] = (each * (1 - squares * precision) * (entries / 2)).sum(
+            keepdims=True
+        )
         per_sample = reconstruction + kl
         return per_sample.mean(), per_sample, gradients
 
@@ -67,31 +79,49 @@ class VAE:
         log_s2 = params["decoder.log_var"]
         constant = x.dtype.type(np.log(2 * np.pi * self.data_variance))
         reconstruction = (squares * np.exp(-log_s2) + log_s2 + constant) * (x[0].size / 2)
-        return reconstruction, ops.gaussian_kl(mean, log_var), (x, y, eps, mean, log_var, squares, encoded, decoded)
+        return (
+            reconstruction,
+            ops.gaussian_kl(mean, log_var),
+            (x, y, eps, mean, log_var, squares, encoded, decoded),
+        )
 
     def elbo_terms(self, params, x, eps, ops=reference_ops):
-        """-ELBO of x[b,...] as a dictionary of reconstruction [b] and kl [b], in nats, the KL in closed form."""
+        """-ELBO of x[b,...] as a dictionary of reconstruction [b] and kl [b], in nats, the KL in
+        closed form.
+        """
         reconstruction, kl, _ = self._terms(params, x, eps, ops)
         return {"reconstruction": reconstruction, "kl": kl}
 
     def log_weight(self, params, x, eps, ops=reference_ops):
-        """log p(x|z) p(z) / q(z|x) [b] at the draw z of eps: its mean over eps is the ELBO with no integral done by hand."""
+        """log p(x|z) p(z) / q(z|x) [b] at the draw z of eps: its mean over eps is the ELBO with no
+        integral done by hand.
+        """
         reconstruction, _, (_, _, _, mean, log_var, *_) = self._terms(params, x, eps, ops)
         deviation = np.exp(log_var / 2)
         z = reparameterise(mean, deviation, eps)
-        return log_density(z, 0.0, np.ones_like(z)) - log_density(z, mean, deviation) - reconstruction
+        return (
+            log_density(z, 0.0, np.ones_like(z)) - log_density(z, mean, deviation) - reconstruction
+        )
 
     def importance_weighted(self, params, x, count, seed, ops=reference_ops):
-        """log 1/count sum of ``count`` weights [b] (Burda et al. 2016): in the mean it grows with count, from the ELBO to log p(x)."""
+        """log 1/count sum of ``count`` weights [b] (Burda et al. 2016): in the mean it grows with
+        count, from the ELBO to log p(x).
+        """
         sample, shape = np.arange(len(x)), (self.network.latent,)
-        draws = (ops.normal(seed, sample, k, Purpose.EVALUATION, shape, x.dtype) for k in range(count))
+        draws = (
+            ops.normal(seed, sample, k, Purpose.EVALUATION, shape, x.dtype) for k in range(count)
+        )
         weights = np.stack([self.log_weight(params, x, eps, ops) for eps in draws])
         return logsumexp(weights.astype(np.float64), axis=0) - np.log(count)
 
     def sample(self, params, seed, sample, noise=False, dtype=np.float32, ops=reference_ops):
-        """y(z) for z ~ N(0, I) [b,*size], one for each index in ``sample``; with ``noise`` a draw from p(x|z), not its mean."""
+        """y(z) for z ~ N(0, I) [b,*size], one for each index in ``sample``; with ``noise`` a draw
+        from p(x|z), not its mean.
+        """
         z = ops.normal(seed, sample, 0, Purpose.PRIOR, (self.network.latent,), dtype)
         y, _ = self.network.decode(params, z, ops)
         if noise:
-            y = y + np.exp(params["decoder.log_var"] / 2) * ops.normal(seed, sample, 0, Purpose.STEP_NOISE, y.shape[1:], dtype)
+            y = y + np.exp(params["decoder.log_var"] / 2) * ops.normal(
+                seed, sample, 0, Purpose.STEP_NOISE, y.shape[1:], dtype
+            )
         return y * np.dtype(dtype).type(self.data_variance**0.5)

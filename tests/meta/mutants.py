@@ -27,7 +27,7 @@ MUTANTS = (
     (OPS + "conv.py", "(0, 1, 2, 4, 5, 3)", "(0, 1, 2, 5, 4, 3)", VALUES + "conv2d_is_scipys_correlation[5-7]"),
     (
         OPS + "conv.py",
-        "[:, ::stride, ::stride]",
+        "[\n        :, ::stride, ::stride\n    ]",
         "[:, stride - 1 :: stride, stride - 1 :: stride]",
         VALUES + "conv2d_is_its_equation[3-2-2-4]",
     ),
@@ -200,7 +200,7 @@ MUTANTS = (
     (NETWORKS + "blocks.py", "(dn_q + dn_k + dn_v)", "(dn_q + dn_v)", UNET),
     (
         NETWORKS + "blocks.py",
-        "ops.linear_backward(dt.reshape(t.shape[0], t.shape[3])",
+        "ops.linear_backward(\n        dt.reshape(t.shape[0], t.shape[3])",
         "ops.linear_backward(-dt.reshape(t.shape[0], t.shape[3])",
         UNET,
     ),

@@ -35,7 +35,7 @@ MUTANTS = (
     ),
     _mutant(
         "commands/sampler_options",
-        'return stability_limit(law.noised(1.0, sigma)) if law and run.system != "indi" else 2 * sigma**2',
+        '        if distribution and run.system != "indi"\n',
         "return 2 * sigma**2",
         "a_langevin_step_beyond_its_limit_is_warned_of_in_one_line",
     ),
@@ -62,7 +62,7 @@ MUTANTS = (
         "",
         "a_damaged_config_is_refused[vae-change7-vae trains an autoencoder, got --net mlp]",
     ),
-    _mutant("commands/train", "        check_trainable(run, padded, ops)  #", "        #", WRONG + "[bandwidth]"),
+    _mutant("commands/train", "        check_trainable(run, padded, ops)\n", "", WRONG + "[bandwidth]"),
     _mutant("commands/train", '"levels": ("schedule", "T"),', '"levels": ("schedule", "sigma_min"),', WRONG + "[another option on resume]"),
     _mutant("commands/evaluate", "float(2 * floors(", "float(floors(", "the_floor_by_quadrature_is_near_that_of_the_draws"),
 )

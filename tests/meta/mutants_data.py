@@ -56,7 +56,7 @@ MUTANTS = tuple(
                 "    if promised < held:\n",
                 "formats.py::test_a_broken_npy_file_is_refused_in_one_sentence",
             ),
-            ("data/formats", "names, values, notes = names[1:], values[:, 1:],", "names, values, notes = names, values,", TABLE),
+            ("data/formats", "            names[1:],\n            values[:, 1:],", "            names,\n            values,", TABLE),
             (
                 "data/formats",
                 'character in ";\\t,"',
@@ -97,7 +97,7 @@ MUTANTS = tuple(
             ("data/units", "        if smallest >= 0 and", "        if", WORDS),
             (
                 "data/units",
-                "x.dtype == np.uint8 else np.float64)",
+                "x.dtype == np.uint8 else np.float64\n    )",
                 "False else np.float64)",
                 "units.py::test_bytes_are_scaled_to_the_same_bits_as_ever",
             ),

@@ -79,7 +79,7 @@ CONVERSIONS = (
 
 MIXTURES = (
     ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
-    ("x[:, None] - alpha * self.means)", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
+    ("x[:, None] - alpha * self.means\n        )", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
     ("G * fresh / (alpha / alpha_prev)", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
     ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
 )
@@ -89,11 +89,6 @@ DDPM = (
         "schedule.noise_power(t_prev) / schedule.noise_power(t)\n    c_x =",
         "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x =",
         "posterior_is_the_bivariate_gaussian_conditioned_on_the_full_grid[vp]",
-    ),
-    (
-        "schedule.beta(t, t_prev) ** 0.5, noise)",
-        "schedule.beta(t, t - 1) ** 0.5, noise)",
-        "steps_of_any_length_composed_have_the_law_of_one_shot",
     ),
     ("return c_x, c_x0, beta * fresh", "return c_x0, c_x, beta * fresh", "printed_coefficients_of_figure_2_10"),
     ("c_x0 = schedule.signal(t_prev) * beta", "c_x0 = schedule.signal(t) * beta", "printed_coefficients_of_figure_2_10"),
@@ -109,20 +104,30 @@ DDPM = (
     ),
 )
 
-ELBO = (
-    (  # E6
-        "(schedule.signal(t), schedule.noise_scale(t)))\n    return ops.add_noise",
-        "(schedule.signal_power(t), schedule.noise_scale(t)))\n    return ops.add_noise",
-        "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
+FORWARD = (
+    (
+        "reference/diffusion/forward_process.py",
+        "schedule.beta(t, t_prev) ** 0.5, noise\n    )",
+        "schedule.beta(t, t - 1) ** 0.5, noise\n    )",
+        "tests/reference/test_ddpm.py::test_steps_of_any_length_composed_have_the_law_of_one_shot",
     ),
+    (  # E6
+        "reference/diffusion/forward_process.py",
+        "(schedule.signal(t), schedule.noise_scale(t))",
+        "(schedule.signal_power(t), schedule.noise_scale(t))",
+        "tests/reference/test_elbo.py::test_elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
+    ),
+)
+
+ELBO = (
     (
         "np.expm1(schedule.log_snr(t) - before)) / 2",
         "np.expm1(schedule.log_snr(t) - before))",
         "printed_limit_of_that_gap_where_beta_begins_at_zero",
     ),
     (
-        "log_r = column(np.log(posterior_variance), x0) - log_variance",
-        "log_r = log_variance - column(np.log(posterior_variance), x0)",
+        "log_r = per_sample_column(np.log(posterior_variance), x0) - log_variance",
+        "log_r = log_variance - per_sample_column(np.log(posterior_variance), x0)",
         "elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
     (
@@ -198,6 +203,7 @@ MUTANTS = (
     *starmap(_conversion, CONVERSIONS),
     *starmap(_mixture, MIXTURES),
     *starmap(_ddpm, DDPM),
+    *FORWARD,
     *starmap(_elbo, ELBO),
     *starmap(_denoiser, DENOISER),
     *starmap(_kernel, KERNELS),

@@ -27,7 +27,7 @@ FIGURES = (
     ),
     (
         "chapter_2",
-        "panel.plot(x, density(noised(example_2_1(), schedule, t), x)",
+        "panel.plot(\n            x,\n            density(noised(example_2_1(), schedule, t), x)",
         "panel.plot(x, density(example_2_1(), x)",
         "2_5_is_the_noised_mixture_at_eight_times",
     ),
@@ -58,15 +58,15 @@ FIGURES = (
     ("chapter_3", "states[step], np", "states[-1], np", "3_4_shows_the_target_and_the_law_that_the_chain_has_instead"),
     (
         "chapter_3_scores",
-        "bottom.plot(x, law.score(x[:, None])[:, 0]",
-        "bottom.plot(x, -law.score(x[:, None])[:, 0]",
+        "bottom.plot(\n            x,\n            distribution.score(x[:, None])[:, 0]",
+        "bottom.plot(x, -distribution.score(x[:, None])[:, 0]",
         "3_5_has_the_printed_scores",
     ),
     ("chapter_3_scores", "keepdims=True))", "keepdims=True) ** 2)", "3_6_arrows_point_up_the_density_and_chains_follow_them"),
     ("chapter_3_scores", "noised(1.0, h), x)", "noised(1.0, h**2), x)", "3_7_sums_kernels_and_its_mean_is_the_convolved_law"),
     ("chapter_3_scores", "0.4) / len(points)", "0.4)", "3_7_sums_kernels_and_its_mean_is_the_convolved_law"),
     # equations
-    ("chapter_4", "lambda x, t: -beta / 2 * x,", "lambda x, t: -beta * x,", "4_1_is_off_by_the_printed_errors"),
+    ("chapter_4", "beta=beta: -beta / 2 * x", "beta=beta: -beta * x", "4_1_is_off_by_the_printed_errors"),
     (  # E13
         "chapter_4",
         "paths = paths_of(forward_sde(sde), grid, 0.0, count, 42)",
@@ -132,7 +132,7 @@ ELSEWHERE = (
     ),
     (
         "reference/commands/figures.py",
-        "        if json.loads(figures.description_of(path)) == settings:\n            return\n",
+        "        if json.loads(plotting.description_of(path)) == settings:\n            return\n",
         "        return\n",
         "tests/reference/test_figures_command.py::test_nothing_else_is_overwritten_and_then_nothing_is_drawn",
     ),
@@ -141,26 +141,26 @@ ELSEWHERE = (
 PICTURES = (
     (
         "reference/plotting.py",
-        '    axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither")\n',
+        'axes.figure.colorbar(\n        image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither"\n    )',
         "",
-        EXPERIMENTS + TOLD_APART + "[f1]",
+        EXPERIMENTS + TOLD_APART + "[few_steps]",
     ),
-    ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[n1]"),
+    ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[three_models]"),
     (
         "reference/tutorial/experiments/learned_scores.py",
         '(BLUE, "-."), (GREEN, ":")',
         '(VERMILION, "--"), (GREEN, ":")',
-        EXPERIMENTS + TOLD_APART + "[f3]",
+        EXPERIMENTS + TOLD_APART + "[learned_scores]",
     ),
     (
         "reference/tutorial/experiments/few_steps.py",
-        "density_map(heat, np.arange(1, 21), LINE, laws,",
+        "density_map(\n        heat,\n        np.arange(1, 21),\n        LINE,\n        laws,",
         "heat.set_xlim(0, 20.5), density_map(heat, np.arange(1, 21), LINE, laws,",
         EXPERIMENTS + "f1s_map_of_densities_fills_its_axes",
     ),
     (
         "reference/tutorial/experiments/three_models.py",
-        "shares.min() > allowed)",
+        "shares.min() > allowed\n            )",
         "shares.min() > 0)",
         EXPERIMENTS + "n1_refuses_a_ring_without_modes_and_takes_exact_samples",
     ),

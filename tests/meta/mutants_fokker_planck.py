@@ -55,9 +55,9 @@ MUTANTS = (
         "in_the_plane_a_product_stays_the_product_of_the_two_lines[False-float64]",
     ),
     # the equation
-    _equation("return (to_right * np", "return -(to_right * np", "the_current_is_what_moves_mass"),
+    _equation("return (\n            to_right * np", "return -(to_right * np", "the_current_is_what_moves_mass"),
     _equation(  # E15c: D1 p - D2' p, a product
-        "return (to_right * np.concatenate((p[-1:], p)) - to_left * np.concatenate((p, p[:1]))) * self.dx",
+        "return (\n            to_right * np.concatenate((p[-1:], p)) - to_left * np.concatenate((p, p[:1]))\n        ) * self.dx",
         "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)",
         "the_current_is_what_moves_mass",
     ),
@@ -76,7 +76,9 @@ MUTANTS = (
         "to_right[:-1] + to_left[1:], beside",
         "on_a_gaussian_modes_relax_at_n_over_its_variance[1.0]",
     ),
-    _equation("rel_entr(p, law).sum()", "rel_entr(law, p).sum()", "relative_entropy_falls_at_the_rate_of_its_dissipation"),
+    _equation(
+        "rel_entr(p, distribution).sum()", "rel_entr(distribution, p).sum()", "relative_entropy_falls_at_the_rate_of_its_dissipation"
+    ),
     _equation("/ 2 * slope**2).sum()", "* slope**2).sum()", "relative_entropy_falls_at_the_rate_of_its_dissipation"),
     _equation("damped = 2", "damped = 0", "a_point_spreads_without_ringing_however_long_the_step[0.1]"),
     _equation(

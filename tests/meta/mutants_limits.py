@@ -41,8 +41,8 @@ MUTANTS = (
     ),
     (
         "reference/runs/files.py",
-        "with contextlib.suppress(OSError):  # where",
-        "with contextlib.nullcontext():  # where",
+        "with contextlib.suppress(OSError):\n            temporary",
+        "with contextlib.nullcontext():\n            temporary",
         LIMITS + "a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_there_either",
     ),
     (

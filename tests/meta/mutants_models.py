@@ -53,8 +53,8 @@ MUTANTS = (
         "the_variance_between_close_levels_keeps_its_digits",
     ),
     _schedule(
-        "return plain(np.expm1(-self._log(t)))",
-        "return plain(-np.expm1(self._log(t)))",
+        "return as_float(np.expm1(-self._log(t)))",
+        "return as_float(-np.expm1(self._log(t)))",
         "the_signal_stays_and_the_noise_grows_by_one_factor",
     ),
     _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric-noise]"),
@@ -68,7 +68,9 @@ MUTANTS = (
         "return float(np.interp(-wanted, -table, times - 1))",
         "the_time_of_a_noise_level_is_found_again[geometric]",
     ),
-    _denoiser("output(h * x, for_each", "output(x, for_each", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"),
+    _denoiser(
+        "output(h * x, full_per_sample", "output(x, full_per_sample", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"
+    ),
     _denoiser('_restated("score", params', '_restated("noise", params', "a_multiple_of_x_has_the_score_of_its_own_law"),
     _denoiser("d = a * v\n", "d = -a * v\n", "the_pullback_is_the_derivative_of_the_score[vp-noise]"),
     _denoiser("d = d + h * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
@@ -99,14 +101,22 @@ MUTANTS = (
         "on_the_last_step_the_posteriors_zero_is_replaced_by_the_step_before",
     ),
     _ddpm(
-        "decoder_log_variance = learned if learned is not None else np",
-        "decoder_log_variance = np",
+        "learned if learned is not None else np",
+        "np",
         "the_mean_over_all_times_and_the_prior_are_the_whole_bound",
     ),
     _learned("(1 - posterior_variance * precision - c**2", "(1 - c**2", "gradient_of_the_variational_loss_in_every_parameter[noise]"),
-    _learned("* precision * column(b, x), scale", "* precision, scale", "gradient_of_the_variational_loss_in_every_parameter[noise]"),
+    _learned(
+        "* precision * per_sample_column(b, x),\n            scale",
+        "* precision, scale",
+        "gradient_of_the_variational_loss_in_every_parameter[noise]",
+    ),
     _learned("scale * dl * (high - low) / 2", "scale * dl * (high - low)", "gradient_of_the_variational_loss_in_every_parameter[v]"),
-    _learned("return T * nats,", "return nats,", "one_term_is_the_divergence_of_two_gaussians_and_the_first_a_log_density"),
+    _learned(
+        "T * nats,\n            scale",
+        "nats,\n            scale",
+        "one_term_is_the_divergence_of_two_gaussians_and_the_first_a_log_density",
+    ),
     _learned(
         "_, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)",
         "_, squares, d_simple = simple_loss(prediction, self.target(x0, t, noise, ops), ops)\n"
@@ -139,8 +149,8 @@ MUTANTS = (
     _vae("dz + dmean, dlog_var, encoded", "dz, dlog_var, encoded", "gradient_of_the_loss_in_every_parameter[points]"),
     _vae("(each * (1 - squares * precision)", "(each * (squares * precision - 1)", "gradient_of_the_loss_in_every_parameter[points]"),
     _vae(
-        "return reconstruction, ops.gaussian_kl(mean, log_var),",
-        "return reconstruction, ops.gaussian_kl(mean, log_var) / mean.shape[1],",
+        "            ops.gaussian_kl(mean, log_var),\n            (x",
+        "            ops.gaussian_kl(mean, log_var) / mean.shape[1],\n            (x",
         "the_loss_is_minus_log_p_of_x_given_z_plus_the_divergence_in_nats",
     ),
     _vae(

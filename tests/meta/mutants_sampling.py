@@ -35,7 +35,7 @@ CLIPPING = _mutants(
     ),
     (
         "commands/sampler_options",
-        '"ddpm": "ddim", "smld"',
+        '"ddpm": "ddim",\n    "smld"',
         '"ddpm": "ddpm", "smld"',
         "sample_and_evaluate_take_the_same_sampler_and_the_same_bound",
     ),
@@ -61,7 +61,7 @@ CLIPPING = _mutants(
     ("commands/sampler_options", "(alpha * v / (alpha**2", "(v / (alpha**2", "steps_too_few_for_gaussian_data_are_warned_of[50-False]"),
     (
         "runs/run",
-        '<= MOST_NOISE * schedule.signal(schedule.T) else "v"',
+        '<= MOST_NOISE * schedule.signal(schedule.T)\n        else "v"',
         '>= MOST_NOISE * schedule.signal(schedule.T) else "v"',
         "the_usual_prediction_is_v_where_a_schedule_ends_in_almost_nothing_but_noise[options1-v]",
     ),

@@ -56,13 +56,13 @@ SDES = (
     ("np.exp(self.log_alpha_bar(t) / 2)", "np.exp(self.log_alpha_bar(t))", EQUATIONS),
     ("np.sqrt(-np.expm1(self.log_alpha_bar(t)))", "np.sqrt(-np.expm1(self.log_alpha_bar(t) / 2))", EQUATIONS),
     ("-np.expm1(2 * self.log_alpha_bar(t))", "-np.expm1(self.log_alpha_bar(t))", EQUATIONS),
-    ("plain(-np.expm1(self.log_alpha_bar(t)))", "plain(np.sqrt(-np.expm1(self.log_alpha_bar(t))))", EQUATIONS),
+    ("as_float(-np.expm1(self.log_alpha_bar(t)))", "as_float(np.sqrt(-np.expm1(self.log_alpha_bar(t))))", EQUATIONS),
     ("(2 * self._growth) ** 0.5", "self._growth**0.5", EQUATIONS),
     ("np.sqrt(np.expm1(2 * self._growth * t))", "np.exp(self._growth * t)", "at_time_0_there_is_the_signal_and_no_noise"),
     ("return -self.gamma\n", "return -self.gamma / 2\n", EQUATIONS),
     ("-np.expm1(-2 * self.gamma", "-np.expm1(-self.gamma", EQUATIONS),
     ("(self.q / (2 * self.gamma)) ** 0.5", "(self.q / self.gamma) ** 0.5", TABLE("ou")),
-    ("plain(self.a * np.sqrt(t))", "plain(self.a * t)", TABLE("brownian")),
+    ("as_float(self.a * np.sqrt(t))", "as_float(self.a * t)", TABLE("brownian")),
     (
         "        return 1.0\n",
         "        return self.noise_scale(self.t_max)\n",
@@ -73,7 +73,7 @@ SDES = (
     ("reverse_noise * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_make_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_make_one"),
-    ("plain(2 * (np.log(alpha)", "plain((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
+    ("as_float(2 * (np.log(alpha)", "as_float((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
     ("self.log_snr(middle) > log_snr", "self.log_snr(middle) < log_snr", "the_time_of_a_log_snr_has_it"),
     (
         "wanted = 2 * float(np.log(alpha / sigma))",
@@ -206,21 +206,21 @@ SOLVERS = (
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, -step, (2 * step) ** 0.5, key", STATIONARY),
     ("score(x, t_prev), length", "score(x, t), length", ASKED),  # E11b
     (  # E11b: the prediction is thrown away
-        "        x = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n",
+        "x = ops.reverse_step(\n            x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE)\n        )",
         "        predicted = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n"
         "        x = x if corrections else predicted\n",
         PAIR,
     ),
     ("score(x, t), c_x", "score(x, t_prev), c_x", ASKED),
     ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_power(t)", PAIR),
-    ("Purpose.CORRECTOR), ops)", "Purpose.STEP_NOISE), ops)", PAIR),
-    ("ops), n + 1\n", "ops), n\n", ASKED),
+    ("Purpose.CORRECTOR), ops\n                )", "Purpose.STEP_NOISE), ops)", PAIR),
+    ("ops\n                ),\n                n + 1", "ops), n\n", ASKED),
     ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED.replace("[1", "[3")),
 )
 
 COMMANDS = (
     (
-        "* -sde.noise_scale(t), sampler",
+        "* -sde.noise_scale(t),\n            sampler",
         "* sde.noise_scale(t), sampler",
         "the_usual_number_of_steps_gives_the_law_of_the_mixture[dpm-solver-2]",
     ),

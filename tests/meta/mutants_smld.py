@@ -40,7 +40,7 @@ LANGEVIN = (
     ("x, lambda n: 2 * tau,", "x, lambda n: tau,", "a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau[line]"),
     ("1.0, e / 2, e**0.5, Key(", "1.0, e, e**0.5, Key(", "mean_and_variance_follow_their_recursions[0.25-0.05]"),
     (
-        "Key(seed, sample, n, Purpose.STEP_NOISE))\n        yield n + 1, x, None",
+        "Key(seed, sample, n, Purpose.STEP_NOISE)\n        )\n        yield n + 1, x, None",
         "Key(seed, sample, 0, Purpose.STEP_NOISE))\n        yield n + 1, x, None",
         "mean_and_variance_follow_their_recursions[0.25-0.05]",
     ),
@@ -98,8 +98,8 @@ ANNEALED = (
     ("a / 2, a**0.5, Key(", "a / 2, (2 * a) ** 0.5, Key(", "the_tutorials_step_without_its_base_is_finite_and_wrong_at_large_noise"),
     ("            n += 1\n", "", "a_step_follows_the_score_of_its_level_with_noise_of_its_own"),
     (
-        "        for _ in range(inner):",
-        "        n = 0\n        for _ in range(inner):",
+        "        for _ in range(steps_per_level):",
+        "        n = 0\n        for _ in range(steps_per_level):",
         "a_step_follows_the_score_of_its_level_with_noise_of_its_own",
     ),
     ("1.0, sigma**2, 0, None)", "1.0, sigma, 0, None)", "the_run_ends_with_the_posterior_mean_at_the_last_level"),
@@ -107,8 +107,16 @@ ANNEALED = (
 )
 
 LOSSES = (
-    ("noise / -column(sigma, noise)", "noise / column(sigma, noise)", "denoising_loss_of_a_linear_model_on_gaussian_data"),  # E10b
-    ("noise / -column(sigma, noise)", "noise / -column(sigma, noise) ** 2", "denoising_loss_of_a_linear_model_on_gaussian_data"),
+    (
+        "noise / -per_sample_column(sigma, noise)",
+        "noise / per_sample_column(sigma, noise)",
+        "denoising_loss_of_a_linear_model_on_gaussian_data",
+    ),  # E10b
+    (
+        "noise / -per_sample_column(sigma, noise)",
+        "noise / -per_sample_column(sigma, noise) ** 2",
+        "denoising_loss_of_a_linear_model_on_gaussian_data",
+    ),
     (  # E10c
         "ops.add_noise(x0, 1.0, sigma, noise)",
         "x0",

@@ -29,7 +29,7 @@ MUTANTS = (
     ),
     _mutant(
         "diffusion/training",
-        "return Joined(self)\n",
+        "return FlatParameters(self)\n",
         "return self\n",
         "training.py::test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone",
     ),
@@ -53,8 +53,8 @@ MUTANTS = (
     ),
     _mutant(
         "runs/checkpoint",
-        "np.ascontiguousarray(fetch(array))  # other",
-        "fetch(array)  # other",
+        "np.ascontiguousarray(to_host(array))",
+        "to_host(array)",
         "checkpoint.py::test_a_checkpoint_comes_back_bit_for_bit",
     ),
     _mutant(
@@ -75,7 +75,7 @@ MUTANTS = (
         "bunch.images[..., None] / 16",
         "datasets.py::test_bounded_sets_lie_within_minus_one_and_one_and_nearly_fill_it",
     ),
-    _mutant("data/metrics", "- 2 * cross)", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
+    _mutant("data/metrics", "- 2 * cross\n    )", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
     _mutant(
         "data/metrics",
         "np.partition(squares, k - 1, axis=1)[:, k - 1]",

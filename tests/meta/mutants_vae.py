@@ -88,7 +88,7 @@ LINEAR = (
         "(self.W**2 @ np.diagonal(self.D)).sum()",
         "elbo_is_the_expectation_that_defines_it[4-3]",
     ),
-    ("- np.linalg.slogdet(self.D)[1]) / 2", ") / 2", "elbo_is_the_expectation_that_defines_it[1-1]"),
+    ("- np.linalg.slogdet(self.D)[1]\n        ) / 2", ") / 2", "elbo_is_the_expectation_that_defines_it[1-1]"),
     (
         "np.eye(len(self.mu))\n        return mixture",
         "np.eye(len(self.mu)) / 2\n        return mixture",
@@ -116,7 +116,7 @@ LINEAR = (
 
 TOY = (
     (  # E2: the logarithm once instead of once a dimension
-        "- np.linalg.slogdet(self.D)[1]) / 2",
+        "- np.linalg.slogdet(self.D)[1]\n        ) / 2",
         "- np.linalg.slogdet(self.D)[1] / len(self.b)) / 2",
         "terms_of_the_restricted_toy_have_every_constant_once_a_dimension[0.5-0.3-3]",
     ),

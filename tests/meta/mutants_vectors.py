@@ -10,7 +10,7 @@ MUTANTS = (
     (VECTORS, "for dtype in DTYPES if", "for dtype in DTYPES[:1] if", COVERED),
     (VECTORS, "arguments = cast(single, dtype)", "arguments = single", COVERED),
     (VECTORS, "zero_mean=True", "zero_mean=False", COVERED),
-    (VECTORS, "exact[part], dtype)]", "exact[part])]", PRECISION),
+    (VECTORS, "exact[part], dtype)\n        ]", "exact[part])]", PRECISION),
     ("reference/conformance/tolerances.py", "FLOAT64_FROM_FLOAT32 if dtype == np.float64 else 1", "1", PRECISION),
     (
         VECTORS,
@@ -19,8 +19,8 @@ MUTANTS = (
         TESTS + "no_number_is_one_that_javascript_would_round_and_none_is_infinite",
     ),
     (VECTORS, 'order="C"', 'order="F"', LINEAR),
-    (VECTORS, '{"decay": ema_decay(settings.ema, STEP)}', '{"decay": settings.ema}', TRAINING),
-    (VECTORS, '"input_scale": scale}', '"input_scale": 1 / scale}', TRAINING),
+    (VECTORS, '{\n        "decay": ema_decay(settings.ema, STEP)\n    }', '{"decay": settings.ema}', TRAINING),
+    (VECTORS, '"input_scale": scale,\n    }', '"input_scale": 1 / scale}', TRAINING),
     (
         VECTORS,
         "np.arange(BATCH), STEP,",

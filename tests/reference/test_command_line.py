@@ -416,12 +416,12 @@ def test_the_disk_being_full_ends_in_one_sentence_and_keeps_the_last_checkpoint(
 def test_ops_prints_every_row_of_the_contract_and_info_the_versions(capsys):
     from reference.conformance.contract import CONTRACT
 
-    assert run("ops") == 0 and run("info") == 0
+    assert run("contract") == 0 and run("info") == 0
     out = capsys.readouterr().out
     assert all(f" {op.name} " in out for op in CONTRACT) and np.__version__ in out
 
 
-@pytest.mark.parametrize("command", ["", "demo", "train", "sample", "evaluate", "export", "ops", "vectors", "info"])
+@pytest.mark.parametrize("command", ["", "demo", "train", "sample", "evaluate", "export", "contract", "test-vectors", "info"])
 def test_help_is_there_for_every_command(command, capsys):
     assert run(*command.split(), "--help") == 0
     assert "usage: python -m reference" in capsys.readouterr().out

@@ -9,14 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.ddpm.ddpm import (
-    VARIANCES,
-    forward,
-    forward_step,
-    posterior,
-    reverse_log_variance,
-)
+from reference.ddpm.ddpm import VARIANCES, posterior, reverse_log_variance
 from reference.diffusion.conversions import convert
+from reference.diffusion.forward_process import forward, forward_step
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import SCHEDULES, constant, linear, vp
 from reference.samplers.ancestral import ancestral

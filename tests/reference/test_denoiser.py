@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.ddpm.ddpm import (
-    elbo_terms,
-    simple_loss,
-)
+from reference.ddpm.ddpm import elbo_terms
 from reference.diffusion.conversions import PREDICTIONS, convert
-from reference.diffusion.denoiser import TRAINABLE, Denoiser
+from reference.diffusion.denoiser import TRAINABLE, Denoiser, simple_loss
 from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.diffusion.schedules import SCHEDULES, vp
 from reference.networks.mlp import MLP

@@ -13,13 +13,13 @@ from reference.ddpm.ddpm import (
     consistency_term,
     elbo_terms,
     elbo_weight,
-    forward,
     posterior,
     prior_term,
     reconstruction_term,
     reverse_log_variance,
 )
 from reference.diffusion.conversions import convert
+from reference.diffusion.forward_process import forward
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import SCHEDULES, Schedule, constant, vp
 from tests.oracle_tolerances import (

@@ -175,9 +175,14 @@ def test_every_name_is_an_experiment(name):
 
 
 def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_path, capsys):
-    assert run("experiment", "F2", "n3", "--quick", "--out", tmp_path / "out") == 0
-    assert {path.name for path in files(tmp_path / "out")} == {"f2.png", "f2.json", "n3.png", "n3.json"}
-    report = json.loads((tmp_path / "out" / "n3.json").read_text())
+    assert run("experiment", "F2", "discrete_and_continuous", "--quick", "--out", tmp_path / "out") == 0
+    assert {path.name for path in files(tmp_path / "out")} == {
+        "corrector_bias.png",
+        "corrector_bias.json",
+        "discrete_and_continuous.png",
+        "discrete_and_continuous.json",
+    }
+    report = json.loads((tmp_path / "out" / "discrete_and_continuous.json").read_text())
     assert report["settings"] == {"steps": list(discrete_and_continuous.STEPS), "draws": 4000}
     assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
     out = capsys.readouterr().out
@@ -191,25 +196,30 @@ def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, 
         return outcome
 
     monkeypatch.setattr(corrector_bias, "run", fails)
-    assert run("experiment", "f2", "--out", tmp_path) == 1
+    assert run("experiment", "corrector_bias", "--out", tmp_path) == 1
     out = capsys.readouterr().out
-    assert "FAIL  one is two: 1" in out and "not as theory says: f2" in out and (tmp_path / "f2.json").exists()
+    assert "FAIL  one is two: 1" in out and "not as theory says: corrector_bias" in out and (tmp_path / "corrector_bias.json").exists()
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("f9",), "an experiment must be one of f1, f2, f3, n1, n2, n3 or all, got 'f9'"),
-        (("f2", "other"), "got 'other'"),
-        (("n3",), "n3.png exists already: name another --out"),
+        (
+            ("f9",),
+            "an experiment must be one of few_steps, corrector_bias, learned_scores, three_models, what_matters, discrete_and_continuous or all, got 'f9'",
+        ),
+        (("corrector_bias", "other"), "got 'other'"),
+        (("discrete_and_continuous",), "discrete_and_continuous.png exists already: name another --out"),
     ],
 )
 def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(tmp_path, capsys, words, message):
-    (tmp_path / "n3.png").write_bytes(b"mine")
+    (tmp_path / "discrete_and_continuous.png").write_bytes(b"mine")
     assert run("experiment", *words, "--out", tmp_path) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["n3.png"] and (tmp_path / "n3.png").read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["discrete_and_continuous.png"] and (
+        tmp_path / "discrete_and_continuous.png"
+    ).read_bytes() == b"mine"
 
 
 # Pictures, of made-up numbers
@@ -238,16 +248,16 @@ def factors():
 
 
 PICTURES = {
-    "f1": lambda: few_steps.figure(chains()),
-    "f2": lambda: corrector_bias.figure(
+    "few_steps": lambda: few_steps.figure(chains()),
+    "corrector_bias": lambda: corrector_bias.figure(
         {(p, k, N): (1 + k) / N for p in corrector_bias.PREDICTORS for k in corrector_bias.CORRECTIONS for N in corrector_bias.STEPS}
     ),
-    "f3": lambda: learned_scores.figure(*scores()),
-    "n1": lambda: three_models.figure(
+    "learned_scores": lambda: learned_scores.figure(*scores()),
+    "three_models": lambda: three_models.figure(
         {name: three_models.DATA[k : k + 100] for k, name in enumerate(("data", "VAE", "DDPM", "annealed Langevin"))}
     ),
-    "n2": lambda: what_matters.figure(*factors()),
-    "n3": lambda: discrete_and_continuous.figure(
+    "what_matters": lambda: what_matters.figure(*factors()),
+    "discrete_and_continuous": lambda: discrete_and_continuous.figure(
         {
             f"{k} and a name as long as those that are compared: difference": [k / N for N in discrete_and_continuous.STEPS]
             for k in (1, 2, 3)
@@ -264,7 +274,7 @@ def test_a_picture_is_titled_labelled_within_its_edges_and_its_lines_can_be_told
 
 
 def test_f1s_map_of_densities_fills_its_axes():
-    image, axes = next((axes.images[0], axes) for axes in PICTURES["f1"]().axes if axes.images)
+    image, axes = next((axes.images[0], axes) for axes in PICTURES["few_steps"]().axes if axes.images)
     assert image.get_extent()[:2] == list(axes.get_xlim())
 
 

@@ -158,7 +158,7 @@ CASES = [
 def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, alpha, sigma):
     model = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0)
     expected = DISTRIBUTION.noised(alpha, sigma).score(X)
-    assert_close(model.score({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
+    assert_close(model.score_function({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
 
 
 @pytest.mark.parametrize("schedule", [LADDER, TWIN], ids=["exploding", "preserving"])
@@ -177,15 +177,15 @@ def test_between_levels_far_apart_edms_output_is_interpolated(schedule, predicti
         z = X / np.sqrt(v + sigma**2)
         F = (1 - share) * output(z, SIGMAS[3]) + share * output(z, SIGMAS[4])
         x0 = v / (v + sigma**2) * X + sigma * np.sqrt(v / (v + sigma**2)) * F
-        assert_close(model.posterior_mean({})(X, 1.0, sigma), x0, 256 * MIXTURE, 1 + np.abs(X))
-        assert_close(model.score({})(X, 1.0, sigma), (x0 - X) / sigma**2, 256 * MIXTURE, (1 + np.abs(X)) / sigma**2)
+        assert_close(model.posterior_mean_function({})(X, 1.0, sigma), x0, 256 * MIXTURE, 1 + np.abs(X))
+        assert_close(model.score_function({})(X, 1.0, sigma), (x0 - X) / sigma**2, 256 * MIXTURE, (1 + np.abs(X)) / sigma**2)
 
 
 @pytest.mark.parametrize("schedule, worst", [(SCHEDULES["cosine"](100), 0.03), (SCHEDULES["cosine"](20), 0.04), (geometric(10), 0.065)])
 def test_between_levels_the_score_of_example_2_1_is_off_by_a_few_percent(schedule, worst):
     """Relative root mean square error at 100 noise levels, where the noises of two neighbouring levels, averaged, were off by a factor."""
     v = float(DISTRIBUTION.covariance[0, 0] + DISTRIBUTION.mean[0] ** 2)
-    score, errors = Denoiser(Oracle(schedule, "noise", v), schedule, "noise", v).score({}), []
+    score, errors = Denoiser(Oracle(schedule, "noise", v), schedule, "noise", v).score_function({}), []
     log_snrs = schedule.log_snr(np.array([1, schedule.T]))
     for ratio in np.exp(-np.linspace(*log_snrs, 102)[1:-1] / 2):
         distribution = DISTRIBUTION.noised(1.0, float(ratio))
@@ -212,7 +212,7 @@ def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
 
 
 def test_a_multiple_of_x_has_the_score_of_its_own_law():
-    score = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0).score({})
+    score = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0).score_function({})
     assert_close(score(3 * X, 3.0, 3 * 0.7), score(X, 1.0, 0.7) / 3, MIXTURE, np.abs(X) / 0.7**2 + 1)
 
 
@@ -220,7 +220,7 @@ def test_the_score_at_a_trained_level_is_the_predicted_noise_over_minus_sigma():
     model = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0)
     for t in (1, 4, 8):
         sigma = LADDER.noise_scale(t)
-        assert_close(model.score({})(X, 1.0, sigma), model.noise_predictor({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
+        assert_close(model.score_function({})(X, 1.0, sigma), model.noise_predictor({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
 
 
 def test_the_best_prediction_is_found_for_each_sample_at_its_own_time():

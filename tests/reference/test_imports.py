@@ -10,14 +10,18 @@ import pytest
 import reference
 
 ROOT = Path(reference.__file__).parent
-MATHEMATICS = (
-    "ops networks vae ddpm smld sde fokker_planck samplers errata schedules.py conversions.py mixtures.py denoiser.py training.py"
-).split()
+# Each room may import itself and the rooms before it.
+ROOMS = "ops networks diffusion vae ddpm smld samplers sde fokker_planck data runs conformance plotting tutorial commands".split()
+MATHEMATICS = ROOMS[: ROOMS.index("fokker_planck") + 1]
 ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
 
 
 def modules(*places):
-    found = [path for place in places for path in ([ROOT / place] if place.endswith(".py") else sorted((ROOT / place).rglob("*.py")))]
+    found = [
+        path
+        for place in places
+        for path in ([ROOT / f"{place}.py"] if (ROOT / f"{place}.py").exists() else sorted((ROOT / place).rglob("*.py")))
+    ]
     assert found
     return found
 
@@ -33,6 +37,19 @@ def imported(path):
     return names
 
 
+def rooms_imported(path):
+    """The rooms of the reference that a file imports, wherever in the file."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "reference":
+            rooms |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("reference."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("reference.")}
+    return rooms & {*ROOMS}
+
+
 def relative(path):
     return str(path.relative_to(ROOT))
 
@@ -40,6 +57,20 @@ def relative(path):
 @pytest.mark.parametrize("path", modules(*MATHEMATICS), ids=relative)
 def test_mathematics_imports_numpy_and_scipy_only(path):
     assert imported(path) <= ALLOWED
+
+
+def test_every_file_of_the_reference_stands_in_a_room():
+    assert {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} == {
+        *ROOMS,
+        "__init__",
+        "__main__",
+    }
+
+
+@pytest.mark.parametrize("path", modules(*ROOMS), ids=relative)
+def test_a_room_imports_only_rooms_before_it(path):
+    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert rooms_imported(path) <= {*ROOMS[: ROOMS.index(own) + 1]}
 
 
 @pytest.mark.parametrize("path", modules("."), ids=relative)

@@ -226,14 +226,14 @@ def test_the_score_is_tweedies_at_any_noise_level_that_was_trained():
     model = InDI(Oracle(DISTRIBUTION, 2.0, 4.0), Degradation(2.0), 4.0)
     for alpha, sigma in ((1.0, 2.0), (1.0, 0.5), (0.3, 0.2)):
         expected = DISTRIBUTION.noised(alpha, sigma).score(X)
-        assert_close(model.score({})(X, alpha, sigma), expected, 16 * MIXTURE, (1 + np.abs(X)) / sigma**2)
+        assert_close(model.score_function({})(X, alpha, sigma), expected, 16 * MIXTURE, (1 + np.abs(X)) / sigma**2)
     schedule = model.schedule
     assert_close(model.predictor({})(X, 500), DISTRIBUTION.posterior_mean(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
     with pytest.raises(ValueError, match=r"sigma / alpha = 2\.1 is outside of what was trained, 0\.002 to 2"):
-        model.score({})(X, 1.0, 2.1)
+        model.score_function({})(X, 1.0, 2.1)
     for other in (InDI(MLP(), Degradation(0.1, 1.0)), InDI(MLP(), Degradation(1.0), 1.0, 0.1)):
         with pytest.raises(ValueError, match="has a score only if its degradation is noise alone"):
-            other.score({})
+            other.score_function({})
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.4])

@@ -52,7 +52,7 @@ def uniform_start(count, low=-3.0, high=3.0):
 
 
 @pytest.mark.parametrize(
-    "law, tau", [(normal_law(0.7, 0.5), 0.1), (normal_law(-2.0, 4.0), 5.0), (PLANE, 0.2)], ids=["line", "long", "plane"]
+    "distribution, tau", [(normal_law(0.7, 0.5), 0.1), (normal_law(-2.0, 4.0), 5.0), (PLANE, 0.2)], ids=["line", "long", "plane"]
 )
 def test_a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau(distribution, tau):
     x, sample, d = distribution.mean + uniform_start(50), np.arange(7, 57), distribution.dimension
@@ -142,7 +142,7 @@ def test_langevin_is_reversible_for_its_own_law_on_a_gaussian():
 # Stability
 
 
-@pytest.mark.parametrize("law", [EXAMPLE_3_2, PLANE, normal_law(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
+@pytest.mark.parametrize("distribution", [EXAMPLE_3_2, PLANE, normal_law(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
 def test_the_score_is_nowhere_steeper_than_the_stability_limit_allows(distribution):
     limit = stability_limit(distribution)
     assert_close(limit, 2 * np.linalg.eigvalsh(distribution.full).min(), EXACT)
@@ -155,7 +155,7 @@ def test_printed_stability_limit_of_example_3_2():
     assert_printed(stability_limit(EXAMPLE_3_2), ".08")
 
 
-@pytest.mark.parametrize("law", [PLANE, normal_law(1.0, 0.3)], ids=["plane", "line"])
+@pytest.mark.parametrize("distribution", [PLANE, normal_law(1.0, 0.3)], ids=["plane", "line"])
 def test_chains_part_above_the_stability_limit_and_meet_below(distribution):
     limit, steepest = stability_limit(distribution), np.linalg.eigh(distribution.full[0])[1][:, 0]
     starts = [distribution.mean, distribution.mean + steepest]

@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reference.ddpm.ddpm import (
-    elbo_terms,
-    forward,
-    interpolated_log_variance,
-    log_variance_range,
-    posterior,
-    reverse_log_variance,
-    split_prediction,
-)
+from reference.ddpm.ddpm import elbo_terms, interpolated_log_variance, log_variance_range, posterior, reverse_log_variance
 from reference.ddpm.learned import HYBRID_WEIGHT, LearnedVariance
-from reference.diffusion.denoiser import TRAINABLE, Denoiser
+from reference.diffusion.denoiser import TRAINABLE, Denoiser, split_prediction
+from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import linear, vp
 from reference.networks import MLP, UNet
 from reference.ops import normal

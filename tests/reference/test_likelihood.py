@@ -53,7 +53,7 @@ def points(distribution, count=5):
 
 
 @every_sde
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("distribution", LAWS.values(), ids=LAWS)
 def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(distribution, sde):
     x = points(distribution)
     found = log_likelihood(sde, exact(distribution, sde), x, prior=prior_of(distribution, sde), **FLOW_SOLVER)
@@ -69,7 +69,7 @@ def test_from_a_later_time_it_is_the_density_of_that_time(sde):
     assert_close(found, distribution.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
 
-@pytest.mark.parametrize("law", [PLANE, SPACE], ids=["plane", "space"])
+@pytest.mark.parametrize("distribution", [PLANE, SPACE], ids=["plane", "space"])
 def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(distribution):
     """Hutchinson's estimate is linear in v v', whose mean over all 2^d vectors of signs is I; the way of x does not depend on the probe."""
     sde, d = SDES["vp"], distribution.dimension

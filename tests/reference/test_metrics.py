@@ -114,7 +114,7 @@ def test_autocorrelation_of_a_short_series_is_its_sum_of_products():
 # Modes
 
 
-@pytest.mark.parametrize("law", [example_2_1(), ring(), ring(deviation=0.4)], ids=["on the line", "apart", "overlapping"])
+@pytest.mark.parametrize("distribution", [example_2_1(), ring(), ring(deviation=0.4)], ids=["on the line", "apart", "overlapping"])
 def test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode(distribution):
     n, expected = 100_000, metrics.expected_mode_shares(distribution)
     shares = metrics.mode_shares(distribution.sample(1, np.arange(n))[0], distribution)

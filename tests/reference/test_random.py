@@ -201,7 +201,7 @@ def test_dtypes_other_than_floats_are_a_type_error(draw):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("draw, law", [(ops.uniform, stats.uniform()), (ops.normal, stats.norm())])
+@pytest.mark.parametrize("draw, distribution", [(ops.uniform, stats.uniform()), (ops.normal, stats.norm())])
 def test_draws_follow_their_law(draw, distribution, dtype):
     x = draw(20, np.arange(500), 0, Purpose.PRIOR, (200,), dtype).astype(np.float64).ravel()
     assert stats.kstest(x, distribution.cdf).pvalue > FALSE_ALARM

@@ -124,7 +124,7 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
         for share in (0.0, 0.3, 0.5, 0.9):
             ratio = float(np.exp(low + share * h))
             tangent = ratio / V**0.5
-            score, x0 = model.score({})(x, 1.0, ratio)[0], model.posterior_mean({})(x, 1.0, ratio)[0]
+            score, x0 = model.score_function({})(x, 1.0, ratio)[0], model.posterior_mean_function({})(x, 1.0, ratio)[0]
             bound = interpolation_error(h, K, tangent) + RESTATED * (
                 1 + tangent**-2
             )  # x_0 and v tell eps from x with that many digits less

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from reference.ddpm.ddpm import forward, forward_step
+from reference.diffusion.forward_process import forward, forward_step
 from reference.diffusion.schedules import SCHEDULES, ContinuousVP, Schedule, constant, cosine, from_betas, linear, scaled_linear, vp
 from tests.oracle_tolerances import EXACT, accumulated, assert_close, assert_slope
 

@@ -183,7 +183,7 @@ def test_denoising_is_explicit_for_the_noised_density_but_for_a_constant(sigma):
     assert np.ptp(from_clean) > 0.01  # E10c: against the clean density it is no constant
 
 
-@pytest.mark.parametrize("law", [example_2_1(), example_2_1().noised(1.0, 0.5)], ids=["example-2.1", "noised"])
+@pytest.mark.parametrize("distribution", [example_2_1(), example_2_1().noised(1.0, 0.5)], ids=["example-2.1", "noised"])
 @pytest.mark.parametrize("name", MODELS)
 def test_implicit_is_explicit_but_for_half_the_fisher_information(distribution, name):
     x, p = nodes(distribution)

@@ -161,7 +161,17 @@ def test_conditions_count_from_0_to_1000(sde):
 @every_sde
 def test_numbers_and_arrays_agree_and_numbers_stay_numbers(sde):
     t = np.array(times_of_all) * sde.t_max
-    for name in ("rate", "diffusion", "signal", "noise_scale", "alpha_bar", "noise_power", "log_snr", "condition", "times"):
+    for name in (
+        "drift_coefficient",
+        "diffusion",
+        "signal",
+        "noise_scale",
+        "signal_power",
+        "noise_power",
+        "log_snr",
+        "network_time",
+        "sample_times",
+    ):
         function = getattr(sde, name)
         each = [function(float(time)) for time in t]
         assert all(isinstance(value, float) and not isinstance(value, np.generic) for value in each), name

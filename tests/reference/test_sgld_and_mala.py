@@ -145,7 +145,7 @@ def log_proposal(distribution, y, x, tau):
     return np.array([multivariate_normal(m, 2 * tau * np.eye(distribution.dimension)).logpdf(point) for m, point in zip(means, y)])
 
 
-@pytest.mark.parametrize("law", [WIDE, PLANE], ids=["line", "plane"])
+@pytest.mark.parametrize("distribution", [WIDE, PLANE], ids=["line", "plane"])
 @pytest.mark.parametrize("tau", [0.02, 0.3, 1.0])
 def test_moves_are_accepted_with_the_metropolis_probability_which_is_in_detailed_balance(distribution, tau):
     x, y = (distribution.sample(40 + i, np.arange(60))[0] for i in range(2))

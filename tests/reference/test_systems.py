@@ -11,10 +11,9 @@ from reference.commands.evaluation_figures import by_level
 from reference.commands.ode_sde_options import STEPS
 from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, initial_sample
 from reference.data import datasets
-from reference.ddpm.ddpm import split_prediction
 from reference.ddpm.indi import Degradation
 from reference.diffusion.conversions import convert
-from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.denoiser import Denoiser, split_prediction
 from reference.diffusion.mixtures import example_2_1
 from reference.ops.random import Purpose
 from reference.runs.run import as_score, build_config, open_run, training_model
@@ -235,7 +234,7 @@ UNITS = {
 def test_evaluate_writes_what_it_printed_and_pictures_of_the_loss_and_of_samples_beside_data(runs, tmp_path, capsys, monkeypatch, name):
     drawn = []
     monkeypatch.setattr(
-        plotting, "png", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
+        plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
     )
     system = open_run(runs[name]).system
     command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--n", 20)

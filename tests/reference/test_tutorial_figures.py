@@ -144,7 +144,7 @@ def test_2_5_is_the_noised_mixture_at_eight_times():
         assert_histogram(bars(axes)[0], functools.partial(cdf, distribution), 4000)
 
 
-@pytest.mark.parametrize("name, law, alpha, steps", [("2.7", EX_2_1, 0.97, 150), ("4.5", EX_4_6, 0.95, 100)])
+@pytest.mark.parametrize("name, distribution, alpha, steps", [("2.7", EX_2_1, 0.97, 150), ("4.5", EX_4_6, 0.95, 100)])
 def test_forward_maps_are_the_noised_mixture_and_paths_go_by_the_chain(name, distribution, alpha, steps):
     (axes,) = plain_axes(name)
     assert_map(axes, lambda t: noised(distribution, alpha**t))

@@ -30,7 +30,7 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vectors") / "new"
-    assert main(["vectors", "--out", str(folder)]) == 0
+    assert main(["test-vectors", "--out", str(folder)]) == 0
     return folder
 
 
@@ -274,7 +274,7 @@ def test_the_files_are_small_and_say_what_they_are(folder, capsys):
 
 
 def test_another_process_on_a_port_writes_the_same_bytes_and_says_where(folder, tmp_path):
-    command = [sys.executable, "-m", "accelerated", "vectors", "--port", "reference.ops", "--out", "deep/again"]
+    command = [sys.executable, "-m", "accelerated", "test-vectors", "--port", "reference.ops", "--out", "deep/again"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": "7"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     for name in NAMES:
@@ -295,7 +295,7 @@ def test_a_folder_that_can_not_be_new_is_refused_in_one_line(out, said, tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
-    assert main(["vectors", "--out", out]) == 2
+    assert main(["test-vectors", "--out", out]) == 2
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and captured.out == ""
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "file"] and (tmp_path / "taken" / "file").read_text() == "mine"

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from reference.ddpm.ddpm import elbo_weight, forward_step, posterior, reverse_log_variance
+from reference.ddpm.ddpm import elbo_weight, posterior, reverse_log_variance
 from reference.diffusion.conversions import conversion
 from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.forward_process import forward_step
 from reference.diffusion.schedules import (
     SCHEDULES,
     Schedule,

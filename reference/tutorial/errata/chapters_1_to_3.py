@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from reference.ddpm.ddpm import elbo_weight, forward, posterior, reconstruction_term
+from reference.ddpm.ddpm import elbo_weight, posterior, reconstruction_term
+from reference.diffusion.forward_process import forward
 from reference.diffusion.mixtures import Mixture, example_3_2
 from reference.diffusion.schedules import constant, linear
 from reference.ops import uniform
@@ -29,12 +30,16 @@ def limitation():
 
 def sign_of_kl():
     model, x = toy(0.5, 0.0, 0.5, 1.0, 0.0, 0.5), np.array([[2.0]])
-    return float((model.reconstruction(x) + model.kl(x) - model.log_likelihood(x))[0]), float((model.elbo(x) - model.log_likelihood(x))[0])
+    return float((model.reconstruction(x) + model.kl(x) - model.log_likelihood(x))[0]), float(
+        (model.elbo(x) - model.log_likelihood(x))[0]
+    )
 
 
 def dimension_in_kl():
     d, deviation = 3, 0.5
-    return (d * deviation**2 - d - 2 * np.log(deviation)) / 2, float(kl_diagonal(np.zeros(d), deviation**2))
+    return (d * deviation**2 - d - 2 * np.log(deviation)) / 2, float(
+        kl_diagonal(np.zeros(d), deviation**2)
+    )
 
 
 def decoder_density():
@@ -42,30 +47,44 @@ def decoder_density():
     c, z, ones = 2.0, 1.0, np.ones(1)
     printed = Mixture(ones, np.array([[z]]), ones).log_density(c * x)
     corrected = Mixture(ones, np.array([[c * z]]), ones).log_density(x)
-    return float(np.trapezoid(np.exp(printed), x[:, 0])), float(np.trapezoid(np.exp(corrected), x[:, 0]))
+    return float(np.trapezoid(np.exp(printed), x[:, 0])), float(
+        np.trapezoid(np.exp(corrected), x[:, 0])
+    )
 
 
 def reconstruction_constant():
-    """E_q log p(x|z) for d = 3, s = 1/2 and a decoder that errs by nothing on average but the noise of q, t = 1/10, at x = 0."""
+    """E_q log p(x|z) for d = 3, s = 1/2 and a decoder that errs by nothing on average but the noise
+    of q, t = 1/10, at x = 0.
+    """
     d, s, t = 3, 0.5, 0.1
     spread = -d * t**2 / (2 * s**2)
-    return spread - np.log(2 * np.pi) / 2 - np.log(s), float(toy(1.0, 0.0, t, 1.0, 0.0, s, d).reconstruction(np.zeros((1, d)))[0])
+    return spread - np.log(2 * np.pi) / 2 - np.log(s), float(
+        toy(1.0, 0.0, t, 1.0, 0.0, s, d).reconstruction(np.zeros((1, d)))[0]
+    )
 
 
 def gradient_of_elbo():
-    """d/dmean at q = N(0, 1), x = 1, p(x, z) = N(z; 0, 1) N(x; z, 1): E grad log q, and E grad (log p - log q)."""
+    """d/dmean at q = N(0, 1), x = 1, p(x, z) = N(z; 0, 1) N(x; z, 1): E grad log q, and E grad (log
+    p - log q).
+    """
     along_path, _ = pathwise(lambda z: (1 - z) - z, np.zeros(1), np.zeros(1), SIGNS)
     return float(SIGNS.mean()), float(along_path.mean())
 
 
 def expectation_of_thm_2_3():
-    """-ELBO of x0 = 1 under a linear chain of two steps p(x_(t-1) | x_t) = N(k x_t, r); x_1 by signs, x_2 given x_1 by signs."""
+    """-ELBO of x0 = 1 under a linear chain of two steps p(x_(t-1) | x_t) = N(k x_t, r); x_1 by
+    signs, x_2 given x_1 by signs.
+    """
     schedule, k, r = constant(2, 0.5), 0.5, 0.25
-    log_normal = lambda x, mean, variance: float((-((x - mean) ** 2) / variance - np.log(2 * np.pi * variance)).mean() / 2)
+    log_normal = lambda x, mean, variance: float(
+        (-((x - mean) ** 2) / variance - np.log(2 * np.pi * variance)).mean() / 2
+    )
     kept, fresh = schedule.signal(1), schedule.beta(1, 0) ** 0.5
     x1 = np.repeat(kept + fresh * SIGNS[:, 0], 2)
     x2 = kept * x1 + fresh * np.tile(SIGNS[:, 0], 2)
-    ends = log_normal(1.0, k * x1, r) + log_normal(x2, 0.0, 1.0) - log_normal(x2, kept * x1, fresh**2)
+    ends = (
+        log_normal(1.0, k * x1, r) + log_normal(x2, 0.0, 1.0) - log_normal(x2, kept * x1, fresh**2)
+    )
     entropy = -log_normal(x1, kept, fresh**2)
     inside = log_normal(x1, k * x2, r)
     # as printed, x_1 is drawn from q(x_1 | x_0) whatever x_2 is
@@ -75,7 +94,9 @@ def expectation_of_thm_2_3():
 
 
 def final_variance():
-    """Of DDPM with the exact denoiser on N(0, 1), where x_t is N(0, 1) at every t and E[x_0 | x_t] = sqrt(A) x_t."""
+    """Of DDPM with the exact denoiser on N(0, 1), where x_t is N(0, 1) at every t and E[x_0 | x_t]
+    = sqrt(A) x_t.
+    """
     schedule, variances = linear(1000), []
     for misprint in (True, False):
         v = 1.0
@@ -90,35 +111,55 @@ def final_variance():
 
 def noise_weight():
     schedule, t = constant(), 50
-    A, A_prev, (_, _, variance) = schedule.signal_power(t), schedule.signal_power(t - 1), posterior(schedule, t, t - 1)
-    return 0.03**2 * A_prev / ((1 - A) ** 2 * 2 * variance), elbo_weight(schedule, t, t - 1, "noise")
+    A, A_prev, (_, _, variance) = (
+        schedule.signal_power(t),
+        schedule.signal_power(t - 1),
+        posterior(schedule, t, t - 1),
+    )
+    return 0.03**2 * A_prev / ((1 - A) ** 2 * 2 * variance), elbo_weight(
+        schedule, t, t - 1, "noise"
+    )
 
 
 def last_term():
-    """The t = 1 term for x0 = 0 where the denoiser errs by 0.1: its weighted square, and -log of a decoder of variance beta_1."""
+    """The t = 1 term for x0 = 0 where the denoiser errs by 0.1: its weighted square, and -log of a
+    decoder of variance beta_1.
+    """
     schedule, x0, guess = constant(), np.zeros((1, 1)), np.full((1, 1), 0.1)
-    return elbo_weight(schedule, 1, 0) * 0.1**2, float(reconstruction_term(x0, guess, np.log(schedule.beta(1, 0)))[0])
+    return elbo_weight(schedule, 1, 0) * 0.1**2, float(
+        reconstruction_term(x0, guess, np.log(schedule.beta(1, 0)))[0]
+    )
 
 
 def density_at_one_deviation():
-    return float(np.exp(0.5)), float(np.exp(log_density(np.ones(1), 0.0, np.ones(1)) - log_density(np.zeros(1), 0.0, np.ones(1))))
+    return float(np.exp(0.5)), float(
+        np.exp(log_density(np.ones(1), 0.0, np.ones(1)) - log_density(np.zeros(1), 0.0, np.ones(1)))
+    )
 
 
 def variance_of_twice():
-    """A = 2, L = 1: as printed, and by the evidence of a decoder that doubles z, whose density at 0 is 1 / sqrt(2 pi variance)."""
+    """A = 2, L = 1: as printed, and by the evidence of a decoder that doubles z, whose density at 0
+    is 1 / sqrt(2 pi variance).
+    """
     log_p = toy(0.0, 0.0, 1.0, 2.0, 0.0, 1e-6).log_likelihood(np.zeros((1, 1)))[0]
     return 2.0 * 1.0 / 2.0, float(np.exp(-2 * log_p) / (2 * np.pi))
 
 
 def sgld_variance():
-    """What x <- 0.95 x + N(0, 1) settles at, and what 40,000 particles do after 100 steps of SGLD with e = 0.1."""
+    """What x <- 0.95 x + N(0, 1) settles at, and what 40,000 particles do after 100 steps of SGLD
+    with e = 0.1.
+    """
     sample = np.arange(40_000)
-    x = final_sample(sgld(lambda x, n: -x, np.zeros((len(sample), 1)), lambda n: 0.1, 100, 0, sample))
+    x = final_sample(
+        sgld(lambda x, n: -x, np.zeros((len(sample), 1)), lambda n: 0.1, 100, 0, sample)
+    )
     return 1 / (1 - 0.95**2), float(x.var())
 
 
 def histogram_of_figure_3_4():
-    """The mass right of the density's minimum, -0.8207: of the target, and of 10,000 particles after 100 steps from U[-3, 3]."""
+    """The mass right of the density's minimum, -0.8207: of the target, and of 10,000 particles
+    after 100 steps from U[-3, 3].
+    """
     distribution, sample = example_3_2(), np.arange(10_000)
     start = 6 * uniform(0, sample, 0, Purpose.PRIOR, (1,)) - 3
     x = final_sample(langevin(distribution.score, start, 0.01, 100, 0, sample))
@@ -126,7 +167,9 @@ def histogram_of_figure_3_4():
 
 
 def annealed_variance():
-    """Of annealed Langevin dynamics on N(0, 1) data, levels 10 to 0.6, 100 steps each: by its recursion."""
+    """Of annealed Langevin dynamics on N(0, 1) data, levels 10 to 0.6, 100 steps each: by its
+    recursion.
+    """
     sigmas, results = np.geomspace(10, 0.6, 10), []
     for epsilon in (1.0, 0.2 * 0.6**2):
         v = 1.0
@@ -138,16 +181,22 @@ def annealed_variance():
 
 
 def target_slope():
-    """The slope of the best linear s(x) at x = x0 + z, x0 and z ~ N(0, 1): E[target x] / E[x^2] with the target z, or -z."""
+    """The slope of the best linear s(x) at x = x0 + z, x0 and z ~ N(0, 1): E[target x] / E[x^2]
+    with the target z, or -z.
+    """
     distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
     return 0.5, float(distribution.noised(1.0, 1.0).score(np.ones((1, 1)))[0, 0])
 
 
 def minimiser():
-    """The slope of the score that denoising at sigma = 1 finds for N(0, 1) data: of the clean density, and of the noised one."""
+    """The slope of the score that denoising at sigma = 1 finds for N(0, 1) data: of the clean
+    density, and of the noised one.
+    """
     distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
     at_one = np.ones((1, 1))
-    return float(distribution.score(at_one)[0, 0]), float(distribution.noised(1.0, 1.0).score(at_one)[0, 0])
+    return float(distribution.score(at_one)[0, 0]), float(
+        distribution.noised(1.0, 1.0).score(at_one)[0, 0]
+    )
 
 
 def kernel_integral():
@@ -169,12 +218,16 @@ def ascent():
 
 def signal_of_x_50():
     schedule = constant()
-    return float(np.sqrt(schedule.signal_power(50) / schedule.signal_power(49))), schedule.signal(50)
+    return float(np.sqrt(schedule.signal_power(50) / schedule.signal_power(49))), schedule.signal(
+        50
+    )
 
 
 def mean_of_x_50():
     schedule = constant()
-    return schedule.signal_power(50), float(forward(schedule, np.ones((1, 1)), 50, np.zeros((1, 1)))[0, 0])
+    return schedule.signal_power(50), float(
+        forward(schedule, np.ones((1, 1)), 50, np.zeros((1, 1)))[0, 0]
+    )
 
 
 def sum_of_coefficients():

@@ -23,7 +23,9 @@ ONE = np.ones((1, 1))
 
 
 def reverse_variance():
-    """Of N(0, 1) data, whose score is -x at every t, after 100 reverse steps with beta = .05 that all add their noise."""
+    """Of N(0, 1) data, whose score is -x at every t, after 100 reverse steps with beta = .05 that
+    all add their noise.
+    """
     schedule, beta, printed, corrected = constant(100, 0.05), 0.05, 1.0, 1.0
     gain = _mean_of_step(lambda x, t: schedule.noise_scale(t) * x, schedule)
     for _ in range(100):
@@ -34,13 +36,22 @@ def reverse_variance():
 
 def _mean_of_step(predict_noise, schedule):
     """What a reverse step without its noise makes of x = 1."""
-    return float(final_sample(ancestral(predict_noise, schedule, (100, 99), ONE, 0, np.arange(1), "beta", ops=held(0.0)))[0, 0])
+    return float(
+        final_sample(
+            ancestral(
+                predict_noise, schedule, (100, 99), ONE, 0, np.arange(1), "beta", ops=held(0.0)
+            )
+        )[0, 0]
+    )
 
 
 def corrected_variance():
     """The stationary variance of a corrector's steps of eps = 0.1 on N(0, 1)."""
     eps, zero = 0.1, np.zeros((1, 1))
-    kept, noise = corrector(ONE, -ONE, eps, None, held(0.0))[0, 0], corrector(zero, zero, eps, (), held(1.0))[0, 0]
+    kept, noise = (
+        corrector(ONE, -ONE, eps, None, held(0.0))[0, 0],
+        corrector(zero, zero, eps, (), held(1.0))[0, 0],
+    )
     return eps / (1 - (1 - eps) ** 2), float(noise**2 / (1 - kept**2))
 
 
@@ -49,10 +60,14 @@ def share_of_prediction():
 
 
 def ancestral_noise():
-    """Variance of the noise of one step of VE from sigma = 1 to 1/2: of (4.21), and of the posterior of x_(i-1)."""
+    """Variance of the noise of one step of VE from sigma = 1 to 1/2: of (4.21), and of the
+    posterior of x_(i-1).
+    """
     sde = VE()
     t, t_prev = (sde.time_of_log_snr(-2 * float(np.log(sigma))) for sigma in (1.0, 0.5))
-    return PREDICTORS["reverse-diffusion"](sde, t, t_prev)[2] ** 2, PREDICTORS["ancestral"](sde, t, t_prev)[2] ** 2
+    return PREDICTORS["reverse-diffusion"](sde, t, t_prev)[2] ** 2, PREDICTORS["ancestral"](
+        sde, t, t_prev
+    )[2] ** 2
 
 
 def drawn_variance():
@@ -63,7 +78,10 @@ def drawn_variance():
 def integrated_noise(h=0.01):
     """The variance of white noise of intensity 1 summed over a unit of time in steps of 0.01."""
     sample = np.arange(1)
-    deviation = float(white_noise(1.0, h, 1, 0, sample)[0, 0] / normal(0, sample, 0, Purpose.STEP_NOISE, (1,))[0, 0])
+    deviation = float(
+        white_noise(1.0, h, 1, 0, sample)[0, 0]
+        / normal(0, sample, 0, Purpose.STEP_NOISE, (1,))[0, 0]
+    )
     return h, (h * deviation) ** 2 / h
 
 
@@ -87,29 +105,42 @@ def rate_at_the_top():
 
 
 def wiener_growth():
-    """The variance that noise of intensity 2 adds in a unit of time, 2 D2 as a coefficient of the expansion has it."""
+    """The variance that noise of intensity 2 adds in a unit of time, 2 D2 as a coefficient of the
+    expansion has it.
+    """
     D2 = kramers_moyal.ornstein_uhlenbeck(1e-9, 2.0, 0.0, 1.0, 2)
     return 2 * D2 / 2, 2 * float(D2)
 
 
 def pawula():
     """Left over right for m = 6 and jumps N(0, 1) at rate 1."""
-    D = {m: kramers_moyal.compound_poisson(1.0, lambda m: kramers_moyal.gaussian_moment(0.0, 1.0, m), m) for m in range(1, 9)}
+    D = {
+        m: kramers_moyal.compound_poisson(
+            1.0, lambda m: kramers_moyal.gaussian_moment(0.0, 1.0, m), m
+        )
+        for m in range(1, 9)
+    }
     (row,) = (row for row in kramers_moyal.pawula(D) if row[0] == 6)
     return float(D[6] / (D[4] * D[8])), float(row[1] / row[2])
 
 
 def diffusion_of_vp():
-    """D2 over beta for dx = -beta/2 x dt + sqrt(beta) dw, by g = sqrt(beta), and by the g of noise of intensity 2."""
+    """D2 over beta for dx = -beta/2 x dt + sqrt(beta) dw, by g = sqrt(beta), and by the g of noise
+    of intensity 2.
+    """
     beta, drift = 0.7, lambda x: -0.35 * x
     noises = (lambda x: np.full_like(x, beta**0.5)), (lambda x: np.full_like(x, (beta / 2) ** 0.5))
-    printed, corrected = (float(coefficients(drift, g, np.zeros_like)[1](np.ones(1))[0]) for g in noises)
+    printed, corrected = (
+        float(coefficients(drift, g, np.zeros_like)[1](np.ones(1))[0]) for g in noises
+    )
     return printed / beta, corrected / beta
 
 
 def additive_drift():
     """D1 at x = 2 for xi' = A(xi) xi + Gamma with A = -1."""
-    return -1.0, float(coefficients(lambda x: -x, np.ones_like, np.zeros_like)[0](np.array([2.0]))[0])
+    return -1.0, float(
+        coefficients(lambda x: -x, np.ones_like, np.zeros_like)[0](np.array([2.0]))[0]
+    )
 
 
 def current():
@@ -132,15 +163,21 @@ def change_in_a_growing_current():
 
 
 def stationary_ratio():
-    """p(1) / p(0) of xi' = (log W)' + Gamma, intensity 2, for W = N(0, 1): of e^W, and of the equation's stationary law."""
+    """p(1) / p(0) of xi' = (log W)' + Gamma, intensity 2, for W = N(0, 1): of e^W, and of the
+    equation's stationary law.
+    """
     W = np.exp(NORMAL.log_density(np.array([[1.0], [0.0]])))
-    equation = FokkerPlanck(-6.0, 6.0, 1200, lambda x: NORMAL.score(x[:, None])[:, 0], lambda x: 1.0)
+    equation = FokkerPlanck(
+        -6.0, 6.0, 1200, lambda x: NORMAL.score(x[:, None])[:, 0], lambda x: 1.0
+    )
     p = np.interp([1.0, 0.0], equation.centres, np.log(equation.stationary()))
     return float(np.exp(W[0] - W[1])), float(np.exp(p[0] - p[1]))
 
 
 def scores_of_two_views():
-    """The score at x = 1 with alpha_bar = 1/2, taken from VE at the same sigma: as it is, and through x / sqrt(alpha_bar)."""
+    """The score at x = 1 with alpha_bar = 1/2, taken from VE at the same sigma: as it is, and
+    through x / sqrt(alpha_bar).
+    """
     scale = 0.5**0.5
     exploding = NORMAL.noised(1.0, 1.0)
     return float(exploding.score(ONE)[0, 0]), float(exploding.score(ONE / scale)[0, 0] / scale)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Erratum:
-    """``quantity``: the number that tells ``printed`` from ``corrected``; ``values`` computes both, the second by the library.
+    """``quantity``: the number that tells ``printed`` from ``corrected``; ``values`` computes both,
+    the second by the library.
 
-    ``right`` is the second as it should be: the decimals of a calculation without the library's code (tests/reference/test_errata.py).
+    ``right`` is the second as it should be: the decimals of a calculation without the library's
+    code (tests/reference/test_errata.py).
     """
 
     number: str
@@ -18,7 +20,8 @@ class Erratum:
     quantity: str
     values: Callable  # -> (as printed, as corrected)
     right: str
-    chance: float = 0.0  # by which a number that is drawn may differ from it; others round to its digits
+    # by which a number that is drawn may differ from it; others round to its digits
+    chance: float = 0.0
 
     def holds(self, corrected):
         """Is the library's number the right one?"""

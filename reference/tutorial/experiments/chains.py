@@ -16,22 +16,31 @@ LINE = np.linspace(-7.0, 7.0, 1001)  # two points or more to the deviation of th
 
 
 def held(value):
-    """A port whose noise is ``value``: a step with 0 gives its mean, one with 1 its mean plus its deviation."""
+    """A port whose noise is ``value``: a step with 0 gives its mean, one with 1 its mean plus its
+    deviation.
+    """
     return SimpleNamespace(
-        normal=lambda seed, sample, step, purpose, shape, dtype: np.full((len(sample), *shape), value, dtype),
-        reverse_step=lambda x, prediction, a, b, c, noise: a * x + b * prediction + (0.0 if noise is None else c * value),
+        normal=lambda seed, sample, step, purpose, shape, dtype: np.full(
+            (len(sample), *shape), value, dtype
+        ),
+        reverse_step=lambda x, prediction, a, b, c, noise: (
+            a * x + b * prediction + (0.0 if noise is None else c * value)
+        ),
     )
 
 
 def propagate(walk, grid):
     """From N(0, 1): the law after every step, as atoms [m], rising, and their masses [m].
 
-    A step with noise is x -> N(mean(x), deviation^2): sums of smooth densities over an even grid are exact to rounding.  One without moves
-    the atoms.
+    A step with noise is x -> N(mean(x), deviation^2): sums of smooth densities over an even grid
+    are exact to rounding.  One without moves the atoms.
     """
     points, mass = LINE, np.exp(-(LINE**2) / 2)
     for pair in pairwise(grid):
-        mean, moved = (walk(pair, points[:, None], 0, np.arange(len(points)), held(value))[:, 0] for value in (0.0, 1.0))
+        mean, moved = (
+            walk(pair, points[:, None], 0, np.arange(len(points)), held(value))[:, 0]
+            for value in (0.0, 1.0)
+        )
         deviation = float(moved[0] - mean[0])
         points = LINE if deviation else mean
         if deviation:

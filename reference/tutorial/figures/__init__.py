@@ -1,10 +1,19 @@
-"""The tutorial's computed figures, drawn anew: whatever is simulated comes from the library, and the closed form is drawn over it.
+"""The tutorial's computed figures, drawn anew: whatever is simulated comes from the library, and
+the closed form is drawn over it.
 
-Each function takes ``quick``: fewer particles, coarser maps.  Its docstring says which equation it draws, and what was chosen because the
-tutorial does not state it; so does the figure.
+Each function takes ``quick``: fewer particles, coarser maps.  Its docstring says which equation it
+draws, and what was chosen because the tutorial does not state it; so does the figure.
 """
 
-from reference.tutorial.figures import chapter_2, chapter_3, chapter_3_scores, chapter_4, chapter_4_chains, chapter_5, motion
+from reference.tutorial.figures import (
+    chapter_2,
+    chapter_3,
+    chapter_3_scores,
+    chapter_4,
+    chapter_4_chains,
+    chapter_5,
+    motion,
+)
 
 FIGURES = {  # name -> a function that returns a matplotlib figure
     "2.5": chapter_2.figure_2_5,
@@ -26,4 +35,5 @@ FIGURES = {  # name -> a function that returns a matplotlib figure
     "5.1": chapter_5.figure_5_1,
     "5.2": chapter_5.figure_5_2,
 }
-ANIMATIONS = {"reverse": motion.reverse}  # name -> a function that returns a figure and a generator that moves it
+# name -> a function that returns a figure and a generator that moves it
+ANIMATIONS = {"reverse": motion.reverse}

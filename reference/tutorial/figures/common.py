@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from reference import plotting
-from reference.ddpm.ddpm import forward_step
+from reference.diffusion.forward_process import forward_step
 from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Key, Purpose
 from reference.samplers.sde import euler_maruyama
@@ -37,7 +37,9 @@ def chain(states, x):
 
 
 def forward_paths(mixture, schedule, times, count, seed):
-    """x[len(times), count]: ``count`` particles of the data carried from time to time by the chain (2.1)."""
+    """x[len(times), count]: ``count`` particles of the data carried from time to time by the chain
+    (2.1).
+    """
     x, sample = mixture.sample(seed, np.arange(count))[0], np.arange(count)
     paths = [x]
     for t_prev, t in pairwise(times):
@@ -52,7 +54,9 @@ def forward_sde(sde):
 
 
 def paths_of(equation, grid, x0, count, seed):
-    """Euler-Maruyama for ``count`` paths of ``equation`` = (drift, diffusion) from x0, a number or [count]: [len(grid), count]."""
+    """Euler-Maruyama for ``count`` paths of ``equation`` = (drift, diffusion) from x0, a number or
+    [count]: [len(grid), count].
+    """
     drift, diffusion = equation
     x = np.zeros((count, 1)) + np.reshape(x0, (-1, 1))
     return chain(euler_maruyama(drift, diffusion, grid, x, seed, np.arange(count)), x)[..., 0]
@@ -64,13 +68,25 @@ def map_with_paths(axes, mixture, schedule, quick, paths, times):
     p = np.stack([density(noised(mixture, schedule, k), x) for k in t], axis=1)
     plotting.density_map(axes, t, x, p, "density $p_t(x)$")
     for i, (path, color) in enumerate(zip(paths.T, plotting.PATHS)):
-        axes.plot(times, path, color=color, linewidth=1, label=f"{min(paths.shape[1], len(plotting.PATHS))} paths" if not i else None)
+        axes.plot(
+            times,
+            path,
+            color=color,
+            linewidth=1,
+            label=f"{min(paths.shape[1], len(plotting.PATHS))} paths" if not i else None,
+        )
     axes.set(xlabel="step t", ylabel="$x_t$", ylim=(-6, 6))
 
 
 def draw_paths(axes, times, paths, title, drawn=6):
     """The first few of paths[len(times), n]."""
     for i, (path, color) in enumerate(zip(paths.T[:drawn], plotting.PATHS)):
-        axes.plot(times, path, color=color, linewidth=0.9, label=None if i else f"{drawn} of {paths.shape[1]} paths")
+        axes.plot(
+            times,
+            path,
+            color=color,
+            linewidth=0.9,
+            label=None if i else f"{drawn} of {paths.shape[1]} paths",
+        )
     axes.set(xlabel="time t", ylabel="x(t)")
     axes.set_title(title, fontsize=11)

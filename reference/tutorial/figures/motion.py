@@ -14,9 +14,11 @@ RATE = float(-np.log(0.97))  # of a VP SDE that has the marginals of alpha_t = 0
 
 
 def reverse(quick=False):
-    """(figure, updates): particles from N(0, 1) at T = 150 back to the data of Ex 2.1 by the reverse SDE (4.16) with the exact score.
+    """(figure, updates): particles from N(0, 1) at T = 150 back to the data of Ex 2.1 by the
+    reverse SDE (4.16) with the exact score.
 
-    The map behind them is p_t (2.13).  Euler-Maruyama, five steps to a unit of time.  The generator moves the figure on, frame by frame.
+    The map behind them is p_t (2.13).  Euler-Maruyama, five steps to a unit of time.  The generator
+    moves the figure on, frame by frame.
     """
     mixture, sde = example_2_1(), VP(beta_min=RATE, beta_max=RATE, t_max=150.0)
     count, substeps, every = (300, 5, 15) if quick else (5000, 5, 2)
@@ -33,7 +35,13 @@ def _stage(mixture, sde, grid, states, shown, quick):
     figure, axes = plotting.subplots(1, 2, 8.4, 4.4, title, note, sharey=True, width_ratios=(3, 1))
     plane, side = axes[0]
     x, t = np.linspace(-5, 5, 101 if quick else 301), np.arange(151)
-    plotting.density_map(plane, t, x, np.stack([density(noised(mixture, sde, k), x) for k in t], axis=1), "density $p_t(x)$")
+    plotting.density_map(
+        plane,
+        t,
+        x,
+        np.stack([density(noised(mixture, sde, k), x) for k in t], axis=1),
+        "density $p_t(x)$",
+    )
     tails = [plane.plot([], [], color=color, linewidth=0.9)[0] for color in plotting.PATHS]
     (cloud,) = plane.plot([], [], ".", color=plotting.BLACK, markersize=3, alpha=0.25)
     plane.set(xlim=(150.5, -0.5), ylim=(-5, 5), xlabel="time t", ylabel="$x_t$")
@@ -48,7 +56,13 @@ def _stage(mixture, sde, grid, states, shown, quick):
             cloud.set_data(np.full(len(states[k, :300]), grid[k]), states[k, :300])
             if bars:
                 bars.remove()
-            bars = plotting.histogram(side, states[k], np.linspace(-5, 5, 51), f"{states.shape[1]} particles", horizontal=True)
+            bars = plotting.histogram(
+                side,
+                states[k],
+                np.linspace(-5, 5, 51),
+                f"{states.shape[1]} particles",
+                horizontal=True,
+            )
             curve.set_data(density(noised(mixture, sde, grid[k]), x), x)
             side.legend(fontsize=8, loc="upper right")
             plane.set_title(f"t = {grid[k]:.0f}", fontsize=11)
