@@ -1,0 +1,223 @@
+"""The command-line options of ``train``."""
+
+import argparse
+
+from reference.data import datasets, formats
+from reference.diffusion.denoiser import TRAINABLE
+from reference.diffusion.training import Settings
+from reference.networks import NETWORKS
+from reference.runs.config import DEFAULTS, NETWORK_OPTIONS, POINTS
+from reference.runs.methods import DDPM, METHODS, SDE, SMLD
+
+CONFIG_ENTRY = {  # the entry of config.json that holds an option
+    "data": ("data",),
+    "prediction": ("prediction",),
+    "objective": ("objective",),
+    "bandwidth": ("bandwidth",),
+    "brownian_noise": ("epsilon",),
+    "net": ("net", "kind"),
+    **{name: ("net", name) for names in NETWORK_OPTIONS.values() for name in names},
+    "schedule": ("schedule", "name"),
+    "sde": ("schedule", "name"),
+    "levels": ("schedule", "T"),
+    "T": ("schedule", "T"),
+    "beta": ("schedule", "beta"),
+    "zero_terminal_snr": ("schedule", "zero_terminal_snr"),
+    "sigma_min": ("schedule", "sigma_min"),
+    "sigma_max": ("schedule", "sigma_max"),
+    "noise": ("degradation", "noise"),
+    "blur": ("degradation", "blur"),
+    "batch": ("training", "batch"),
+    "lr": ("training", "lr"),
+    "ema": ("training", "ema"),
+    "seed": ("training", "seed"),
+}
+
+
+class _Method(argparse.Action):
+    """The name of a method.  After it --help lists the options of that method alone."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        setattr(namespace, self.dest, value)
+        own = METHODS[value]
+        served = {name for kind in own.networks for name in NETWORK_OPTIONS[kind]}
+        known = {name for names in NETWORK_OPTIONS.values() for name in names}
+        known |= {name for method in METHODS.values() for name in method.options}
+        for action in parser._actions:
+            if action.dest in known - served - {*own.options}:
+                action.help = argparse.SUPPRESS
+
+
+def add_options(parser):
+    option = parser.add_argument
+    option(
+        "method",
+        action=_Method,
+        choices=METHODS,
+        metavar="METHOD",
+        help=f"one of {', '.join(METHODS)}; train METHOD --help lists its options",
+    )
+    option("--out", required=True, metavar="FOLDER", help="folder of the run (no default)")
+    option(
+        "--resume",
+        action="store_true",
+        help="continue the run in FOLDER from its last checkpoint (default: begin a run)",
+    )
+    option(
+        "--save-every",
+        type=int,
+        default=100,
+        metavar="N",
+        help="steps between checkpoints (default 100)",
+    )
+    option(
+        "--data",
+        metavar="DATA",
+        help=f"{', '.join(datasets.NAMES)}, or {formats.HELP} (default {DEFAULTS['data']})",
+    )
+    option("--steps", type=int, metavar="N", help=_default("training steps in all", "steps"))
+    option("--batch", type=int, metavar="N", help=_default("samples a step", "batch"))
+    option("--lr", type=float, metavar="X", help=_default("Adam's learning rate", "lr"))
+    option(
+        "--ema",
+        type=float,
+        metavar="X",
+        help=f"decay of the averaged weights, which samplers use (default {Settings.ema})",
+    )
+    option(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of weights, noise and order of the data (default 0)",
+    )
+    _add_network_options(parser.add_argument_group("the network").add_argument)
+    _add_method_options(parser)
+
+
+def _default(text, name):
+    images = DEFAULTS["steps"] if name == "steps" else getattr(Settings, name)
+    return f"{text} (default {images} for images, {POINTS[name]} for points)"
+
+
+def _add_network_options(option):
+    option(
+        "--net",
+        choices=NETWORKS,
+        help="kind of network (default unet for images, mlp for points; vae: autoencoder)",
+    )
+    option(
+        "--channels",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="channels of the unet's levels (default 32 64; above 16x16 32 64 64)",
+    )
+    option(
+        "--groups",
+        type=int,
+        metavar="N",
+        help="groups of the unet's group normalisation (default 8)",
+    )
+    option(
+        "--layers",
+        type=int,
+        metavar="N",
+        help="residual blocks in each level of the unet (default 1)",
+    )
+    option(
+        "--width",
+        type=int,
+        metavar="N",
+        help="width of the hidden layers (default 128 for mlp, 256 for autoencoder)",
+    )
+    option(
+        "--depth",
+        type=int,
+        metavar="N",
+        help="hidden layers (default 3 for mlp, 2 in each half of autoencoder)",
+    )
+    option(
+        "--latent",
+        type=int,
+        metavar="N",
+        help="latent variables of the autoencoder (default 8 for images, 2 for points)",
+    )
+
+
+def _add_method_options(parser):
+    group = lambda names: parser.add_argument_group(f"train {names}").add_argument
+    option = group("ddpm")
+    option("--schedule", choices=DDPM.schedules, help="noise schedule (default linear)")
+    option(
+        "--timesteps",
+        type=int,
+        dest="T",
+        metavar="T",
+        help="steps T of the schedule (default 1000; constant: 150)",
+    )
+    option("--beta", type=float, metavar="X", help="beta of --schedule constant (default 0.03)")
+    option(
+        "--zero-terminal-snr",
+        action="store_true",
+        default=None,
+        help="rescale the schedule so that it ends in noise alone; needs prediction v or x0 "
+        "(default: not rescaled)",
+    )
+    option = group("ddpm, sde")
+    option(
+        "--prediction",
+        choices=TRAINABLE,
+        help="the network's prediction (default noise; v for a schedule that ends in almost "
+        "nothing but noise, such as cosine)",
+    )
+    option = group("ddpm, smld")
+    option(
+        "--objective",
+        choices=(*DDPM.objectives, *SMLD.objectives),
+        help="ddpm: simple, or with learned variances variational or hybrid (default simple); "
+        "smld: denoising, explicit (points), implicit or sliced (mlp) (default denoising)",
+    )
+    option = group("smld")
+    option(
+        "--levels",
+        type=int,
+        metavar="N",
+        help="noise levels, evenly spaced in log sigma (default 10 for points, 20 for images)",
+    )
+    option(
+        "--bandwidth",
+        type=float,
+        metavar="X",
+        help="bandwidth of the kernel density for --objective explicit (default: the exact "
+        "density where it is known, else Silverman's rule)",
+    )
+    option = group("smld, sde")
+    option(
+        "--sigma-min", type=float, metavar="X", help="smallest noise (default 0.05; --sde ve: 0.01)"
+    )
+    option("--sigma-max", type=float, metavar="X", help="largest noise (default 10; --sde ve: 50)")
+    option = group("sde")
+    option(
+        "--sde",
+        choices=SDE.schedules,
+        help="vp (variance preserving), ve (exploding) or subvp (default vp)",
+    )
+    option = group("indi")
+    option(
+        "--noise",
+        type=float,
+        metavar="X",
+        help="deviation of the noise to remove (default 0.5; with --blur 0.05)",
+    )
+    option(
+        "--blur",
+        type=float,
+        metavar="X",
+        help="deviation in pixels of the Gaussian blur to remove (default 0)",
+    )
+    option(
+        "--brownian-noise",
+        type=float,
+        metavar="X",
+        help="Brownian noise on the path from degraded to clean (default 0)",
+    )

@@ -1,0 +1,221 @@
+"""The methods that ``train`` offers, a row each.  A new method is a new row.
+
+A row says how the command line's options become the method's part of config.json, and how a model
+is built from it; how the method is sampled and evaluated; what an exported network must be given.
+Where other files depend on a method, they read its row, or ask the model what it can do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from inspect import signature
+from typing import Any
+
+from reference.ddpm.indi import Degradation, InDI
+from reference.ddpm.learned import OBJECTIVES as LEARNED_VARIANCE
+from reference.ddpm.learned import LearnedVariance
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import SCHEDULES, geometric, zero_terminal_snr
+from reference.sde.sde import SDES
+from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
+from reference.smld.smld import ScoreModel
+from reference.vae.vae import VAE
+
+# With more noise alpha x_0 is less than a thousandth of x: the prior may leave out the data's mean.
+MOST_NOISE = 1000
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    ``options``: those of ``train`` beside the network's and the training's.  ``configure(data,
+    given)``: the method's entries of config.json from the options that were given, by name.
+    ``build(network, config)``: the model.  ``networks``: the kinds it trains, the first for images,
+    the last for points.  ``schedules``: functions by name.  ``sampler``, ``likelihood``: defaults of
+    ``sample`` and ``evaluate``.  ``restores``: it begins with degraded data, not with noise.
+    ``network_time``: what an exported network takes as its time, a formula with the names of
+    config.json's schedule.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    configure: Callable[[Any, dict], dict]
+    build: Callable[[Any, dict], Any]
+    sampler: str
+    likelihood: str
+    networks: tuple[str, ...] = ("unet", "mlp")
+    objectives: tuple[str, ...] = ()
+    schedules: Mapping[str, Callable] = field(default_factory=dict)
+    restores: bool = False
+    network_time: str = ""
+
+
+def usual_prediction(schedule):
+    """The prediction that a network learns unless told otherwise: noise (Ho et al. 2020), but v on a
+    schedule that ends in so much noise that a predicted noise tells nothing of x_0 (clipping.py).
+    """
+    few = schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T)
+    return "noise" if few else "v"
+
+
+def complete_schedule(method, config, option="schedule"):
+    """Name and arguments of a schedule of the method, with defaults for those not given.
+
+    ``option``: the command-line option that names it.
+    """
+    name, functions = config["name"], method.schedules
+    if name not in functions:
+        raise ValueError(f"{option} must be one of {', '.join(functions)}, got {name!r}")
+    parameters = signature(functions[name]).parameters.values()
+    complete = {parameter.name: parameter.default for parameter in parameters}
+    for argument in config:
+        if argument not in complete and argument != "name":
+            owners = [other for other, f in functions.items() if argument in signature(f).parameters]
+            owner = owners[0] if owners else "none"
+            raise ValueError(f"{argument} belongs to --{option} {owner}, not to {name}")
+    return complete | config
+
+
+def build_schedule(method, config):
+    """The schedule that config.json describes."""
+    arguments = dict(config)
+    rescaled = arguments.pop("zero_terminal_snr", False)
+    arguments = complete_schedule(method, arguments)
+    schedule = method.schedules[arguments.pop("name")](**arguments)
+    return zero_terminal_snr(schedule) if rescaled else schedule
+
+
+def _checked_objective(method, objective):
+    if objective not in method.objectives:
+        choices = ", ".join(method.objectives)
+        raise ValueError(
+            f"objective of {method.name} must be one of {choices}, got {objective!r}"
+        )
+    return objective
+
+
+def _configure_ddpm(data, given):
+    arguments = {name: given[name] for name in ("T", "beta") if name in given}
+    schedule = complete_schedule(DDPM, {"name": given.get("schedule", "linear")} | arguments)
+    if given.get("zero_terminal_snr"):
+        schedule["zero_terminal_snr"] = True
+    return {
+        "schedule": schedule,
+        "prediction": given.get("prediction") or usual_prediction(build_schedule(DDPM, schedule)),
+        "objective": given.get("objective", "simple"),
+    }
+
+
+def _build_ddpm(network, config):
+    schedule = build_schedule(DDPM, config["schedule"])
+    arguments = network, schedule, config["prediction"], config["data_variance"]
+    objective = _checked_objective(DDPM, config["objective"])
+    return Denoiser(*arguments) if objective == "simple" else LearnedVariance(*arguments, objective)
+
+
+def _configure_smld(data, given):
+    schedule = {"name": "geometric", "T": given.get("levels", 20 if data.is_image else 10)}
+    schedule |= {name: given[name] for name in ("sigma_min", "sigma_max") if name in given}
+    objective, bandwidth = given.get("objective", "denoising"), given.get("bandwidth")
+    if schedule["T"] < 2:
+        found = f"got {schedule['T']}"
+        raise ValueError(f"smld needs at least 2 levels, the smallest noise and the largest, {found}")
+    if bandwidth is not None and objective != "explicit":
+        raise ValueError(f"--bandwidth is not an option of --objective {objective}")
+    return {
+        "schedule": complete_schedule(SMLD, schedule),
+        "objective": objective,
+        "bandwidth": bandwidth,
+    }
+
+
+def _build_smld(network, config):
+    schedule = build_schedule(SMLD, config["schedule"])
+    objective = _checked_objective(SMLD, config["objective"])
+    return ScoreModel(network, schedule, "noise", config["data_variance"], objective)
+
+
+def _configure_sde(data, given):
+    schedule = {"name": given.get("sde", "vp")}
+    schedule |= {name: given[name] for name in ("sigma_min", "sigma_max") if name in given}
+    return {
+        "schedule": complete_schedule(SDE, schedule, "sde"),
+        "prediction": given.get("prediction", "noise"),
+    }
+
+
+def _build_sde(network, config):
+    schedule = build_schedule(SDE, config["schedule"])
+    return Denoiser(network, schedule, config["prediction"], config["data_variance"])
+
+
+def _configure_indi(data, given):
+    noise = given.get("noise", 0.05 if given.get("blur") else Degradation.noise)
+    degradation = Degradation(noise, given.get("blur", Degradation.blur))
+    if degradation.blur and not data.is_image:
+        holds = f"{data.name} holds points of {data.shape[0]} coordinates"
+        raise ValueError(f"blur needs images, and {holds}")
+    side = max(data.shape[:2])
+    if degradation.blur > side:
+        found = f"got {degradation.blur:g}"
+        raise ValueError(f"blur must be at most the images' larger side, {side} pixels, {found}")
+    return {"degradation": asdict(degradation), "epsilon": given.get("brownian_noise", 0.0)}
+
+
+def _build_indi(network, config):
+    degradation = Degradation(**config["degradation"])
+    return InDI(network, degradation, config["data_variance"], config["epsilon"])
+
+
+VAE_ = Method(
+    name="vae",
+    options=(),
+    configure=lambda data, given: {},
+    build=lambda network, config: VAE(network, config["data_variance"]),
+    sampler="decoder",
+    likelihood="importance weights",
+    networks=("autoencoder",),
+)
+DDPM = Method(
+    name="ddpm",
+    options=("schedule", "T", "beta", "zero_terminal_snr", "prediction", "objective"),
+    configure=_configure_ddpm,
+    build=_build_ddpm,
+    sampler="ddim",
+    likelihood="chain",
+    objectives=("simple", *LEARNED_VARIANCE),
+    schedules=SCHEDULES,
+    network_time="`1000 * t / {T}`, t = 1 .. {T}, one more than a scheduler's timestep",
+)
+SMLD = Method(
+    name="smld",
+    options=("levels", "sigma_min", "sigma_max", "objective", "bandwidth"),
+    configure=_configure_smld,
+    build=_build_smld,
+    sampler="annealed-langevin",
+    likelihood="chain",
+    objectives=tuple(SCORE_MATCHING),
+    schedules={"geometric": geometric},
+    network_time="`1000 * log(sigma / {sigma_min}) / log({sigma_max} / {sigma_min})`",
+)
+SDE = Method(
+    name="sde",
+    options=("sde", "prediction", "sigma_min", "sigma_max"),
+    configure=_configure_sde,
+    build=_build_sde,
+    sampler="predictor-corrector",
+    likelihood="probability flow",
+    schedules=SDES,
+    network_time="`1000 * t / {t_max}`, t the time of the SDE {name}",
+)
+INDI = Method(
+    name="indi",
+    options=("noise", "blur", "brownian_noise"),
+    configure=_configure_indi,
+    build=_build_indi,
+    sampler="indi",
+    likelihood="none",
+    restores=True,
+    network_time="`1000 * t`",
+)
+METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, INDI)}

@@ -1,0 +1,194 @@
+"""The samplers, their options, the defaults, and the checks of both against a run."""
+
+import warnings
+
+import numpy as np
+
+from reference.data import datasets
+from reference.ddpm.ddpm import VARIANCES
+from reference.ddpm.learned import LearnedVariance
+from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
+from reference.runs import solvers
+from reference.runs.methods import METHODS
+from reference.runs.views import largest_level_ratio, noise_range, score_of
+from reference.samplers import SamplingWarning
+from reference.samplers.langevin import check_step, stability_limit
+
+SAMPLERS = {  # the options of each
+    "ddpm": ("steps", "variance", "clip"),
+    "ddim": ("steps", "eta", "clip"),
+    "langevin": ("steps", "step_size", "clip"),
+    "annealed-langevin": ("steps", "levels", "base_step", "clip"),
+    **{name: (*options, "clip") for name, options in solvers.OPTIONS.items()},
+    "indi": ("steps", "noise", "blur"),
+    "decoder": (),
+}
+OPTIONS = tuple(dict.fromkeys(name for names in SAMPLERS.values() for name in names))
+OF_ONE_METHOD = ("indi", "decoder")  # samplers that serve runs of the method with that default
+CLIPS = ("data", "none")
+LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
+
+
+def sampler_options(run, sampler=None, seed=0, **given):
+    """The arguments of ``trajectory.trajectory``: sampler, seed and the sampler's own options.
+
+    ``given``: options by name, None where not given.  ValueError for an option of another sampler,
+    a value out of range, or a sampler that does not fit the run.
+    """
+    sampler = sampler or run.method.sampler
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    _check_sampler(run, sampler)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {seed}")
+    for name, value in given.items():
+        if value is not None and name not in SAMPLERS[sampler]:
+            raise ValueError(f"--{name.replace('_', '-')} is not an option of --sampler {sampler}")
+    own = {name: given.get(name) for name in SAMPLERS[sampler] if name != "clip"}
+    if sampler in solvers.STEPS:
+        own = solvers.fill_defaults(sampler, **own)
+    elif own:
+        own = FILL_DEFAULTS[sampler](run, **own)
+    if "clip" in SAMPLERS[sampler]:
+        own["clip"] = given.get("clip") or "data"
+        if own["clip"] not in CLIPS:
+            raise ValueError(f"clip must be {' or '.join(CLIPS)}, got {own['clip']!r}")
+    _check_levels(run, sampler, **own)
+    return {"sampler": sampler, "seed": seed, **own}
+
+
+def _check_sampler(run, sampler):
+    if sampler in OF_ONE_METHOD:
+        if run.method.sampler != sampler:
+            served = next(name for name, method in METHODS.items() if method.sampler == sampler)
+            kind = f"{run.folder} was trained by {run.method.name}"
+            raise ValueError(f"--sampler {sampler} serves runs of {served}, and {kind}")
+        return
+    score_of(run)  # refuses a run without a score
+    if sampler != "langevin":  # Langevin dynamics may begin anywhere
+        _check_noise_range(run, sampler)
+
+
+def _check_levels(run, sampler, steps=None, levels=None, **own):
+    """Solvers need predictions between trained levels: a warning where these are rough, ValueError
+    where they mean nothing.
+    """
+    schedule = run.model.schedule if "clip" in SAMPLERS[sampler] and sampler != "langevin" else None
+    if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
+        return
+    if sampler == "annealed-langevin" and _has_own_levels(run) and levels == schedule.T:
+        return
+    if schedule.T == 1:
+        trained = f"{run.folder} was trained at one: take ddpm or ddim, 1 step"
+        raise ValueError(f"--sampler {sampler} steps between noise levels, and {trained}")
+    h = float(np.log(largest_level_ratio(run)))
+    apart = f"up to a factor {np.exp(h):.3g} apart"
+    facts = f"{run.folder} was trained at {schedule.T} noise levels, {apart}"
+    if h**2 / 8 > 1:
+        advice = "take ddpm or ddim, or train at more"
+        needs = "needs predictions between noise levels"
+        raise ValueError(f"--sampler {sampler} {needs}, and {facts}: {advice}")
+    if h**2 / 8 > 0.1:
+        error = f"predictions between them are off by up to {h**2 / 8:.0%}"
+        message = f"{facts}: {error}, and so may the samples be"
+        warnings.warn(message, SamplingWarning, stacklevel=2)
+
+
+def _check_noise_range(run, sampler):
+    largest, spread = noise_range(run)[1], run.model.data_variance**0.5
+    if largest < spread:
+        trained = f"the run was trained on noise up to {largest:.3g}"
+        needed = f"the first noise must hide data of root mean square {spread:.3g}"
+        raise ValueError(f"--sampler {sampler} can't serve {run.folder}: {trained}, and {needed}")
+
+
+def _ddpm(run, steps, variance):
+    learned = isinstance(run.model, LearnedVariance)
+    steps = _default_steps(run) if steps is None else steps
+    choices = (*VARIANCES[:2], "learned") if learned else VARIANCES[:2]
+    if variance is None:
+        variance = "learned" if learned else "posterior"
+    if variance not in choices:
+        known = "" if learned else " for a run without learned variances"
+        raise ValueError(f"variance must be {' or '.join(choices)}{known}, got {variance!r}")
+    _check_steps(run, steps)
+    return {"steps": steps, "variance": variance}
+
+
+def _ddim(run, steps, eta):
+    steps = min(50, _default_steps(run)) if steps is None else steps
+    eta = 0.0 if eta is None else eta
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie between 0 and 1, got {eta}")
+    _check_steps(run, steps)
+    return {"steps": steps, "eta": eta}
+
+
+def _default_steps(run):
+    return run.model.schedule.T if isinstance(run.model.schedule, Schedule) else 1000
+
+
+def _check_steps(run, steps):
+    """A chain on its own schedule has at most T steps; scores between its levels allow more."""
+    if type(run.model.schedule) is Schedule:
+        run.model.schedule.timesteps(steps)
+    _at_least_one("steps", steps)
+
+
+def _indi(run, steps, noise, blur):
+    trained = run.model.degradation
+    steps = _at_least_one("steps", 20 if steps is None else steps)
+    noise, blur = trained.noise if noise is None else noise, trained.blur if blur is None else blur
+    trained.start(noise, blur)
+    return {"steps": steps, "noise": noise, "blur": blur}
+
+
+def _langevin(run, steps, step_size):
+    step_size = langevin_limit(run) / 10 if step_size is None else step_size
+    check_step("step-size", step_size, None)
+    steps = _at_least_one("steps", 1000 if steps is None else steps)
+    return {"steps": steps, "step_size": step_size}
+
+
+def _annealed_langevin(run, steps, levels, base_step):
+    if levels is None:
+        levels = run.model.schedule.T if _has_own_levels(run) else LEVELS
+    if levels < 2:
+        raise ValueError(f"levels must be at least 2, got {levels}")
+    base_step = 0.2 * noise_range(run)[0] ** 2 if base_step is None else base_step
+    check_step("base-step", base_step, None)
+    usual = 100 if len(run.model.network.sample_shape) == 1 else 30
+    steps = _at_least_one("steps", usual if steps is None else steps)
+    return {"steps": steps, "levels": levels, "base_step": base_step}
+
+
+def _has_own_levels(run):
+    """Was the run trained at a few levels of growing noise?"""
+    return isinstance(run.model.schedule, VarianceExplodingSchedule) and not run.method.restores
+
+
+def _at_least_one(name, value):
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+FILL_DEFAULTS: dict = {
+    "ddpm": _ddpm,
+    "ddim": _ddim,
+    "indi": _indi,
+    "langevin": _langevin,
+    "annealed-langevin": _annealed_langevin,
+}
+
+
+def langevin_limit(run):
+    """The longest stable Langevin step at the run's smallest noise.
+
+    2 sigma^2 where the data may lie on a surface, more for a mixture.  At InDI's smallest noise, a
+    thousandth of the largest, the network is no smoother than 2 sigma^2 allows.
+    """
+    distribution, sigma = datasets.exact_distribution(run.config["data"]), noise_range(run)[0]
+    if distribution and not run.method.restores:
+        return stability_limit(distribution.noised(1.0, sigma))
+    return 2 * sigma**2

@@ -1,0 +1,117 @@
+"""One sampler on one trained run, as a generator of its states."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from reference.ddpm.indi import brownian_deviation
+from reference.diffusion.devices import to_device, to_host
+from reference.ops.random import Purpose
+from reference.runs import solvers
+from reference.runs.sampler_options import langevin_limit
+from reference.runs.views import noise_range, schedule_of
+from reference.samplers.ancestral import ancestral, prior
+from reference.samplers.annealed_langevin import annealed_langevin
+from reference.samplers.clipping import Clip
+from reference.samplers.ddim import ddim
+from reference.samplers.indi import indi
+from reference.samplers.langevin import langevin
+
+
+def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
+    """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].
+
+    ``own``: the sampler's options, all of them (``sampler_options``).  ``clip``: data, none, or a
+    ``Clip`` for the predictions of x_0.
+    """
+    model, weights = run.model, run.state.ema
+    clip = data_clip(run, clip) if isinstance(clip, str) else clip
+    if sampler == "decoder":
+        noise = len(model.network.sample_shape) == 1  # points: draws; images: the decoder's mean
+        return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
+    if sampler in solvers.STEPS:
+        return solvers.solve(run, ops, sample, sampler, seed, clip=clip, **own)
+    steps = own["steps"]
+    if sampler in ("ddpm", "ddim"):
+        schedule, predict, prediction = schedule_of(run, ops, steps)
+        x = initial_sample(run, ops, sample, sampler, seed, schedule.prior_scale)
+        steps_of, option = (ancestral, "variance") if sampler == "ddpm" else (ddim, "eta")
+        how = {"clip": clip, "ops": ops, "prediction": prediction, option: own[option]}
+        return steps_of(predict, schedule, schedule.timesteps(steps), x, seed, sample, **how)
+    x = initial_sample(run, ops, sample, sampler, seed, **own)
+    if sampler == "indi":
+        return _restore(model, weights, ops, x, sample, seed, **own)
+    score = solvers.clipped_score(run, ops, clip)
+    smallest, largest = noise_range(run)
+    if sampler == "langevin":
+        at_smallest = lambda x: score(x, 1.0, smallest)
+        limit = langevin_limit(run)
+        return langevin(at_smallest, x, own["step_size"], steps, seed, sample, limit, ops)
+    sigmas = np.geomspace(largest, smallest, own["levels"])
+    at_level = lambda x, sigma: score(x, 1.0, sigma)
+    return annealed_langevin(at_level, sigmas, x, steps, seed, sample, own["base_step"], ops=ops)
+
+
+def _restore(model, weights, ops, x, sample, seed, steps, noise, blur):
+    start = model.degradation.start(noise, blur)
+    deviation = brownian_deviation(model.epsilon) if model.epsilon else None
+    if deviation:
+        z = ops.normal(seed, sample, 0, Purpose.LATENT, x.shape[1:], x.dtype)
+        x = ops.add_noise(x, 1.0, deviation(start), z)
+    grid = [start * (steps - k) / steps for k in range(steps + 1)]
+    return indi(model.denoise_function(weights, ops), grid, x, seed, sample, deviation, ops)
+
+
+def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
+    """The sampler's start for the indices ``sample`` [b]: degraded held-out data for ``indi``, else
+    noise of size ``scale``.
+    """
+    if sampler == "indi":
+        y, _ = degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])
+        return to_device(y, ops)
+    if sampler == "langevin":
+        scale = (run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5
+    elif run.method.restores:  # its largest noise may be no larger than the data
+        return solvers.prior_sample(run, sample, seed, ops)
+    elif sampler == "annealed-langevin":
+        scale = noise_range(run)[1]
+    return prior(seed, sample, run.model.network.sample_shape, scale=scale, ops=ops)
+
+
+def degraded(run, ops, sample, seed, noise=None, blur=None):
+    """(degraded, clean): held-out data of the indices ``sample``, modulo their number, under the
+    run's degradation or a level of it.
+    """
+    level, clean = run.model.degradation, run.data.held_out
+    given = {"noise": noise, "blur": blur}
+    level = replace(level, **{name: value for name, value in given.items() if value is not None})
+    chosen = clean[sample % len(clean)]
+    n = ops.normal(seed, sample, 0, Purpose.PRIOR, chosen.shape[1:], chosen.dtype)
+    return level(chosen, n), chosen
+
+
+def data_clip(run, clip):
+    """The ``Clip`` of the run's data, active unless ``clip`` is "none".
+
+    Runs without a recorded range of points have no clip.
+    """
+    is_image = len(run.model.network.sample_shape) == 3
+    default = (-1.0, 1.0) if is_image else (-np.inf, np.inf)
+    low, high = run.config.get("data_range") or default
+    return Clip(low, high, clip != "none")
+
+
+def length(sampler, steps=1, levels=1, **own):
+    """The number of states that ``trajectory`` yields."""
+    solver = sampler in solvers.STEPS and sampler != "edm"
+    denoised = solver or sampler == "annealed-langevin"
+    return levels * steps + denoised
+
+
+def describe(sampler, seed, steps=None, levels=None, evaluations=None, **own):
+    """``ddim, 50 steps, seed 0``, and where given ``, 50 network evaluations``."""
+    count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
+    plural = "" if evaluations == 1 else "s"
+    cost = f"{evaluations:.4g} network evaluation{plural}" if evaluations else ""
+    parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}", cost]
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,98 @@
+"""What samplers ask of a trained run: its score, its noise levels, an SDE and a schedule."""
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.diffusion.conversions import log_alpha_bar_of_sigma
+from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
+from reference.runs.methods import MOST_NOISE
+from reference.sde.sde import SDE, VE, VP
+
+
+def score_of(run, ops=reference_ops):
+    """score(x[b,...], alpha, sigma) = grad log p(x) for x = alpha x_0 + sigma eps, by the averaged
+    weights.
+
+    ValueError for a run without a score (a VAE, InDI that deblurs), and in the call for a log-SNR
+    outside of the training range.
+    """
+    _check_score(run)
+    return run.model.score_function(run.state.ema, ops=ops)
+
+
+def posterior_mean_of(run, ops=reference_ops):
+    """As ``score_of``, but E[x_0 | x]."""
+    _check_score(run)
+    return run.model.posterior_mean_function(run.state.ema, ops=ops)
+
+
+def _check_score(run):
+    if not hasattr(run.model, "score_function"):
+        raise ValueError(
+            f"run {run.folder} was trained by {run.method.name}, which does not provide a score"
+        )
+
+
+def noise_range(run):
+    """(smallest, largest) sigma / alpha at which samplers ask a run for its score.
+
+    The trained range; where the variance is preserved, at most ``MOST_NOISE`` deviations of the
+    data.
+    """
+    schedule = run.model.schedule
+    if isinstance(schedule, SDE):
+        largest = schedule.noise_scale(schedule.t_max) / schedule.signal(schedule.t_max)
+        return schedule.min_noise_ratio, largest
+    first, last = (-schedule.log_snr(t) / 2 for t in (1, schedule.last_with_signal))
+    if not isinstance(schedule, VarianceExplodingSchedule):
+        last = min(last, max(first, np.log(MOST_NOISE * run.model.data_variance**0.5)))
+    return float(np.exp(first)), float(np.exp(last))
+
+
+def largest_level_ratio(run):
+    """The largest ratio of sigma / alpha between neighbouring trained levels below ten deviations
+    of the data; 1 where the network was trained at all levels between.
+
+    Above ten deviations levels may be far apart: ``denoiser.interpolation_error`` falls with the
+    square of the noise.
+    """
+    schedule = run.model.schedule
+    if isinstance(schedule, SDE) or schedule.is_dense:
+        return 1.0
+    log_ratios = -schedule.log_snr(np.arange(1, schedule.last_with_signal + 1)) / 2
+    matter = log_ratios[:-1] < np.log(10 * run.model.data_variance**0.5)
+    return float(np.exp(np.max(np.diff(log_ratios)[matter], initial=0.0)))
+
+
+def sde_of(run):
+    """The SDE whose reverse draws from the run, over the noise that the run was trained on.
+
+    The run's own; else VE for a schedule of growing noise, VP for one that preserves the variance.
+    """
+    if isinstance(run.model.schedule, SDE):
+        return run.model.schedule
+    smallest, largest = noise_range(run)
+    if isinstance(run.model.schedule, VarianceExplodingSchedule):
+        return VE(sigma_min=smallest, sigma_max=largest, min_noise_ratio=smallest)
+    lowest = -2 * float(np.log(largest))
+    whole = VP(min_noise_ratio=smallest)
+    if lowest <= whole.log_snr(whole.t_max):
+        return whole
+    return VP(min_noise_ratio=smallest, t_max=whole.time_of_log_snr(lowest))
+
+
+def schedule_of(run, ops, steps):
+    """(schedule, predict, prediction) for DDPM and DDIM in ``steps`` steps.
+
+    The run's own schedule; with more steps than it has, as many evenly spaced times of the run's
+    SDE.
+    """
+    schedule = run.model.schedule
+    if isinstance(schedule, Schedule) and steps <= schedule.T:
+        return schedule, run.predictor(ops), run.model.prediction
+    sde, mean = sde_of(run), posterior_mean_of(run, ops)
+    times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
+    ratios = sde.noise_scale(times) / sde.signal(times)
+    table = np.concatenate(([0.0], log_alpha_bar_of_sigma(ratios)))
+    made = VarianceExplodingSchedule(table) if isinstance(sde, VE) else Schedule(table)
+    return made, lambda x, t: mean(x, made.signal(t), made.noise_scale(t)), "x0"
