@@ -1,6 +1,6 @@
-"""The reference on arrays that behave as a device's do (accelerated/gpu/simulated.py).
+"""The reference on arrays that behave like those of a device (accelerated/gpu/simulated.py).
 
-What trains or samples with it never mixes such arrays with NumPy's, and ``simulated.copies`` counts how often it waited for a number.
+Code that mixes them with NumPy arrays fails, and ``simulated.copies`` counts the copies to the host.
 """
 
 from accelerated.gpu import simulated

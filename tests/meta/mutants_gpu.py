@@ -1,23 +1,23 @@
-"""Known mistakes in the kernels of the GPU port, those above all that only a device can make; the tests run in the simulator."""
+"""Known mistakes in the kernels of the GPU port, mainly mistakes that are specific to devices; the tests run in the simulator."""
 
 GPU = "accelerated/gpu/"
 OF_OPS = "tests/conformance/test_ops.py::test_"
-OPS = OF_OPS + "its_results_are_within_budget[accelerated.gpu-"
+OPS = OF_OPS + "results_are_within_tolerance[accelerated.gpu-"
 GPU_TESTS = "tests/accelerated/test_gpu.py::test_"
 
 MUTANTS = (
-    # a barrier that is missing
+    # a missing barrier
     (
         GPU + "kernel.py",
         "    shared[thread] = value\n    cuda.syncthreads()\n    while half > 0:\n        if lane < half:\n            shared[thread] +=",
         "    shared[thread] = value\n    while half > 0:\n        if lane < half:\n            shared[thread] +=",
         OPS + "softmax-float32]",
     ),
-    # shared memory that is read before it is written
+    # shared memory read before it is written
     (GPU + "linear.py", "    shared[thread] = of_line\n", "    shared[thread] += of_line\n", OPS + "linear_backward-float32]"),
-    # a reduction that takes every thread of a block to have an entry
+    # a reduction that assumes an entry for every thread of a block
     (GPU + "activation.py", "    part = x.dtype.type(0)\n", "    part = x.dtype.type(1)\n", OPS + "softmax-float32]"),
-    # a block that writes beyond its row
+    # a block that writes past the end of its row
     (
         GPU + "activation.py",
         "    inner = total(shared, part)\n    for i in range(first,",
@@ -35,22 +35,22 @@ MUTANTS = (
         GPU + "norm.py",
         "first, zero, s, entries = x[begin],",
         "first, zero, s, entries = x.dtype.type(0),",
-        OF_OPS + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[accelerated.gpu-5-3-12345.678-float32]",
+        OF_OPS + "group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient[accelerated.gpu-5-3-12345.678-float32]",
     ),
     (
         GPU + "activation.py",
         "math.exp(-math.fabs(x))",
         "math.exp(-min(math.fabs(x), type(x)(87)))",
-        OF_OPS + "silu_of_the_largest_and_the_smallest_numbers[accelerated.gpu-silu-float32]",
+        OF_OPS + "silu_of_the_largest_and_smallest_floats[accelerated.gpu-silu-float32]",
     ),
-    # a part of the work that takes another's place
+    # a part of the work that overwrites another part
     (
         GPU + "conv.py",
         "add=dw is not None",
         "add=False",
         GPU_TESTS + "a_convolution_whose_patches_are_made_in_parts[2-3-None]",
     ),
-    # a matrix that lies by columns, read as if by rows
+    # a column-major matrix read as row-major
     (
         GPU + "product.py",
         "return x, 1, by_column, step",
@@ -63,7 +63,7 @@ MUTANTS = (
         "step = 0",
         GPU_TESTS + "cublas_is_asked_for_the_product[0-1-3]",
     ),
-    # a replay that goes on with the numbers, or with the object, that it was recorded with
+    # a replayed graph that uses the numbers or the object of its capture
     (
         GPU + "replay.py",
         "                place[...] = arg\n",
@@ -83,7 +83,7 @@ MUTANTS = (
         "return result if is_device(result)",
         GPU_TESTS + "what_is_returned_is_the_callers_but_for_dictionaries",
     ),
-    # an index of 32 bits
+    # a 32-bit index
     (
         GPU + "kernel.py",
         "np.int64(cuda.blockIdx.x) * np.int64(cuda.blockDim.x)",
