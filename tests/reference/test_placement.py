@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from accelerated.gpu import simulated
+from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
 from reference.commands.evaluate import losses
