@@ -1,7 +1,15 @@
-"""The argument types of kernels, as the decorators of the ports spell them.
+"""The types of a kernel's arguments, as one short word for each in the decorators of the ports.
 
-``r2`` is an array of two axes that is read, ``w2`` one that is written, ``r*`` and ``w*`` arrays of any shape laid out as one axis; ``s`` a
-number of the same dtype, ``d`` a float64, ``i`` an int64, ``b`` a bool; ``rI1`` and ``wU*`` are arrays of int64 and uint32.
+    r  an array that is read         r2: two axes, float32 or float64; r*: any shape, laid out as one axis
+    w  an array that is written      w1: one axis; w*: any shape, laid out as one axis
+    I  in an array's word, int64     rI1: an array of int64 that is read, one axis
+    U  in an array's word, uint32    wU*: an array of uint32 that is written, any shape
+    s  a number of the arrays' dtype, as the eps of group_norm
+    d  a float64, whatever the arrays' dtype
+    i  an int64, as the channels of an image
+    b  a bool, as periodic
+
+So ``@kernel("r* r* w* i s")`` decorates a kernel (x, y, z, n, eps) that reads x and y, writes z, and takes an integer and a number.
 """
 
 import numpy as np

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelerated import gpu
 from accelerated.gpu.device import SIMULATED, to_device, xp
-from accelerated.gpu.replay import record
+from accelerated.gpu.graphs import CapturedCalls
 from benchmarks import measure, roofline
 from benchmarks.counts import moved, operations
 from benchmarks.workloads import WORKLOADS
@@ -96,7 +96,8 @@ def time_op(name, arguments, device):
             call()
         return ()
 
-    work = record(several, ()) or several
+    work = CapturedCalls(several, ())
+    work.capture()
     work()
     count = 1 if SIMULATED else max(1, int(SECONDS / 20 / max(seconds_of(work, 1), 1e-9)))
     seconds = [seconds_of(work, count) / count / TOGETHER for _ in range(1 if SIMULATED else 20)]

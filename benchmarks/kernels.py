@@ -88,8 +88,8 @@ def compile_for(arch):
     # what a kernel calls is compiled for the device at hand; there is none
     vars(dispatcher)["get_current_device"] = lambda: SimpleNamespace(compute_capability=capability)
     importlib.import_module("accelerated.gpu")
-    rows = [compiled(one, dtype, arch, capability, kernel.block()) for one in kernel.KERNELS for dtype in one.dtypes]
-    return rows + [mixed for function in kernel.FUNCTIONS for mixed in mixed_calls(function, arch)]
+    rows = [compiled(one, dtype, arch, capability, kernel.block_size()) for one in kernel.KERNELS for dtype in one.dtypes]
+    return rows + [mixed for function in kernel.DEVICE_FUNCTIONS for mixed in mixed_calls(function, arch)]
 
 
 def mixed_calls(function, arch):

@@ -2,7 +2,7 @@
 
 An op that takes much longer on that device than here is the one to look at.  A kernel's launch takes some microseconds of the host, which
 are hidden as long as the device has more to do than that: where launches alone take longer than the work, they are the limit, unless they
-are recorded (accelerated/gpu/replay.py).
+are recorded (accelerated/gpu/graphs.py).
 """
 
 import json

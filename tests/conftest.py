@@ -7,7 +7,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 
 from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
-# neither a deadline nor a limit for drawing: both would be those of a machine that does nothing else
+# no deadline and no limit for drawing, which would depend on the load of the machine
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("ci", untimed, max_examples=20, derandomize=True)
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
@@ -24,4 +24,4 @@ def pytest_configure(config):
     from tests.ports import port_of
 
     for source in config.getoption("port") or ():
-        port_of(source)  # what is no port is refused before anything runs
+        port_of(source)  # an invalid port is refused before any test runs

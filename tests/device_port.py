@@ -1,15 +1,15 @@
-"""The reference on arrays that behave as a device's do (accelerated/gpu/simulated.py).
+"""A port: the reference's ops on arrays that behave as CuPy's (accelerated/gpu/simulator/arrays.py).
 
-What trains or samples with it never mixes such arrays with NumPy's, and ``simulated.copies`` counts how often it waited for a number.
+Code that mixes them with NumPy arrays raises, and ``arrays.copies`` counts the copies to the host.
 """
 
-from accelerated.gpu import simulated
+from accelerated.gpu.simulator import arrays
 from reference import ops
 from reference.conformance.contract import OPS
 from reference.ops.checks import add_arrays
 
-add_arrays(simulated.ndarray)
-to_device = simulated.asarray
+add_arrays(arrays.ndarray)
+to_device = arrays.asarray
 
 
 def __getattr__(name):
@@ -18,11 +18,11 @@ def __getattr__(name):
         return function
 
     def op(*args, **kwargs):
-        results = function(*simulated.plain(args), **simulated.plain(kwargs))
-        return simulated.wrapped(results) if any(map(_on_device, (*args, *kwargs.values()))) else results
+        results = function(*arrays.plain(args), **arrays.plain(kwargs))
+        return arrays.wrapped(results) if any(map(_on_device, (*args, *kwargs.values()))) else results
 
     return op
 
 
 def _on_device(value):
-    return any(map(_on_device, value)) if isinstance(value, (list, tuple)) else isinstance(value, simulated.ndarray)
+    return any(map(_on_device, value)) if isinstance(value, (list, tuple)) else isinstance(value, arrays.ndarray)

@@ -1,4 +1,4 @@
-"""Small networks of every kind, and all that a network computes."""
+"""Small networks of every kind, and functions that compute all results of a network."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def inputs(network, batch=2):
 
 
 def run(network, port=ops, wrap=lambda value: value):
-    """Everything that a network computes, in one dictionary."""
+    """All results of a network, forward and backward, in one dictionary."""
     if isinstance(network, Autoencoder):
         return run_autoencoder(network, port, wrap)
     x, c, labels = map(wrap, inputs(network))

@@ -1,7 +1,7 @@
-"""Error budgets of the oracle tests, each with its derivation, and the helpers that apply them.
+"""Tolerances of the oracle tests, each with its derivation, and the assertions that apply them.
 
-u is the unit roundoff of the dtype.  A budget is relative to a scale that the test names: the value itself where nothing cancels,
-else the sum of the absolute values of what is added.
+u is the unit roundoff of the dtype.  A tolerance is relative to a scale that the test passes: the value itself where nothing cancels,
+else the sum of the absolute values of the terms.
 """
 
 import numpy as np
@@ -15,15 +15,15 @@ EXACT = 64 * U
 EXACT32 = 64 * U32
 
 # Mixtures: log-densities of components reach some hundreds in size, and exp turns their absolute error (a few hundred u) into a
-# relative one; triangular solves with condition numbers below 100 stay within the same.
+# relative one; triangular solves with condition numbers below 100 are within the same bound.
 MIXTURE = 4096 * U
 
 # Trapezoidal sums of analytic functions that vanish at both ends: with 6 points or more a standard deviation the discretisation
-# error, exp(-2 pi^2 36), is nothing, and so is the tail beyond 12 deviations, e^-72.  What is left is the error of the integrand
-# (exp of a number below 100 in size, the mixture's own budget) and of pairwise summation.
+# error, exp(-2 pi^2 36), is negligible, and so is the tail beyond 12 deviations, e^{-72}.  The error of the integrand remains
+# (exp of a number below 100 in size, the tolerance of mixtures) and that of pairwise summation.
 QUADRATURE = 2 * MIXTURE
 
-# Gauss-Legendre with 200 nodes on a few standard deviations: the same roundoff, no discretisation error.
+# Gauss-Legendre with 200 nodes over a few standard deviations: the same rounding errors, no discretisation error.
 GAUSS_LEGENDRE = QUADRATURE
 
 # Products, eigenvalues and singular vectors of matrices of at most 10 rows with condition numbers below 1e4, from at most 1,000 samples:
@@ -36,26 +36,26 @@ MASS = 1e-12
 # Slopes of deterministic methods over at least four halvings: the project's requirement.
 DETERMINISTIC_ORDER = 0.1
 
-# The issue's figure, in nats: a linear VAE trained by its gradient comes this close to the likelihood of probabilistic PCA.  L-BFGS stops
-# at a gradient g of 1e-9, where g^2 / (2 curvature) is left, or at a gain of 1e-15 a step: either is far less, and 1e-9 is measured.
+# A requirement, in nats: a linear VAE trained by its gradient comes this close to the likelihood of probabilistic PCA.  L-BFGS stops
+# at a gradient g of 1e-9 with an error of g^2 / (2 curvature), or at a gain of 1e-15 per step: both are far less, and 1e-9 is measured.
 FITTED = 1e-6
 
-# How far above its floor the loss of score matching on a one-dimensional mixture may end: the project's requirement, at most 5 %.
+# The loss of score matching on a one-dimensional mixture must end at most 5 % above its minimum: a requirement of the project.
 FLOOR = 0.05
 
-# Formulas of an SDE: exponents of at most 64 in size, whose rounding of 64 u becomes a relative error of what exp makes of them, in a
-# dozen operations; derivatives along the imaginary axis, f(t + 1e-30 i).imag / 1e-30, lose nothing to a difference.
+# Formulas of an SDE: exponents of at most 64 in size, where a rounding of 64 u becomes a relative error of exp, in a dozen operations;
+# derivatives along the imaginary axis, f(t + 1e-30 i).imag / 1e-30, have no cancellation.
 SDE_FORMULA = 16 * EXACT
 
-# How far an adaptive solver of fifth order may stray, in units of its tolerance: it keeps the error of a step below one, in some tens of
-# steps whose errors differ in sign and die out toward the data.
+# The error of an adaptive solver of fifth order, in units of its tolerance: the error of each step is below one unit, and the errors of
+# some tens of steps differ in sign and decay toward the data.
 WITHIN_RK45 = 10
 
-# Log-densities, of size 1 to 10, by an adaptive solver with this tolerance: some hundreds of steps, each that good.
+# Log-densities, of size 1 to 10, by an adaptive solver with this tolerance: some hundreds of steps with that error each.
 FLOW_SOLVER = {"rtol": 1e-9, "atol": 1e-9}
 FLOW_LIKELIHOOD = 1e-6
 
-# Probabilities by an adaptive solver with this tolerance: some tens of steps, each that good.
+# Probabilities by an adaptive solver with this tolerance: some tens of steps with that error each.
 MASTER_SOLVER = {"rtol": 1e-10, "atol": 1e-12}
 MASTER_SOLUTION = 1e-8
 
@@ -63,7 +63,7 @@ MASTER_SOLUTION = 1e-8
 # the first step divides by sqrt(alpha_bar) = 0.006 and multiplies by as much again.
 FIVE_STEPS32 = 5 * 3 * 72 * U32 * 16
 
-# The rate at which one statistical test may fail on a correct program.  Keys are fixed, so a test that passes once passes always.
+# The probability that one statistical test fails on a correct program.  Keys are fixed: a test that passes once always passes.
 FALSE_ALARM = 1e-6
 
 
@@ -74,13 +74,13 @@ def accumulated(steps, size=1.0):
 
 
 # Central differences with step 1e-5 of smooth functions of size and length 1: rounding 8 u / step = 1e-10, times the hundred operations of
-# a small network; truncation step^2 / 6 f^(3), which is the same size.
+# a small network; truncation step^2 / 6 f^{(3)}, which is the same size.
 CENTRAL = 1e-7
 
 
 def central_difference(step, size, width):
     """Fourth-order central differences of a function of magnitude ``size`` that varies over the length ``width``:
-    rounding 8 u size / step (the function's own error included: a few hundred u), truncation step^4 f^(5) / 30 with f^(5) at most
+    rounding 8 u size / step (the function's own error included: a few hundred u), truncation step^4 f^{(5)} / 30 with f^{(5)} at most
     1e4 / width^5 for mixtures within 5 deviations."""
     return 512 * U * size / step + 1e4 / 30 * (step / width) ** 4 / width
 
@@ -90,8 +90,8 @@ def integrated(steps, rtol, atol, size=1.0):
     return steps * (rtol * size + atol)
 
 
-PRECISE = {"rtol": 1e-10, "atol": 1e-12}  # of a solver that stands for the exact flow: ``integrated`` says how exact that is
-COARSE = {"rtol": 1e-2, "atol": 1e-2}  # of one whose numbers nobody compares
+PRECISE = {"rtol": 1e-10, "atol": 1e-12}  # for a solver that stands for the exact flow: ``integrated`` bounds its error
+COARSE = {"rtol": 1e-2, "atol": 1e-2}  # for a solver whose numbers are not compared
 
 
 def z_score(tests=1, rate=FALSE_ALARM):
@@ -100,7 +100,7 @@ def z_score(tests=1, rate=FALSE_ALARM):
 
 
 def ks_distance(n, rate=FALSE_ALARM):
-    """Largest distance of an empirical cdf of n draws from the true one, but with probability ``rate`` (Dvoretzky, Kiefer, Wolfowitz and
+    """Largest distance of an empirical cdf of n draws from the true one, except with probability ``rate`` (Dvoretzky, Kiefer, Wolfowitz and
     Massart: P(D > d) <= 2 exp(-2 n d^2), for every n)."""
     return np.sqrt(np.log(2 / rate) / (2 * n))
 
@@ -117,7 +117,7 @@ def assert_close(actual, expected, budget, scale=None):
 
 
 def assert_printed(actual, printed):
-    """``actual`` rounds to the decimal number ``printed``, a string: half a unit of its last digit, and a hair for a tie."""
+    """``actual`` rounds to the decimal number ``printed``, a string: within half a unit of its last digit, plus rounding for ties."""
     decimals = len(printed.partition(".")[2].partition("e")[0])
     exponent = int(printed.partition("e")[2] or 0)
     assert abs(actual - float(printed)) <= 0.5001 * 10.0 ** (exponent - decimals), f"{actual!r} is not {printed}"
@@ -129,7 +129,7 @@ def assert_mean(draws, expected, tests=1):
     draws = np.asarray(draws, np.float64)
     error = np.abs(draws.mean(axis=0) - expected)
     allowed = z_score(tests * max(error.size, 1)) * draws.std(axis=0) / np.sqrt(len(draws))
-    assert (error <= allowed).all(), f"means miss by {np.max(error / allowed):.2f} times what chance allows"
+    assert (error <= allowed).all(), f"the largest error of a mean is {np.max(error / allowed):.2f} times the statistical bound"
 
 
 def assert_slope(steps, errors, order, slack):
@@ -139,13 +139,13 @@ def assert_slope(steps, errors, order, slack):
 
 
 def line(low, high, width):
-    """Nodes and weight of the trapezoidal rule from ``low`` to ``high``, 8 points to the length ``width``."""
+    """Nodes and weight of the trapezoidal rule from ``low`` to ``high``, 8 points per length ``width``."""
     x = np.linspace(low, high, int(np.ceil((high - low) / width * 8)) + 1)
     return x, x[1] - x[0]
 
 
-# Against diffusers (tests/peers).  Outputs and gradients of a U-Net, by the norm of a whole tensor: the issue's figure in float32, 170 u.
-# In float64 both sides round 2^29 times finer; 2^5 of that is left to what torch sums in another order.
+# Against diffusers (tests/peers).  Outputs and gradients of a U-Net, by the norm of a whole tensor: a requirement in float32, 170 u.
+# In float64 both sides round 2^29 times finer; a factor of 2^5 allows for sums that torch adds in another order.
 PEER_NETWORK = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-5 * 2.0**-24}
 
 # Their time embedding, in float32: log f of up to 9.2 and the product c f, up to 1000, are each rounded, and so is our f: the angle
@@ -155,23 +155,23 @@ PEER_EMBEDDING32 = 2 * 1000 * U32 + 8 * U32
 # A step of a scheduler is a few coefficients, made of alpha_bar by at most 32 operations, each rounded, as are sums and products with x.
 PEER_STEP = 32
 
-# Twelve steps of a whole sampler in float32, its network predicting x_0 or v, of which no step makes more than it was: each step adds the
-# error of the network, and what that makes of the error so far is about as much again.
+# Twelve steps of a whole sampler in float32 with a network that predicts x_0 or v.  No step amplifies an error: each step adds the error
+# of the network, and the error carried through the network is about as large again.
 PEER_CHAIN = 12 * 2 * PEER_NETWORK[np.dtype(np.float32)]
 
 
 def betas_table(betas, unit):
-    """How far a running product of (1 - beta) may stray, in its log, at every step: beta, 1 - beta and the product are each rounded."""
+    """Bound on the error in the log of a running product of (1 - beta) at every step: beta, 1 - beta and the product are rounded."""
     return unit * np.cumsum(betas / (1 - betas) + 2)
 
 
 def sensitivity(step, alpha_bar, unit, cancelled):
     """Bound on the rounding error of ``step(alpha_bar)``, an array made by coefficients that come from alpha_bar [T+1], alpha_bar[0] = 1.
 
-    A rounding on the way to a coefficient moves the result as a rounding of it does, or, where 1 - alpha_bar loses digits, as a rounding
-    of an alpha_bar.  The latter is seen by moving the table, each entry to either side at random, by eight roundings, as one of float64
-    is at the limit of float64; of eight draws, half have the signs of any two entries right.  We work in float64, and take what a
-    network predicts to its noise and back: what cancels there is at most ``cancelled``.
+    A rounding inside a coefficient changes the result like a rounding of the coefficient or, where 1 - alpha_bar loses digits, like a
+    rounding of alpha_bar.  The latter is measured by moving each entry of the table up or down at random by eight roundings, because one
+    rounding of float64 is too small to resolve; in about half of eight draws any two entries have the worse signs.  Predictions are
+    converted to noise and back in float64; the cancellation there is at most ``cancelled``.
     """
     rng, exact = np.random.default_rng(0), step(alpha_bar)
     signs = rng.choice((-1.0, 1.0), (8, len(alpha_bar))) * (np.arange(len(alpha_bar)) > 0)
@@ -185,18 +185,18 @@ def lost_in_ratio(beta, unit):
 
 
 def root_of_difference(root, unit):
-    """How far the root of a - b may be off for a, b of at most 1: the difference errs by 4 u, of which little is left if it is large."""
+    """Bound on the error of sqrt(a - b) for a, b of at most 1: the difference errs by 4 u, and the root by less if it is large."""
     return (root**2 + 4 * unit) ** 0.5 - root
 
 
 # The score of a Gaussian between trained levels (test_sampler_laws.py): a few dozen operations.  The noise is told from a prediction of x_0
-# with 1 + (sigma / deviation)^-2 times the roundings, x_0 from one of the noise with 1 + (sigma / deviation)^2 times; the test does this.
+# with 1 + (sigma / deviation)^{-2} times the roundings, x_0 from one of the noise with 1 + (sigma / deviation)^2 times; the test does this.
 RESTATED = 1e-12
 
 # ln(variance) of samples by a sampler that is linear in x: up to a thousand steps of a dozen roundings each.
 LINEAR_SAMPLER = 1000 * EXACT
 
-# The same where the start is scaled by a number in float32, whose square is twice as far off.
+# The same with a start scaled by a float32 number: its square has twice the relative error.
 START32 = 16 * U32
 
 # ln(variance) by RK45 with a tolerance of 1e-8 a step, absolute too, for values down to a tenth of a deviation, in some hundred steps.

@@ -1,6 +1,7 @@
-"""Laws and grids that the oracle tests share."""
+"""Distributions, exact predictions and grids that the oracle tests share."""
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from reference.diffusion.mixtures import Mixture
@@ -18,16 +19,18 @@ def grids(draw, longest=200, fewest=2):
 
 
 def normal_data(mean, variance):
-    """The law N(mean, variance) on the line."""
+    """The distribution N(mean, variance) in one dimension."""
     return Mixture(np.ones(1), np.array([[mean]]), np.array([variance]))
 
 
-def mmse_of(schedule, variance):
-    """Mean squared error of the best denoiser of data of that variance, as a function of t."""
+def gaussian_mmse(schedule, variance):
+    """Mean squared error of the exact denoiser for Gaussian data of that variance, as a function of t."""
     return lambda t: variance * schedule.noise_power(t) / (schedule.signal_power(t) * variance + schedule.noise_power(t))
 
 
-SDE_EXAMPLES = {  # one of each, with odd parameters
+every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
+
+SDE_EXAMPLES = {  # one of each, with unusual parameters
     "vp": VP(beta_min=0.3, beta_max=7.0, t_max=1.3, min_noise_ratio=0.02),
     "ve": VE(sigma_min=0.07, sigma_max=9.0, t_max=0.8, min_noise_ratio=0.03),
     "subvp": SubVP(beta_min=0.5, beta_max=11.0),
@@ -59,11 +62,11 @@ def gaussian_score(sde, t, mean, variance):
     return m, v, lambda x: (m - x) / v
 
 
-class Impulses:
-    """A port whose noise takes one draw at a time, for samplers that are linear in x and in their draws: the exact law of what they return.
+class ImpulsePort:
+    """A port with unit impulses as noise: it gives the exact distribution of samplers that are linear in x and in their draws.
 
-    Sample 0 starts at 0 and never meets noise; sample 1 starts at 1; sample 2 + k starts at 0 and has a 1 for the k-th draw alone.  Against
-    sample 0 the others are the weights of the start and of the draws.  A draw is known by its key, so that one used twice has one weight.
+    Sample 0 starts at 0 without noise; sample 1 starts at 1; sample 2 + k starts at 0, and its k-th draw is 1 and all others 0.  Their
+    differences from sample 0 are the weights of the start and of the draws.  Draws are identified by key: a draw used twice has one weight.
     """
 
     def __init__(self, draws):
@@ -85,8 +88,28 @@ class Impulses:
 
 
 def moments(sampler, draws, mean, variance):
-    """(mean, variance) of the last x of ``sampler(x, port)``, from a start of those moments."""
-    port = Impulses(draws)
+    """(mean, variance) of the last x of ``sampler(x, port)``, for a start with the given moments."""
+    port = ImpulsePort(draws)
     offset, start, noise = port.weights(final_sample(sampler(port.x, port)))
     assert len(port.keys) == draws, f"{len(port.keys)} draws, not {draws}"
     return offset + start * mean, start**2 * variance + noise @ noise
+
+
+def exact_noise(distribution, schedule):
+    """The exact noise prediction for data of that distribution."""
+    return lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
+
+
+def point_mass_noise(x0, schedule):
+    """The exact noise prediction for data at a single point."""
+    return lambda x, t: (x - schedule.signal(t) * x0) / schedule.noise_scale(t)
+
+
+def gaussian_noise(schedule, variance=0.25):
+    """The exact noise prediction for N(0, variance), entry by entry and in the dtype of x."""
+
+    def predict_noise(x, t):
+        power = schedule.noise_power(t)
+        return x * (power**0.5 / (schedule.signal_power(t) * variance + power))
+
+    return predict_noise

@@ -11,7 +11,7 @@ from reference.conformance.contract import OPS
 
 SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
 HERE = [name for name in SHIPPED if not accelerated.missing(accelerated.load(name))]
-SIMULATED = bool(os.environ.get("NUMBA_ENABLE_CUDASIM"))  # kernels of a device run thread by thread, a millisecond each
+SIMULATED = bool(os.environ.get("NUMBA_ENABLE_CUDASIM"))  # the simulator runs device kernels thread by thread, a millisecond per thread
 
 
 class Missing(AttributeError):
@@ -19,14 +19,16 @@ class Missing(AttributeError):
 
 
 class Port:
-    """A port under test: its ops by name, those that it ``lacks``, which only one that is not shipped may, and ``whole``, with the
-    reference's in their place, or None where that can't be.
+    """A port under test, with its ops as attributes.
+
+    ``lacks``: names of missing ops (none for a shipped port).  ``whole``: the port completed with ops of the reference, or None where
+    that is impossible.
     """
 
     def __init__(self, source):
         self.name, self.shipped = source, accelerated.SHIPPED.get(source, source) in SHIPPED
         with warnings.catch_warnings():
-            if not self.shipped:  # what its own library warns of is no failure
+            if not self.shipped:  # warnings of the port's library are no failure
                 warnings.simplefilter("default")
             try:
                 self.module = accelerated.load(source)

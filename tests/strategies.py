@@ -1,4 +1,4 @@
-"""Arguments for every op of the contract: one strategy an op, under the op's own name, for the forward and its backward.
+"""Arguments for every op of the contract: one strategy per op, named like the op, for the forward and its backward.
 
     arguments("conv2d", np.float32)             a strategy for the arguments of any row of the contract
     arguments("conv2d_backward", np.float64)    the same for a backward, with a random upstream gradient
@@ -19,11 +19,11 @@ SCALES = (1.0, 1e-3, 10.0, 100.0)
 OFFSETS = (0.0, 30.0)
 
 SEED = st.integers(0, 2**32 - 1)
-SIZE = st.integers(1, 4 if SIMULATED else 9)  # more than 64 results take the simulator too long
-SIDE = st.integers(-2, 1 if SIMULATED else 6).map(lambda n: 3 + n)  # failures shrink to 3, the least with an inside and two edges
+SIZE = st.integers(1, 4 if SIMULATED else 9)  # the simulator is too slow for more than 64 results
+SIDE = st.integers(-2, 1 if SIMULATED else 6).map(lambda n: 3 + n)  # failures shrink to 3, the smallest side with an interior and two edges
 FEW = st.integers(1, 2 if SIMULATED else 4)
 SAMPLES = st.sampled_from((1, 2, 3))
-BATCH = st.sampled_from((1, 2, 3, 0))  # a loss takes SAMPLES: it has no value without any
+BATCH = st.sampled_from((1, 2, 3, 0))  # losses take SAMPLES: they are undefined for an empty batch
 COEFFICIENT = st.sampled_from((0.75, -1.5, None))
 
 
@@ -46,7 +46,9 @@ def conv2d(draw, numbers):
 @st.composite
 def group_norm(draw, numbers):
     b, pixels, groups, width = draw(BATCH), draw(_shape(0, 2)), draw(FEW), draw(FEW)
-    width = width if np.prod(pixels, dtype=int) * width > 1 else 2  # of one entry dx is exactly 0: no rounding is small beside that
+    width = (
+        width if np.prod(pixels, dtype=int) * width > 1 else 2
+    )  # for a single entry dx is exactly 0, and no rounding error is relatively small
     return op_inputs.group_norm(numbers, b, pixels, groups, width, draw(st.sampled_from((1e-5, 1e-3))))
 
 
@@ -155,7 +157,7 @@ mixture_score = mixture_log_density
 
 @st.composite
 def _key(draw, samples):
-    """In place of noise, or None."""
+    """A key that stands for noise, or None."""
     key = Key(draw(SEED), np.arange(samples), draw(st.integers(0, 9)), Purpose.STEP_NOISE)
     return draw(st.sampled_from((None, key)))
 
@@ -189,7 +191,7 @@ def fokker_planck_step_2d(draw, numbers):
 
 
 class Drawn(tuple):
-    """Arguments that know the seed of their numbers, and show their shapes."""
+    """Arguments with the seed of their numbers; printed as their shapes."""
 
     name: str
     seed: int
@@ -200,7 +202,7 @@ class Drawn(tuple):
 
 @st.composite
 def arguments(draw, name, dtype, scales=SCALES, offsets=OFFSETS):
-    """The arguments of a row of the contract."""
+    """The arguments of one row of the contract."""
     forward, seed = name.removesuffix("_backward"), draw(SEED)
     numbers = RandomArrays(seed, draw(st.sampled_from(scales)), draw(st.sampled_from(offsets)), np.float32 if forward != name else dtype)
     args = draw(globals()[forward](numbers))

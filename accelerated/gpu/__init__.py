@@ -1,4 +1,4 @@
-"""The ops of the contract on CUDA devices: arrays by CuPy, products of matrices by cuBLAS, all else in kernels that Numba compiles."""
+"""The ops of the contract on CUDA devices: CuPy holds the arrays, cuBLAS multiplies matrices, Numba compiles all other kernels."""
 
 from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
 from accelerated.gpu.attention import attention, attention_backward
@@ -7,14 +7,14 @@ from accelerated.gpu.device import missing, synchronize, to_device
 from accelerated.gpu.diffusion import add_noise, reverse_step
 from accelerated.gpu.embedding import embedding, embedding_backward, timestep_embedding
 from accelerated.gpu.fokker_planck import fokker_planck_step, fokker_planck_step_2d
-from accelerated.gpu.kernel import set_block
+from accelerated.gpu.graphs import replayed
+from accelerated.gpu.kernel import set_block_size
 from accelerated.gpu.linear import linear, linear_backward
 from accelerated.gpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
 from accelerated.gpu.mixture import mixture_log_density, mixture_score
 from accelerated.gpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from accelerated.gpu.optimizer import adam_step_, ema_step_, global_norm
 from accelerated.gpu.random import normal, philox_bits, uniform
-from accelerated.gpu.replay import replayed
 from accelerated.gpu.resample import (
     average_pool,
     average_pool_backward,

@@ -1,24 +1,25 @@
 """SiLU and softmax: formulas as in reference/ops/activation.py.
 
-Elementwise kernels have a thread for each entry, softmax a block for each row, whose threads take every blockDim-th entry.
+Elementwise kernels have a thread for each entry.  Softmax has a block for each row, and each thread takes every blockDim-th entry.
 """
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import device, index, kernel, largest, total
+from accelerated.gpu.kernel import block_max, block_sum, device_function, kernel, thread_index
 from reference.ops.activation import check_softmax
 from reference.ops.checks import check
 
 
-@device
+@device_function
 def logistic(x):
-    """1 / (1 + e^-x); for negative x it is e^x / (1 + e^x), which reaches the smallest numbers."""
-    zero, one, e = type(x)(0), type(x)(1), math.exp(-math.fabs(x))
+    """1 / (1 + e^{-x}).  For negative x it is computed as e^x / (1 + e^x), down to the smallest numbers."""
+    zero, one = type(x)(0), type(x)(1)
+    e = math.exp(-math.fabs(x))
     return (e if x < zero else one) / (one + e)
 
 
 @op
 def silu(x):
-    """x[...] -> x / (1 + e^-x)."""
+    """x[...] -> x / (1 + e^{-x})."""
     check("x[...]", x)
     y = xp.empty(x.shape, x.dtype)
     _silu[x.size](x, y)
@@ -27,7 +28,7 @@ def silu(x):
 
 @kernel("r* w*")
 def _silu(x, y):
-    i = index()
+    i = thread_index()
     if i < y.size:
         y[i] = x[i] * logistic(x[i])
 
@@ -43,14 +44,14 @@ def silu_backward(dy, x):
 
 @kernel("r* r* w*")
 def _silu_backward(dy, x, dx):
-    i = index()
+    i = thread_index()
     if i < dx.size:
-        dx[i] = below_silu(dy[i], x[i])
+        dx[i] = silu_vjp(dy[i], x[i])
 
 
-@device
-def below_silu(dy, x):
-    """dy silu'(x)."""
+@device_function
+def silu_vjp(dy, x):
+    """dy silu'(x), the vector-Jacobian product of SiLU."""
     one, g = type(x)(1), logistic(x)
     return dy * (g * (one + x * (one - g)))
 
@@ -66,15 +67,16 @@ def silu_second(dy, v, x):
 
 @kernel("r* r* r* w*")
 def _silu_second(dy, v, x, dx):
-    i = index()
+    i = thread_index()
     if i < dx.size:
-        one, two, g = x.dtype.type(1), x.dtype.type(2), logistic(x[i])
+        one, two = x.dtype.type(1), x.dtype.type(2)
+        g = logistic(x[i])
         dx[i] = dy[i] * v[i] * (g * (one - g) * (two + x[i] * (one - two * g)))
 
 
 @op
 def softmax(x):
-    """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
+    """x[...,n] -> y[...,n], positive, with sum 1 along the last axis."""
     check_softmax(x)
     y = xp.empty(x.shape, x.dtype)
     _softmax.blocks(x.size // x.shape[-1])(x, y, x.shape[-1])
@@ -86,17 +88,17 @@ def _softmax(x, y, n):
     shared = cuda.shared.array(0, x.dtype)
     begin, end = cuda.blockIdx.x * n, cuda.blockIdx.x * n + n
     first = begin + cuda.threadIdx.x
-    top = x[begin]
+    maximum = x[begin]
     for i in range(first, end, cuda.blockDim.x):
-        top = top if x[i] <= top else x[i]
-    top = largest(shared, top)
-    part = x.dtype.type(0)
+        maximum = maximum if x[i] <= maximum else x[i]
+    maximum = block_max(shared, maximum)
+    partial = x.dtype.type(0)
     for i in range(first, end, cuda.blockDim.x):
-        y[i] = math.exp(x[i] - top)
-        part += y[i]
-    whole = total(shared, part)
+        y[i] = math.exp(x[i] - maximum)
+        partial += y[i]
+    row_total = block_sum(shared, partial)
     for i in range(first, end, cuda.blockDim.x):
-        y[i] /= whole
+        y[i] /= row_total
 
 
 @op
@@ -113,9 +115,9 @@ def softmax_backward(dy, y):
 def _softmax_backward(dy, y, dx, n):
     shared = cuda.shared.array(0, y.dtype)
     begin, end = cuda.blockIdx.x * n, cuda.blockIdx.x * n + n
-    first, part = begin + cuda.threadIdx.x, y.dtype.type(0)
+    first, partial = begin + cuda.threadIdx.x, y.dtype.type(0)
     for i in range(first, end, cuda.blockDim.x):
-        part += dy[i] * y[i]
-    inner = total(shared, part)
+        partial += dy[i] * y[i]
+    inner = block_sum(shared, partial)
     for i in range(first, end, cuda.blockDim.x):
         dx[i] = y[i] * (dy[i] - inner)

@@ -1,14 +1,13 @@
-"""Where the arrays of this port lie: CuPy on a device, or in Numba's CUDA simulator (``NUMBA_ENABLE_CUDASIM=1``) simulated.py in its place.
+"""The device that this port computes on: its arrays (CuPy), the compiler of its kernels (Numba), and the copies between host and device.
 
-``xp`` is the module of arrays, ``cuda`` what kernels are made with, ``math`` their elementary functions.  Importing this needs neither CuPy
-nor a driver: what is missing is said when an op is called.
+``xp`` is the module of arrays, ``cuda`` compiles kernels, and ``math`` has their elementary functions.  Importing this file needs neither
+CuPy nor a driver: ``missing`` names what is not there, and an op raises it.  In Numba's CUDA simulator (``NUMBA_ENABLE_CUDASIM=1``) all
+three come from accelerated/gpu/simulator/.
 """
 
 import functools
 import importlib.util
 import math as plain_math
-import sys
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,31 +25,10 @@ cuda: Any = numba_cuda
 math: Any = plain_math
 
 if SIMULATED:
-    from numba.cuda.simulator import kernel as simulator
+    from accelerated.gpu.simulator import arrays
+    from accelerated.gpu.simulator import numba_cuda as simulated_cuda
 
-    from accelerated.gpu import simulated
-
-    class Cuda:
-        """Inside of a kernel that kernel's own thread and block; the simulator exchanges a module's ``cuda``, but not those of helpers."""
-
-        def __getattr__(self, name):
-            return getattr(simulator._get_kernel_context() or numba_cuda, name)
-
-    class PoisonedBlock(simulator.BlockManager):
-        """A block begins with shared memory full of NaN: what is read before it is written shows."""
-
-        def run(self, grid_point, *args):
-            simulator._get_kernel_context().shared._dynshared[...] = -1
-            for array in simulator._get_kernel_context().shared._allocations.values():
-                array.fill(np.nan)
-            super().run(grid_point, *args)
-
-    vars(simulator)["BlockManager"] = PoisonedBlock
-
-    # of NumPy, elementary functions keep float32 and know infinities, as a device's do
-    functions = ("exp", "expm1", "log", "log1p", "sqrt", "cos", "sin", "floor", "fabs")
-    xp, cuda, math = simulated, Cuda(), SimpleNamespace(**{name: getattr(np, name) for name in functions})
-    sys.setswitchinterval(1e-4)  # the thread that waits for the others at barriers would hold Python for 5 ms at a time
+    xp, cuda, math = arrays, simulated_cuda.cuda, simulated_cuda.math
 elif importlib.util.find_spec("cupy"):
     import cupy
 
@@ -62,7 +40,7 @@ if xp is not None:
 
 @functools.cache
 def missing():
-    """Why this port can't work here, in a sentence; None if it can."""
+    """The reason why this port can't be used on this machine, in one sentence; None if it can."""
     install = "pip install -e '.[gpu]'"
     if SIMULATED:
         return None
@@ -79,61 +57,62 @@ def missing():
     return None if cuda.is_available() else "Numba finds no CUDA device"
 
 
-def is_device(value):
+def require():
+    """ValueError where this port can't be used."""
+    if reason := missing():
+        raise ValueError(f"accelerated.gpu can't work here: {reason}")
+
+
+def is_device_array(value):
     return isinstance(value, xp.ndarray)
 
 
 def to_device(array):
-    """An array on the device, as this port's ops return them: those given such ones leave all where it is."""
+    """The array on the device: itself if it is there, else a copy.  Ops on such arrays return such arrays and copy nothing to the host."""
     require()
     return xp.asarray(array)
 
 
 def synchronize():
-    """Wait for all that was launched; the simulator has done it."""
+    """Wait until the device has finished all launches.  In the simulator a launch returns when it is finished."""
     if not SIMULATED:
         xp.cuda.get_current_stream().synchronize()
 
 
-def require():
-    """ValueError where this port can't work."""
-    if reason := missing():
-        raise ValueError(f"accelerated.gpu can't work here: {reason}")
-
-
 def op(function):
-    """An op on arrays of the device, with ``out=`` unless its name ends in ``_``.
+    """A decorator: an op on arrays of the device, with ``out=`` unless its name ends in ``_``.
 
-    NumPy arrays, if all arrays are, are brought there and the results back: right for any program, and slow.
+    If any argument is a NumPy array, all arrays are copied to the device, and if all of them were NumPy arrays, the results are copied
+    back: right for any program, but slow.
     """
 
     @functools.wraps(function)
-    def anywhere(*args, **kwargs):
+    def on_any_arrays(*args, **kwargs):
         require()
         given = [*args, *kwargs.values()]
-        if not _hold(given, np.ndarray):
+        if not _contains(given, np.ndarray):
             return function(*args, **kwargs)
-        moved = function(*map(_moved, args), **{name: _moved(value) for name, value in kwargs.items()})
-        return moved if _hold(given, xp.ndarray) else _back(moved)
+        results = function(*map(_to_device, args), **{name: _to_device(value) for name, value in kwargs.items()})
+        return results if _contains(given, xp.ndarray) else _to_host(results)
 
     @functools.wraps(function)
     def in_place(*args, **kwargs):
         require()
         arguments = bind_arguments(function.__name__, args, kwargs)
-        if not _hold(arguments, np.ndarray):
+        if not _contains(arguments, np.ndarray):
             return function(*arguments)
-        moved = [_moved(argument) for argument in arguments]
-        function(*moved)
+        copies = [_to_device(argument) for argument in arguments]
+        function(*copies)
         for position in IN_PLACE_ARGUMENTS[function.__name__]:
             if isinstance(arguments[position], np.ndarray):
-                arguments[position][...] = to_host(moved[position])
+                arguments[position][...] = to_host(copies[position])
         return None
 
-    return in_place if function.__name__ in IN_PLACE_ARGUMENTS else takes_out(anywhere)
+    return in_place if function.__name__ in IN_PLACE_ARGUMENTS else takes_out(on_any_arrays)
 
 
-def _hold(values, kind):
-    """Is one of them, or of those in lists among them, an array of that kind?  In plain loops: it is asked at every call."""
+def _contains(values, kind):
+    """Whether a value, or an entry of a list among the values, is of type ``kind``.  Each call of an op asks: plain loops are fastest."""
     for value in values:
         if isinstance(value, kind):
             return True
@@ -144,15 +123,15 @@ def _hold(values, kind):
     return False
 
 
-def _moved(value):
+def _to_device(value):
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
         return xp.asarray(value)
     if isinstance(value, Key):
-        return value._replace(sample=_moved(value.sample))
-    return [_moved(leaf) for leaf in value] if isinstance(value, (list, tuple)) and _hold(value, np.ndarray) else value
+        return value._replace(sample=_to_device(value.sample))
+    return [_to_device(leaf) for leaf in value] if isinstance(value, (list, tuple)) and _contains(value, np.ndarray) else value
 
 
-def _back(results):
+def _to_host(results):
     if isinstance(results, tuple):
-        return tuple(map(_back, results))
+        return tuple(map(_to_host, results))
     return None if results is None else to_host(results)

@@ -1,14 +1,14 @@
 """Add noise, and take one step back, as in reference/ops/diffusion.py: a thread for each entry, one pass over the arrays.
 
-With a ``Key`` the noise is drawn in the same kernel (see random.py) and reaches no other memory than a block's own.  Products are fused
-with sums where the code says so: a ``Key`` gives the same bits as its noise in an array, whatever a compiler would have chosen.
+With a ``Key`` the same kernel draws the noise (see random.py), and the noise stays in shared memory.  The code asks for each fused
+multiply-add by ``cuda.fma``, so that a ``Key`` gives the same bits as its noise in an array.
 
-The samples of a ``Key`` are looked at where NumPy holds them, as in random.py.
+The sample indices of a ``Key`` are validated where they are a NumPy array, as in random.py.
 """
 
-from accelerated.gpu.device import cuda, is_device, op, xp
-from accelerated.gpu.kernel import device, index, kernel
-from accelerated.gpu.random import draw_normals, kernel_key, launched, look_at_samples
+from accelerated.gpu.device import cuda, is_device_array, op, xp
+from accelerated.gpu.kernel import device_function, kernel, thread_index
+from accelerated.gpu.random import block_count, draw_normals, key_arguments, validate_samples
 from reference.ops.checks import check, per_sample, takes_out
 from reference.ops.diffusion import check_no_noise
 from reference.ops.random import Key, entries
@@ -18,18 +18,18 @@ from reference.ops.random import Key, entries
 def add_noise(x0, signal, noise_scale, noise):
     """x0[b,...] -> signal x0 + noise_scale noise; coefficients are numbers or arrays [b], noise an array or a ``Key``."""
     if isinstance(noise, Key):
-        look_at_samples(noise.sample)
+        validate_samples(noise.sample)
     return _add_noise(x0, signal, noise_scale, noise)
 
 
 @op
 def _add_noise(x0, signal, noise_scale, noise):
     check("x0[b,...]", x0)
-    a, b = coefficient("signal", signal, x0), coefficient("noise_scale", noise_scale, x0)
+    a, b = coefficient_arguments("signal", signal, x0), coefficient_arguments("noise_scale", noise_scale, x0)
     x = xp.empty(x0.shape, x0.dtype)
     if isinstance(noise, Key):
-        key = key_for(noise, x0)
-        _add_drawn.blocks(launched(*key))(x0, *a, *b, *key, x)
+        key = key_arguments_for(noise, x0)
+        _add_drawn.blocks(block_count(*key))(x0, *a, *b, *key, x)
     else:
         check("x[...] noise[...]", x0, noise)
         _add[x.size](x0, noise, *a, *b, x)
@@ -40,80 +40,83 @@ def _add_noise(x0, signal, noise_scale, noise):
 def reverse_step(x, prediction, a, b, c, noise):
     """x[b,...], prediction[b,...] -> a x + b prediction + c noise, as ``add_noise``.  ``noise=None`` adds none, and c must be 0."""
     if isinstance(noise, Key):
-        look_at_samples(noise.sample)
+        validate_samples(noise.sample)
     return _reverse_step(x, prediction, a, b, c, noise)
 
 
 @op
 def _reverse_step(x, prediction, a, b, c, noise):
     check("x[b,...] prediction[b,...]", x, prediction)
-    a, b = coefficient("a", a, x), coefficient("b", b, x)
+    a, b = coefficient_arguments("a", a, x), coefficient_arguments("b", b, x)
     y = xp.empty(x.shape, x.dtype)
     if noise is None:
         check_no_noise(c)
         _add[y.size](x, prediction, *a, *b, y)
         return y
-    c = coefficient("c", c, x)
+    c = coefficient_arguments("c", c, x)
     if isinstance(noise, Key):
-        key = key_for(noise, x)
-        _step_drawn.blocks(launched(*key))(x, prediction, *a, *b, *c, *key, y)
+        key = key_arguments_for(noise, x)
+        _step_drawn.blocks(block_count(*key))(x, prediction, *a, *b, *c, *key, y)
     else:
         check("x[...] noise[...]", x, noise)
         _step[y.size](x, prediction, noise, *a, *b, *c, y)
     return y
 
 
-def coefficient(name, value, x):
-    """As kernels take one: an array and how many entries have the same; or some array, a number and 0."""
+def coefficient_arguments(name, value, x):
+    """A coefficient as three arguments of a kernel: (values [b], 0, entries of a sample), or (a placeholder, the number, 0)."""
     value = per_sample(name, value, x)
-    return (value, 0, x.size // max(1, value.size)) if is_device(value) else (x, value, 0)
+    return (value, 0, x.size // max(1, value.size)) if is_device_array(value) else (x, value, 0)
 
 
-@device
-def of_entry(i, values, number, each):
-    return values[i // each] if each > 0 else number
+@device_function
+def coefficient_of(i, values, number, repeat):
+    """The coefficient of entry i: ``values`` holds one for ``repeat`` consecutive entries, unless ``repeat`` is 0."""
+    return values[i // repeat] if repeat > 0 else number
 
 
-def key_for(key, x):
-    """A key for the noise of x, as kernels take it."""
-    key = kernel_key(key.seed, key.sample, key.step, key.purpose, entries(x.shape[1:], x.dtype))
+def key_arguments_for(key, x):
+    """The arguments of a kernel that draws the noise of x."""
+    key = key_arguments(key.seed, key.sample, key.step, key.purpose, entries(x.shape[1:], x.dtype))
     if len(key[2]) != len(x):
         check("x[...] noise[...]", x, xp.empty((len(key[2]), *x.shape[1:]), x.dtype))
     return key
 
 
-@device
-def sum_of_two(a, x, b, y):
+@device_function
+def linear_combination(a, x, b, y):
+    """a x + b y, the sum fused with the second product."""
     return cuda.fma(b, y, a * x)
 
 
 @kernel("r* r* r* s i r* s i w*")
-def _add(x, y, values_a, a, each_a, values_b, b, each_b, z):
-    i = index()
+def _add(x, y, values_a, a, repeat_a, values_b, b, repeat_b, z):
+    i = thread_index()
     if i < z.size:
-        z[i] = sum_of_two(of_entry(i, values_a, a, each_a), x[i], of_entry(i, values_b, b, each_b), y[i])
+        z[i] = linear_combination(coefficient_of(i, values_a, a, repeat_a), x[i], coefficient_of(i, values_b, b, repeat_b), y[i])
 
 
 @kernel("r* r* s i r* s i i i rI1 i i i w*", shared=4)
-def _add_drawn(x, values_a, a, each_a, values_b, b, each_b, low, high, sample, step, purpose, count, z):
+def _add_drawn(x, values_a, a, repeat_a, values_b, b, repeat_b, low, high, sample, step, purpose, count, z):
     shared = cuda.shared.array(0, z.dtype)
     begin, end = draw_normals(shared, low, high, sample, step, purpose, count)
     for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
-        z[i] = sum_of_two(of_entry(i, values_a, a, each_a), x[i], of_entry(i, values_b, b, each_b), shared[i - begin])
+        signal, noise_scale = coefficient_of(i, values_a, a, repeat_a), coefficient_of(i, values_b, b, repeat_b)
+        z[i] = linear_combination(signal, x[i], noise_scale, shared[i - begin])
 
 
 @kernel("r* r* r* r* s i r* s i r* s i w*")
-def _step(x, y, noise, values_a, a, each_a, values_b, b, each_b, values_c, c, each_c, z):
-    i = index()
+def _step(x, y, noise, values_a, a, repeat_a, values_b, b, repeat_b, values_c, c, repeat_c, z):
+    i = thread_index()
     if i < z.size:
-        mean = sum_of_two(of_entry(i, values_a, a, each_a), x[i], of_entry(i, values_b, b, each_b), y[i])
-        z[i] = cuda.fma(of_entry(i, values_c, c, each_c), noise[i], mean)
+        mean = linear_combination(coefficient_of(i, values_a, a, repeat_a), x[i], coefficient_of(i, values_b, b, repeat_b), y[i])
+        z[i] = cuda.fma(coefficient_of(i, values_c, c, repeat_c), noise[i], mean)
 
 
 @kernel("r* r* r* s i r* s i r* s i i i rI1 i i i w*", shared=4)
-def _step_drawn(x, y, values_a, a, each_a, values_b, b, each_b, values_c, c, each_c, low, high, sample, step, purpose, count, z):
+def _step_drawn(x, y, values_a, a, repeat_a, values_b, b, repeat_b, values_c, c, repeat_c, low, high, sample, step, purpose, count, z):
     shared = cuda.shared.array(0, z.dtype)
     begin, end = draw_normals(shared, low, high, sample, step, purpose, count)
     for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
-        mean = sum_of_two(of_entry(i, values_a, a, each_a), x[i], of_entry(i, values_b, b, each_b), y[i])
-        z[i] = cuda.fma(of_entry(i, values_c, c, each_c), shared[i - begin], mean)
+        mean = linear_combination(coefficient_of(i, values_a, a, repeat_a), x[i], coefficient_of(i, values_b, b, repeat_b), y[i])
+        z[i] = cuda.fma(coefficient_of(i, values_c, c, repeat_c), shared[i - begin], mean)

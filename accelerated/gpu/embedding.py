@@ -1,7 +1,7 @@
 """The time as sines and cosines, and a class as a row of a table, as in reference/ops/embedding.py.
 
-Labels that lie on the device could be held against the table only by waiting for it: such a one that is out of range takes a row of NaN,
-and has no gradient.  Labels of NumPy's are checked.
+Labels in a NumPy array are checked against the table.  A label on the device that is out of range gives a row of NaN and has no gradient:
+to check it would copy it to the host.
 """
 
 import functools
@@ -11,7 +11,7 @@ from math import factorial, pi
 import numpy as np
 
 from accelerated.gpu.device import math, op, xp
-from accelerated.gpu.kernel import device, index, kernel
+from accelerated.gpu.kernel import device_function, kernel, thread_index
 from reference.ops.checks import check, whole
 from reference.ops.embedding import check_labels, frequencies
 
@@ -31,18 +31,18 @@ def _frequencies(width, dtype):
     return xp.asarray(frequencies(width, dtype))
 
 
-# the first bits of pi/2, with room for a factor below 2^15, the next ones, and the rest
+# pi/2 as a sum: its first bits, few enough that n times them is exact for n < 2^15, the next bits, and the rest
 HALF_PI = tuple(map(np.float32, (1.5703125, 4.837512969970703e-4, 7.549789948768648e-8)))
 SINE = tuple(np.float32((-1) ** k / factorial(2 * k + 1)) for k in range(1, 5))
 COSINE = tuple(np.float32((-1) ** k / factorial(2 * k)) for k in range(1, 6))
 QUARTERS, HALF, ONE, TWO = np.float32(2 / pi), np.float32(0.5), np.float32(1), np.float32(2)
 
 
-@device
+@device_function
 def cos_sin_of_float32(x):
-    """(cos x, sin x) for |x| < 2^15, by Taylor series at the distance from the nearest quarter of a turn.
+    """(cos x, sin x) for |x| < 2^15, by Taylor series at the distance from the nearest multiple of pi/2.
 
-    CUDA's own go on to float64, and to local memory, for angles that are still larger.
+    CUDA's own functions serve larger angles, too, and take float64 and local memory for it.
     """
     n = math.floor(x * QUARTERS + HALF)
     y = ((x - n * HALF_PI[0]) - n * HALF_PI[1]) - n * HALF_PI[2]
@@ -58,7 +58,7 @@ def cos_sin_of_float32(x):
     return cosine, sine
 
 
-@device
+@device_function
 def cos_sin_of_float64(x):
     return math.cos(x), math.sin(x)
 
@@ -66,8 +66,8 @@ def cos_sin_of_float64(x):
 def _kernel_of(dtype, cos_sin):
     @kernel("r* r* w*", dtypes=(np.dtype(dtype),))
     def _timestep_embedding(c, f, y):
-        """A thread for a cosine and its sine; angles are rounded to their dtype, as the reference's are."""
-        i = index()
+        """A thread computes a cosine and its sine.  Angles are rounded to their dtype, as in the reference."""
+        i = thread_index()
         if i < y.size // 2:
             row, j = i // f.size, i % f.size
             at = 2 * row * f.size + j
@@ -83,7 +83,7 @@ _timestep_embedding = {
 
 
 def checks_labels(operation):
-    """The op, which holds labels of NumPy's against the table before they are brought to the device."""
+    """A decorator: the op checks labels in a NumPy array against the table before they are copied to the device."""
     names = tuple(inspect.signature(operation).parameters)
 
     @functools.wraps(operation)
@@ -107,17 +107,17 @@ def embedding(labels, table):
 
 
 @kernel("rI* r* w* i s")
-def _embedding(labels, table, y, columns, outside):
-    i = index()
+def _embedding(labels, table, y, columns, out_of_range):
+    i = thread_index()
     if i < y.size:
         label = labels[i // columns]
-        y[i] = table[label * columns + i % columns] if 0 <= label < table.size // columns else outside
+        y[i] = table[label * columns + i % columns] if 0 <= label < table.size // columns else out_of_range
 
 
 @checks_labels
 @op
 def embedding_backward(dy, labels, table):
-    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: a row's gradient is the sum over the samples that took it."""
+    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: the gradient of a row is the sum over the samples with its label."""
     check("labels:int[b] table[k,d]", labels, table)
     check("dy[b,d] labels:int[b] table[k,d]", dy, labels, table)
     dtable = xp.empty(table.shape, table.dtype)
@@ -127,10 +127,11 @@ def embedding_backward(dy, labels, table):
 
 @kernel("r* rI* w* i")
 def _embedding_backward(dy, labels, dtable, columns):
-    """An entry of the table's gradient looks for its samples by itself, in their order."""
-    i = index()
+    """The thread of an entry of dtable adds the samples with its label, in their order."""
+    i = thread_index()
     if i < dtable.size:
-        row, column, value = i // columns, i % columns, dtable.dtype.type(0)
+        row, column = i // columns, i % columns
+        value = dtable.dtype.type(0)
         for sample in range(labels.size):
             if labels[sample] == row:
                 value += dy[sample * columns + column]

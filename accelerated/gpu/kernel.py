@@ -2,27 +2,27 @@
 
     @kernel("r* w*")
     def _silu(x, y):
-        i = index()
+        i = thread_index()
         if i < y.size:
             y[i] = x[i] / (x.dtype.type(1) + math.exp(-x[i]))
 
-    _silu[y.size](x, y)                  # at least so many threads
-    _softmax.blocks(rows)(x, y)          # so many blocks
+    _silu[y.size](x, y)                  # blocks for at least that many threads
+    _softmax.blocks(rows)(x, y)          # that many blocks
 
-The words are those of signatures.py; all arrays are laid out as one axis, and every kernel knows their sizes.  Numba compiles a kernel for
-a dtype at its first launch.  CuPy launches it, in a fifth of the time that Numba's own launch takes, and on its current stream, to which
-its products of matrices go, too: nothing has to wait.
+accelerated/signatures.py explains "r* w*".  A kernel sees each array as one axis with its size.  Numba compiles a kernel for a dtype at its
+first launch.  CuPy launches it on its current stream, in a fifth of the time of Numba's own launch.  The products of matrices go to the
+same stream, so no launch has to wait for another stream.
 
-Constants must have the arrays' dtype, ``x.dtype.type(1)``: a plain 1.0, or a division of whole numbers, makes float64 of all it meets,
-which most devices compute 64 times more slowly.  Indices are int64.  The compile lane (benchmarks/kernels.py) looks for either.
+Constants must have the dtype of the arrays, ``x.dtype.type(1)``.  A plain 1.0, or a division of integers, is float64, and so is every
+result of it; most devices compute float64 64 times more slowly.  Indices are int64.  ``python -m benchmarks kernels`` finds float64.
 
-Blocks have a power of two threads, for sums by halves: 256 by default, eight warps, of which the registers of every device since 2016 hold
-eight blocks.  ``shared`` says how many numbers of the dtype a block shares for each of its threads: in the kernel ``shared(x)``.
+Blocks have a power of two threads, for sums by halves: 256 by default, that is eight warps; the registers of every device since 2016 have
+room for eight such blocks.  ``shared`` is the number of entries of shared memory per thread; a kernel gets them by
+``cuda.shared.array(0, x.dtype)``.
 """
 
 import importlib
 import re
-import warnings
 from typing import Any
 
 import numpy as np
@@ -30,112 +30,102 @@ import numpy as np
 from accelerated.gpu.device import SIMULATED, cuda, xp
 from accelerated.signatures import DTYPES, of_dtype, type_of
 
-KERNELS: list = []  # all of this port
-FUNCTIONS: list = []  # that they call
-_threads = 8 if SIMULATED else 256  # a simulated thread costs a millisecond
-launches = 0  # since the process began
-dry = False  # whether kernels are counted and not launched
+KERNELS: list = []  # all kernels of this port
+DEVICE_FUNCTIONS: list = []  # all functions that kernels call
+_block_size = 8 if SIMULATED else 256  # a thread of the simulator takes a millisecond
 
 
-def set_block(threads):
-    """How many threads a block has: a power of two, up to 1024."""
-    global _threads
+def set_block_size(threads):
+    """Set the threads per block: a power of two, up to 1024."""
+    global _block_size
     if threads not in [2**k for k in range(11)]:
         raise ValueError(f"a block must have a power of two threads, 1 to 1024, got {threads}")
-    _threads = threads
+    _block_size = threads
 
 
-def block():
-    """How many threads a block has."""
-    return _threads
+def block_size():
+    """Threads per block."""
+    return _block_size
 
 
-def lanes(n):
-    """How many threads of a block, a power of two, take n neighbouring numbers."""
-    return min(_threads, 1 << (n - 1).bit_length())
+def threads_per_row(n):
+    """The threads of a block that share a row of n neighbouring entries: the power of two that covers n, at most the block."""
+    return min(_block_size, 1 << (n - 1).bit_length())
 
 
 def kernel(signature, shared=0, dtypes=tuple(DTYPES)):
-    """A decorator: the kernel with arguments as ``signature`` spells them.  ``dtypes``: those that it is used with."""
+    """A decorator: a kernel with arguments of these types.  ``dtypes``: those that the port launches it with."""
     return lambda function: Kernel(function, signature.split(), shared, dtypes)
 
 
 class Kernel:
-    def __init__(self, function, words, shared, dtypes):
-        self.function, self.words, self.shared, self.dtypes = function, words, shared, dtypes
+    """A kernel and its machine code for each dtype."""
+
+    def __init__(self, function, signature, shared, dtypes):
+        self.function, self.signature, self.shared, self.dtypes = function, signature, shared, dtypes
         self.name = f"{function.__module__.rpartition('.')[2]}{function.__name__}"
-        self.of_dtype, self.compiled = of_dtype(words), {}
+        self.of_dtype, self.launchers = of_dtype(signature), {}
         KERNELS.append(self)
 
     def __getitem__(self, threads):
-        """The launch of at least so many threads."""
-        return self.blocks(-(-threads // _threads))
+        """The function of the arguments that launches blocks for at least that many threads."""
+        return self.blocks(-(-threads // _block_size))
 
     def blocks(self, count):
-        """The launch of so many blocks."""
+        """The function of the arguments that launches that many blocks."""
         return lambda *args: self.launch(count, args)
 
     def launch(self, blocks, args):
-        global launches
         if blocks == 0:
             return
-        launches += 1
-        if dry:
-            return
         dtype = np.dtype(np.float32) if self.of_dtype is None else args[self.of_dtype].dtype
-        compiled = self.compiled.get(dtype) or self.compile(dtype)
-        compiled(blocks, _threads, self.shared * _threads * dtype.itemsize, args)
+        launcher = self.launchers.get(dtype) or self.compile(dtype)
+        launcher(blocks, _block_size, self.shared * _block_size * dtype.itemsize, args)
 
     def compile(self, dtype):
-        """What launches it: a function of blocks, threads in one, bytes that these share, and arguments."""
-        prepare = self.simulated if SIMULATED else self.loaded
-        self.compiled[dtype] = launch = prepare(dtype)
-        return launch
+        """The launcher for a dtype: a function (blocks, threads per block, bytes of shared memory per block, arguments)."""
+        if SIMULATED:
+            from accelerated.gpu.simulator.launch import launcher
+        else:
+            launcher = Kernel.launcher
+        self.launchers[dtype] = launcher(self, dtype)
+        return self.launchers[dtype]
 
-    def simulated(self, dtype):
-        jitted = cuda.jit(self.function)
-
-        def launch(blocks, threads, shared, args):
-            given = [_flat(word, arg) if word[0] in "rw" else NUMBERS[word](dtype, arg) for word, arg in zip(self.words, args, strict=True)]
-            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # a device does not warn of overflows
-                jitted[blocks, threads, 0, shared](*given)
-
-        return launch
-
-    def loaded(self, dtype):
+    def launcher(self, dtype):
         digits = xp.cuda.Device().compute_capability
-        function = load(*self.ptx(dtype, (int(digits[:-1]), int(digits[-1]))))
+        function = load_ptx(*self.ptx(dtype, (int(digits[:-1]), int(digits[-1]))))
 
         def launch(blocks, threads, shared, args):
-            function((blocks,), (threads,), self.arguments(dtype, args), shared)
+            function((blocks,), (threads,), self.parameters(dtype, args), shared)
 
         return launch
 
-    def arguments(self, dtype, args):
-        """As machine code takes them, one after the other."""
-        given: list = []
-        for word, arg in zip(self.words, args, strict=True):
-            given += _struct(word, arg) if word[0] in "rw" else (NUMBERS[word](dtype, arg),)
-        return tuple(given)
+    def parameters(self, dtype, args):
+        """The parameters of the compiled kernel for these arguments: seven for an array, one for a number."""
+        parameters: list = []
+        for letter, arg in zip(self.signature, args, strict=True):
+            parameters += _array_parameters(letter, arg) if letter[0] in "rw" else (SCALARS[letter](dtype, arg),)
+        return tuple(parameters)
 
     def types(self, dtype):
         """Numba's types of the arguments."""
-        return tuple(type_of(word, dtype).copy(readonly=False) if word[0] in "rw" else type_of(word, dtype) for word in self.words)
+        types = [type_of(letter, dtype) for letter in self.signature]
+        return tuple(kind.copy(readonly=False) if letter[0] in "rw" else kind for letter, kind in zip(self.signature, types))
 
     def ptx(self, dtype, capability):
-        """(PTX for devices of that capability (major, minor), "sm_90" for (9, 0))."""
+        """(PTX for devices of that compute capability (major, minor), the name of their architecture: "sm_90" for (9, 0))."""
         return cuda.compile_ptx(self.function, self.types(dtype), cc=capability)[0], "sm_{}{}".format(*capability)
 
 
-def load(ptx, arch):
-    """The kernel of some PTX, as CuPy launches it."""
+def load_ptx(ptx, arch):
+    """CuPy's function of the kernel in some PTX."""
     module = xp.cuda.function.Module()
     module.load(link(ptx, arch)[0])
     return module.get_function(re.findall(r"\.entry (\w+)", ptx)[0])
 
 
 def link(ptx, arch):
-    """(machine code, what nvJitLink says of it): a driver by itself refuses PTX that is newer than it is."""
+    """(machine code, log) of nvJitLink.  The driver alone refuses PTX of a newer CUDA than its own."""
     nvjitlink: Any = importlib.import_module("cuda.bindings.nvjitlink")
     code, link = ptx.encode(), nvjitlink.create(3, [f"-arch={arch}", "-verbose", "-O3"])
     nvjitlink.add_data(link, nvjitlink.InputType.PTX, code, len(code), "kernel")
@@ -147,7 +137,7 @@ def link(ptx, arch):
     return bytes(cubin), log.decode()
 
 
-NUMBERS: dict = {
+SCALARS: dict = {
     "s": lambda dtype, value: dtype.type(value),
     "i": lambda dtype, value: int(value),
     "d": lambda dtype, value: float(value),
@@ -155,88 +145,101 @@ NUMBERS: dict = {
 }
 
 
-def _contiguous(word, array):
+def contiguous(letter, array):
+    """The array, or a contiguous copy of it if the kernel only reads it."""
     if array.flags.c_contiguous:
         return array
-    if word[0] == "w":
+    if letter[0] == "w":
         raise ValueError("an array that a kernel writes to must be contiguous")
     return xp.ascontiguousarray(array)
 
 
-def _flat(word, array):
-    return _contiguous(word, array).array.reshape(-1)
+def _array_parameters(letter, array):
+    """The seven parameters that Numba's ABI passes for an array of one axis.
+
+    Numba flattens its array structure, ``ArrayModel`` of numba-cuda's numba/cuda/datamodel/cuda_models.py, into the parameters
+
+        meminfo, parent    pointers that serve reference counts on the host: null
+        nitems, itemsize   int64: entries, bytes of an entry
+        data               pointer: CuPy passes the address of an array
+        shape, strides     int64 for each axis: entries, bytes from an entry to the next
+
+    The risk: this is Numba's internal ABI, which no documentation promises.  If a release changes it, kernels read wrong parameters
+    without an error.  tests/benchmarks/test_kernels.py compares number and sizes of the parameters with the compiled PTX, and every
+    op is compared with the reference on a device.
+    """
+    array = contiguous(letter, array)
+    size, itemsize = array.size, array.itemsize
+    return 0, 0, size, itemsize, array, size, itemsize
 
 
-def _struct(word, array):
-    """As Numba takes an array of one axis: two pointers of its own, the size, an element's bytes, the numbers, shape and strides."""
-    array = _contiguous(word, array)
-    size, each = array.size, array.itemsize
-    return 0, 0, size, each, array, size, each
+def device_function(function):
+    """A decorator: a function that kernels call."""
+    DEVICE_FUNCTIONS.append(cuda.jit(device=True)(function))
+    return DEVICE_FUNCTIONS[-1]
 
 
-def device(function):
-    """A function that kernels call."""
-    if SIMULATED:
-        return function
-    FUNCTIONS.append(cuda.jit(device=True)(function))
-    return FUNCTIONS[-1]
-
-
-@device
-def index():
-    """This thread's number among all of the launch."""
+@device_function
+def thread_index():
+    """The index of this thread among all threads of the launch."""
     return np.int64(cuda.blockIdx.x) * np.int64(cuda.blockDim.x) + np.int64(cuda.threadIdx.x)
 
 
-@device
-def total(shared, value):
-    """The sum of the values of a block's threads.  ``shared``: a number for each."""
-    return total_of_row(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
+@device_function
+def block_sum(shared, value):
+    """The sum of ``value`` over the threads of a block.  ``shared`` has an entry for each thread, as in all of these functions."""
+    return row_sum(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
 
 
-@device
-def largest(shared, value):
-    """The largest of the values of a block's threads; NaN if one is."""
-    return largest_of_row(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
+@device_function
+def block_max(shared, value):
+    """The maximum of ``value`` over the threads of a block; NaN if one is NaN."""
+    return row_max(shared, value, cuda.threadIdx.x, cuda.blockDim.x)
 
 
-@device
-def total_of_all(shared, x):
-    """The sum of the numbers of an array, by one block."""
-    part = x.dtype.type(0)
+@device_function
+def array_sum(shared, x):
+    """The sum of the entries of an array, by one block."""
+    partial = x.dtype.type(0)
     for i in range(cuda.threadIdx.x, x.size, cuda.blockDim.x):
-        part += x[i]
-    return total(shared, part)
+        partial += x[i]
+    return block_sum(shared, partial)
 
 
-@device
-def total_of_row(shared, value, lane, wide):
-    """The sum over a row of threads, of which a block has several: lanes 0 .. wide - 1, a power of two.  By halves: the same bits."""
-    thread, half = cuda.threadIdx.x, wide // 2
+@device_function
+def row_sum(shared, value, thread_in_row, row_threads):
+    """The sum of ``value`` over a row of threads.  A block has one or more rows of a power of two threads.
+
+    Halves are added pairwise: the order, and so each bit, is the same at every run.
+    """
+    thread = cuda.threadIdx.x
+    half = row_threads // 2
     shared[thread] = value
     cuda.syncthreads()
     while half > 0:
-        if lane < half:
+        if thread_in_row < half:
             shared[thread] += shared[thread + half]
         cuda.syncthreads()
         half //= 2
-    result = shared[thread - lane]
+    result = shared[thread - thread_in_row]
     cuda.syncthreads()  # before a next sum overwrites it
     return result
 
 
-@device
-def largest_of_row(shared, value, lane, wide):
-    thread, half = cuda.threadIdx.x, wide // 2
+@device_function
+def row_max(shared, value, thread_in_row, row_threads):
+    """The maximum of ``value`` over a row of threads; NaN if one is NaN."""
+    thread = cuda.threadIdx.x
+    half = row_threads // 2
     shared[thread] = value
     cuda.syncthreads()
     while half > 0:
-        if lane < half:
+        if thread_in_row < half:
             other = shared[thread + half]
             if not other <= shared[thread] and shared[thread] == shared[thread]:
                 shared[thread] = other
         cuda.syncthreads()
         half //= 2
-    result = shared[thread - lane]
+    result = shared[thread - thread_in_row]
     cuda.syncthreads()
     return result

@@ -1,12 +1,12 @@
 """The affine map ``y = x w + b``."""
 
 from accelerated.gpu.device import cuda, op, xp
-from accelerated.gpu.kernel import block, index, kernel
+from accelerated.gpu.kernel import block_size, kernel, thread_index
 from accelerated.gpu.product import product
 from reference.ops.checks import check
 
-COLUMNS = 32  # that a block sums: a warp reads 128 bytes that lie side by side
-PART = 256  # rows at most that a block sums
+MAX_COLUMNS_PER_BLOCK = 32  # a warp reads 128 consecutive bytes of float32
+MAX_ROWS_PER_BLOCK = 256
 
 
 @op
@@ -26,7 +26,7 @@ def add_bias(b, y):
 
 @kernel("r* w*")
 def _add_bias(b, y):
-    i = index()
+    i = thread_index()
     if i < y.size:
         y[i] += b[i % b.size]
 
@@ -39,9 +39,9 @@ def linear_backward(dy, x, w):
 
 
 def column_sums(x, groups=1):
-    """x[n,o] -> [groups,o], the sums over so many groups of n / groups rows that follow one another."""
-    while True:  # first in parts, so that many blocks have work
-        parts = max(1, -(-len(x) // max(1, groups) // PART))
+    """x[n,o] -> [groups,o], the sums over groups of n / groups consecutive rows."""
+    while True:  # in parts first, so that many blocks share the work
+        parts = max(1, -(-len(x) // max(1, groups) // MAX_ROWS_PER_BLOCK))
         x = _sums_of_parts(x, groups * parts)
         if parts == 1:
             return x
@@ -49,29 +49,35 @@ def column_sums(x, groups=1):
 
 def _sums_of_parts(x, parts):
     sums = xp.empty((parts, x.shape[1]), x.dtype)
-    _column_sums.blocks(parts * -(-x.shape[1] // min(COLUMNS, block())))(x, sums, x.shape[1], parts)
+    _column_sums.blocks(parts * -(-x.shape[1] // min(MAX_COLUMNS_PER_BLOCK, block_size())))(x, sums, x.shape[1], parts)
     return sums
 
 
 @kernel("r* w* i i", shared=1)
 def _column_sums(x, sums, columns, parts):
-    """A block sums some neighbouring columns of a part of the rows: threads side by side read numbers side by side."""
-    shared, thread = cuda.shared.array(0, x.dtype), cuda.threadIdx.x
-    wide = min(COLUMNS, cuda.blockDim.x)
-    lines, lane, line = cuda.blockDim.x // wide, thread % wide, thread // wide
-    part, column = cuda.blockIdx.x % parts, cuda.blockIdx.x // parts * wide + lane
+    """A block sums some neighbouring columns of a part of the rows.  Neighbouring threads read neighbouring entries.
+
+    The threads form a grid: ``block_columns`` of them in a row, ``block_rows`` rows.
+    """
+    shared = cuda.shared.array(0, x.dtype)
+    thread = cuda.threadIdx.x
+    block_columns = min(MAX_COLUMNS_PER_BLOCK, cuda.blockDim.x)
+    block_rows = cuda.blockDim.x // block_columns
+    thread_row, thread_column = thread // block_columns, thread % block_columns
+    part = cuda.blockIdx.x % parts
+    column = cuda.blockIdx.x // parts * block_columns + thread_column
     rows = x.size // columns
-    of_line = x.dtype.type(0)
+    partial = x.dtype.type(0)
     if column < columns:
-        for row in range(part * rows // parts + line, (part + 1) * rows // parts, lines):
-            of_line += x[row * columns + column]
-    shared[thread] = of_line
+        for row in range(part * rows // parts + thread_row, (part + 1) * rows // parts, block_rows):
+            partial += x[row * columns + column]
+    shared[thread] = partial
     cuda.syncthreads()
-    half = lines // 2
+    half = block_rows // 2
     while half > 0:
-        if line < half:
-            shared[thread] += shared[thread + half * wide]
+        if thread_row < half:
+            shared[thread] += shared[thread + half * block_columns]
         cuda.syncthreads()
         half //= 2
-    if line == 0 and column < columns:
+    if thread_row == 0 and column < columns:
         sums[part * columns + column] = shared[thread]

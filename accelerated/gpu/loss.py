@@ -1,7 +1,7 @@
-"""Losses: formulas as in reference/ops/loss.py.  A block sums a sample's entries, another one takes the mean of the samples."""
+"""Losses: formulas as in reference/ops/loss.py.  A block sums the entries of a sample; another kernel takes the mean of the samples."""
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import index, kernel, total, total_of_all
+from accelerated.gpu.kernel import array_sum, block_sum, kernel, thread_index
 from reference.ops.checks import check
 from reference.ops.loss import entries
 
@@ -19,20 +19,21 @@ def mse(y, target):
 
 @kernel("r* r* w*", shared=1)
 def _mse(y, target, per_sample):
-    shared, size = cuda.shared.array(0, y.dtype), y.size // per_sample.size
-    begin, part = cuda.blockIdx.x * size, y.dtype.type(0)
+    shared = cuda.shared.array(0, y.dtype)
+    size = y.size // per_sample.size
+    begin, partial = cuda.blockIdx.x * size, y.dtype.type(0)
     for i in range(begin + cuda.threadIdx.x, begin + size, cuda.blockDim.x):
-        part += (y[i] - target[i]) * (y[i] - target[i])
-    part = total(shared, part)
+        partial += (y[i] - target[i]) * (y[i] - target[i])
+    sample_sum = block_sum(shared, partial)
     if cuda.threadIdx.x == 0:
-        per_sample[cuda.blockIdx.x] = part / y.dtype.type(size)
+        per_sample[cuda.blockIdx.x] = sample_sum / y.dtype.type(size)
 
 
 @kernel("r* w*", shared=1)
 def _mean(per_sample, mean):
-    whole = total_of_all(cuda.shared.array(0, mean.dtype), per_sample)
+    batch_sum = array_sum(cuda.shared.array(0, mean.dtype), per_sample)
     if cuda.threadIdx.x == 0:
-        mean[0] = whole / mean.dtype.type(per_sample.size)
+        mean[0] = batch_sum / mean.dtype.type(per_sample.size)
 
 
 @op
@@ -47,14 +48,14 @@ def mse_backward(d_per_sample, y, target):
 
 @kernel("r* r* r* w* i s")
 def _mse_backward(d_per_sample, y, target, dy, size, factor):
-    i = index()
+    i = thread_index()
     if i < dy.size:
         dy[i] = d_per_sample[i // size] * (factor * (y[i] - target[i]))
 
 
 @op
 def gaussian_kl(mean, log_var):
-    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1)) summed over a sample's entries."""
+    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^{log_var}) to N(0, 1)) summed over a sample's entries."""
     check("mean[b,...] log_var[b,...]", mean, log_var)
     entries(mean)
     per_sample = xp.empty(len(mean), mean.dtype)
@@ -64,18 +65,19 @@ def gaussian_kl(mean, log_var):
 
 @kernel("r* r* w*", shared=1)
 def _gaussian_kl(mean, log_var, per_sample):
-    shared, size = cuda.shared.array(0, mean.dtype), mean.size // per_sample.size
-    begin, part = cuda.blockIdx.x * size, mean.dtype.type(0)
+    shared = cuda.shared.array(0, mean.dtype)
+    size = mean.size // per_sample.size
+    begin, partial = cuda.blockIdx.x * size, mean.dtype.type(0)
     for i in range(begin + cuda.threadIdx.x, begin + size, cuda.blockDim.x):
-        part += mean[i] * mean[i] + (math.expm1(log_var[i]) - log_var[i])
-    part = total(shared, part)
+        partial += mean[i] * mean[i] + (math.expm1(log_var[i]) - log_var[i])
+    sample_sum = block_sum(shared, partial)
     if cuda.threadIdx.x == 0:
-        per_sample[cuda.blockIdx.x] = part / mean.dtype.type(2)
+        per_sample[cuda.blockIdx.x] = sample_sum / mean.dtype.type(2)
 
 
 @op
 def gaussian_kl_backward(d_per_sample, mean, log_var):
-    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
+    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^{log_var} - 1) / 2."""
     check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
     size = entries(mean).shape[1]
     dmean, dlog_var = (xp.empty(mean.shape, mean.dtype) for _ in range(2))
@@ -85,7 +87,7 @@ def gaussian_kl_backward(d_per_sample, mean, log_var):
 
 @kernel("r* r* r* w* w* i")
 def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var, size):
-    i = index()
+    i = thread_index()
     if i < dmean.size:
         d = d_per_sample[i // size]
         dmean[i] = d * mean[i]

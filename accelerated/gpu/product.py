@@ -1,7 +1,7 @@
-"""Products of matrices by cuBLAS itself, since CuPy refuses to call it while a graph is recorded (replay.py).
+"""Products of matrices by cuBLAS, called directly because CuPy refuses to call it during the capture of a graph (graphs.py).
 
-cuBLAS chooses how to sum by the shapes and the device: the same bits on every run of one device, other ones for another batch.  It reads
-matrices column by column, and so takes ours, which lie row by row, for their transposes: c' = b' a'.
+cuBLAS chooses the order of sums by shapes and device: one device gives the same bits at every run, but other bits for another batch size.
+cuBLAS stores matrices by columns.  Ours are stored by rows, so cuBLAS sees their transposes and computes cᵀ = bᵀ aᵀ.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import numpy as np
 
 from accelerated.gpu.device import SIMULATED, xp
 
-WORKSPACE = 2**25  # bytes, as cuBLAS would have them on a Hopper: while a graph is recorded it must not ask for any
+WORKSPACE = 2**25  # bytes, cuBLAS's default on Hopper GPUs; it must not allocate during capture
 INT, LONG, SIZE, POINTER = ctypes.c_int, ctypes.c_longlong, ctypes.c_size_t, ctypes.c_void_p
 FUNCTIONS = {
     np.dtype(np.float32): ("cublasSgemmStridedBatched", ctypes.c_float),
@@ -20,28 +20,28 @@ FUNCTIONS = {
 
 
 def product(a, b, out=None, add=False):
-    """a[m,k] b[k,n] -> [m,n], or of as many as there are, [x,m,k] [x,k,n] -> [x,m,n]; into ``out``, or added to what is there."""
+    """a[m,k] b[k,n] -> [m,n], or a batch, a[x,m,k] b[x,k,n] -> [x,m,n]; written to ``out``, or added to it with ``add``."""
     out = xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype) if out is None else out
     if SIMULATED or not a.size:
         out[...] = xp.matmul(a, b) + out if add else xp.matmul(a, b)
     elif out.size:
-        (a, *of_a), (b, *of_b), (_, _, *of_out) = map(readable, (a, b, out))
+        (a, *layout_a), (b, *layout_b), (_, _, *layout_out) = map(blas_layout, (a, b, out))
         name, number = FUNCTIONS[out.dtype]
-        one, factor = ctypes.byref(number(1)), ctypes.byref(number(add))
-        cublas.call(name, *gemm(a, b, out, of_a, of_b, of_out, one, factor, lambda x: x.data.ptr))
+        alpha, beta = ctypes.byref(number(1)), ctypes.byref(number(add))
+        cublas.call(name, *gemm(a, b, out, layout_a, layout_b, layout_out, alpha, beta, lambda x: x.data.ptr))
     return out
 
 
-def gemm(a, b, out, of_a, of_b, of_out, one, factor, pointer):
-    """The arguments of cuBLAS's function behind the handle.  ``of_a``: as ``readable`` says."""
+def gemm(a, b, out, layout_a, layout_b, layout_out, alpha, beta, pointer):
+    """The arguments of cublasXgemmStridedBatched after the handle.  The layouts are those of ``blas_layout``."""
     count = len(out) if out.ndim == 3 else 1
     sizes = out.shape[-1], out.shape[-2], a.shape[-1]
-    matrices = pointer(b), *of_b[1:], pointer(a), *of_a[1:], factor, pointer(out), *of_out
-    return of_b[0], of_a[0], *sizes, one, *matrices, count
+    matrices = pointer(b), *layout_b[1:], pointer(a), *layout_a[1:], beta, pointer(out), *layout_out
+    return layout_b[0], layout_a[0], *sizes, alpha, *matrices, count
 
 
-def readable(x):
-    """x, or a copy of it; whether it lies by columns; numbers from a row, or column, to the next, and from a matrix to the next."""
+def blas_layout(x):
+    """(x, or a contiguous copy of it; 1 if it is stored by columns, else 0; its leading dimension; entries from a matrix to the next)."""
     rows, columns = x.shape[-2:]
     by_row, by_column = x.strides[-2] // x.itemsize, x.strides[-1] // x.itemsize
     step = x.strides[0] // x.itemsize if x.ndim == 3 else 0
@@ -49,11 +49,11 @@ def readable(x):
         return x, 0, by_row, step
     if by_row == 1 and by_column >= rows:
         return x, 1, by_column, step
-    return readable(xp.ascontiguousarray(x))
+    return blas_layout(xp.ascontiguousarray(x))
 
 
 class Cublas(threading.local):
-    """The library, and for each thread a handle."""
+    """The library, and a handle for each thread of Python."""
 
     library, stream = None, None
 
@@ -71,7 +71,7 @@ class Cublas(threading.local):
         _check(library.cublasCreate_v2(ctypes.byref(self.handle)))
 
     def call(self, name, *args):
-        """On CuPy's current stream."""
+        """Call a function of the library on CuPy's current stream."""
         if self.library is None:
             self.load()
         stream = xp.cuda.get_current_stream().ptr
@@ -87,4 +87,4 @@ cublas = Cublas()
 
 def _check(status):
     if status:
-        raise RuntimeError(f"cuBLAS refuses with status {status}")
+        raise RuntimeError(f"cuBLAS failed with status {status}")

@@ -1,7 +1,7 @@
-"""Changes of resolution by 2, and concatenation of channels: one pass each, a thread for each number of the smaller image."""
+"""Changes of resolution by 2, with a thread for each entry of the smaller image, and concatenation of channels: one pass each."""
 
 from accelerated.gpu.device import op, xp
-from accelerated.gpu.kernel import device, index, kernel
+from accelerated.gpu.kernel import device_function, kernel, thread_index
 from reference.ops.checks import check
 from reference.ops.resample import check_concat_backward, check_even
 
@@ -34,9 +34,9 @@ def average_pool(x):
     return _halved(x, 0.25)
 
 
-@device
+@device_function
 def corner(i, w, c):
-    """Where the 2x2 block of entry i of x[...,h,w,c] begins in y[...,2h,2w,c]."""
+    """The index in y[...,2h,2w,c] of the first entry of the 2x2 block that belongs to entry i of x[...,h,w,c]."""
     row = i // (w * c) * w * c
     return 4 * row + 2 * (i - row) - i % c
 
@@ -50,7 +50,7 @@ def _doubled(x, factor):
 
 @kernel("r* s w* i i")
 def _double(x, factor, y, w, c):
-    i = index()
+    i = thread_index()
     if i < x.size:
         upper, value = corner(i, w, c), factor * x[i]
         lower = upper + 2 * w * c
@@ -69,7 +69,7 @@ def _halved(x, factor):
 
 @kernel("r* s w* i i")
 def _halve(x, factor, y, w, c):
-    i = index()
+    i = thread_index()
     if i < y.size:
         upper = corner(i, w, c)
         lower = upper + 2 * w * c
@@ -88,7 +88,7 @@ def concat(x, y):
 
 @kernel("r* r* w* i i")
 def _concat(x, y, z, c, d):
-    i = index()
+    i = thread_index()
     if i < z.size:
         pixel, channel = i // (c + d), i % (c + d)
         z[i] = x[pixel * c + channel] if channel < c else y[pixel * d + channel - c]
@@ -98,14 +98,14 @@ def _concat(x, y, z, c, d):
 def concat_backward(dy, x, y):
     """The gradient dy[b,...,c+d] of ``concat(x, y)`` cut in two: dx[b,...,c], dy[b,...,d]."""
     check_concat_backward(dy, x, y)
-    of_x, of_y = xp.empty(x.shape, x.dtype), xp.empty(y.shape, y.dtype)
-    _concat_backward[dy.size](dy, of_x, of_y, x.shape[-1], y.shape[-1])
-    return of_x, of_y
+    d_first, d_second = xp.empty(x.shape, x.dtype), xp.empty(y.shape, y.dtype)
+    _concat_backward[dy.size](dy, d_first, d_second, x.shape[-1], y.shape[-1])
+    return d_first, d_second
 
 
 @kernel("r* w* w* i i")
 def _concat_backward(dz, dx, dy, c, d):
-    i = index()
+    i = thread_index()
     if i < dz.size:
         pixel, channel = i // (c + d), i % (c + d)
         if channel < c:

@@ -10,7 +10,7 @@ from reference.__main__ import main
 from reference.conformance.contract import OPS
 from reference.runs.run import open_run
 
-FAULTY = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
+FAULTY = "from reference.ops import *\nfrom tests.meta.faulty_ops import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from accelerated.gpu.kernel import KERNELS, Kernel, device
+from accelerated.gpu.kernel import KERNELS, Kernel, device_function
 from accelerated.signatures import DTYPES
 from benchmarks import kernels
 from benchmarks.kernels import Compiled, float64_instructions, main, table
@@ -52,7 +52,7 @@ def test_a_plain_constant_in_a_float32_kernel_is_found_in_types_and_instructions
     assert any(fault.endswith(": float64") for fault in found)
 
 
-@device
+@device_function
 def twice(x):
     return x * 2.0
 
@@ -83,7 +83,7 @@ def test_a_launch_hands_over_as_many_bytes_for_each_parameter_as_the_kernel_take
     kernel = Kernel(nothing, "r* rI1 s d i b w*".split(), 0, ())
     KERNELS.remove(kernel)
     taken = re.findall(r"\.param \.(\w+)", kernel.ptx(dtype, (9, 0))[0])
-    given = kernel.arguments(dtype, (np.zeros(3, dtype), np.zeros(3, np.int64), 1, 1, 1, 1, np.zeros(3, dtype)))
+    given = kernel.parameters(dtype, (np.zeros(3, dtype), np.zeros(3, np.int64), 1, 1, 1, 1, np.zeros(3, dtype)))
     assert [SIZES[kind] for kind in taken] == [8 if isinstance(one, np.ndarray) else np.asarray(one).itemsize for one in given]
 
 

@@ -11,7 +11,7 @@ from benchmarks.compare import changes, interval
 from benchmarks.measure import REFERENCE, statistics
 from benchmarks.report import bars_figure, label, markdown
 from reference import plotting
-from tests.pictures import assert_presentable
+from tests.readable_figures import assert_readable
 
 PORT = "accelerated.cpu"
 
@@ -51,7 +51,7 @@ def test_a_report_is_written_from_a_file(tmp_path):
 
 def test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows():
     figure = bars_figure(measurement())
-    assert_presentable(figure)
+    assert_readable(figure)
     (axes,) = figure.axes
     assert figure.get_suptitle() == "Time of each workload, one, 2 threads"
     assert {bar.get_x() for bar in axes.patches} == {1.0} and axes.get_xlim()[0] == 0.8

@@ -8,7 +8,7 @@ from benchmarks.measure import Failure, disagreement, expected
 from benchmarks.workloads import WORKLOADS
 from reference import ops
 from reference.conformance.contract import OPS
-from tests.meta.faults import FAULTS
+from tests.meta.faulty_ops import FAULTS
 
 every_workload = pytest.mark.parametrize("name", WORKLOADS["tiny"])
 

@@ -10,9 +10,9 @@ DTYPES = (np.float32, np.float64)
 
 
 def within_budget(port, name, dtype, compute):
-    """``compute(ops, dtype)`` returns tensors by name; an op that the port lacks is the reference's.
+    """``compute(ops, dtype)`` returns tensors by name; ops that the port lacks are taken from the reference.
 
-    A failure names the tensor, and the first op that is over its own budget.
+    A failure names the tensor, and the first op that exceeds its own tolerance.
     """
     error = worst(network_mismatches(name, compute(port.whole, dtype), compute(ops, np.float32), compute(ops, np.float64)))
     if error.ratio > 1:
@@ -23,7 +23,7 @@ def within_budget(port, name, dtype, compute):
 
 
 def in_dtype(dtype):
-    """Arrays of floats, and dictionaries of them, in a dtype; the numbers are those that float32 holds."""
+    """Arrays of floats, and dictionaries of them, in a dtype; every number is exact in float32."""
 
     def wrap(value):
         if isinstance(value, dict):

@@ -1,8 +1,7 @@
-"""Every test here is of a ``port``: of its numbers, or of a rule by which its ops are called (test_calls.py).
+"""Every test here checks a ``port``: its numbers, or a rule for calling its ops (test_calls.py).
 
-Tests of single ops come before those of whole computations, and among them fixed sizes before drawn ones, whose smallest failure may be of
-an image of one pixel.  Tests of ops that a port lacks are deselected.  The run ends in three lines on each port: numbers, calling rules
-and missing ops.
+Tests of single ops run before whole computations, and fixed sizes before drawn sizes, because a drawn failure may shrink to an image of
+one pixel.  Tests of ops that a port lacks are deselected.  The run ends with three lines per port: numbers, calling rules, missing ops.
 """
 
 import re
@@ -15,7 +14,7 @@ from tests.ports import HERE, port_of
 
 OF_OPS = ("test_ops", "test_sizes", "test_calls")
 ORDER = (*OF_OPS, "test_networks", "test_training", "test_samplers")
-OURS = r"error:::(reference|accelerated|tests)\."  # warnings of these modules fail a test of any port
+OURS = r"error:::(reference|accelerated|tests)\."  # warnings from these modules fail a test of any port
 
 
 def stage(module):
@@ -27,12 +26,12 @@ def place(module):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "of_ops(*names): the ops that a test is of, where it has no parameter ``name``")
+    config.addinivalue_line("markers", "of_ops(*names): the ops that a test checks, where it has no parameter ``name``")
 
 
 def pytest_generate_tests(metafunc):
     if "port" in metafunc.fixturenames:
-        oracle = metafunc.module and stage(metafunc.module) in OF_OPS  # of what is made of ops, the reference is the measure
+        oracle = metafunc.module and stage(metafunc.module) in OF_OPS  # whole computations are compared with the reference
         ports = metafunc.config.getoption("port") or HERE[0 if oracle else 1 :]
         metafunc.parametrize("port", [port_of(name) for name in ports], ids=lambda port: Path(port.name).name)
 
@@ -46,19 +45,19 @@ def pytest_collection_modifyitems(config, items):
     for item in filter(tried, here):
         port = item.callspec.params["port"]
         item.user_properties.append(("conformance", (port.name, stage(item.module), rule(item), subject(item))))
-        if not port.shipped:  # what its own library warns of is no failure
+        if not port.shipped:  # warnings of the port's library are no failure
             item.add_marker(pytest.mark.filterwarnings("default", OURS), append=False)
 
 
 def ops_of(item):
-    """The ops that a test is of; none for one of a whole computation."""
+    """The ops that a test checks; none for a whole computation."""
     mark = item.get_closest_marker("of_ops")
     names = mark.args if mark else (item.callspec.params.get("name"),)
     return [name for name in names if name in OPS]
 
 
 def tried(item):
-    """Has the port one of the ops that a test is of, or can the reference's take the place of those that a computation lacks?"""
+    """True if the port has one of the ops of a test, or if the reference can supply the missing ops of a whole computation."""
     port, names = item.callspec.params["port"], ops_of(item)
     return any(name not in port.lacks for name in names) if names else port.whole is not None
 
@@ -68,7 +67,7 @@ def rule(item):
 
 
 def subject(item):
-    """The op that a result tells of, or a whole computation."""
+    """The op of a result, or the name of a whole computation."""
     return ops_of(item)[0] if ops_of(item) else item.name
 
 
@@ -93,7 +92,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def culprit(report, name):
-    """The op that a failure blames, with which reference/conformance/tolerances.py begins its sentence, else the test's own."""
+    """The op that a failure message of reference/conformance/tolerances.py begins with, else the op of the test."""
     said = re.match(r"AssertionError: (\w+): ", report.longrepr.reprcrash.message) if hasattr(report.longrepr, "reprcrash") else None
     return said.group(1) if said and said.group(1) in OPS else name
 

@@ -1,4 +1,4 @@
-"""What holds of every op of a port alike: dtypes, memory layouts, memory, ``out=``, errors, empty batches, non-finite samples."""
+"""Rules for every op of a port: dtypes, memory layouts, memory, ``out=``, errors, empty batches, non-finite samples."""
 
 import re
 
@@ -27,7 +27,7 @@ def arrays(args):
 
 
 def required(name, args):
-    """Position and array, without coefficients: there a number would do."""
+    """(position, array) without coefficients, which may be numbers."""
     return [(position, a) for position, a in arrays(args) if argument_names(name)[position] in axes(OPS[name].arguments)]
 
 
@@ -40,12 +40,12 @@ def substitute(args, position, value):
 
 
 def names(name):
-    """The words by which an error may call an argument."""
+    """The names that an error message may use for an argument."""
     return {*argument_names(name), "variances"}
 
 
 def says(port, pattern):
-    """What an error must say: the type is everyone's, the sentence that of the shipped ports."""
+    """The pattern of an error message: required of shipped ports only; the error's type is required of all."""
     return pattern if port.shipped else None
 
 
@@ -67,7 +67,7 @@ def test_dtype_in_is_dtype_out(port, name, dtype, data):
 
 
 def strided(a):
-    """The same values, every second one of a larger array."""
+    """The same values as every second entry of a larger array."""
     buffer = np.zeros([2 * n for n in a.shape], a.dtype)
     view = buffer[(*[slice(None, None, 2)] * a.ndim, ...)]
     view[...] = a
@@ -134,7 +134,7 @@ def test_arguments_are_not_modified(port, name, data):
 @pytest.mark.parametrize("name", RETURNING)
 @few
 @given(data=st.data())
-def test_results_of_two_calls_are_memory_of_their_own(port, name, data):
+def test_two_calls_return_separate_memory(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     if OPS[name].family == "random":
         others = substitute(args, argument_names(name).index("step"), 7)
@@ -175,7 +175,7 @@ def test_out_is_filled_and_returned(port, name, layout, data):
 @pytest.mark.parametrize("name", RETURNING)
 @few
 @given(data=st.data())
-def test_out_of_another_dtype_or_shape_is_refused(port, name, data):
+def test_out_with_another_dtype_or_shape_is_refused(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     expected = call_op(name, getattr(port, name), args)
     right = out_for(expected, np.asarray)
@@ -188,7 +188,7 @@ def test_out_of_another_dtype_or_shape_is_refused(port, name, data):
 @pytest.mark.parametrize("name", [name for name in RETURNING if len(axes(OPS[name].results)) > 1])
 @few
 @given(data=st.data())
-def test_out_of_several_results_must_be_a_tuple_of_as_many(port, name, data):
+def test_out_for_several_results_must_be_a_tuple_of_that_length(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     right = out_for(call_op(name, getattr(port, name), args))
     for wrong in (right[0], right[:-1]):
@@ -225,7 +225,7 @@ def test_wrong_type_of_any_array_is_a_type_error(port, name, data):
 @pytest.mark.parametrize("name", IN_PLACE_ARGUMENTS)
 @few
 @given(data=st.data())
-def test_target_that_is_read_only_is_a_value_error(port, name, data):
+def test_read_only_target_is_a_value_error(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     for position in IN_PLACE_ARGUMENTS[name]:
         with pytest.raises(ValueError):
@@ -235,7 +235,7 @@ def test_target_that_is_read_only_is_a_value_error(port, name, data):
 @every_op
 @few
 @given(data=st.data())
-def test_list_for_an_array_is_a_type_error_that_names_it(port, name, data):
+def test_list_for_an_array_is_a_type_error_that_names_the_argument(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     for position, array in required(name, args):
         with pytest.raises(TypeError, match=says(port, rf"^{argument_names(name)[position]} must be .*, got (list|float)")):
@@ -259,7 +259,7 @@ def test_wrong_number_of_axes_is_a_value_error_that_names_the_argument(port, nam
 @every_op
 @few
 @given(data=st.data())
-def test_sizes_that_do_not_match_are_a_value_error(port, name, data):
+def test_mismatched_sizes_are_a_value_error(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     signature = axes(OPS[name].arguments)
     letters = [letter for position, _ in required(name, args) for letter in signature[argument_names(name)[position]]]
@@ -275,7 +275,7 @@ def test_sizes_that_do_not_match_are_a_value_error(port, name, data):
 
 
 @pytest.mark.parametrize("name, word", [("add_noise", "signal"), ("add_noise", "noise_scale"), *(("reverse_step", word) for word in "abc")])
-def test_coefficients_of_another_number_of_samples_are_a_value_error_that_names_them(port, name, word):
+def test_wrong_number_of_coefficients_is_a_value_error_that_names_them(port, name, word):
     x = np.ones((3, 2))
     args = [x] + [1.0 if argument not in ("noise", "prediction") else x for argument in argument_names(name)[1:]]
     for wrong in (np.ones(2), np.ones((3, 1))):
@@ -287,7 +287,7 @@ def test_coefficients_of_another_number_of_samples_are_a_value_error_that_names_
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if sum("..." in a for a in axes(OPS[name].arguments).values()) > 1])
-def test_dots_stand_for_the_same_axes_everywhere(port, name):
+def test_axes_written_as_dots_must_agree_between_arguments(port, name):
     args = arguments_like(name)
     for position, array in arrays(args):
         if "..." in axes(OPS[name].arguments).get(argument_names(name)[position], ()):
@@ -296,7 +296,7 @@ def test_dots_stand_for_the_same_axes_everywhere(port, name):
 
 
 def arguments_like(name):
-    """One call with two samples, three inner axes wherever there are dots, and two of everything else."""
+    """A call with two samples, three inner axes for dots, and size 2 for every other axis."""
     shape = lambda a: [n for letter in a for n in ((2, 3, 4) if letter == "..." and a[0] != "b" else (3, 4) if letter == "..." else (2,))]
     drawn = {word: np.ones(shape(a)) for word, a in axes(OPS[name].arguments).items()}
     plain = {"groups": 2, "step": 1, "eps": 1e-5}
@@ -307,7 +307,7 @@ def arguments_like(name):
 
 
 def cut(name, args, samples):
-    """The arguments with their first few samples only."""
+    """The arguments with only their first samples."""
     signature = axes(OPS[name].arguments)
     for position, argument in enumerate(args):
         word = argument_names(name)[position]
@@ -335,7 +335,7 @@ def test_empty_batch_has_empty_results_and_no_gradient(port, name, data):
 @pytest.mark.parametrize("name", LOSSES)
 @few
 @given(data=st.data())
-def test_empty_batch_is_a_value_error_of_a_loss(port, name, data):
+def test_losses_refuse_an_empty_batch(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     with pytest.raises(ValueError, match=says(port, "at least one sample")):
         getattr(port, name)(*cut(name, args, 0))
@@ -344,7 +344,7 @@ def test_empty_batch_is_a_value_error_of_a_loss(port, name, data):
 @pytest.mark.parametrize("name", BATCHED)
 @few
 @given(data=st.data())
-def test_first_sample_alone_gives_its_own_result(port, name, data):
+def test_the_first_sample_alone_has_the_same_result_as_in_a_batch(port, name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     if OPS[name].family == "activation" or not len(next(a for _, a in arrays(args))):
         return
@@ -354,7 +354,7 @@ def test_first_sample_alone_gives_its_own_result(port, name, data):
         assert_within_tolerance(name, tuple(result[:1] for result in results), first)
 
 
-SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_backward", "y")}  # the values play no part
+SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_backward", "y")}  # the values do not matter
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
@@ -362,7 +362,7 @@ SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_ba
 @few
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:(invalid|overflow|divide).* encountered:RuntimeWarning")
-def test_non_finite_sample_shows_and_leaves_other_samples_alone(port, name, poison, data):
+def test_non_finite_input_makes_only_its_own_sample_non_finite(port, name, poison, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     signature = axes(OPS[name].arguments)
     results = call_op(name, getattr(port, name), args)

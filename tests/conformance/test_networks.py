@@ -1,4 +1,4 @@
-"""The networks on a port: all that they compute, forward and backward."""
+"""The networks on a port: all their results, forward and backward."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.example_networks import HALVES, LABELS, MLPS, SMALL, UNETS, run
 from tests.ports import SIMULATED
 
-TINY = UNet(size=(4, 4), channels=(8, 8), groups=4)  # what the simulator can do in a minute
-SIXTEENS = UNet(size=(8, 8), channels=(16, 32))  # channels that fill a vector: kernels of their own may serve them
+TINY = UNet(size=(4, 4), channels=(8, 8), groups=4)  # the simulator runs these in a minute
+SIXTEENS = UNet(size=(8, 8), channels=(16, 32))  # channels that fill a vector, for which a port may have special kernels
 
 
 NETWORKS = [*MLPS[:1], TINY] if SIMULATED else [*MLPS, SMALL, *UNETS, SIXTEENS, HALVES]
@@ -20,5 +20,5 @@ def label(network):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("network", NETWORKS, ids=label)
-def test_all_that_a_network_computes_is_within_budget(port, network, dtype):
+def test_all_results_of_a_network_are_within_tolerance(port, network, dtype):
     within_budget(port, label(network), dtype, lambda ops, dtype: run(network, ops, in_dtype(dtype)))

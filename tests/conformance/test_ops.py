@@ -1,4 +1,4 @@
-"""Every op of a port gives the reference's results, within the budget of its row (reference/conformance/tolerances.py)."""
+"""Every op of a port gives the results of the reference within the tolerance of its row (reference/conformance/tolerances.py)."""
 
 import inspect
 from fractions import Fraction
@@ -33,7 +33,7 @@ def check(port, name, args, zero_mean=False):
 
 
 def check_with_backward(port, name, args, seed=0):
-    """The op and its backward, at a random upstream gradient; a product also on small integers."""
+    """Check the op and its backward with a random upstream gradient; products also on small integers."""
     dtype = args[0].dtype
     args = cast(args, np.float32)
     dy = np.random.default_rng(seed).standard_normal(call_op(name, getattr(ops, name), args)[0].shape).astype(np.float32)
@@ -46,7 +46,7 @@ def check_with_backward(port, name, args, seed=0):
 
 
 @every_op
-def test_it_is_there_with_the_names_and_the_order_of_the_contract(port, name):
+def test_op_exists_with_the_argument_names_and_order_of_the_contract(port, name):
     parameters = inspect.signature(getattr(port, name)).parameters
     assert not port.shipped or list(parameters) == argument_names(name)
 
@@ -54,20 +54,20 @@ def test_it_is_there_with_the_names_and_the_order_of_the_contract(port, name):
 @both_dtypes
 @every_op
 @given(data=st.data())
-def test_its_results_are_within_budget(port, name, dtype, data):
+def test_results_are_within_tolerance(port, name, dtype, data):
     check(port, name, data.draw(arguments(name, dtype)))
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
 @given(data=st.data())
-def test_a_product_of_zero_mean_data_is_within_the_sharper_budget(port, name, data):
+def test_product_of_zero_mean_data_is_within_the_sharper_tolerance(port, name, data):
     args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
     check(port, name, args, zero_mean=True)
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
 @given(data=st.data())
-def test_a_product_of_data_of_one_sign_is_within_the_textbook_budget(port, name, data):
+def test_product_of_data_of_one_sign_is_within_the_textbook_bound(port, name, data):
     args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
     check(port, name, tuple(np.abs(a) if isinstance(a, np.ndarray) else a for a in args))
 
@@ -75,12 +75,12 @@ def test_a_product_of_data_of_one_sign_is_within_the_textbook_budget(port, name,
 @both_dtypes
 @pytest.mark.parametrize("name", PRODUCTS)
 @given(data=st.data())
-def test_a_product_of_small_integers_is_exact(port, name, dtype, data):
+def test_product_of_small_integers_is_exact(port, name, dtype, data):
     args = ternary(data.draw(arguments(name, dtype, scales=(1.0,), offsets=(0.0,))))
     assert_small_integers_exact(name, call_op(name, getattr(port, name), args), args)
 
 
-# sizes that a fast kernel may treat apart: remainders of vectors and tiles, several blocks, one channel
+# sizes with special cases in fast kernels: remainders of vectors and tiles, several blocks, one channel
 
 
 @of_ops("linear", "linear_backward")
@@ -163,7 +163,7 @@ def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("periodic", [False, True])
-def test_fokker_planck_steps_of_many_cells_and_without_diffusion_somewhere(port, periodic, dtype):
+def test_fokker_planck_steps_of_many_cells_some_without_diffusion(port, periodic, dtype):
     numbers = RandomArrays(0, 1.0, 0.0, dtype)
     n, m = 300, 70
     diffusion = numbers.between(0.5, 2, n + 1)
@@ -179,7 +179,7 @@ def test_fokker_planck_steps_of_many_cells_and_without_diffusion_somewhere(port,
 @both_dtypes
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", ["softmax", "attention", "mixture_log_density", "mixture_score"])
-def test_logits_of_ten_thousand_in_one_row_and_in_all(port, name, rows, dtype):
+def test_logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype):
     numbers = RandomArrays(rows, 1.0, 0.0, dtype)
     x = numbers(3, 4)
     if name == "softmax":
@@ -216,8 +216,8 @@ def test_adam_with_gradients_of_every_size(port, step, dtype):
 @both_dtypes
 @pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4, 12345.678, -1e30])
 @pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (64, 4), (5, 3)])
-def test_a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale(port, n, width, value, dtype):
-    """Differences to the group's first entry are exactly 0: nothing is left to be rounded but dx = rstd (d - mean(d)), d = scale dy."""
+def test_group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient(port, n, width, value, dtype):
+    """Differences from the group's first entry are exactly 0; only dx = rstd (d - mean(d)), d = scale dy, is rounded."""
     numbers, u = RandomArrays(n, 1.0, 0.0, dtype), UNIT_ROUNDOFF[np.dtype(dtype)]
     x, dy, scale, shift = np.full((2, n, 2 * width), value, dtype), numbers(2, n, 2 * width), numbers(2 * width), numbers(2 * width)
     y, mean, rstd = port.group_norm(x, scale, shift, 2, 1e-5)
@@ -236,7 +236,7 @@ LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1
 @pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
 @pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in LARGE[dtype]])
 def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
-    """It is that of x / 2^k without eps, to some roundings for each of a group's entries."""
+    """The result equals that of x / 2^k without eps, up to some roundings per entry of a group."""
     exponent = int(np.frexp(size)[1])
     small = RandomArrays(0, 1.0, 0.0, np.float64).between(-0.5, 0.5, 2, 5, 3, 6)
     small[0, ..., :3] = 0.25  # one group of a constant value
@@ -252,15 +252,15 @@ def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, 
 
 
 def extremes(dtype):
-    """The largest numbers, the smallest normal ones, and the smallest of all."""
+    """The largest numbers, the smallest normal numbers, and the smallest subnormal numbers."""
     form = np.finfo(dtype)
     return np.array([form.max, form.max / 4, form.tiny, form.tiny / 8, form.smallest_subnormal], dtype)
 
 
 @both_dtypes
 @pytest.mark.parametrize("name", ["silu", "silu_backward", "silu_second"])
-def test_silu_of_the_largest_and_the_smallest_numbers(port, name, dtype):
-    """For x below -800, e^x is 0 in either precision, and so are silu and its derivatives; from 800 on 1 - e^-x is 1."""
+def test_silu_of_the_largest_and_smallest_floats(port, name, dtype):
+    """For x below -800, e^x is 0 in either precision, and so are silu and its derivatives; from 800 on 1 - e^{-x} is 1."""
     x = np.array([*extremes(dtype)[:2], 1e4, 1e3, *extremes(dtype)[2:], 0], dtype)
     call = lambda x: getattr(port, name)(*[np.ones_like(x)] * (len(argument_names(name)) - 1), x)
     assert not call(-x[:4]).any()
@@ -275,11 +275,11 @@ def test_silu_of_the_largest_and_the_smallest_numbers(port, name, dtype):
 
 @of_ops("softmax")
 @both_dtypes
-def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
+def test_softmax_of_the_largest_and_smallest_floats(port, dtype):
     most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
     x = np.array([[most, -most, 0, 1], [most, most, -most, -most], [-most] * 4, [least, 0, -least, 0]], dtype)
     y = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.25] * 4], dtype)
-    with np.errstate(over="ignore"):  # a port may say so
+    with np.errstate(over="ignore"):  # a port may warn here
         assert np.array_equal(port.softmax(x), y)
     assert np.array_equal(port.softmax_backward(x / 4, y)[[1, 2]], np.zeros((2, 4)))
 
@@ -288,8 +288,8 @@ def test_softmax_of_the_largest_and_the_smallest_numbers(port, dtype):
 @both_dtypes
 @pytest.mark.parametrize("scalar", [True, False])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score(port, d, scalar, dtype):
-    """And one that is not has the nearest component's, whatever became of the others."""
+def test_mixture_at_overflowing_distance_has_density_0_and_nan_score(port, d, scalar, dtype):
+    """At a distance without overflow, log-density and score are those of the nearest component."""
     numbers = RandomArrays(d, 1.0, 0.0, dtype)
     variances = numbers.cast([1.0, 0.25])
     weights, means = numbers.cast([0.25, 0.75]), np.zeros((2, d), dtype)
@@ -307,7 +307,7 @@ def test_a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no
 
 
 def exactly(port, name, args, exact):
-    """A float64 result against sums of fractions: off by the roundings of n products and sums at most."""
+    """A float64 result against sums of fractions: the error is at most n roundings of products and sums."""
     (result,) = call_op(name, getattr(port, name), args)[:1]
     x, w = args[0], args[1]
     terms = w[..., 0].size + 2
@@ -345,14 +345,14 @@ def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
     "seed, sample, step, purpose, block",
     [(0, 0, 0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8")],
 )
-def test_bits_are_the_published_ones(port, seed, sample, step, purpose, block):
+def test_philox_bits_equal_the_published_ones(port, seed, sample, step, purpose, block):
     bits = port.philox_bits(seed, np.array([sample]), step, purpose, 4)
     assert bits.tolist() == [[int(word, 16) for word in block.split()]]
 
 
 @of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
-def test_float32_normals_are_within_one_rounding_of_the_rounded_exact_ones(port, seed, sample, step):
+def test_float32_normals_are_within_one_rounding_of_the_exact_values(port, seed, sample, step):
     args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1001,)
     got, exact = port.normal(*args, np.dtype(np.float32)), ops.normal(*args, np.dtype(np.float32))
     ulps = np.abs(got.astype(np.float64) - exact) / np.spacing(np.abs(exact))
@@ -361,7 +361,7 @@ def test_float32_normals_are_within_one_rounding_of_the_rounded_exact_ones(port,
 
 @of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
-def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, sample, step):
+def test_float64_normals_are_within_four_roundings_of_the_radius(port, seed, sample, step):
     args = seed, np.array([sample, 1]), step, Purpose.STEP_NOISE, (1000,)
     got, exact = port.normal(*args, np.dtype(np.float64)), ops.normal(*args, np.dtype(np.float64))
     radius = np.sqrt((exact.reshape(-1, 2) ** 2).sum(axis=1)).repeat(2).reshape(got.shape)
@@ -372,7 +372,7 @@ def test_float64_normals_are_within_four_roundings_of_their_radius(port, seed, s
 @of_ops("philox_bits", "uniform", "normal", "add_noise", "reverse_step")
 @both_dtypes
 @pytest.mark.parametrize("shape", [(3, 3, 2), (37,), ()])
-def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, shape, dtype):
+def test_noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, shape, dtype):
     rng = np.random.default_rng(0)
     sample = rng.integers(0, 2**32, 8)
     x, prediction, c = (
@@ -396,7 +396,7 @@ def test_noise_is_the_same_bits_for_one_batch_of_eight_and_eight_of_one(port, sh
 
 @of_ops("normal")
 @both_dtypes
-def test_a_key_stands_for_the_ports_own_normals(port, dtype):
+def test_key_as_noise_gives_the_normals_of_the_port(port, dtype):
     rng, key = np.random.default_rng(0), Key(2**40 + 7, np.arange(4) + 9, 3, Purpose.STEP_NOISE)
     x, prediction = rng.standard_normal((2, 4, 5, 7)).astype(dtype)
     noise = port.normal(*key, (5, 7), np.dtype(dtype))

@@ -1,4 +1,4 @@
-"""Every sampler on a port: ten steps of it, driven by a network of random weights on the same port."""
+"""Ten steps of every sampler on a port, with a network of random weights on the same port."""
 
 from types import SimpleNamespace
 
@@ -15,13 +15,13 @@ from tests.example_networks import random_parameters
 from tests.ports import SIMULATED
 
 SAMPLE = np.arange(5)
-TOLERANCE = 0.01  # of ode-rk45, whose hundreds of steps at the usual one, each as long as the last error says, would amplify roundings
+TOLERANCE = 0.01  # for ode-rk45: at the default tolerance it makes hundreds of steps, and their adaptive lengths amplify roundings
 STEPS = 3 if SIMULATED else 10
 NAMES = [name for name in SAMPLERS if name not in ("decoder", "indi")]
 
 
 class InDtype:
-    """A port whose random numbers have one dtype, whatever was asked for: so has all that is computed from them."""
+    """A port that returns random numbers in one fixed dtype, so that everything computed from them has that dtype."""
 
     def __init__(self, ops, dtype):
         self.ops, self.dtype = ops, np.dtype(dtype)
@@ -41,7 +41,7 @@ def run_in(folder, system):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sampler", [name for name in NAMES if not (SIMULATED and name == "ode-rk45")])  # hundreds of steps
-def test_a_trajectory_is_within_budget(port, sampler, dtype, tmp_path):
+def test_sampler_trajectory_is_within_tolerance(port, sampler, dtype, tmp_path):
     run, weights = run_in(tmp_path, "smld" if "langevin" in sampler else "sde")
     options = {"steps": None, "tolerance": TOLERANCE} if sampler == "ode-rk45" else {"steps": STEPS}
     own = parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, **options))
@@ -55,7 +55,7 @@ def test_a_trajectory_is_within_budget(port, sampler, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_restoration_is_within_budget(port, dtype, tmp_path):
+def test_indi_restoration_is_within_tolerance(port, dtype, tmp_path):
     run, weights = run_in(tmp_path, "indi")
     grid = [1 - k / STEPS for k in range(STEPS + 1)]
 
@@ -70,7 +70,7 @@ def test_a_restoration_is_within_budget(port, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_decoder_is_within_budget(port, dtype):
+def test_vae_decoder_samples_are_within_tolerance(port, dtype):
     run, weights = run_in("unused", "vae")
 
     def samples(ops, dtype):

@@ -1,20 +1,20 @@
-"""Every op at sizes that a fast port may treat apart, and at those that the shipped networks have by default.
+"""Every op at sizes that are special cases of fast ports, and at the default sizes of the built-in networks.
 
 The sizes are primes, so that no tile, vector or block divides them:
 
-    65,537   the first beyond 16 bits: more entries than an index of two bytes counts, more rows than a grid has blocks along its second
+    65,537   the first beyond 16 bits: more entries than a two-byte index counts, more rows than a grid has blocks along its second
              and third axis (65,535), more numbers than shared memory holds
     4,099, 1,031   more than a block of threads (1,024), or a tile of rows or columns
     257, 131, 67   more than the blocks of 256, 128 and 64 that kernels for products, attention and channels are cut into
 
-Each axis of each op has 65,537 places in a case of its own, where the other axes are short, since a kernel that stops short on one axis
-does so whatever the others are; then all axes are beyond 64 or 128 together, as far as their product costs little.  An axis that can't be
-so long stands in SHORTER, with the reason.  Elementwise ops have once more results than 65,535 blocks of 256 threads and than float32 has
-whole numbers in a row (2^24).
+Each axis of each op has size 65,537 in one case with short other axes, because a kernel that fails on one long axis fails for any size of
+the others.  In further cases all axes exceed 64 or 128 together, as far as their product is cheap.  SHORTER lists the axes that can't be so
+long, with reasons.  Elementwise ops have one case with more results than 65,535 blocks of 256 threads and than the consecutive whole
+numbers of float32 (2^24).
 
-The calls of networks are those of a training step: of points by an MLP, of images of 8x8, 28x28 and 32x32 pixels by a U-Net, and of both
-by an autoencoder, in the sizes that the command line takes when none are given; 64 points, the default, and few images, since more of
-them are more rows of the same products.
+The calls of networks are those of a training step with the default sizes of the command line: an MLP on points, a U-Net on images of 8x8,
+28x28 and 32x32 pixels, and an autoencoder on both.  Batches are 64 points (the default) and few images, because more images only add rows
+to the same products.
 """
 
 from dataclasses import replace
@@ -95,7 +95,7 @@ SIZES: dict = {
         (*sizes, 0.5, 0.25, 0.01, periodic) for sizes in ((MANY, 3), (3, MANY), (131, 257)) for periodic in (False, True)
     ),
 }
-SHORTER = {  # axes that can't be so long, and how long they have to be
+SHORTER = {  # axes that can't be so long, and their required sizes
     "m of attention": (4099, "a sum over keys in their order is a random walk, and the measure is NumPy's, which adds in blocks"),
     "k of conv2d": (1, "a kernel is 1x1 or 3x3"),
     "d of mixture_log_density": (257, "a covariance has d^2 numbers, and to factor it takes d^3 operations"),
@@ -119,14 +119,14 @@ def arguments(name, number, dtype):
 
 
 def check(port, name, args, dtype, zero_mean=False):
-    """In float64 the reference is the measure itself."""
+    """Compare with the reference, which is the exact result for float64."""
     if port.name != "reference.ops" or dtype == np.float32:
         assert_within_tolerance(name, call_op(name, getattr(port, name), args), args, zero_mean)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name, number", [(name, n) for name in OPS for n in range(len(SIZES[name.removesuffix("_backward")]))])
-def test_it_is_within_budget_at_large_sizes(port, name, number, dtype):
+def test_results_at_large_sizes_are_within_tolerance(port, name, number, dtype):
     check(port, name, arguments(name, number, dtype), dtype, zero_mean=OPS[name].rule == "product")
 
 
@@ -155,7 +155,7 @@ def repeated(array, times):
 
 
 @pytest.mark.parametrize("name", OF_ENTRIES)
-def test_samples_repeated_beyond_two_to_the_24_have_the_results_of_each(port, name):
+def test_repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, name):
     forward = name.removesuffix("_backward")
     numbers = RandomArrays(0, 1.0, 0.0, np.float32)
     args = getattr(op_inputs, forward)(numbers, *REPEATED[forward])
@@ -189,7 +189,7 @@ CALLED.remove("philox_bits")
 
 
 class Recorder:
-    """The reference, which keeps the arguments of every call: by op, and by their shapes and plain numbers."""
+    """The reference with a record of the arguments of every call, by op and by shapes and plain numbers."""
 
     def __init__(self):
         self.calls = {}
@@ -228,6 +228,6 @@ def calls():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CALLED)
-def test_every_call_of_a_network_is_within_budget_at_its_default_sizes(port, name, dtype):
+def test_op_calls_of_networks_at_default_sizes_are_within_tolerance(port, name, dtype):
     for args in calls()[name].values():
         check(port, name, cast(args, dtype), dtype)

@@ -1,4 +1,4 @@
-"""A short training run of every system on a port: the losses, and the weights that it ends with."""
+"""A short training run of every method on a port: the losses and the final weights."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def train(system, options, ops, dtype, steps):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [name for name in RUNS if not (SIMULATED and "images" in name)])
-def test_a_short_training_run_is_within_budget(port, name, dtype):
+def test_short_training_run_is_within_tolerance(port, name, dtype):
     system, options = RUNS[name]
     steps = 2 if SIMULATED else 8 if "images" in name else 50
     within_budget(port, name, dtype, lambda ops, dtype: train(system, options, ops, dtype, steps))

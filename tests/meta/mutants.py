@@ -1,12 +1,14 @@
 """Known mistakes in ops and networks: (file, exact old text, new text, test that must fail).
 
-``test_mutants.py`` takes the MUTANTS of every file here whose name begins with ``mutants``.  Pick a test that runs within a second or two.
+``test_mutants.py`` collects the MUTANTS of every ``mutants*.py`` here.  Choose a test that takes at most two seconds.
 """
 
 OPS, NETWORKS = "reference/ops/", "reference/networks/"
 COORDINATES = "tests/reference/test_gradients.py::test_gradient_in_every_coordinate"
 GRADIENTS = "tests/reference/test_gradients.py::test_"
-VALUES = "tests/reference/test_ops.py::test_"
+LAYERS = "tests/reference/test_layer_ops.py::test_"
+LOSSES = "tests/reference/test_loss_and_optimizer_ops.py::test_"
+STEPS = "tests/reference/test_mixture_and_diffusion_ops.py::test_"
 RANDOM = "tests/reference/test_random.py::test_"
 CALLS = "tests/conformance/test_calls.py::test_"
 SPECIAL = "tests/conformance/test_ops.py::test_"
@@ -22,22 +24,22 @@ MUTANTS = (
         OPS + "conv.py",
         "return windows.transpose(",
         "return windows[..., ::-1, ::-1].transpose(",
-        VALUES + "conv2d_is_scipys_correlation[5-7]",
+        LAYERS + "conv2d_equals_scipys_correlation[5-7]",
     ),
-    (OPS + "conv.py", "(0, 1, 2, 4, 5, 3)", "(0, 1, 2, 5, 4, 3)", VALUES + "conv2d_is_scipys_correlation[5-7]"),
+    (OPS + "conv.py", "(0, 1, 2, 4, 5, 3)", "(0, 1, 2, 5, 4, 3)", LAYERS + "conv2d_equals_scipys_correlation[5-7]"),
     (
         OPS + "conv.py",
         "[\n        :, ::stride, ::stride\n    ]",
         "[:, stride - 1 :: stride, stride - 1 :: stride]",
-        VALUES + "conv2d_is_its_equation[3-2-2-4]",
+        LAYERS + "conv2d_equals_its_equation[3-2-2-4]",
     ),
     (
         OPS + "conv.py",
         "((0, 0), (p, p), (p, p), (0, 0))",
         "((0, 0), (0, 2 * p), (0, 2 * p), (0, 0))",
-        VALUES + "conv2d_is_scipys_correlation[7-5]",
+        LAYERS + "conv2d_equals_scipys_correlation[7-5]",
     ),
-    (OPS + "conv.py", "(p, p), (0, 0)))", '(p, p), (0, 0)), "edge")', VALUES + "conv2d_is_scipys_correlation[7-5]"),
+    (OPS + "conv.py", "(p, p), (0, 0)))", '(p, p), (0, 0)), "edge")', LAYERS + "conv2d_equals_scipys_correlation[7-5]"),
     (
         OPS + "conv.py",
         "dy.sum(axis=(1, 2), keepdims=True)",
@@ -45,7 +47,7 @@ MUTANTS = (
         GRADIENTS + "gradient_of_conv2d_with_unequal_sides_and_channels[per channel-3-1-5-7]",
     ),
     (OPS + "conv.py", "v + stride * n : stride] += dpatches", "v + stride * n : stride] = dpatches", COORDINATES + "[conv2d]"),
-    (OPS + "conv.py", "    if add is not None:\n        y += add\n", "", VALUES + "conv2d_sums_in_what_it_is_given[pixels0]"),
+    (OPS + "conv.py", "    if add is not None:\n        y += add\n", "", LAYERS + "conv2d_adds_its_add_argument[pixels0]"),
     # norms
     (OPS + "norm.py", "dx = d - d.mean(axis=(1, 3), keepdims=True)", "dx = d.copy()", COORDINATES + "[group_norm]"),
     (
@@ -64,19 +66,19 @@ MUTANTS = (
         OPS + "norm.py",
         "np.square(d - mean).mean(axis=(1, 3), keepdims=True)",
         "d.var(axis=(1, 3), keepdims=True, ddof=1)",
-        VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
+        LAYERS + "group_norm_equals_a_loop_over_groups[1e-05-2]",
     ),
     (
         OPS + "norm.py",
         "np.sqrt(variance + s * s * entries.dtype.type(eps))",
         "(np.sqrt(variance) + s * s * entries.dtype.type(eps))",
-        VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
+        LAYERS + "group_norm_equals_a_loop_over_groups[1e-05-2]",
     ),
     (
         OPS + "norm.py",
         "x.reshape(len(x), pixels, groups, x.shape[-1] // groups)",
         "x.reshape(len(x), pixels, x.shape[-1] // groups, groups).swapaxes(2, 3)",
-        VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
+        LAYERS + "group_norm_equals_a_loop_over_groups[1e-05-2]",
     ),
     (
         OPS + "norm.py",
@@ -88,7 +90,7 @@ MUTANTS = (
         OPS + "norm.py",
         "first = entries[:, :1, :, :1]",
         "first = 0 * entries[:, :1, :, :1]",
-        SPECIAL + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[reference.ops-7-1-12345.678-float32]",
+        SPECIAL + "group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient[reference.ops-7-1-12345.678-float32]",
     ),
     (
         OPS + "norm.py",
@@ -102,14 +104,14 @@ MUTANTS = (
     (OPS + "activation.py", "y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "y * (1 - y) * dy", COORDINATES + "[softmax]"),
     # attention
     (OPS + "attention.py", "(dp - (dy * y).sum(axis=-1, keepdims=True))", "dp", COORDINATES + "[attention]"),
-    (OPS + "attention.py", "return (f * q) @", "return q @", VALUES + "attention_is_a_loop_over_heads_and_rows[2]"),
+    (OPS + "attention.py", "return (f * q) @", "return q @", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),
     (OPS + "attention.py", "dk = f * (ds", "dk = (ds", COORDINATES + "[attention]"),
-    (OPS + "attention.py", "np.log(total)", "np.log2(total)", VALUES + "attention_is_a_loop_over_heads_and_rows[2]"),
+    (OPS + "attention.py", "np.log(total)", "np.log2(total)", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),
     (
         OPS + "attention.py",
         "x.reshape(b, n, heads, c // heads).transpose(0, 2, 1, 3)",
         "x.reshape(b, n, c // heads, heads).transpose(0, 3, 1, 2)",
-        VALUES + "attention_is_a_loop_over_heads_and_rows[2]",
+        LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]",
     ),
     # resample and embedding
     (OPS + "resample.py", ").sum(axis=(2, 4))", ").mean(axis=(2, 4))", COORDINATES + "[upsample_nearest]"),
@@ -118,13 +120,13 @@ MUTANTS = (
         OPS + "embedding.py",
         "(np.cos(angles), np.sin(angles))",
         "(np.sin(angles), np.cos(angles))",
-        VALUES + "timestep_embedding_has_cosines_first_and_geometric_frequencies",
+        LAYERS + "timestep_embedding_has_cosines_first_and_geometric_frequencies",
     ),
     (
         OPS + "embedding.py",
         "-np.arange(half) / half",
         "-np.arange(half) / (half - 1)",
-        VALUES + "timestep_embedding_has_cosines_first_and_geometric_frequencies",
+        LAYERS + "timestep_embedding_has_cosines_first_and_geometric_frequencies",
     ),
     (OPS + "embedding.py", "np.add.at(dtable, labels, dy)", "dtable[labels] = dy", COORDINATES + "[embedding]"),
     # losses
@@ -133,65 +135,75 @@ MUTANTS = (
         OPS + "loss.py",
         "(np.expm1(log_var) - log_var)",
         "(np.expm1(log_var) + log_var)",
-        VALUES + "gaussian_kl_is_the_integral_of_the_log_ratio",
+        LOSSES + "gaussian_kl_is_the_integral_of_the_log_ratio",
     ),
     (OPS + "loss.py", "d * (np.expm1(log_var) / 2)", "d * (np.exp(log_var) / 2)", COORDINATES + "[gaussian_kl]"),
     # optimizer
-    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1**step)", "mhat = m", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2**step)", "vhat = v", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "beta1 * m + (1 - beta1) * g", "beta2 * m + (1 - beta2) * g", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "(np.sqrt(vhat) + eps)", "np.sqrt(vhat + eps)", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "decay * average + (1 - decay) * p", "(1 - decay) * average + decay * p", VALUES + "ema_is_the_geometric_sum"),
+    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1**step)", "mhat = m", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2**step)", "vhat = v", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "beta1 * m + (1 - beta1) * g", "beta2 * m + (1 - beta2) * g", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "(np.sqrt(vhat) + eps)", "np.sqrt(vhat + eps)", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (
+        OPS + "optimizer.py",
+        "decay * average + (1 - decay) * p",
+        "(1 - decay) * average + decay * p",
+        LOSSES + "ema_equals_the_geometric_sum",
+    ),
     # random
-    (OPS + "random.py", "M0, M1 =", "M1, M0 =", RANDOM + "philox_gives_the_published_answers"),
-    (OPS + "random.py", "W0, W1 =", "W1, W0 =", RANDOM + "philox_gives_the_published_answers"),
-    (OPS + "random.py", "range(10)", "range(9)", RANDOM + "philox_gives_the_published_answers"),
+    (OPS + "random.py", "M0, M1 =", "M1, M0 =", RANDOM + "philox_gives_the_published_outputs"),
+    (OPS + "random.py", "W0, W1 =", "W1, W0 =", RANDOM + "philox_gives_the_published_outputs"),
+    (OPS + "random.py", "range(10)", "range(9)", RANDOM + "philox_gives_the_published_outputs"),
     (
         OPS + "random.py",
         "np.broadcast_arrays(block, sample_column,",
         "np.broadcast_arrays(sample_column, block,",
-        RANDOM + "word_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4",
+        RANDOM + "entry_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4",
     ),
     (
         OPS + "random.py",
         "words.reshape(len(sample), 4 * blocks)",
         "words.swapaxes(1, 2).reshape(len(sample), 4 * blocks)",
-        RANDOM + "word_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4",
+        RANDOM + "entry_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4",
     ),
     (OPS + "random.py", "(seed & 0xFFFFFFFF, seed >> 32)", "(seed & 0xFFFFFFFF, 0)", RANDOM + "other_seeds_give_other_bits"),
-    (OPS + "random.py", "(bits + 0.5) * 2.0**-32", "bits * 2.0**-32", RANDOM + "uniforms_are_the_middles_of_their_cells"),
+    (OPS + "random.py", "(bits + 0.5) * 2.0**-32", "bits * 2.0**-32", RANDOM + "uniforms_are_the_midpoints_of_their_cells"),
     (
         OPS + "random.py",
         "(r * np.cos(angle), r * np.sin(angle))",
         "(r * np.sin(angle), r * np.cos(angle))",
-        RANDOM + "normals_are_box_and_mullers",
+        RANDOM + "normals_equal_box_and_muller",
     ),
     # mixture and diffusion
     (
         OPS + "mixture.py",
         "np.maximum(logs.max(axis=1, keepdims=True), np.finfo(x.dtype).min)",
         "logs.max(axis=1, keepdims=True)",
-        SPECIAL + "a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score[reference.ops-2-True-float32]",
+        SPECIAL + "mixture_at_overflowing_distance_has_density_0_and_nan_score[reference.ops-2-True-float32]",
     ),
     (
         OPS + "mixture.py",
         "np.log(weights) - log_det",
         "np.log(weights) + log_det",
-        VALUES + "mixture_log_density_is_scipys",
+        STEPS + "mixture_log_density_equals_scipys",
     ),
     (
         OPS + "mixture.py",
         "scores = -np",
         "scores = np",
-        VALUES + "mixture_score_is_the_mean_of_the_components_scores_under_their_responsibilities",
+        STEPS + "mixture_score_is_the_responsibility_weighted_mean_of_scores",
     ),
     (
         OPS + "mixture.py",
         "np.linalg.solve(factors.swapaxes(1, 2), z)",
         "np.linalg.solve(factors, z)",
-        VALUES + "mixture_score_is_the_mean_of_the_components_scores_under_their_responsibilities",
+        STEPS + "mixture_score_is_the_responsibility_weighted_mean_of_scores",
     ),
-    (OPS + "diffusion.py", '+ per_sample("b", b, x)', '- per_sample("b", b, x)', VALUES + "reverse_step_is_its_formula_sample_by_sample"),
+    (
+        OPS + "diffusion.py",
+        '+ per_sample("b", b, x)',
+        '- per_sample("b", b, x)',
+        STEPS + "reverse_step_equals_its_formula_for_every_sample",
+    ),
     # networks
     (NETWORKS + "unet.py", "conv(name, dh + dskips.pop(),", "conv(name, dh + 0 * dskips.pop(),", UNET),
     (NETWORKS + "unet.py", "de = de + other", "de = other", UNET),
@@ -204,7 +216,7 @@ MUTANTS = (
         "ops.linear_backward(-dt.reshape(t.shape[0], t.shape[3])",
         UNET,
     ),
-    (NETWORKS + "blocks.py", "and not layer.endswith(zero)", "", END_TO_END + "network_begins_by_predicting_exactly_zero"),
+    (NETWORKS + "blocks.py", "and not layer.endswith(zero)", "", END_TO_END + "an_untrained_network_predicts_exactly_zero"),
     (
         NETWORKS + "mlp.py",
         "da = ops.silu_second(dh_dot, pre_dots[layer], pre[layer])",
@@ -218,12 +230,12 @@ MUTANTS = (
         END_TO_END + "gradient_of_jvp_in_every_parameter_in_x_and_in_v",
     ),
     (NETWORKS + "blocks.py", "if layer else dh\n", "if layer > 1 else dh\n", END_TO_END + "gradient_of_every_parameter_and_of_x[deep]"),
-    # what holds of every op
+    # rules for every op
     (
         OPS + "resample.py",
         "return dy[..., :c].copy(), dy[..., c:].copy()",
         "return dy[..., :c], dy[..., c:]",
-        CALLS + "results_of_two_calls_are_memory_of_their_own[reference.ops-concat_backward]",
+        CALLS + "two_calls_return_separate_memory[reference.ops-concat_backward]",
     ),
     (
         OPS + "checks.py",
@@ -243,6 +255,6 @@ MUTANTS = (
         OPS + "norm.py",
         "mean = d.mean(axis=(1, 3), keepdims=True)",
         "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.mean()",
-        CALLS + "non_finite_sample_shows_and_leaves_other_samples_alone[reference.ops-group_norm-nan]",
+        CALLS + "non_finite_input_makes_only_its_own_sample_non_finite[reference.ops-group_norm-nan]",
     ),
 )

@@ -1,4 +1,4 @@
-"""Known mistakes in the kernels of the CPU port.  Each is compiled anew: one test of one kernel in one precision."""
+"""Known mistakes in the kernels of the CPU port.  Each one is compiled: choose one test of one kernel in one precision."""
 
 CPU = "accelerated/cpu/"
 OPS = "tests/conformance/test_ops.py::test_"
@@ -11,7 +11,7 @@ FEW = OPS + "conv2d_of_many_sizes[accelerated.cpu-2-8-8-32-1-3-1-float32]"
 ATTENTION = OPS + "attention_of_many_sizes[accelerated.cpu-1-33-70-30-3-float32]"
 MIXTURE = OPS + "mixtures_of_many_sizes[accelerated.cpu-1000-8-2-False-mixture_score-float32]"
 PORT = "tests/accelerated/test_cpu.py::test_"
-LARGE = "tests/conformance/test_sizes.py::test_it_is_within_budget_at_large_sizes[accelerated.cpu-"
+LARGE = "tests/conformance/test_sizes.py::test_results_at_large_sizes_are_within_tolerance[accelerated.cpu-"
 
 MUTANTS = (
     # products
@@ -70,13 +70,13 @@ MUTANTS = (
         CPU + "elementary.py",
         "e = exp(-abs(x))",
         "e = exp(-min(abs(x), one * 87))",
-        OPS + "silu_of_the_largest_and_the_smallest_numbers[accelerated.cpu-silu-float32]",
+        OPS + "silu_of_the_largest_and_smallest_floats[accelerated.cpu-silu-float32]",
     ),
     (
         CPU + "elementary.py",
         "low, large, one = real(-bias),",
         "low, large, one = real(1 - bias),",
-        OPS + "a_mixture_too_far_for_its_squares_has_log_density_minus_infinity_and_no_score[accelerated.cpu-2-True-float32]",
+        OPS + "mixture_at_overflowing_distance_has_density_0_and_nan_score[accelerated.cpu-2-True-float32]",
     ),
     (
         CPU + "norm.py",
@@ -88,12 +88,12 @@ MUTANTS = (
         CPU + "norm.py",
         "        first = sample[:channels:width]\n",
         "        first = 0 * sample[:channels:width]\n",
-        OPS + "a_group_of_one_constant_value_gives_its_shift_and_passes_no_gradient_to_its_scale[accelerated.cpu-7-1-12345.678-float32]",
+        OPS + "group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient[accelerated.cpu-7-1-12345.678-float32]",
     ),
     # mixtures in the plane
     (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
     (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),
-    # what is kept
+    # memory that is kept
     (
         CPU + "kernel.py",
         "hashlib.sha256(sources + machine.encode())",

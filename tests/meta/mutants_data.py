@@ -1,4 +1,4 @@
-"""Known mistakes in reading data, its units and its pictures: (file, exact old text, new text, test that must fail)."""
+"""Known mistakes in reading data, its units and its figures: (file, exact old text, new text, test that must fail)."""
 
 from itertools import starmap
 
@@ -7,20 +7,20 @@ def _mutant(name, old, new, test):
     return f"reference/{name}.py", old, new, f"tests/reference/test_{test}"
 
 
-FIRST_OR_LAST = "formats.py::test_channels_come_first_or_last_and_first_is_said"
+FIRST_OR_LAST = "formats.py::test_channels_first_or_last_are_detected_and_channels_first_is_reported"
 NPZ_NAMES = "formats.py::test_npz_names_of_samples_and_labels"
-TEST_SAMPLES = "formats.py::test_test_samples_come_last_and_are_held_out[True-x_train x_test y_train y_test]"
-TABLE = "formats.py::test_a_table_has_a_point_a_line"
-PICTURES = "formats.py::test_folders_in_a_folder_are_classes"
-PALETTE = "formats.py::test_colours_of_a_palette_and_grey_with_opacity_are_read_as_colours"
-WORDS = "units.py::test_whole_numbers_that_need_all_bits_of_a_byte_or_word_stand_in_its_range_and_others_in_their_own"
-COLUMNS = "units.py::test_every_coordinate_has_mean_0_and_deviation_1_and_its_own_numbers_come_back"
-SPACING = "units.py::test_the_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers"
+TEST_SAMPLES = "formats.py::test_test_samples_of_a_file_come_last_and_are_held_out[True-x_train x_test y_train y_test]"
+TABLE = "formats.py::test_a_table_has_one_point_per_line"
+PICTURES = "formats.py::test_subfolders_are_classes"
+PALETTE = "formats.py::test_palette_images_and_grey_with_alpha_are_read_as_colours"
+WORDS = "units.py::test_integer_range_is_that_of_the_type_if_all_bits_are_used"
+COLUMNS = "units.py::test_every_coordinate_is_standardised_and_the_scaling_is_invertible"
+SPACING = "units.py::test_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers"
 OPACITY = "figures.py::test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green"
-CLOUD = "figures.py::test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units"
-CROPPED = "command_line.py::test_samples_of_images_that_the_unet_can_not_halve_are_cropped"
-OWN_UNITS = "command_line.py::test_samples_of_points_are_in_the_units_of_the_file"
-INFO = "command_line.py::test_info_says_how_data_is_read_and_draws_it"
+CLOUD = "figures.py::test_a_scatter_plot_names_its_coordinates_and_is_square"
+CROPPED = "sample_command.py::test_samples_of_images_padded_for_the_unet_are_cropped"
+OWN_UNITS = "sample_command.py::test_samples_of_points_are_in_the_units_of_the_file"
+INFO = "command_line.py::test_info_reports_how_data_is_read_and_plots_it"
 
 MUTANTS = tuple(
     starmap(
@@ -33,13 +33,13 @@ MUTANTS = tuple(
                 "data/formats",
                 "    if not first and not last:",
                 "    if False:",
-                "formats.py::test_other_shapes_are_refused[shape0]",
+                "formats.py::test_arrays_of_other_shapes_are_refused[shape0]",
             ),
             (
                 "data/formats",
                 "        y = y[:, 0]\n",
                 "        y = y[::-1, 0]\n",
-                "formats.py::test_labels_may_stand_in_a_column_and_be_true_or_false",
+                "formats.py::test_labels_may_be_a_column_or_booleans",
             ),
             ("data/formats", '.replace("x", "y"), "y", "labels")', '.replace("x", "y"))', NPZ_NAMES + "[images-y]"),
             ("data/formats", "np.concatenate((x, test)), len(test)", "np.concatenate((x, test)), len(x)", TEST_SAMPLES),
@@ -48,26 +48,26 @@ MUTANTS = tuple(
                 "data/formats",
                 "for each in (name, other) if",
                 "for each in (name,) if",
-                "formats.py::test_labels_are_found_beside_idx_images_whichever_of_the_two_is_gzipped[names0-False-True]",
+                "formats.py::test_idx_labels_are_found_whether_either_file_is_gzipped[names0-False-True]",
             ),
             (
                 "data/formats",
                 "    if promised != held:\n",
                 "    if promised < held:\n",
-                "formats.py::test_a_broken_npy_file_is_refused_in_one_sentence",
+                "formats.py::test_a_broken_npy_file_is_refused_in_one_line",
             ),
             ("data/formats", "            names[1:],\n            values[:, 1:],", "            names,\n            values,", TABLE),
             (
                 "data/formats",
                 'character in ";\\t,"',
                 'character in ",\\t;"',
-                "formats.py::test_a_table_that_is_not_one_of_numbers_is_refused_with_the_line",
+                "formats.py::test_a_non_numeric_table_is_refused_naming_the_line",
             ),
             (
                 "data/formats",
                 "        return math.isfinite(float(cell))",
                 "        return not math.isnan(float(cell or 0))",
-                "formats.py::test_a_table_that_is_not_one_of_numbers_is_refused_with_the_line",
+                "formats.py::test_a_non_numeric_table_is_refused_naming_the_line",
             ),
             (
                 "data/formats",
@@ -83,13 +83,13 @@ MUTANTS = tuple(
                 "data/formats",
                 "    if head[24] == 16 and head[25] in (2, 4, 6):",
                 "    if False:",
-                "formats.py::test_pictures_that_can_not_be_read_are_refused_in_one_sentence[16-bit colours]",
+                "formats.py::test_unreadable_images_are_refused_in_one_line[16-bit colours]",
             ),
             (
                 "data/formats",
                 "    if size[0] * size[1] * head[24]",
                 "    if 0 * size[0] * size[1] * head[24]",
-                "formats.py::test_pictures_that_can_not_be_read_are_refused_in_one_sentence[a lying header]",
+                "formats.py::test_unreadable_images_are_refused_in_one_line[a lying header]",
             ),
             # units
             ("data/units", "    for bits in (8, 16):", "    for bits in (16,):", WORDS),
@@ -99,13 +99,13 @@ MUTANTS = tuple(
                 "data/units",
                 "x.dtype == np.uint8 else np.float64\n    )",
                 "False else np.float64)",
-                "units.py::test_bytes_are_scaled_to_the_same_bits_as_ever",
+                "units.py::test_scaled_bytes_are_bit_equal_to_x_times_2_over_255_minus_1",
             ),
             (
                 "data/units",
                 "    return np.ldexp(x, -exponent, out=x), exponent",
                 "    return x, 0 * exponent",
-                "units.py::test_real_images_fill_minus_one_to_one_whatever_the_size_of_their_numbers",
+                "units.py::test_real_valued_images_are_scaled_to_minus_one_to_one",
             ),
             ("data/units", "share.std(axis=0)  #", "share.std() + 0 * share.std(axis=0)  #", COLUMNS),
             ("data/units", "low + np.ldexp(mean, exponent)", "low + mean", COLUMNS),
@@ -116,19 +116,19 @@ MUTANTS = tuple(
                 "data/datasets",
                 "out = np.arange(own, len(x)) if found.held_out else",
                 "out = np.arange(found.held_out) if found.held_out else",
-                "datasets.py::test_a_files_own_test_samples_are_held_out_and_scaled_as_the_others",
+                "datasets.py::test_test_samples_in_a_file_are_held_out_and_scaled_like_the_rest",
             ),
             (
                 "data/datasets",
                 'widths, "edge")',
                 'widths, "wrap")',
-                "datasets.py::test_padding_goes_on_with_the_last_row_and_column_and_keeps_the_image",
+                "datasets.py::test_padding_repeats_the_last_row_and_column_and_keeps_the_image",
             ),
             (
                 "data/datasets",
                 "(self.train.min(axis=0), self.train.max(axis=0))",
                 "(self.train.min(), self.train.max())",
-                "datasets.py::test_the_range_is_that_of_each_coordinate_of_the_training_points_and_all_of_minus_one_to_one_for_images",
+                "datasets.py::test_data_range_is_per_coordinate_for_points_and_fixed_for_images",
             ),
             # runs
             ("runs/run", "x = x[:, :height, :width]", "x = x[:, -height:, -width:]", CROPPED),

@@ -1,6 +1,6 @@
 """Known mistakes in schedules, conversions, mixtures, DDPM, DDIM and samplers: (file, exact old text, new text, test that must fail).
 
-A transposed gain in ``Mixture._kernel`` is not among them: V_prev and V are functions of one covariance, so that the gain is symmetric.
+A transposed gain in ``Mixture._kernel`` is no mistake: V_prev and V are functions of one covariance, so the gain is symmetric.
 """
 
 from itertools import starmap
@@ -14,8 +14,8 @@ def _conversion(old, new, test):
     return "reference/diffusion/conversions.py", old, new, "tests/reference/test_conversions.py::test_" + test
 
 
-def _mixture(old, new, test):
-    return "reference/diffusion/mixtures.py", old, new, "tests/reference/test_mixtures.py::test_" + test
+def _mixture(old, new, test, file="mixtures"):
+    return "reference/diffusion/mixtures.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
 
 
 def _ddpm(old, new, test):
@@ -30,12 +30,12 @@ def _denoiser(old, new, test):
     return "reference/diffusion/denoiser.py", old, new, "tests/reference/test_denoiser.py::test_" + test
 
 
-def _kernel(old, new, test):
-    return "reference/ddpm/ddim.py", old, new, "tests/reference/test_samplers.py::test_" + test
+def _kernel(old, new, test, file="samplers"):
+    return "reference/ddpm/ddim.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
 
 
-def _sampler(name, old, new, test):
-    return f"reference/samplers/{name}.py", old, new, "tests/reference/test_samplers.py::test_" + test
+def _sampler(name, old, new, test, file="samplers"):
+    return f"reference/samplers/{name}.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
 
 
 SCHEDULES = (
@@ -47,7 +47,7 @@ SCHEDULES = (
     (
         "np.abs(np.expm1(self._log(t))))\n\n    def signal",
         "1 - np.exp(self._log(t)))\n\n    def signal",
-        "noise_power_has_all_digits_at_the_first_step_of_vp",
+        "noise_power_at_the_first_step_of_vp_is_accurate",
     ),
     (
         "[self.T * (steps - i) // steps for i",
@@ -73,14 +73,24 @@ CONVERSIONS = (
         "return np.log(-np.expm1(log_alpha_bar)) - log_alpha_bar",
         "log_snr_is_the_log_of_signal_to_noise_power",
     ),
-    ("return -sigma, alpha", "return sigma, -alpha", "the_row_of_a_prediction_is_its_definition"),
+    ("return -sigma, alpha", "return sigma, -alpha", "prediction_coefficients_equal_the_definition"),
     ("return 0.0, -1 / sigma", "return 0.0, 1 / sigma", "tweedie_links_score_noise_posterior_mean_and_v"),
 )
 
 MIXTURES = (
-    ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
-    ("x[:, None] - alpha * self.means\n        )", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
-    ("G * fresh / (alpha / alpha_prev)", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
+    (
+        "alpha**2 * self.covariances + sigma**2",
+        "alpha * self.covariances + sigma**2",
+        "noised_is_the_convolution_with_the_noise",
+        "mixture_posteriors",
+    ),
+    (
+        "x[:, None] - alpha * self.means\n        )",
+        "x[:, None] - alpha_prev * self.means)",
+        "reverse_kernel_follows_bayes_rule",
+        "mixture_posteriors",
+    ),
+    ("G * fresh / (alpha / alpha_prev)", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions", "mixture_posteriors"),
     ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
 )
 
@@ -95,12 +105,12 @@ DDPM = (
     (
         "beta, fresh = schedule.beta(t, t_prev)",
         "beta, fresh = schedule.beta(t, t - 1)",
-        "posterior_variance_of_skipped_steps_is_not_that_of_one_step[linear]",
+        "posterior_variance_over_skipped_steps_differs_from_that_of_one_step[linear]",
     ),
     (
         "np.log(variance + c_x0**2 * mmse(t)))",
         "np.log(variance + c_x0 * mmse(t)))",
-        "ancestral_with_the_exact_variance_transports_gaussians_exactly[10-0.8-0.25]",
+        "ancestral_with_exact_variance_is_exact_for_gaussians[10-0.8-0.25]",
     ),
 )
 
@@ -109,7 +119,7 @@ FORWARD = (
         "reference/diffusion/forward_process.py",
         "schedule.beta(t, t_prev) ** 0.5, noise\n    )",
         "schedule.beta(t, t - 1) ** 0.5, noise\n    )",
-        "tests/reference/test_ddpm.py::test_steps_of_any_length_composed_have_the_law_of_one_shot",
+        "tests/reference/test_ddpm.py::test_composed_steps_of_any_length_have_the_one_shot_marginal",
     ),
     (  # E6
         "reference/diffusion/forward_process.py",
@@ -123,7 +133,7 @@ ELBO = (
     (
         "np.expm1(schedule.log_snr(t) - before)) / 2",
         "np.expm1(schedule.log_snr(t) - before))",
-        "printed_limit_of_that_gap_where_beta_begins_at_zero",
+        "printed_limit_of_the_elbo_gap_where_beta_begins_at_zero",
     ),
     (
         "log_r = per_sample_column(np.log(posterior_variance), x0) - log_variance",
@@ -140,20 +150,26 @@ ELBO = (
 )
 
 DENOISER = (
-    ("(signal_power * self.data_variance + noise_power)", "(self.data_variance + noise_power)", "the_denoiser_hands_samplers_the_noise"),
+    (
+        "(signal_power * self.data_variance + noise_power)",
+        "(self.data_variance + noise_power)",
+        "noise_prediction_for_samplers_is_converted_from_any_prediction",
+    ),
 )
 
 KERNELS = (
-    ("return eta * float(", "return float(", "ancestral_sampling_on_sub_grids_has_the_posterior_variance_of_its_steps[9-vp]"),
+    ("return eta * float(", "return float(", "ancestral_sampling_on_sub_grids_has_the_posterior_variance[9-vp]", "ancestral_and_ddim"),
     (
         "left = schedule.noise_power(t_prev) - deviation**2",
         "left = schedule.noise_power(t_prev)",
-        "ddim_with_eta_one_is_ancestral_sampling_with_the_posterior_variance[50]",
+        "ddim_with_eta_one_equals_ancestral_with_posterior_variance[50]",
+        "ancestral_and_ddim",
     ),
     (
         "return c_x, schedule.signal(t_prev) - c_x * schedule.signal(t)",
         "return c_x, schedule.signal(t_prev)",
-        "ddims_gain_on_centred_gaussian_data",
+        "ddim_gain_on_centred_gaussian_data",
+        "ancestral_and_ddim",
     ),
 )
 
@@ -162,9 +178,9 @@ SAMPLERS = (
         "ancestral",
         "        if not t_prev:\n            return c_x, c_x0, 0.0\n",
         "",
-        "the_last_step_returns_the_guess_itself[vp-5-ancestral beta]",
+        "the_last_step_returns_the_x0_estimate[vp-5-ancestral beta]",
     ),
-    ("ancestral", "Key(seed, sample, step, Purpose", "Key(seed, sample, 0, Purpose", "every_step_draws_its_noise_but_the_last"),
+    ("ancestral", "Key(seed, sample, step, Purpose", "Key(seed, sample, 0, Purpose", "every_step_except_the_last_draws_noise"),
     (
         "ancestral",
         "Key(seed, sample, step, Purpose",
@@ -175,26 +191,29 @@ SAMPLERS = (
         "ancestral",
         "else x0.clip(-clip, clip)",
         "else x0.clip(-2 * clip, 2 * clip)",
-        "clipping_holds_the_guess_within_bounds_and_uses_it_there",
+        "clipping_bounds_the_x0_estimate_and_uses_the_bounded_value",
     ),
     (
         "ddim",
         "schedule.signal(t), schedule.noise_scale(t))\n        x0 =",
         "schedule.signal(t_next), schedule.noise_scale(t_next))\n        x0 =",
-        "inversion_of_a_point_finds_its_noise",
+        "inversion_of_a_point_mass_recovers_its_noise",
+        "ancestral_and_ddim",
     ),
-    ("ddim", "asked = t or t_next", "asked = t_next", "inversion_asks_for_the_noise_where_it_stands"),
+    ("ddim", "asked = t or t_next", "asked = t_next", "inversion_evaluates_the_noise_at_its_current_time", "ancestral_and_ddim"),
     (
         "exact",
         "(np.cumsum(weights, axis=1)[:, :-1] < u)",
         "(mixture.weights.cumsum()[:-1] < u)",
-        "the_exact_kernel_has_the_right_law_at_every_time_of_a_coarse_grid",
+        "the_exact_kernel_has_the_exact_marginals_on_a_coarse_grid",
+        "exact_kernel",
     ),
     (
         "exact",
         "Purpose.STEP_COMPONENT",
         "Purpose.COMPONENT",
         "the_exact_kernel_shares_no_randomness_with_data_of_the_same_seed",
+        "exact_kernel",
     ),
 )
 

@@ -1,7 +1,6 @@
-"""The tutorial's misprints that could be typed into the code: which mutant each of them is.
+"""The tutorial's misprints as mutants of the code.
 
-``TYPED``: number -> (file, the text that the mutant puts there).  The mutants themselves stand in the lists of their chapters, and here
-those that are nothing but a misprint.
+``TYPED``: number -> (file, the new text of the mutant).  Most mutants are in the lists of their chapters; MUTANTS here holds the rest.
 """
 
 VAE, DDPM, LANGEVIN, ANNEALED = (
@@ -14,19 +13,19 @@ MUTANTS = (
         "reference/vae/gaussian.py",
         "return -(np.square(z) / 2 +",
         "return -(-np.square(z) / 2 +",
-        "tests/reference/test_gaussian.py::test_log_density_is_the_sum_of_those_of_the_entries",
+        "tests/reference/test_gaussian.py::test_diagonal_log_density_is_the_sum_over_entries",
     ),
     (
         VAE,
         "covariance = self.W @ self.W.T + self.s2",
         "covariance = self.W @ np.linalg.pinv(self.W) + self.s2",
-        "tests/reference/test_linear_vae.py::test_likelihood_is_that_of_the_sum_of_two_covariances",
+        "tests/reference/test_linear_vae.py::test_likelihood_is_gaussian_with_the_sum_of_two_covariances",
     ),
     (
         "reference/ddpm/ddim.py",
         "schedule.signal(t_prev) - c_x * schedule.signal(t)",
         "schedule.signal(t_prev) - c_x * schedule.signal(t) / schedule.signal(t_prev)",
-        "tests/reference/test_samplers.py::test_ddims_gain_on_centred_gaussian_data",
+        "tests/reference/test_ancestral_and_ddim.py::test_ddim_gain_on_centred_gaussian_data",
     ),
 )
 

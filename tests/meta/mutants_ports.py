@@ -1,11 +1,11 @@
-"""Known mistakes in dealing with ports that lack ops or are wrong: (file, exact old text, new text, test that must fail)."""
+"""Known mistakes in the handling of incomplete or wrong ports: (file, exact old text, new text, test that must fail)."""
 
 PORTS, TRACE = "tests/accelerated/test_ports.py::test_", "tests/accelerated/test_trace.py::test_"
 BENCHMARKS = (
     "tests/benchmarks/test_command_line.py::test_a_port_that_lacks_an_op_is_not_timed_and_one_that_is_wrong_or_fails_ends_with_code_1"
 )
 SUITE, ERRATA = "tests/meta/test_conformance.py::test_", "tests/reference/test_errata.py::test_"
-EDGE = SUITE + "a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside"
+EDGE = SUITE + "a_stride_2_edge_fault_is_reported_on_an_image_with_an_interior"
 PARTLY = TRACE + "a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that_raises_differs"
 
 MUTANTS = (
@@ -59,42 +59,42 @@ MUTANTS = (
         "tests/strategies.py",
         "st.integers(-2, 1 if SIMULATED else 6).map(lambda n: 3 + n)",
         "SIZE",
-        EDGE + "[its_results and conv2d and not backward and float32-its_results]",
+        EDGE + "[results_are and conv2d and not backward and float32-results_are]",
     ),
     (
         "tests/conformance/conftest.py",
         'filterwarnings("default", OURS)',
         'filterwarnings("default")',
-        SUITE + "a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library",
+        SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
     ),
     (
         "tests/conformance/conftest.py",
         "        if not port.shipped:",
         "        if port.shipped:",
-        SUITE + "a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library",
+        SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
     ),
     (
         "tests/conformance/conftest.py",
         "[*filter(tried, here), *others]",
         "[*here, *others]",
-        SUITE + "tests_of_ops_that_a_port_lacks_are_deselected_and_the_ops_named_in_one_line",
+        SUITE + "tests_of_missing_ops_are_deselected_and_the_ops_listed_in_one_line",
     ),
     (
         "tests/conformance/conftest.py",
         "broken.setdefault(rule, set()).add(blamed)",
         "broken[rule] = {blamed}",
-        SUITE + "rules_of_calling_that_are_broken_are_named_with_their_ops",
+        SUITE + "broken_calling_rules_are_reported_with_their_ops",
     ),
     (
         "reference/commands/errata.py",
         "return int(bool(wrong))",
         "return 0",
-        ERRATA + "the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed",
+        ERRATA + "the_errata_command_fails_and_names_the_wrong_number",
     ),
     (
         "reference/tutorial/errata/erratum.py",
         "max(self.chance, half_a_unit)",
         "max(self.chance, 0.01)",
-        ERRATA + "only_the_right_number_is_taken_for_it[E6]",
+        ERRATA + "only_the_right_number_passes_the_errata_check[E6]",
     ),
 )

@@ -1,14 +1,14 @@
-"""Known mistakes on the way from a network's prediction to a sample: (file, exact old text, new text, test that must fail)."""
+"""Known mistakes between a network's prediction and a sample: (file, exact old text, new text, test that must fail)."""
 
 
 def _mutants(test_file, *rows):
     return tuple((f"reference/{name}.py", old, new, f"tests/reference/test_{test_file}.py::test_{test}") for name, old, new, test in rows)
 
 
-GRID = "no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warning[{}]".format
-RANGE = "a_prediction_held_within_the_datas_range_is_no_further_from_any_mean_of_data"
-COUNT = "a_clip_that_is_not_active_changes_nothing_and_counts_the_same"
-CHAIN = "chains_have_the_law_of_their_own_recursion[{}]".format
+GRID = "every_sampler_is_within_3_times_ancestral_error_or_warns[{}]".format
+RANGE = "clipping_to_the_data_range_never_increases_the_distance_to_data"
+COUNT = "an_inactive_clip_changes_neither_samples_nor_evaluations"
+CHAIN = "chain_samplers_have_the_variance_of_their_recursion[{}]".format
 
 CLIPPING = _mutants(
     "clipping",
@@ -25,68 +25,48 @@ CLIPPING = _mutants(
         "samplers/ancestral",
         "x0 = clip(x0) if callable(clip)",
         "x0 = x0 if callable(clip)",
-        "without_the_bound_the_cosine_schedules_noise_network_draws_points_far_from_the_data",
+        "without_the_bound_a_cosine_noise_network_samples_far_off_the_data",
     ),
     (
         "commands/sampler_options",
         'given["clip"] or "data"',
         'given["clip"] or "none"',
-        "sample_and_evaluate_take_the_same_sampler_and_the_same_bound",
+        "sample_and_evaluate_use_the_same_sampler_and_bound",
     ),
     (
         "commands/sampler_options",
         '"ddpm": "ddim",\n    "smld"',
         '"ddpm": "ddpm", "smld"',
-        "sample_and_evaluate_take_the_same_sampler_and_the_same_bound",
+        "sample_and_evaluate_use_the_same_sampler_and_bound",
     ),
-    ("commands/ode_sde_options", "(alpha * clip(mean(", "(clip(mean(", "where_the_bound_does_not_act_the_score_is_the_runs_own[noise]"),
-    (
-        "commands/ode_sde_options",
-        "- x) * (1 / sigma**2)",
-        "- x) * (1 / sigma)",
-        "where_the_bound_does_not_act_the_score_is_the_runs_own[v]",
-    ),
-    (
-        "commands/sampler_options",
-        "if beyond > MOST_BEYOND * n:",
-        "if beyond > n:",
-        "samples_that_end_far_outside_of_the_data_are_warned_of",
-    ),
+    ("commands/ode_sde_options", "(alpha * clip(mean(", "(clip(mean(", "an_inactive_bound_leaves_the_score_unchanged[noise]"),
+    ("commands/ode_sde_options", "- x) * (1 / sigma**2)", "- x) * (1 / sigma)", "an_inactive_bound_leaves_the_score_unchanged[v]"),
+    ("commands/sampler_options", "if beyond > MOST_BEYOND * n:", "if beyond > n:", "samples_far_outside_the_data_range_give_a_warning"),
     (
         "commands/sampler_options",
         "abs(deviation - 1) < LARGEST_BIAS",
         "deviation - 1 < LARGEST_BIAS",
-        "steps_too_few_for_gaussian_data_are_warned_of[3-True]",
+        "too_few_steps_for_gaussian_data_give_a_warning[3-True]",
     ),
-    ("commands/sampler_options", "(alpha * v / (alpha**2", "(v / (alpha**2", "steps_too_few_for_gaussian_data_are_warned_of[50-False]"),
+    ("commands/sampler_options", "(alpha * v / (alpha**2", "(v / (alpha**2", "too_few_steps_for_gaussian_data_give_a_warning[50-False]"),
     (
         "runs/run",
         '<= MOST_NOISE * schedule.signal(schedule.T)\n        else "v"',
         '>= MOST_NOISE * schedule.signal(schedule.T) else "v"',
-        "the_usual_prediction_is_v_where_a_schedule_ends_in_almost_nothing_but_noise[options1-v]",
+        "default_prediction_is_v_for_schedules_that_end_in_almost_pure_noise[options1-v]",
     ),
 )
 LAWS = _mutants(
     "sampler_laws",
-    (
-        "commands/sampler_options",
-        'and run.system == "smld" and',
-        "and",
-        "annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of",
-    ),
+    ("commands/sampler_options", 'and run.system == "smld" and', "and", "annealed_langevin_on_untrained_levels_gives_a_warning"),
     ("samplers/ancestral", "conversion(prediction, ", 'conversion("noise", ', CHAIN("linear-20")),
     (
         "commands/sampler_options",
         "if h**2 / 8 > 1:",
         "if h**2 / 8 > 9:",
-        "the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_the_interpolation[cosine-4]",
+        "sample_variance_of_every_solver_is_within_the_interpolation_bound[cosine-4]",
     ),
-    (
-        "commands/sampler_options",
-        "if schedule.T == 1:",
-        "if schedule.T == 0:",
-        "a_run_of_one_level_is_refused_by_what_steps_between_levels",
-    ),
+    ("commands/sampler_options", "if schedule.T == 1:", "if schedule.T == 0:", "samplers_between_levels_refuse_a_run_of_one_level"),
     ("ddpm/ddpm", "c_x = schedule.signal_ratio(t, t_prev) * fresh", "c_x = fresh", CHAIN("linear-20")),
     ("samplers/ddim", "clip, ops, prediction)", "clip, ops)", CHAIN("vp-100")),
 )
@@ -96,43 +76,43 @@ ZERO = _mutants(
         "diffusion/schedules",
         "-fallen[:-1] / fallen[-1]",
         "-0.9 * fallen[:-1] / fallen[-1]",
-        "the_rescaled_schedule_keeps_its_first_time_and_ends_in_noise_alone[20-linear]",
+        "the_rescaled_schedule_keeps_its_first_time_and_ends_in_pure_noise[20-linear]",
     ),
     (
         "diffusion/schedules",
         "([0.0], 2 * rescaled, [-np.inf])",
         "([0.0], rescaled, [-np.inf])",
-        "the_rescaled_schedule_keeps_its_first_time_and_ends_in_noise_alone[20-linear]",
+        "the_rescaled_schedule_keeps_its_first_time_and_ends_in_pure_noise[20-linear]",
     ),
     (
         "diffusion/schedules",
         "np.exp(self.log_ratio(t, t_prev) / 2)",
         "np.exp(self.log_ratio(t, t_prev))",
-        "steps_between_times_whose_signals_underflow_are_those_of_their_ratio",
+        "steps_between_underflowing_signals_follow_their_ratio",
     ),
     (
         "diffusion/denoiser",
         "signal < SMALLEST_SIGNAL",
         "signal < 0",
-        "predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_nothing",
+        "at_zero_signal_x0_and_v_determine_x0_and_noise_does_not",
     ),
     (
         "runs/run",
         "np.log(MOST_NOISE * run.model",
         "np.log(10 * MOST_NOISE * run.model",
-        "samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_data[zero]",
+        "samplers_evaluate_the_score_up_to_1000_data_deviations[zero]",
     ),
-    ("runs/run", "if not (low <= high).all():", "if False:", "a_range_that_is_none_is_refused_when_the_run_is_opened[ends0]"),
+    ("runs/run", "if not (low <= high).all():", "if False:", "an_invalid_data_range_is_refused_when_the_run_is_opened[ends0]"),
     (
         "ddpm/ddpm",
         "-np.exp(before) * np.expm1(schedule",
         "np.exp(before) * np.expm1(schedule",
-        "the_step_from_noise_alone_forgets_x_and_draws_from_the_law_of_its_end",
+        "the_step_from_pure_noise_ignores_x_and_draws_the_next_marginal",
     ),
 )
 CHAINS = _mutants(
     "samplers",
-    ("samplers/__init__", "if len(times) < 2 or times[-1] < 0 or any(", "if any(", "a_grid_that_climbs_is_refused"),
-    ("samplers/__init__", "any(after >= before", "any(after > before", "a_grid_that_climbs_is_refused"),
+    ("samplers/__init__", "if len(times) < 2 or times[-1] < 0 or any(", "if any(", "a_grid_that_does_not_decrease_is_refused"),
+    ("samplers/__init__", "any(after >= before", "any(after > before", "a_grid_that_does_not_decrease_is_refused"),
 )
 MUTANTS = (*CLIPPING, *LAWS, *ZERO, *CHAINS)

@@ -1,7 +1,7 @@
 """Known mistakes in score matching and Langevin dynamics: (file, exact old text, new text, test that must fail).
 
-E8 and the like are rows in the tutorial's list of misprints.  E10d, h^-1 for h^-d, can't be typed in where kernels are Gaussians of a
-mixture; a bandwidth in place of its square stands for it.  That nobody is warned of a long step is no AssertionError, and so not here.
+E8 and similar codes are rows in the tutorial's list of misprints.  E10d, h^{-1} for h^{-d}, can't be typed in because the kernels are
+Gaussians of a mixture; a bandwidth in place of its square represents it.  A missing warning is no AssertionError and therefore not listed.
 """
 
 from itertools import starmap
@@ -37,73 +37,73 @@ LANGEVIN = (
         "e / 2, (e / 2) ** 0.5, Key(",
         "stationary_variance_is_too_large_by_a_factor_in_closed_form[0.25-0.05]",
     ),
-    ("x, lambda n: 2 * tau,", "x, lambda n: tau,", "a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau[line]"),
+    ("x, lambda n: 2 * tau,", "x, lambda n: tau,", "a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau[line]"),
     ("1.0, e / 2, e**0.5, Key(", "1.0, e, e**0.5, Key(", "mean_and_variance_follow_their_recursions[0.25-0.05]"),
     (
         "Key(seed, sample, n, Purpose.STEP_NOISE)\n        )\n        yield n + 1, x, None",
         "Key(seed, sample, 0, Purpose.STEP_NOISE))\n        yield n + 1, x, None",
         "mean_and_variance_follow_their_recursions[0.25-0.05]",
     ),
-    ("return 2 * float(np.linalg", "return float(np.linalg", "the_score_is_nowhere_steeper_than_the_stability_limit_allows[plane]"),
-    ("mixture.full).min())", "mixture.full).max())", "the_score_is_nowhere_steeper_than_the_stability_limit_allows[plane]"),
+    ("return 2 * float(np.linalg", "return float(np.linalg", "the_score_slope_never_exceeds_the_bound_of_the_stability_limit[plane]"),
+    ("mixture.full).min())", "mixture.full).max())", "the_score_slope_never_exceeds_the_bound_of_the_stability_limit[plane]"),
     ("score(x), 1.0, tau, 0, None)", "score(x), 1.0, -tau, 0, None)", "gradient_ascent_from_zero_climbs_to_the_mode_at_two"),  # E19
 )
 
 CORRECTED = (
-    ("e / 2, e**0.5, Key(", "e / 2, 1.0, Key(", "sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance[constant]"),  # E8
-    ("gradient(x, n), 1.0", "gradient(x, 0), 1.0", "sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance[constant]"),
+    ("e / 2, e**0.5, Key(", "e / 2, 1.0, Key(", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),  # E8
+    ("gradient(x, n), 1.0", "gradient(x, 0), 1.0", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),
     (
         "        e = step_size(n)\n",
         "        e = step_size(0)\n",
-        "sgld_follows_its_moment_recursions_with_the_variance_of_minibatches[decreasing]",
+        "sgld_follows_its_moment_recursions_with_minibatch_variance[decreasing]",
     ),
     ("n / offset) ** -power", "n / offset) ** (-power / 2)", "decreasing_steps_sum_to_infinity_and_their_squares_do_not"),
     ("first * (1 + n / offset)", "first * (1 + n)", "decreasing_steps_sum_to_infinity_and_their_squares_do_not"),
     (
         "_log_proposal(x, y, s_y, tau) - _log_proposal(y, x, s, tau)",
         "_log_proposal(y, x, s, tau) - _log_proposal(x, y, s_y, tau)",
-        "moves_are_accepted_with_the_metropolis_probability_which_is_in_detailed_balance[0.3-plane]",
+        "mala_acceptance_probability_is_in_detailed_balance[0.3-plane]",
     ),
     (
         "log_p_y - log_p + _log_proposal(x, y, s_y, tau) - _log_proposal(y, x, s, tau)",
         "log_p_y - log_p",
-        "exact_draws_stay_exact_whatever_the_step[0.3]",
+        "mala_keeps_exact_draws_exact_for_any_step[0.3]",
     ),
     (
         "_log_proposal(x, y, s_y, tau)",
         "_log_proposal(x, y, s, tau)",
-        "moves_are_accepted_with_the_metropolis_probability_which_is_in_detailed_balance[0.3-line]",
+        "mala_acceptance_probability_is_in_detailed_balance[0.3-line]",
     ),
-    (".sum(axis=1) / (4 * tau)", ".sum(axis=1) / (2 * tau)", "a_step_on_images_counts_all_their_entries"),
-    (".sum(axis=1) / (4 * tau)", ".mean(axis=1) / (4 * tau)", "a_step_on_images_counts_all_their_entries"),
-    ("tau, (2 * tau) ** 0.5, Key(", "tau, tau**0.5, Key(", "a_step_proposes_that_of_langevin_and_draws_once_for_its_fate"),
-    ("np.where(moved, s_y, s)", "s_y", "a_step_proposes_that_of_langevin_and_draws_once_for_its_fate"),
-    ("np.where(accepted, log_p_y, log_p)", "log_p_y", "exact_draws_stay_exact_whatever_the_step[0.3]"),
-    ("Purpose.ACCEPTANCE", "Purpose.STEP_NOISE", "exact_draws_stay_exact_whatever_the_step[0.3]"),
+    (".sum(axis=1) / (4 * tau)", ".sum(axis=1) / (2 * tau)", "mala_on_images_sums_over_all_entries"),
+    (".sum(axis=1) / (4 * tau)", ".mean(axis=1) / (4 * tau)", "mala_on_images_sums_over_all_entries"),
+    ("tau, (2 * tau) ** 0.5, Key(", "tau, tau**0.5, Key(", "mala_proposes_a_langevin_step_and_draws_one_uniform"),
+    ("np.where(moved, s_y, s)", "s_y", "mala_proposes_a_langevin_step_and_draws_one_uniform"),
+    ("np.where(accepted, log_p_y, log_p)", "log_p_y", "mala_keeps_exact_draws_exact_for_any_step[0.3]"),
+    ("Purpose.ACCEPTANCE", "Purpose.STEP_NOISE", "mala_keeps_exact_draws_exact_for_any_step[0.3]"),
 )
 
 ANNEALED = (
     (
         "return epsilon * (sigmas",
         "return (sigmas",
-        "steps_are_as_long_beside_the_noise_power_at_every_level_and_end_with_epsilon[0.3]",
+        "step_sizes_are_proportional_to_noise_power_and_end_with_epsilon[0.3]",
     ),  # E10
     ("sigmas / sigmas[-1]) ** 2", "sigmas / sigmas[0]) ** 2", "drift_and_noise_of_every_step[None]"),
     (
         "sigmas / sigmas[-1]) ** 2",
         "sigmas / sigmas[-1])",
-        "printed_weights_of_the_modes_after_annealing_with_much_mixing_and_with_little[20-0.2-.5844]",
+        "printed_mode_weights_after_slow_and_fast_annealing[20-0.2-.5844]",
     ),
     ("1.0, a / 2, a**0.5, Key(", "1.0, a, a**0.5, Key(", "the_variance_follows_its_recursion_from_level_to_level[1.0]"),
-    ("a / 2, a**0.5, Key(", "a / 2, (2 * a) ** 0.5, Key(", "the_tutorials_step_without_its_base_is_finite_and_wrong_at_large_noise"),
-    ("            n += 1\n", "", "a_step_follows_the_score_of_its_level_with_noise_of_its_own"),
+    ("a / 2, a**0.5, Key(", "a / 2, (2 * a) ** 0.5, Key(", "tutorial_step_size_gives_finite_but_wrong_variance_at_large_noise"),
+    ("            n += 1\n", "", "each_step_uses_the_score_of_its_level_and_a_new_noise_draw"),
     (
         "        for _ in range(steps_per_level):",
         "        n = 0\n        for _ in range(steps_per_level):",
-        "a_step_follows_the_score_of_its_level_with_noise_of_its_own",
+        "each_step_uses_the_score_of_its_level_and_a_new_noise_draw",
     ),
     ("1.0, sigma**2, 0, None)", "1.0, sigma, 0, None)", "the_run_ends_with_the_posterior_mean_at_the_last_level"),
-    ("epsilon = 0.2 * last**2", "epsilon = 0.1 * last**2", "the_default_step_is_that_of_song_and_ermon"),
+    ("epsilon = 0.2 * last**2", "epsilon = 0.1 * last**2", "default_step_size_equals_that_of_song_and_ermon"),
 )
 
 LOSSES = (
@@ -120,14 +120,14 @@ LOSSES = (
     (  # E10c
         "ops.add_noise(x0, 1.0, sigma, noise)",
         "x0",
-        "denoising_is_explicit_for_the_noised_density_but_for_a_constant[0.3]",
+        "denoising_equals_explicit_loss_of_the_noised_density_plus_constant[0.3]",
     ),
     (  # E10d
         "squares * (entries / 2)",
         "squares * entries",
-        "explicit_and_implicit_losses_of_a_linear_model_on_noised_gaussian_data",
+        "explicit_and_implicit_loss_of_a_linear_model_on_gaussian_data",
     ),
-    ("squares * (entries / 2)", "squares / 2", "explicit_and_implicit_losses_of_a_linear_model_on_noised_gaussian_data"),
+    ("squares * (entries / 2)", "squares / 2", "explicit_and_implicit_loss_of_a_linear_model_on_gaussian_data"),
     (
         "per_sample + (weight * v * y_dot)",
         "per_sample - (weight * v * y_dot)",
@@ -136,9 +136,9 @@ LOSSES = (
     (  # E10e
         "reshape(len(x), -1).sum(axis=1) / 2\n",
         "reshape(len(x), -1).sum(axis=1)\n",
-        "implicit_is_explicit_but_for_half_the_fisher_information[wave-example-2.1]",
+        "implicit_equals_explicit_loss_minus_half_fisher_information[wave-example-2.1]",
     ),
-    ("return -np.linalg.solve", "return np.linalg.solve", "the_exponential_family_of_a_line_and_a_parabola_gives_mean_and_variance"),
+    ("return -np.linalg.solve", "return np.linalg.solve", "linear_quadratic_exponential_family_gives_mean_and_variance"),
 )
 
 NETWORKS = (
@@ -146,20 +146,20 @@ NETWORKS = (
     ("params, y / count, saved", "params, y, saved", "gradient_of_the_mean_in_every_parameter[points-implicit]"),
     ("params, weight * v / count, saved", "params, v / count, saved", "gradient_of_the_mean_in_every_parameter[points-sliced]"),
     ("g + along[name]", "along[name]", "gradient_of_the_mean_in_every_parameter[images-implicit]"),
-    ("(weight * v * y_dot)", "(weight * y_dot)", "the_mean_over_all_signs_is_the_implicit_loss_and_its_gradient[points]"),
+    ("(weight * v * y_dot)", "(weight * y_dot)", "the_mean_over_all_sign_probes_is_the_implicit_loss_and_gradient[points]"),
     (
         "np.eye(x[0].size, dtype=x.dtype)",
         "np.ones((x[0].size, x[0].size), x.dtype)",
         "the_trace_is_the_sum_of_derivatives_along_the_axes[points]",
     ),
-    ("uniform < 0.5, -1, 1)", "uniform < 0.5, 0, 1)", "signs_are_fair_and_independent[float64]"),
+    ("uniform < 0.5, -1, 1)", "uniform < 0.5, 0, 1)", "sign_probes_are_fair_and_independent[float64]"),
 )
 
 DENSITIES = (
-    ("np.full(count, bandwidth**2)", "np.full(count, bandwidth)", "the_density_is_the_mean_of_kernels_of_width_h_in_every_dimension[0.2]"),
-    ("(4 / ((d + 2) * m))", "(4 / (3 * m))", "silvermans_bandwidth_becomes_the_best_for_normal_data[3-0.5]"),
-    ("** (1 / (d + 4))", "** (1 / 5)", "silvermans_bandwidth_becomes_the_best_for_normal_data[3-0.5]"),
-    ("np.sqrt(points.var(axis=0, ddof=1).mean())", "points.var(axis=0, ddof=1).mean()", "silvermans_bandwidth_has_the_unit_of_the_points"),
+    ("np.full(count, bandwidth**2)", "np.full(count, bandwidth)", "kernel_density_is_the_mean_of_kernels_of_width_h_in_any_dimension[0.2]"),
+    ("(4 / ((d + 2) * m))", "(4 / (3 * m))", "silverman_bandwidth_converges_to_the_optimum_for_normal_data[3-0.5]"),
+    ("** (1 / (d + 4))", "** (1 / 5)", "silverman_bandwidth_converges_to_the_optimum_for_normal_data[3-0.5]"),
+    ("np.sqrt(points.var(axis=0, ddof=1).mean())", "points.var(axis=0, ddof=1).mean()", "silverman_bandwidth_has_the_unit_of_the_points"),
 )
 
 MUTANTS = (

@@ -1,10 +1,10 @@
-"""Known mistakes in the vectors for other languages: (file, exact old text, new text, test that must fail)."""
+"""Known mistakes in the test vectors for other languages: (file, exact old text, new text, test that must fail)."""
 
 VECTORS, TESTS = "reference/conformance/test_vectors.py", "tests/reference/test_vectors.py::test_"
-COVERED = TESTS + "every_row_of_the_contract_has_cases_in_both_dtypes_and_checks_of_every_result"
-PRECISION = TESTS + "bounds_in_double_precision_are_those_in_single_precision_times_one_number"
-TRAINING = TESTS + "a_training_step_from_what_is_written_passes_and_every_result_has_a_check"
-LINEAR = TESTS + "a_port_that_reads_them_back_passes[linear]"
+COVERED = TESTS + "every_op_has_cases_in_both_dtypes_with_every_result_checked"
+PRECISION = TESTS + "float64_bounds_are_float32_bounds_times_one_factor"
+TRAINING = TESTS + "a_training_step_from_the_file_passes_with_every_result_checked"
+LINEAR = TESTS + "a_correct_port_passes_the_test_vectors[linear]"
 
 MUTANTS = (
     (VECTORS, "for dtype in DTYPES if", "for dtype in DTYPES[:1] if", COVERED),
@@ -16,7 +16,7 @@ MUTANTS = (
         VECTORS,
         "int() if value >= 2**53",
         "int() if value >= 2**64",
-        TESTS + "no_number_is_one_that_javascript_would_round_and_none_is_infinite",
+        TESTS + "json_numbers_are_exact_and_finite",
     ),
     (VECTORS, 'order="C"', 'order="F"', LINEAR),
     (VECTORS, '{\n        "decay": ema_decay(settings.ema, STEP)\n    }', '{"decay": settings.ema}', TRAINING),
@@ -25,14 +25,15 @@ MUTANTS = (
         VECTORS,
         "np.arange(BATCH), STEP,",
         "np.arange(BATCH), STEP - 1,",
-        TESTS + "the_draws_of_the_training_step_are_those_of_its_seed_and_step",
+        TESTS + "draws_of_the_training_step_follow_from_its_seed_and_step",
     ),
-    ("reference/conformance/op_inputs.py", '"per channel": (1, 1), ', "", TESTS + "the_options_of_an_op_all_occur"),
+    ("reference/conformance/op_inputs.py", '"per channel": (1, 1), ', "", TESTS + "all_options_of_an_op_occur"),
     (
         "reference/runs/files.py",
         "if Path(name).is_dir() and any(Path(name).iterdir()):",
         "if False:",
-        TESTS + "a_folder_that_can_not_be_new_is_refused_in_one_line[taken-taken exists already and is not empty: name another --out, or"
+        TESTS
+        + "an_existing_or_invalid_output_folder_is_refused_in_one_line[taken-taken exists already and is not empty: name another --out, or"
         " remove it first]",
     ),
 )

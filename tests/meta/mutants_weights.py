@@ -2,13 +2,13 @@
 
 DIFFUSERS, EXPORT = "reference/runs/diffusers_format.py", "reference/commands/export.py"
 TESTS = "tests/reference/test_diffusers_weights.py::test_"
-LAYOUT = TESTS + "each_kind_of_parameter_has_their_name_and_layout"
-CONFIG = TESTS + "config_says_what_kind_of_network_it_is"
-BACK = TESTS + "what_was_saved_is_loaded_bit_for_bit[two levels]"
-NAMES = TESTS + "names_and_shapes_are_those_that_diffusers_lists"
-FED = TESTS + "the_network_is_fed_what_the_readme_says"
-BETAS = TESTS + "the_schedulers_betas_are_the_schedules"
-FOLDER = TESTS + "export_writes_a_folder_that_load_takes_back"
+LAYOUT = TESTS + "each_kind_of_parameter_has_the_name_and_layout_of_diffusers"
+CONFIG = TESTS + "config_describes_the_network"
+BACK = TESTS + "saved_weights_are_loaded_bit_for_bit[two levels]"
+NAMES = TESTS + "weight_names_and_shapes_equal_those_of_diffusers"
+FED = TESTS + "network_input_equals_the_formulas_in_the_exported_readme"
+BETAS = TESTS + "scheduler_betas_equal_those_of_the_schedule"
+FOLDER = TESTS + "an_exported_folder_can_be_loaded_again"
 
 MUTANTS = (
     (DIFFUSERS, "(n - 1, n - 2, *range(n - 2))", "(n - 1, n - 2, *range(n - 2)) if n > 2 else (0, 1)", LAYOUT),
@@ -22,7 +22,7 @@ MUTANTS = (
     (DIFFUSERS, '"norm_eps": 1e-5', '"norm_eps": 1e-6', CONFIG),
     (DIFFUSERS, '["AttnUpBlock2D", *["UpBlock2D"] * lower]', '[*["UpBlock2D"] * lower, "AttnUpBlock2D"]', CONFIG),
     (DIFFUSERS, '"out_channels": network.in_channels * network.outputs', '"out_channels": network.in_channels', CONFIG),
-    (DIFFUSERS, "channels[-1] if head is None", "8 if head is None", TESTS + "fields_that_a_config_may_leave_out_or_say_otherwise"),
+    (DIFFUSERS, "channels[-1] if head is None", "8 if head is None", TESTS + "optional_config_fields_may_be_missing_or_have_other_values"),
     (DIFFUSERS, "betas_of_log_alpha_bar(model.schedule.log_alpha_bar)", "np.linspace(1e-4, 0.02, model.schedule.T)", BETAS + "[model0]"),
     (DIFFUSERS, '"learned_range" if', '"learned" if', BETAS + "[model1]"),
     (EXPORT, "{v} * alpha**2 + sigma**2", "alpha**2 + sigma**2", FED + "[ddpm-options0]"),

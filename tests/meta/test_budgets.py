@@ -1,4 +1,4 @@
-"""The rules reject classic faults, and say by how much and where."""
+"""The tolerance rules reject classic faults and report the size and place of the error."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_single_precision_inside_a_float64_product_is_rejected():
         assert_within_tolerance("linear", (result,), args)
 
 
-def test_a_term_dropped_from_a_product_is_rejected():
+def test_a_product_that_lacks_a_term_is_rejected():
     x, w, b = ternary((numbers(8, 64), numbers(64, 8), numbers(8)))
     with pytest.raises(AssertionError, match="small integers"):
         assert_small_integers_exact("linear", (ops.linear(x[:, :-1], w[:-1], b),), (x, w, b))
@@ -64,7 +64,7 @@ def test_a_copy_that_is_off_by_one_rounding_is_rejected():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value):
+def test_a_nan_is_reported_with_its_index_and_the_shapes(value):
     args = numbers(2, 3), numbers(3, 4), None
     y = ops.linear(*args)
     y[1, 2] = value
@@ -75,7 +75,7 @@ def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value
 
 
 @pytest.mark.parametrize(
-    "results, said",
+    "results, message",
     [
         (lambda y: (), "results is 0 instead of 1"),
         (lambda y: (None,), r"y is None instead of float32\[2, 4\]"),
@@ -83,18 +83,18 @@ def test_an_error_that_is_no_number_is_named_with_its_place_and_the_shapes(value
         (lambda y: (y.T,), r"y is float32\[4, 2\] instead of float32\[2, 4\]"),
     ],
 )
-def test_results_of_another_form_are_rejected(results, said):
+def test_results_of_wrong_type_shape_or_dtype_are_rejected(results, message):
     args = numbers(2, 3), numbers(3, 4), None
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         assert_within_tolerance("linear", results(ops.linear(*args)), args)
 
 
-def test_the_reference_is_within_its_own_budgets_and_not_at_zero():
+def test_reference_errors_are_within_tolerance_and_not_zero():
     args = numbers(8, 64), numbers(64, 8), numbers(8)
     assert 0 < worst(mismatches("linear", (ops.linear(*args),), args, zero_mean=True)).ratio < 0.5
 
 
-def test_a_small_tensor_and_a_gradient_that_vanishes_have_the_scale_of_all():
+def test_small_tensors_and_zero_gradients_use_the_scale_of_all_tensors():
     exact = {"w": np.ones(100), "b": np.zeros(100), "s": np.ones(1)}
     single = {name: e + 1e-7 for name, e in exact.items()}
     assert_network_within_tolerance("net", {name: s.astype(np.float32) for name, s in single.items()}, single, exact)
@@ -105,5 +105,5 @@ def test_a_small_tensor_and_a_gradient_that_vanishes_have_the_scale_of_all():
             assert_network_within_tolerance("net", spoiled, single, exact)
 
 
-def test_every_rule_of_the_contract_is_known():
+def test_every_tolerance_rule_of_the_contract_exists():
     assert {op.rule for op in CONTRACT} == set(RULES)

@@ -1,4 +1,4 @@
-"""The harness: ports with planted faults are caught by the name of the op; a port may lack ops, but not all of them."""
+"""The conformance tests report planted faults with the name of the op; a port may lack some ops, but not all."""
 
 import re
 from math import prod
@@ -12,8 +12,8 @@ from reference import ops
 from reference.conformance.call import call_op, shapes
 from reference.conformance.contract import OPS
 from tests.conformance import test_sizes
-from tests.meta import pytest_runs
-from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
+from tests.meta import run_pytest
+from tests.meta.faulty_ops import FAULTS, FAULTS_AT_LARGE_SIZES
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,56 +22,56 @@ def conformance(tmp_path, port, *arguments):
     """(exit code, output) of the conformance tests on a port file outside of the repository."""
     path = tmp_path / "port.py"
     path.write_text(port)
-    return pytest_runs.run(ROOT, tmp_path / "pytest.out", "tests/conformance", "--port", str(path), *arguments)
+    return run_pytest.run(ROOT, tmp_path / "pytest.out", "tests/conformance", "--port", str(path), *arguments)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_caught_by_the_name_of_its_op(fault, tmp_path):
+def test_a_planted_fault_is_reported_with_the_name_of_its_op(fault, tmp_path):
     op, _ = FAULTS[fault]
-    port = f"from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
+    port = f"from reference.ops import *\nfrom tests.meta.faulty_ops import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
     code, output = conformance(tmp_path, port, "-k", f"test_ops or {op}")
     assert code == pytest.ExitCode.TESTS_FAILED and sum(line.startswith("FAILED") for line in output.splitlines()) == 1, output
-    said = lines_on_the_port(output)
-    blamed = said["numbers"].partition("; wrong: ")[2] or said["calling rules"].partition("; broken: ")[2]
+    lines = lines_on_the_port(output)
+    blamed = lines["numbers"].partition("; wrong: ")[2] or lines["calling rules"].partition("; broken: ")[2]
     assert {*re.findall(r"\w+", blamed)} & {*OPS} == {op}, output
 
 
 def lines_on_the_port(output):
-    """The three that a run ends with, by their first words."""
+    """The last three lines of a run, by their first words."""
     return dict(line.split(": ", 1) for line in output.splitlines() if re.match("(numbers|calling rules|missing): ", line))
 
 
 @pytest.mark.parametrize(
-    "tests, first", [("test_ops and conv2d", "unequal_sides"), ("its_results and conv2d and not backward and float32", "its_results")]
+    "tests, first", [("test_ops and conv2d", "unequal_sides"), ("results_are and conv2d and not backward and float32", "results_are")]
 )
-def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests, first, tmp_path):
-    port = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS['stride 2 edge']])\n"
+def test_a_stride_2_edge_fault_is_reported_on_an_image_with_an_interior(tests, first, tmp_path):
+    port = "from reference.ops import *\nfrom tests.meta.faulty_ops import FAULTS\nglobals().update([FAULTS['stride 2 edge']])\n"
     _, output = conformance(tmp_path, port, "-k", tests)
-    said = re.search(r"AssertionError: conv2d: y\[.*?; x float\d+\[\d+,(\d+),(\d+),.*stride 2", output)
-    assert said and min(map(int, said.groups())) >= 3, output
+    found = re.search(r"AssertionError: conv2d: y\[.*?; x float\d+\[\d+,(\d+),(\d+),.*stride 2", output)
+    assert found and min(map(int, found.groups())) >= 3, output
     assert re.search(f"^FAILED .*{first}", output, re.MULTILINE), output
 
 
-@pytest.mark.parametrize("fault", FAULTS_OF_SIZE)
-def test_a_planted_fault_of_large_sizes_is_caught_by_the_name_of_its_op(fault):
-    name, function = FAULTS_OF_SIZE[fault]
+@pytest.mark.parametrize("fault", FAULTS_AT_LARGE_SIZES)
+def test_a_fault_at_large_sizes_is_reported_with_the_name_of_its_op(fault):
+    name, function = FAULTS_AT_LARGE_SIZES[fault]
     port = SimpleNamespace(**{"name": "faulty", name: function})
     with pytest.raises(AssertionError, match=f"^{name}: .* times its budget"):
         for number in range(len(test_sizes.SIZES[name.removesuffix("_backward")])):
-            test_sizes.test_it_is_within_budget_at_large_sizes(port, name, number, np.float32)
+            test_sizes.test_results_at_large_sizes_are_within_tolerance(port, name, number, np.float32)
 
 
-def test_a_fault_that_only_the_call_of_a_network_shows_is_caught():
-    """Right at every size of the table, wrong at that of a U-Net of 28x28 pixels."""
+def test_a_fault_that_occurs_only_in_a_network_call_is_caught():
+    """The op is right at every size of the table and wrong at one size of the U-Net for 28x28 pixels."""
     y_of = lambda x, *args, **kwargs: ops.conv2d(x, *args, **kwargs) + (x.shape[1:] == (14, 14, 64))
     port = SimpleNamespace(name="faulty", conv2d=y_of)
     for number in range(len(test_sizes.SIZES["conv2d"])):
-        test_sizes.test_it_is_within_budget_at_large_sizes(port, "conv2d", number, np.float32)
+        test_sizes.test_results_at_large_sizes_are_within_tolerance(port, "conv2d", number, np.float32)
     with pytest.raises(AssertionError, match=r"^conv2d: "):
-        test_sizes.test_every_call_of_a_network_is_within_budget_at_its_default_sizes(port, "conv2d", np.float32)
+        test_sizes.test_op_calls_of_networks_at_default_sizes_are_within_tolerance(port, "conv2d", np.float32)
 
 
-def test_the_ops_that_networks_call_are_known():
+def test_listed_network_ops_are_those_that_networks_call():
     assert set(test_sizes.calls()) == set(test_sizes.CALLED)
 
 
@@ -82,11 +82,11 @@ def test_a_fault_beyond_two_to_the_24_entries_is_caught():
         return y
 
     with pytest.raises(AssertionError, match=r"^silu: y is off by"):
-        test_sizes.test_samples_repeated_beyond_two_to_the_24_have_the_results_of_each(SimpleNamespace(silu=silu), "silu")
+        test_sizes.test_repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(SimpleNamespace(silu=silu), "silu")
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
+def test_every_axis_exceeds_16_bits_or_states_a_reason(name):
     forward, longest = name.removesuffix("_backward"), {}
     for number in range(len(test_sizes.SIZES[forward])):
         args = test_sizes.arguments(name, number, np.float32)
@@ -98,60 +98,60 @@ def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
             longest[axis] = max(longest.get(axis, 0), prod(size) if isinstance(size, tuple) else size)
     assert longest
     for axis, size in longest.items():
-        assert size > test_sizes.SHORTER.get(f"{axis} of {forward}", (65_536,))[0] - 1, f"{axis} has {size} places"
+        assert size > test_sizes.SHORTER.get(f"{axis} of {forward}", (65_536,))[0] - 1, f"axis {axis} has size {size}"
 
 
-def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
-    port = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS['wrong eps']])\n"
+def test_a_network_failure_names_the_faulty_op(tmp_path):
+    port = "from reference.ops import *\nfrom tests.meta.faulty_ops import FAULTS\nglobals().update([FAULTS['wrong eps']])\n"
     code, output = conformance(tmp_path, port, "-k", "network and plain and float32")
     assert code == pytest.ExitCode.TESTS_FAILED and "AssertionError: group_norm: " in output, output
 
 
-def test_tests_of_ops_that_a_port_lacks_are_deselected_and_the_ops_named_in_one_line(tmp_path):
+def test_tests_of_missing_ops_are_deselected_and_the_ops_listed_in_one_line(tmp_path):
     code, output = conformance(tmp_path, "from reference.ops import silu, linear\n", "-k", "test_ops or test_calls or points")
-    said = lines_on_the_port(output)
+    lines = lines_on_the_port(output)
     assert code == pytest.ExitCode.OK and "skipped" not in output and " deselected" in output, output
-    assert re.match(r"2 of 2 ops and (\d+) of \1 whole computations that were tried agree with the reference$", said["numbers"]), output
-    assert re.match(r"(\d\d) of \1 that were tried are kept$", said["calling rules"]), output
-    counted, names = said["missing"].split(": ")
+    assert re.match(r"2 of 2 ops and (\d+) of \1 whole computations that were tried agree with the reference$", lines["numbers"]), output
+    assert re.match(r"(\d\d) of \1 that were tried are kept$", lines["calling rules"]), output
+    counted, names = lines["missing"].split(": ")
     assert counted == f"{len(OPS) - 2} of {len(OPS)} ops" and set(names.split(", ")) == {*OPS} - {"silu", "linear"}
 
 
-def test_rules_of_calling_that_are_broken_are_named_with_their_ops(tmp_path):
+def test_broken_calling_rules_are_reported_with_their_ops(tmp_path):
     port = "from reference import ops\ndef silu(x):\n    return ops.silu(x)\ndef softmax(x):\n    return ops.softmax(x)\n"
-    code, output = conformance(tmp_path, port, "--maxfail=9", "-k", "test_its_results or test_out_is_filled")
-    said = lines_on_the_port(output)
-    assert code == pytest.ExitCode.TESTS_FAILED and said["calling rules"].endswith("; broken: out is filled and returned (silu, softmax)")
-    assert said["numbers"].startswith("2 of 2 ops ") and "wrong" not in said["numbers"], output
+    code, output = conformance(tmp_path, port, "--maxfail=9", "-k", "test_results_are or test_out_is_filled")
+    lines = lines_on_the_port(output)
+    assert code == pytest.ExitCode.TESTS_FAILED and lines["calling rules"].endswith("; broken: out is filled and returned (silu, softmax)")
+    assert lines["numbers"].startswith("2 of 2 ops ") and "wrong" not in lines["numbers"], output
 
 
-def test_a_warning_fails_a_test_if_it_is_ours_and_not_if_it_is_of_the_ports_library(tmp_path):
+def test_warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not(tmp_path):
     port = "import warnings\nfrom reference import ops\nwarnings.warn('begun')\n"
     port += "def silu(x, out=None):\n    {}\n    return ops.silu(x, out=out)\n"
-    run = lambda line: conformance(tmp_path, port.format(line), "-k", "its_results or layout or test_dtype_in")[0]
+    run = lambda line: conformance(tmp_path, port.format(line), "-k", "results_are or layout or test_dtype_in")[0]
     assert run("warnings.warn('slow')") == pytest.ExitCode.OK
     assert run("warnings.warn_explicit('slow', UserWarning, 'ops.py', 1, 'reference.ops.activation')") == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_port_of_a_device_that_lacks_ops_is_tried_on_those_that_it_has_and_on_no_network(tmp_path):
+def test_a_device_port_that_lacks_ops_is_tested_without_networks(tmp_path):
     port = "from reference.ops import silu\ndef to_device(array):\n    return array\n"
-    code, output = conformance(tmp_path, port, "-k", "test_its_results or test_networks or test_training or test_samplers")
+    code, output = conformance(tmp_path, port, "-k", "test_results_are or test_networks or test_training or test_samplers")
     assert code == pytest.ExitCode.OK and lines_on_the_port(output)["numbers"].startswith("1 of 1 ops and 0 of 0 "), output
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
-        (("--port", "tests.meta.faults"), "port tests.meta.faults is none: it has no op of the contract"),
+        (("--port", "tests.meta.faulty_ops"), "port tests.meta.faulty_ops is none: it has no op of the contract"),
         (("--port", "no_such_module"), "No module named 'no_such_module'"),
         (("--port", "no_such_file.py"), "there is no such file"),
     ],
 )
-def test_what_is_no_port_is_an_error_in_one_line(arguments, said, tmp_path):
-    code, output = pytest_runs.run(ROOT, tmp_path / "pytest.out", "tests/conformance", *arguments)
-    assert code == pytest.ExitCode.USAGE_ERROR and [line for line in output.splitlines() if said in line], output
+def test_a_file_that_is_not_a_port_is_an_error_in_one_line(arguments, message, tmp_path):
+    code, output = run_pytest.run(ROOT, tmp_path / "pytest.out", "tests/conformance", *arguments)
+    assert code == pytest.ExitCode.USAGE_ERROR and [line for line in output.splitlines() if message in line], output
 
 
 def test_a_port_in_plain_scipy_passes(tmp_path):
-    code, output = pytest_runs.run(ROOT, tmp_path / "pytest.out", "tests/conformance", "--port", "tests/conformance/scipy_port.py")
+    code, output = run_pytest.run(ROOT, tmp_path / "pytest.out", "tests/conformance", "--port", "tests/conformance/scipy_port.py")
     assert code == pytest.ExitCode.OK and "failed" not in output, output

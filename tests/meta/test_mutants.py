@@ -1,4 +1,4 @@
-"""Each known mistake, made in a copy of the code, must be caught by the test named beside it, with an AssertionError."""
+"""Each mutant, a known mistake, is applied to a copy of the code; the test named in its row must then fail with an AssertionError."""
 
 import functools
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta import pytest_runs
+from tests.meta import run_pytest
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("reference", "accelerated", "benchmarks", "tests", "setup.cfg", "README.md")
@@ -16,7 +16,7 @@ FILES = sorted(path.stem for path in Path(__file__).parent.glob("mutants*.py"))
 MUTANTS = [mutant for name in FILES for mutant in importlib.import_module(f"tests.meta.{name}").MUTANTS]
 
 
-def copy_of_the_code(folder):
+def copy_code(folder):
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -27,46 +27,46 @@ def copy_of_the_code(folder):
 
 
 def run(folder, *tests):
-    """(exit code, output) of pytest inside a copy, so that the copy is what the tests import."""
-    return pytest_runs.run(folder, folder / "pytest.out", *tests)
+    """(exit code, output) of pytest inside a copy, so that the tests import the copied code."""
+    return run_pytest.run(folder, folder / "pytest.out", *tests)
 
 
-def run_own(folder, *tests):
-    """``run`` of tests that the copy holds: that a property fails is enough, its smallest failure is not searched for."""
-    return run(folder, *([] if any(map(pytest_runs.is_simulated, tests)) else ["--hypothesis-profile=mutants"]), *tests)
+def run_copied_tests(folder, *tests):
+    """``run`` of tests in the copy, without shrinking: one failing example of a property is enough."""
+    return run(folder, *([] if any(map(run_pytest.is_simulated, tests)) else ["--hypothesis-profile=mutants"]), *tests)
 
 
-def change(path, old, new):
+def apply_mutant(path, old, new):
     text = path.read_text()
-    assert text.count(old) == 1, f"the text to change occurs {text.count(old)} times in {path.name}:\n{old}"
+    assert text.count(old) == 1, f"the text to replace occurs {text.count(old)} times in {path.name}, not once:\n{old}"
     path.write_text(text.replace(old, new))
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
 
 
 def failed_by_assertion(code, output):
-    """Did a test run and come out with an AssertionError?  In a group of errors the lines begin with a bar."""
+    """True if a test ran and failed with an AssertionError.  Lines of an exception group begin with a bar."""
     return code == pytest.ExitCode.TESTS_FAILED and bool(re.search(r"^[\s|]*AssertionError\b", output, re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
-def complaint(tmp_path_factory):
-    """What a test says in a copy without any mistake, nothing if it passes.  All tests of a file are asked together, then one by one.
+def failure_output(tmp_path_factory):
+    """The output of a test that fails in an unchanged copy, and "" for a test that passes.
 
-    Those of the GPU port run in the simulator, in a process of their own.
+    All tests of a file run together first, and one by one if any fails.  Tests of the GPU port run in the simulator, in a separate process.
     """
-    folder = copy_of_the_code(tmp_path_factory.mktemp("unchanged"))
+    folder = copy_code(tmp_path_factory.mktemp("unchanged"))
 
     @functools.cache
     def all_pass(file, simulated):
-        alike = {test for *_, test in MUTANTS if test.startswith(f"{file}::") and pytest_runs.is_simulated(test) == simulated}
-        return run_own(folder, *sorted(alike))[0] == pytest.ExitCode.OK
+        group = {test for *_, test in MUTANTS if test.startswith(f"{file}::") and run_pytest.is_simulated(test) == simulated}
+        return run_copied_tests(folder, *sorted(group))[0] == pytest.ExitCode.OK
 
     @functools.cache
     def of(test):
-        if all_pass(test.partition("::")[0], pytest_runs.is_simulated(test)):
+        if all_pass(test.partition("::")[0], run_pytest.is_simulated(test)):
             return ""
-        code, output = run_own(folder, test)
+        code, output = run_copied_tests(folder, test)
         return "" if code == pytest.ExitCode.OK else output
 
     return of
@@ -79,17 +79,17 @@ def label(mutant):
 
 @pytest.mark.mutants
 @pytest.mark.parametrize("mutant", MUTANTS, ids=label)
-def test_mistake_is_caught(mutant, complaint, tmp_path):
+def test_mistake_is_caught(mutant, failure_output, tmp_path):
     file, old, new, test = mutant
-    assert not complaint(test), f"{test} does not pass on the code as it is:\n{complaint(test)}"
-    change(copy_of_the_code(tmp_path) / file, old, new)
-    code, output = run_own(tmp_path, test)
+    assert not failure_output(test), f"{test} fails on the unchanged code:\n{failure_output(test)}"
+    apply_mutant(copy_code(tmp_path) / file, old, new)
+    code, output = run_copied_tests(tmp_path, test)
     assert failed_by_assertion(code, output), f"{test} did not fail with an AssertionError:\n{output}"
 
 
 @pytest.mark.mutants
-def test_the_copy_is_what_a_test_imports(tmp_path):
-    copy_of_the_code(tmp_path)
+def test_tests_in_the_copy_import_the_copied_code(tmp_path):
+    copy_code(tmp_path)
     probe = tmp_path / "tests" / "reference" / "test_probe.py"
     probe.write_text(
         f"import reference\n\ndef test_origin():\n    assert reference.__file__ == {str(tmp_path / 'reference' / '__init__.py')!r}\n"
@@ -118,5 +118,6 @@ def test_only_an_assertion_counts_as_caught(body, caught, tmp_path):
 
 def test_every_mutant_names_a_file_and_a_test_of_this_repository():
     for file, old, new, test in MUTANTS:
-        assert (ROOT / file).is_file() and (ROOT / test.partition("::")[0]).is_file()
+        path, _, name = test.partition("::")
+        assert (ROOT / file).is_file() and f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), test
         assert (ROOT / file).read_text().count(old) == 1 and old != new, f"{file}: {old}"

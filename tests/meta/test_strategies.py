@@ -1,4 +1,4 @@
-"""The strategies cover the contract and draw what the ops accept."""
+"""The strategies cover the contract and draw arguments that the ops accept."""
 
 import numpy as np
 import pytest

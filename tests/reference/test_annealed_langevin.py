@@ -1,4 +1,4 @@
-"""Annealed Langevin dynamics against its recursion on Gaussian data, and on two modes that plain Langevin can't weigh."""
+"""Annealed Langevin dynamics against its recursion on Gaussian data, and on two modes that plain Langevin weights wrongly."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def start(count, scale=1.0, shape=(1,), dtype=np.float64):
 
 
 @pytest.mark.parametrize("epsilon", [2e-5, 0.3, 1.0])
-def test_steps_are_as_long_beside_the_noise_power_at_every_level_and_end_with_epsilon(epsilon):
+def test_step_sizes_are_proportional_to_noise_power_and_end_with_epsilon(epsilon):
     for sigmas in (LEVELS, [2.0, 1.9, 0.1], [0.01], np.geomspace(1, 0.01, 10)):
         a = step_sizes(sigmas, epsilon)
         assert_close(a, np.array([epsilon * s**2 / sigmas[-1] ** 2 for s in sigmas]), EXACT)
@@ -40,7 +40,7 @@ def test_steps_are_as_long_beside_the_noise_power_at_every_level_and_end_with_ep
 
 
 def steps_and_levels(sigmas, steps_per_level, **options):
-    """(sigma, drift, noise) of each step in the code, for one particle of N(0, 1); and without what ``denoise`` adds."""
+    """(sigma, drift, noise) of each step in the code, for one particle of N(0, 1), without the final denoising step."""
     asked, score = [], lambda x, sigma: asked.append(sigma) or -x / (1 + sigma**2)
     run = lambda port: annealed_langevin(
         score, sigmas, np.ones((1, 1)), steps_per_level, 0, np.arange(1), denoise=False, ops=port, **options
@@ -57,18 +57,18 @@ def test_drift_and_noise_of_every_step(epsilon):
     assert_close(np.array(steps_and_levels(LEVELS, 3, epsilon=epsilon)), np.array(expected), EXACT)
 
 
-def test_the_default_step_is_that_of_song_and_ermon():
+def test_default_step_size_equals_that_of_song_and_ermon():
     *_, (_, b, c) = steps_and_levels(np.geomspace(1, 0.01, 10), 1)
     assert_close(np.array([2 * b, c**2]), np.full(2, 2e-5), EXACT)
 
 
-def test_a_step_follows_the_score_of_its_level_with_noise_of_its_own():
+def test_each_step_uses_the_score_of_its_level_and_a_new_noise_draw():
     distribution, sample, x, sigmas = EXAMPLE_3_2, np.arange(5, 45), start(40, 3.0), [3.0, 1.0, 0.5]
     a = step_sizes(sigmas, 0.1)
     states = list(annealed_langevin(score_of(distribution), sigmas, x, 4, 6, sample, 0.1, denoise=False))
     assert [sigma for sigma, _, _ in states] == [s for s in sigmas for _ in range(4)]
     for n, (sigma, y, extra) in enumerate(states):
-        z = ops.normal(6, sample, n, Purpose.STEP_NOISE, (1,))  # counted on through the levels: no noise comes twice
+        z = ops.normal(6, sample, n, Purpose.STEP_NOISE, (1,))  # step numbers continue through the levels, so that no noise repeats
         expected = x + a[n // 4] / 2 * distribution.noised(1.0, sigma).score(x) + np.sqrt(a[n // 4]) * z
         assert extra is None
         assert_close(y, expected, EXACT, 40.0)
@@ -79,7 +79,7 @@ def test_a_step_follows_the_score_of_its_level_with_noise_of_its_own():
 
 
 def variances(c, variance, steps):
-    """Variance on data of law N(0, c) after each of the steps (sigma, drift, noise)."""
+    """Variance on data of distribution N(0, c) after each of the steps (sigma, drift, noise)."""
     for sigma, b, noise in steps:
         variance = (1 - b / (c + sigma**2)) ** 2 * variance + noise**2
         yield variance
@@ -111,7 +111,7 @@ def test_many_short_steps_reach_the_variance_of_the_last_level():
         assert_close(after(1.0, [1.0, 0.1], int(12 / epsilon), epsilon=epsilon), expected, epsilon)  # a quarter of it, to first order
 
 
-def test_the_tutorials_step_without_its_base_is_unstable_at_small_noise():
+def test_tutorial_step_size_is_unstable_at_small_noise():
     """E10: a_i = sigma_i^2 / sigma_L^2 with sigma_L = 0.01; unstable wherever it exceeds 4 (c + sigma_i^2)."""
     sigmas = np.geomspace(1.0, 0.01, 10)
     assert (step_sizes(sigmas, 1.0) > 4 * (1.0 + sigmas**2)).any()
@@ -120,14 +120,14 @@ def test_the_tutorials_step_without_its_base_is_unstable_at_small_noise():
     assert after(1.0, sigmas, 100) < 2
 
 
-def test_the_tutorials_step_without_its_base_is_finite_and_wrong_at_large_noise():
+def test_tutorial_step_size_gives_finite_but_wrong_variance_at_large_noise():
     sigmas = np.geomspace(10.0, 0.6, 10)
     assert (step_sizes(sigmas, 1.0) < 4 * (1.0 + sigmas**2)).all()
     assert_printed(after(1.0, sigmas, 100, epsilon=1.0), "1.67")
 
 
 @pytest.mark.parametrize("last_sigma", [0.01, 0.5])
-def test_a_point_is_unstable_from_four_times_the_last_noise_power_on(last_sigma):
+def test_a_point_mass_is_unstable_from_four_times_the_last_noise_power(last_sigma):
     sigmas, limit = np.array([10 * last_sigma, last_sigma]), 4 * last_sigma**2
     grown = lambda epsilon: after(0.0, sigmas, 400, epsilon=epsilon)
     assert grown(0.99 * limit) < 100 * limit
@@ -138,14 +138,14 @@ def test_a_point_is_unstable_from_four_times_the_last_noise_power_on(last_sigma)
         assert grown(1.01 * limit) > 1e10
 
 
-# Ex 3.2: the weights of two modes
+# Ex 3.2: weights of two modes
 
 
 def weight_by_operators(distribution, sigmas, steps_per_level, share):
     """The weight right of the minimum after all levels from N(0, sigma_1^2), a_i = share sigma_i^2, by transition operators on grids.
 
-    Nodes are 0.8 deviations of the step's noise apart, where the step stretches most: the trapezoidal rule on such Gaussians is wrong by
-    exp(-2 pi^2 / 0.64), e^-30.  A grid reaches 8 deviations beyond what may come from three levels before.
+    Where a step stretches most, nodes are 0.8 deviations of its noise apart: the error of the trapezoidal rule on these Gaussians is
+    exp(-2 pi^2 / 0.64), e^{-30}.  A grid extends 8 deviations beyond the reach of the three levels before.
     """
     score, steps = score_of(distribution), steps_and_levels(sigmas, steps_per_level, epsilon=share * sigmas[-1] ** 2)
     x = p = h = None
@@ -164,11 +164,11 @@ def weight_by_operators(distribution, sigmas, steps_per_level, share):
 
 
 @pytest.mark.parametrize("steps_per_level, share, printed", [(100, 0.2, ".5995"), (20, 0.2, ".5844"), (100, 0.02, ".5665")])
-def test_printed_weights_of_the_modes_after_annealing_with_much_mixing_and_with_little(steps_per_level, share, printed):
+def test_printed_mode_weights_after_slow_and_fast_annealing(steps_per_level, share, printed):
     assert_printed(weight_by_operators(EXAMPLE_3_2, LEVELS, steps_per_level, share), printed)
 
 
-def test_annealed_particles_have_the_weights_of_the_operators():
+def test_annealed_particles_have_the_mode_weights_of_transition_operators():
     count, steps_per_level, share = 10_000, 20, 0.2
     run = annealed_langevin(
         score_of(EXAMPLE_3_2), LEVELS, start(count, 10.0), steps_per_level, 1, np.arange(count), share * LEVELS[-1] ** 2
@@ -176,14 +176,14 @@ def test_annealed_particles_have_the_weights_of_the_operators():
     assert_mean(final_sample(run) > MINIMUM, weight_by_operators(EXAMPLE_3_2, LEVELS, steps_per_level, share))
 
 
-def test_plain_langevin_keeps_the_weights_of_its_start():
+def test_plain_langevin_keeps_its_initial_mode_weights():
     count = 4000
     right = final_sample(langevin(EXAMPLE_3_2.score, start(count, 10.0), 0.02, 300, 1, np.arange(count))) > MINIMUM
     assert_mean(right, norm.sf(MINIMUM / 10))
     assert abs(right.mean() - 0.6) > z_score() * np.sqrt(0.6 * 0.4 / count)
 
 
-# The end of a run, and what a caller sees
+# The end of a run, and the interface
 
 
 def test_the_run_ends_with_the_posterior_mean_at_the_last_level():
@@ -199,7 +199,7 @@ def test_the_run_ends_with_the_posterior_mean_at_the_last_level():
     assert_close(x, distribution.posterior_mean(noisy[-1][1], 1.0, 0.3), MIXTURE, 5.0)
 
 
-def test_denoising_removes_more_than_the_noise_that_is_left():
+def test_final_denoising_reduces_the_variance_by_more_than_the_noise():
     c, sigma, count, steps_per_level, epsilon = 1.0, 0.5, 10_000, 150, 0.05
     run = annealed_langevin(score_of(normal_law(0.0, c)), [2.0, sigma], start(count, 10.0), steps_per_level, 4, np.arange(count), epsilon)
     variance, power = after(c, [2.0, sigma], steps_per_level, epsilon=epsilon), sigma**2
@@ -209,7 +209,7 @@ def test_denoising_removes_more_than_the_noise_that_is_left():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 3, 1)])
-def test_a_state_a_step_of_the_shape_and_dtype_of_the_start(dtype, shape):
+def test_every_state_keeps_the_shape_and_dtype_of_the_start(dtype, shape):
     x = start(5, 3.0, shape, dtype)
     before = x.copy()
     states = list(annealed_langevin(gaussian, LEVELS, x, 2, 3, np.arange(5)))
@@ -233,27 +233,27 @@ def test_annealed_particles_do_not_depend_on_their_batch(dtype):
 def test_single_and_double_precision_agree():
     runs = (annealed_langevin(gaussian, LEVELS, start(50, 10.0, (4,), dtype), 20, 3, np.arange(50)) for dtype in (np.float32, np.float64))
     for (_, one, _), (_, other, _) in zip(*runs):
-        assert_close(one.astype(np.float64), other, 4 * 200 * U32, 40.0)  # each of 200 steps adds a few roundings and enlarges none
+        assert_close(one.astype(np.float64), other, 4 * 200 * U32, 40.0)  # each of 200 steps adds a few roundings and amplifies none
 
 
 @pytest.mark.parametrize("sigmas", [[1.0, 2.0], [1.0, 1.0, 0.5], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], [[2.0, 1.0]]])
-def test_levels_that_do_not_fall_to_a_positive_one_are_refused(sigmas):
+def test_noise_levels_must_decrease_and_be_positive(sigmas):
     with pytest.raises(ValueError, match="sigmas must be positive and strictly decreasing, got "):
         step_sizes(sigmas, 0.1)
 
 
 @pytest.mark.parametrize("sigmas", [[1.0, 2.0], [1.0, 0.0], [1.0, float("nan")]])
-def test_a_run_refuses_such_levels_at_once(sigmas):
+def test_invalid_noise_levels_are_refused_before_the_first_step(sigmas):
     with pytest.raises(ValueError, match="sigmas must be positive and strictly decreasing, got "):
         annealed_langevin(gaussian, sigmas, start(1), 1, 0, np.arange(1))
 
 
 @pytest.mark.parametrize("epsilon", [0, -0.1, float("nan"), float("inf")])
-def test_a_base_step_that_is_none_is_refused(epsilon):
+def test_an_invalid_base_step_is_refused(epsilon):
     with pytest.raises(ValueError, match=f"epsilon must be a positive number, got {epsilon}"):
         annealed_langevin(gaussian, LEVELS, start(1), 1, 0, np.arange(1), epsilon=epsilon)
 
 
-def test_no_step_a_level_is_refused():
+def test_zero_steps_per_level_are_refused():
     with pytest.raises(ValueError, match="steps_per_level must be at least 1 step a level, got 0"):
         annealed_langevin(lambda x, sigma: -x, [2.0, 1.0], np.zeros((1, 1)), 0, 0, np.arange(1))

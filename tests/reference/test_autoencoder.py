@@ -1,4 +1,4 @@
-"""The autoencoder's wiring, and networks that say two things at once."""
+"""The autoencoder, and networks with two outputs."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_without_hidden_layers_both_halves_are_affine():
 
 @each_network
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_it_begins_by_saying_a_unit_normal_and_a_decoder_of_some_precision(network, dtype):
+def test_untrained_encoder_gives_a_unit_normal_and_decoder_log_var_minus_2(network, dtype):
     params = network.init(3, dtype)
     assert {name: p.shape for name, p in params.items()} == network.shapes() and {p.dtype for p in params.values()} == {np.dtype(dtype)}
     mean, log_var, _ = network.encode(params, numbers(1, 3, *network.size).astype(dtype))
@@ -60,7 +60,7 @@ def test_it_begins_by_saying_a_unit_normal_and_a_decoder_of_some_precision(netwo
 
 
 @pytest.mark.parametrize("fields", [{"size": (0,)}, {"latent": 0}, {"width": 0}, {"depth": -1}])
-def test_an_autoencoder_that_can_not_be_built_is_refused(fields):
+def test_invalid_autoencoder_settings_are_refused(fields):
     with pytest.raises(ValueError, match="size, latent and width must be at least 1 and depth at least 0"):
         Autoencoder(**fields)
 
@@ -81,7 +81,7 @@ TWO = [
 
 
 @pytest.mark.parametrize("network", TWO, ids=["points", "images", "unet"])
-def test_two_outputs_lie_behind_one_another_on_the_last_axis_and_have_gradients(network):
+def test_two_outputs_are_concatenated_on_the_last_axis_and_have_gradients(network):
     params, x, c = random_parameters(network), numbers(1, 2, *network.sample_shape), np.array([3.0, 700.0])
     y, saved = network.forward(params, x, c)
     assert y.shape == (*x.shape[:-1], 2 * x.shape[-1])

@@ -1,4 +1,4 @@
-"""Checkpoints and logs: exact, whole, and not to be fooled."""
+"""Checkpoints and logs: exact, complete, and validated when read."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ CONFIG = {"training": {"seed": 7}, "note": "ä"}
 
 
 def _put(tensors, name, array):
-    """The array itself, of which ``Joined`` would take the values alone."""
+    """Store the array itself; ``Joined`` would only copy its values."""
     dict.__setitem__(tensors, name, array)
 
 
@@ -27,7 +27,7 @@ def state():
     return fresh
 
 
-def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
+def test_a_checkpoint_is_loaded_bit_for_bit(tmp_path):
     saved = state()
     checkpoint.save(tmp_path, saved, CONFIG)
     loaded, environment, config = checkpoint.load(tmp_path, NETWORK.shapes())
@@ -39,7 +39,7 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
-def test_the_file_names_what_it_holds(tmp_path):
+def test_a_checkpoint_file_names_its_contents(tmp_path):
     from safetensors.numpy import load_file
 
     saved = state()
@@ -60,7 +60,7 @@ def _with_metadata(facts):
 @pytest.mark.parametrize(
     "facts", ["{", "[1]", "{}", '{"format": 1}', '{"format": 1, "step": -3, "loss": 0.1, "gradient_norm": 0.1, "environment": {}}']
 )
-def test_a_checkpoint_whose_metadata_are_wrong_is_refused(tmp_path, facts):
+def test_a_checkpoint_with_wrong_metadata_is_refused(tmp_path, facts):
     (tmp_path / "checkpoint.safetensors").write_bytes(_with_metadata(facts))
     with pytest.raises(ValueError, match="can't be read"):
         checkpoint.load(tmp_path, NETWORK.shapes())
@@ -78,12 +78,12 @@ def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value)
 
 
 @pytest.mark.parametrize("line", ["3", '{"a": 1}', "x"])
-def test_a_line_of_a_log_that_is_none_is_left_out(tmp_path, line):
+def test_invalid_log_lines_are_skipped(tmp_path, line):
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 3, "loss": 0.5}\n')
     assert [entry["step"] for entry in checkpoint.read_log(tmp_path)] == [1, 3]
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_with_the_array_that_differs(tmp_path):
+def test_wrong_architecture_in_a_checkpoint_is_refused_naming_the_array(tmp_path):
     checkpoint.save(tmp_path, state(), CONFIG)
     with pytest.raises(ValueError, match=r"another architecture: weights/layers.0.w must have shape \(4, 5\)"):
         checkpoint.load(tmp_path, MLP(size=(2,), width=5, depth=1, embedding=2).shapes())
@@ -100,8 +100,8 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, keep):
         checkpoint.load(tmp_path, NETWORK.shapes())
 
 
-def test_numbers_that_another_library_has_taught_numpy_are_refused_by_name(tmp_path, monkeypatch):
-    """ml_dtypes, which JAX brings, makes NumPy read bfloat16; what is read does not depend on whether it was imported."""
+def test_dtypes_registered_by_other_libraries_are_refused_by_name(tmp_path, monkeypatch):
+    """ml_dtypes, a dependency of JAX, makes NumPy accept bfloat16; the result must not depend on whether it was imported."""
 
     class File(contextlib.nullcontext):
         metadata, keys = lambda self: {}, lambda self: ["weights/layers.1.b"]
@@ -125,7 +125,7 @@ def test_a_file_of_another_format_is_refused(tmp_path):
         checkpoint.load(tmp_path, NETWORK.shapes())
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file_and_no_temporary_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, b"old")
 
@@ -138,14 +138,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_the_lock_on_a_folder_does_not_take_the_blame_for_what_happens_within(tmp_path):
+def test_the_folder_lock_passes_on_errors_of_its_block(tmp_path):
     with pytest.raises(BlockingIOError), exclusive(tmp_path):
         raise BlockingIOError
-    with exclusive(tmp_path):  # and it ended with the block
+    with exclusive(tmp_path):  # the lock is released at the end of the block
         pass
 
 
-def test_a_log_is_cut_to_the_step_of_the_checkpoint_and_a_torn_line_is_dropped(tmp_path):
+def test_a_log_is_cut_at_the_checkpoint_step_and_torn_lines_are_dropped(tmp_path):
     lines = [json.dumps({"step": step, "loss": 0.5}) for step in range(1, 6)]
     (tmp_path / "log.jsonl").write_text("\n".join(lines) + '\n{"step": 6, "lo', encoding="utf-8")
     log = checkpoint.Log(tmp_path, 3)

@@ -1,4 +1,4 @@
-"""What holds an error of the network on its way into a sample, and what says that samples are wrong."""
+"""Clipping, which limits the effect of network errors on samples, and warnings about wrong samples."""
 
 import re
 from argparse import Namespace
@@ -20,15 +20,15 @@ from reference.runs.run import as_score, build_config, new_run, open_run
 from reference.samplers import final_sample
 from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
+from tests.command_runs import run as command
 from tests.oracle_tolerances import EXACT, EXACT32, LINEAR_SAMPLER, assert_close
-from tests.reference.test_command_line import run as command
 from tests.reference.test_sampler_laws import with_warnings
 
 V = 0.5
 
 
 @given(st.integers(0, 2**32))
-def test_a_prediction_held_within_the_datas_range_is_no_further_from_any_mean_of_data(seed):
+def test_clipping_to_the_data_range_never_increases_the_distance_to_data(seed):
     rng = np.random.default_rng(seed)
     low, high = -rng.random(3), rng.random(3)
     truth, prediction = low + (high - low) * rng.random((20, 3)), 5 * rng.normal(size=(20, 3))
@@ -37,7 +37,7 @@ def test_a_prediction_held_within_the_datas_range_is_no_further_from_any_mean_of
     assert (held == prediction)[(prediction >= low) & (prediction <= high)].all()
 
 
-def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
+def test_an_inactive_clip_changes_neither_samples_nor_evaluations():
     x0 = np.float32([[0.0, 0.9], [1.1, 0.0], [1.3, 0.0], [0.0, np.nan]])
     for active in (True, False):
         clip = Clip(-1.0, 1.0, active)
@@ -48,8 +48,8 @@ def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
 
 @pytest.mark.parametrize("schedule, steps", [(cosine(), 50), (linear(), 50), (linear(), 5)], ids=["cosine", "linear", "few"])
 @pytest.mark.parametrize("prediction", ["noise", "v", "x0"])
-def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_says(schedule, steps, prediction):
-    """Gaussian data, and a model that is exact but for an error d of its first prediction; many steps from there on."""
+def test_an_error_of_the_first_prediction_grows_by_the_derived_factor(schedule, steps, prediction):
+    """Gaussian data, and a model with an error d in its first prediction only; many steps follow."""
     d, grid = 1e-3, [*schedule.timesteps(steps)[:2], *(t for t in schedule.timesteps(1000) if t < schedule.timesteps(steps)[1])]
     x = np.zeros((1, 1))
 
@@ -69,14 +69,14 @@ def test_an_error_of_the_first_prediction_arrives_as_large_as_the_derivation_say
     of_noise = (s - after) / np.sqrt(V + after**2)
     expected = {"noise": of_noise, "v": alpha * of_noise, "x0": (1 - after / s) / np.sqrt(V + after**2)}[prediction]
     arrived = abs(start(d) - start(0.0)) / (d * V**0.5)
-    # in its many steps DDIM keeps a little less of a deviation than the flow
+    # DDIM in many steps keeps slightly less of a deviation than the flow
     power = np.prod([deviation_kept(schedule, t, t_prev) for t, t_prev in pairwise(grid[1:])])
     assert_close(arrived, expected * power, LINEAR_SAMPLER)
     assert 0.9 < power <= 1 and (prediction == "noise" or expected <= V**-0.5)
 
 
 def deviation_kept(schedule, t, t_prev):
-    """cos(phi_t - phi_prev) for tan(phi) = sigma / (alpha sqrt(v)): DDIM on Gaussian data, relative to the deviation that is due."""
+    """cos(phi_t - phi_prev) for tan(phi) = sigma / (alpha sqrt(v)): DDIM on Gaussian data, relative to the exact deviation."""
     angle = lambda t: np.arctan2(schedule.noise_scale(t), schedule.signal(t) * V**0.5)
     return np.cos(angle(t) - angle(t_prev))
 
@@ -113,8 +113,8 @@ def sampled(run, sampler, n, clip="data", **how):
 
 
 @pytest.mark.parametrize("kind, name, prediction", GRID)
-def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warning(kind, name, prediction, tmp_path):
-    """A small network, trained for a moment: its errors are large.  Distances are those of ``evaluate``."""
+def test_every_sampler_is_within_3_times_ancestral_error_or_warns(kind, name, prediction, tmp_path):
+    """A small network with little training has large errors.  Distances are those of ``evaluate``."""
     if (name, prediction) == ("zero-terminal-snr", "noise"):
         with pytest.raises(ValueError, match="prediction noise can't tell x_0 from x_T = 0 x_0"):
             trained(tmp_path, kind, name, prediction)
@@ -129,23 +129,25 @@ def test_no_sampler_is_three_times_worse_than_ancestral_sampling_without_a_warni
 
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
-def test_where_the_bound_does_not_act_the_score_is_the_runs_own(tmp_path, prediction):
+def test_an_inactive_bound_leaves_the_score_unchanged(tmp_path, prediction):
     run, x = trained(tmp_path, "points", "linear", prediction), np.linspace(-2, 2, 10, dtype=np.float32).reshape(5, 2)
     bounded = clipped_score(run, ops, Clip(-np.inf, np.inf))
     for alpha, sigma in ((1.0, 0.1), (0.7, 0.7), (0.1, 0.9)):
-        size = (np.abs(x).max() + 1) * (alpha + sigma) / sigma**2 / min(alpha, 1)  # of what the ways over x_0 and over the noise add up
+        size = (
+            (np.abs(x).max() + 1) * (alpha + sigma) / sigma**2 / min(alpha, 1)
+        )  # size of the terms in the conversions through x_0 and through the noise
         assert_close(bounded(x, alpha, sigma), as_score(run)(x, alpha, sigma), EXACT32, size)
 
 
 @pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
-def test_without_the_bound_the_cosine_schedules_noise_network_draws_points_far_from_the_data(tmp_path):
-    """The fault that the bound is for: DDIM's first step divides sigma / alpha by several hundred."""
+def test_without_the_bound_a_cosine_noise_network_samples_far_off_the_data(tmp_path):
+    """The bound prevents this fault: DDIM's first step divides sigma / alpha by several hundred."""
     run = trained(tmp_path, "points", "cosine", "noise")
     free, held = (np.abs(sampled(run, "ddim", 400, clip)).max() for clip in ("none", "data"))
     assert held < 2 < 5 < free
 
 
-def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
+def test_samples_far_outside_the_data_range_give_a_warning(tmp_path):
     run = trained(tmp_path, "points", "linear", "x0")
     run.state.ema = {name: 3 * array for name, array in run.state.ema.items()}
     _, messages = with_warnings(sampled, run, "ddim", 100)
@@ -153,7 +155,7 @@ def test_samples_that_end_far_outside_of_the_data_are_warned_of(tmp_path):
 
 
 @pytest.mark.parametrize("steps, warned", [(50, False), (3, True)])
-def test_steps_too_few_for_gaussian_data_are_warned_of(tmp_path, steps, warned):
+def test_too_few_steps_for_gaussian_data_give_a_warning(tmp_path, steps, warned):
     run = trained(tmp_path, "points", "linear", "v")
     schedule, v = run.model.schedule, run.model.data_variance
     kept = np.prod([np.cos(phi(schedule, t, v) - phi(schedule, s, v)) for t, s in pairwise(schedule.timesteps(steps))])
@@ -176,13 +178,13 @@ def phi(schedule, t, v):
         ({"schedule": "cosine", "prediction": "noise"}, "noise"),
     ],
 )
-def test_the_usual_prediction_is_v_where_a_schedule_ends_in_almost_nothing_but_noise(options, prediction):
+def test_default_prediction_is_v_for_schedules_that_end_in_almost_pure_noise(options, prediction):
     config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d"} | options)
     assert config["prediction"] == prediction
     assert_close(config["data_range"], np.array(datasets.load("mixture1d").range), EXACT)
 
 
-def test_sample_and_evaluate_take_the_same_sampler_and_the_same_bound(tmp_path, capsys):
+def test_sample_and_evaluate_use_the_same_sampler_and_bound(tmp_path, capsys):
     assert command("train", "ddpm", "--data", "mixture1d", "--steps", 4, "--width", 8, "--batch", 4, "--out", tmp_path / "run") == 0
     assert command("sample", tmp_path / "run", "--steps", 5, "--out", tmp_path / "x.npz") == 0
     assert command("evaluate", tmp_path / "run", "--steps", 5, "--n", 16) == 0

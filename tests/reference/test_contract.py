@@ -1,4 +1,4 @@
-"""The contract: the reference's signatures are those of its rows, and its counts those of a call."""
+"""The contract: its rows match the signatures of the reference, and its operation counts match calls."""
 
 import inspect
 
@@ -19,14 +19,14 @@ every_op = pytest.mark.parametrize("name", OPS)
 
 
 @every_op
-def test_parameters_have_the_names_and_the_order_of_the_contract(name):
+def test_op_parameters_have_the_names_and_order_of_the_contract(name):
     assert list(inspect.signature(getattr(ops, name)).parameters) == argument_names(name)
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name != "global_norm"])
 @few
 @given(data=st.data())
-def test_counts_follow_from_the_shapes_of_a_call(name, data):
+def test_operation_counts_follow_from_the_shapes_of_a_call(name, data):
     args = data.draw(arguments(name, np.float64, **UNIT))
     all_shapes = shapes(name, args, call_op(name, getattr(ops, name), args))
     flops, read_and_written = OPS[name].flops(*all_shapes), OPS[name].bytes(*all_shapes)
@@ -35,7 +35,7 @@ def test_counts_follow_from_the_shapes_of_a_call(name, data):
     assert flops == 0 if OPS[name].rule == "copy" or not min(sizes) else 0 < flops <= 100 * max(sizes) ** 2
 
 
-def test_counts_of_linear_are_exact():
+def test_operation_counts_of_linear_are_exact():
     n, i, o = 3, 4, 5
     multiplications = additions = 0
     for _ in np.ndindex(n, o):
@@ -46,7 +46,7 @@ def test_counts_of_linear_are_exact():
     assert op.bytes((n, i), (i, o), (o,), (n, o), itemsize=8) == 8 * (n * i + i * o + o + n * o)
 
 
-def test_counts_of_conv2d_are_exact():
+def test_operation_counts_of_conv2d_are_exact():
     b, h, w, i, o, k = 2, 5, 4, 3, 2, 3
     m, n = 3, 2  # stride 2
     operations = 0
@@ -58,11 +58,11 @@ def test_counts_of_conv2d_are_exact():
     assert OPS["conv2d"].bytes(*shape) == 4 * (b * h * w * i + k * k * i * o + o + 2 * b * m * n * o)
 
 
-def test_labels_count_eight_bytes():
+def test_labels_count_as_eight_bytes():
     assert OPS["embedding"].bytes((3,), (5, 2), (3, 2)) == 3 * 8 + 4 * (10 + 6)
 
 
-def test_a_backward_follows_its_forward():
+def test_every_backward_row_follows_its_forward_row():
     for op in CONTRACT:
         if op.backward:
             assert OPS[op.backward].family == op.family

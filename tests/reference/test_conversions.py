@@ -1,4 +1,4 @@
-"""Conversions between what a network may predict, and between the ways of stating the amount of noise."""
+"""Conversions between the predictions of a network, and between measures of the amount of noise."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ positive = st.floats(1e-3, 1e3)
 
 
 def size(name, x0, eps, alpha, sigma):
-    """The definition with every sign made positive: what its rounding is relative to."""
+    """The definition with all signs positive: the scale of its rounding errors."""
     return np.abs(DEFINITIONS[name](np.abs(x0), -np.abs(eps), alpha, sigma))
 
 
@@ -43,7 +43,7 @@ def data(seed, shape=(4, 3, 2, 1)):
 
 @pytest.mark.parametrize("source, target", pairs)
 @given(alpha=positive, sigma=positive, seed=st.integers(0, 2**32))
-def test_every_prediction_gives_every_other(source, target, alpha, sigma, seed):
+def test_every_prediction_converts_to_every_other(source, target, alpha, sigma, seed):
     x0, eps = data(seed)
     given_, wanted = (DEFINITIONS[name](x0, eps, alpha, sigma) for name in (source, target))
     a, b = conversion(source, target, alpha, sigma)
@@ -55,7 +55,7 @@ def test_every_prediction_gives_every_other(source, target, alpha, sigma, seed):
 
 @pytest.mark.parametrize("source, target", pairs)
 @given(alpha=st.floats(0.1, 10), sigma=st.floats(0.1, 10), seed=st.integers(0, 2**32))
-def test_there_and_back_is_the_identity_whatever_x_is(source, target, alpha, sigma, seed):
+def test_converting_there_and_back_is_the_identity_for_any_x(source, target, alpha, sigma, seed):
     x, prediction = data(seed)
     back = convert(convert(prediction, x, source, target, alpha, sigma), x, target, source, alpha, sigma)
     (a, b), (c, d) = conversion(source, target, alpha, sigma), conversion(target, source, alpha, sigma)
@@ -75,7 +75,7 @@ def test_coefficients_may_differ_from_sample_to_sample(source, target, dtype):
     assert_close(actual, DEFINITIONS[target](x0, eps, *columns), EXACT if dtype == np.float64 else EXACT32, 40.0)
 
 
-def test_the_row_of_a_prediction_is_its_definition():
+def test_prediction_coefficients_equal_the_definition():
     for name, definition in DEFINITIONS.items():
         assert prediction_coefficients(name, 0.6, 0.8) == (definition(1.0, 0.0, 0.6, 0.8), definition(0.0, 1.0, 0.6, 0.8))
     assert tuple(DEFINITIONS) == PREDICTIONS
@@ -101,12 +101,12 @@ def test_tweedie_links_score_noise_posterior_mean_and_v(alpha, sigma):
 
 
 @given(st.floats(-60, 60))
-def test_log_snr_survives_the_way_through_log_alpha_bar(value):
+def test_log_snr_to_log_alpha_bar_and_back_is_the_identity(value):
     assert_close(log_snr(log_alpha_bar_of_log_snr(value)), value, EXACT, max(abs(value), 1.0))
 
 
 @given(st.floats(-60, -1e-26))
-def test_log_alpha_bar_survives_the_way_through_log_snr(value):
+def test_log_alpha_bar_to_log_snr_and_back_is_the_identity(value):
     assert_close(log_alpha_bar_of_log_snr(log_snr(value)), value, EXACT, abs(value) * max(abs(np.log(-value)), 1.0))
 
 
@@ -116,14 +116,14 @@ def test_log_snr_is_the_log_of_signal_to_noise_power():
 
 
 @given(st.floats(1e-9, 1e6))
-def test_sigma_survives_the_way_through_alpha_bar_with_all_its_digits(sigma):
+def test_sigma_to_alpha_bar_and_back_keeps_all_digits(sigma):
     assert_close(np.exp(log_alpha_bar_of_sigma(sigma)), 1 / (1 + sigma * sigma), EXACT)
     # exp of log_alpha_bar grows as 2 log sigma: so do its roundings
     assert_close(sigma_of_log_alpha_bar(log_alpha_bar_of_sigma(sigma)), sigma, EXACT * (1 + abs(np.log(sigma))))
 
 
 @given(st.lists(st.floats(1e-12, 0.9), min_size=1, max_size=50))
-def test_betas_survive_the_way_through_alpha_bar(betas):
+def test_betas_to_alpha_bar_and_back_is_the_identity(betas):
     log_alpha_bar = log_alpha_bar_of_betas(np.array(betas))
     assert log_alpha_bar[0] == 0 and len(log_alpha_bar) == len(betas) + 1
     assert_close(np.exp(log_alpha_bar[-1]), np.prod(1 - np.array(betas)), accumulated(len(betas), 3.0 * len(betas)))

@@ -1,4 +1,4 @@
-"""Data sets: shapes, ranges, splits, and files that lie."""
+"""Data sets: shapes, ranges, splits, and files with wrong headers."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ def idx(array, code=0x08):
 
 
 @pytest.mark.parametrize("name, shape", [("digits", (8, 8, 1)), ("mixture1d", (1,)), ("mixture2d", (2,)), ("swiss-roll", (2,))])
-def test_built_in_sets_are_float32_labelled_and_split_by_seed(name, shape):
+def test_built_in_data_sets_are_float32_labelled_and_split_by_seed(name, shape):
     data, again, other = datasets.load(name), datasets.load(name), datasets.load(name, seed=1)
     assert data.train.dtype == np.float32 and data.shape == shape
     assert len(data.train) == len(data.train_labels) and len(data.held_out) == len(data.held_out_labels)
@@ -30,7 +30,7 @@ def test_built_in_sets_are_float32_labelled_and_split_by_seed(name, shape):
 
 
 @pytest.mark.parametrize("name", ["digits", "swiss-roll"])
-def test_bounded_sets_lie_within_minus_one_and_one_and_nearly_fill_it(name):
+def test_bounded_data_sets_nearly_fill_minus_one_to_one(name):
     x = np.concatenate((datasets.load(name).train, datasets.load(name).held_out))
     assert -1 <= x.min() < -0.7 and 0.8 < x.max() <= 1
 
@@ -42,13 +42,13 @@ def test_digits_lie_on_the_lattice_of_their_bin_width():
     assert len(data.train) + len(data.held_out) == 1797
 
 
-def test_train_and_held_out_are_the_whole_set_without_overlap():
+def test_train_and_held_out_samples_partition_the_data_set():
     data = datasets.load("mixture2d")
     both = np.concatenate((data.train, data.held_out))
     assert len(both) == len(np.unique(both, axis=0)) == datasets.POINTS
 
 
-def test_the_range_is_that_of_each_coordinate_of_the_training_points_and_all_of_minus_one_to_one_for_images():
+def test_data_range_is_per_coordinate_for_points_and_fixed_for_images():
     points = datasets.load("mixture2d")
     low, high = points.range
     assert low.shape == high.shape == (2,) and ((low <= points.train) & (points.train <= high)).all()
@@ -56,7 +56,7 @@ def test_the_range_is_that_of_each_coordinate_of_the_training_points_and_all_of_
     assert datasets.load("digits").range == (-1.0, 1.0)
 
 
-def test_mixture_points_do_not_share_noise_with_the_prior_of_a_sampler():
+def test_mixture_data_do_not_share_noise_with_the_prior_of_a_sampler():
     from reference.samplers.ancestral import prior
 
     data = datasets.load("mixture1d", seed=3)
@@ -66,7 +66,7 @@ def test_mixture_points_do_not_share_noise_with_the_prior_of_a_sampler():
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_idx_images_and_the_labels_beside_them_are_read(tmp_path, zipped):
+def test_idx_images_and_their_labels_file_are_read(tmp_path, zipped):
     pack, end = (gzip.compress, ".gz") if zipped else (bytes, "")
     path = tmp_path / f"train-images-idx3-ubyte{end}"
     path.write_bytes(pack(idx(IMAGES)))
@@ -106,14 +106,14 @@ def _broken():
 
 
 @pytest.mark.parametrize("content, message", [pytest.param(c, m, id=name) for name, c, m in _broken()])
-def test_a_broken_idx_file_is_refused_in_one_sentence(tmp_path, content, message):
+def test_a_broken_idx_file_is_refused_in_one_line(tmp_path, content, message):
     (tmp_path / "file.idx").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         datasets.load(str(tmp_path / "file.idx"))
 
 
 @pytest.mark.parametrize("labels", [idx(LABELS[:9]), idx(np.zeros((10, 2), np.uint8)), idx(np.full(10, -1, np.int8), 0x09)])
-def test_labels_that_do_not_match_are_refused(tmp_path, labels):
+def test_mismatched_labels_are_refused(tmp_path, labels):
     (tmp_path / "x.idx").write_bytes(idx(IMAGES))
     (tmp_path / "y.idx").write_bytes(labels)
     with pytest.raises(ValueError, match="must hold 10 whole numbers"):
@@ -142,7 +142,7 @@ def test_npz_images_are_scaled_to_minus_one_and_one(tmp_path, x, shape):
     assert sorted([*data.train_labels, *data.held_out_labels]) == list(range(len(x)))
 
 
-def test_npz_points_are_scaled_by_coordinate_and_units_lead_back(tmp_path):
+def test_npz_points_are_scaled_by_coordinate_and_units_invert_the_scaling(tmp_path):
     x = np.random.default_rng(0).standard_normal((50, 2)) * [1e-3, 1e3] + [0, 17]
     np.savez(tmp_path / "d.npz", x=x, labels=np.arange(50))
     data = datasets.load(str(tmp_path / "d.npz"))
@@ -152,7 +152,7 @@ def test_npz_points_are_scaled_by_coordinate_and_units_lead_back(tmp_path):
     assert data.bin_width == 0 and data.notes == ("each coordinate is scaled to mean 0 and deviation 1",)
 
 
-def test_a_files_own_test_samples_are_held_out_and_scaled_as_the_others(tmp_path):
+def test_test_samples_in_a_file_are_held_out_and_scaled_like_the_rest(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=IMAGES // 16, x_test=IMAGES[:2] // 16 + 1, y_train=LABELS, y_test=[7, 8])
     data = datasets.load(str(tmp_path / "d.npz"))
     np.testing.assert_array_equal(data.train[..., 0], IMAGES // 16 / 8 - 1)
@@ -160,7 +160,7 @@ def test_a_files_own_test_samples_are_held_out_and_scaled_as_the_others(tmp_path
     assert data.train_labels.tolist() == [*LABELS] and data.held_out_labels.tolist() == [7, 8] and data.bin_width == 1 / 8
 
 
-def test_padding_goes_on_with_the_last_row_and_column_and_keeps_the_image(tmp_path):
+def test_padding_repeats_the_last_row_and_column_and_keeps_the_image(tmp_path):
     np.savez(tmp_path / "d.npz", x=IMAGES)
     data = datasets.load(str(tmp_path / "d.npz"))
     padded = data.padded((8, 7, 1))
@@ -198,12 +198,12 @@ def _lying_npz():
         (_lying_npz(), "promises"),
     ],
 )
-def test_a_broken_npz_file_is_refused_in_one_sentence(tmp_path, content, message):
+def test_a_broken_npz_file_is_refused_in_one_line(tmp_path, content, message):
     (tmp_path / "file.npz").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         datasets.load(str(tmp_path / "file.npz"))
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones():
+def test_an_unknown_data_set_is_refused_naming_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown data set 'nowhere'.*digits"):
         datasets.load("nowhere")

@@ -15,14 +15,8 @@ from reference.diffusion.forward_process import forward, forward_step
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import SCHEDULES, constant, linear, vp
 from reference.samplers.ancestral import ancestral
-from tests.oracle_tolerances import (
-    EXACT,
-    accumulated,
-    assert_close,
-    assert_printed,
-    assert_slope,
-)
-from tests.oracles import grids, mmse_of, normal_data
+from tests.oracle_tolerances import EXACT, accumulated, assert_close, assert_printed, assert_slope
+from tests.oracles import gaussian_mmse, grids, normal_data
 
 every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
 
@@ -31,7 +25,7 @@ every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
 
 
 def responses(schedule, grid):
-    """How x at each time of the grid depends on x0 and on the noise of every step: the chain applied to the basis vectors."""
+    """Weights of x0 and of the noise of every step in x at each time of the grid: the chain applied to the basis vectors."""
     units = np.eye(len(grid))
     x, states = units[0][:, None], [units[0]]
     for step, (t, t_prev) in enumerate(pairwise(grid[::-1])):
@@ -50,12 +44,12 @@ def check_chain(schedule, grid):
 
 
 @every_schedule
-def test_steps_composed_have_the_law_of_one_shot_and_its_joint_covariances(name):
+def test_composed_steps_have_the_joint_covariances_of_the_one_shot_marginals(name):
     check_chain(SCHEDULES[name](100), list(range(100, -1, -1)))
 
 
 @given(grids())
-def test_steps_of_any_length_composed_have_the_law_of_one_shot(case):
+def test_composed_steps_of_any_length_have_the_one_shot_marginal(case):
     check_chain(*case)
 
 
@@ -66,7 +60,7 @@ def test_noise_of_a_chain_accumulates_as_in_theorem_2_1():
 
 
 @given(grids(), st.integers(0, 2**32))
-def test_forward_is_signal_and_noise(case, seed):
+def test_forward_sample_is_signal_plus_noise(case, seed):
     schedule, (t, *_) = case
     rng = np.random.default_rng(seed)
     x0, noise, t = rng.normal(size=(5, 2, 2, 1)), rng.normal(size=(5, 2, 2, 1)), rng.integers(0, t + 1, 5)
@@ -117,7 +111,7 @@ def test_posterior_is_the_bivariate_gaussian_conditioned_on_any_grid(case):
 
 
 @every_schedule
-def test_posterior_variance_of_skipped_steps_is_not_that_of_one_step(name):
+def test_posterior_variance_over_skipped_steps_differs_from_that_of_one_step(name):
     schedule = SCHEDULES[name](1000)
     for t, t_prev in pairwise(schedule.timesteps(50)[1:-1]):
         A, A_prev = schedule.signal_power(t), schedule.signal_power(t_prev)
@@ -160,7 +154,7 @@ def test_the_mean_from_x0_is_the_mean_from_the_noise(name, steps):
 @given(grids(2000, 1), st.floats(1e-6, 1e6))
 def test_variances_are_finite_and_ordered_on_every_grid(case, data_variance):
     schedule, grid = case
-    mmse = mmse_of(schedule, data_variance)
+    mmse = gaussian_mmse(schedule, data_variance)
     for t, t_prev in pairwise(grid):
         small, large, exact = (reverse_log_variance(schedule, t, t_prev, choice, mmse) for choice in VARIANCES)
         assert np.isfinite([small, large, exact]).all()
@@ -177,12 +171,12 @@ def test_variances_are_finite_for_every_number_of_steps(name):
 
 
 @given(grids(2000), st.floats(1e-3, 1e3))
-def test_exact_variance_of_gaussian_data_is_that_of_the_true_kernel(case, c):
+def test_exact_variance_for_gaussian_data_equals_that_of_the_true_kernel(case, c):
     schedule, grid = case
     for t, t_prev in pairwise(grid):
         v, v_prev = (schedule.signal_power(s) * c + schedule.noise_power(s) for s in (t, t_prev))
         beta = schedule.beta(t, t_prev)
-        actual = reverse_log_variance(schedule, t, t_prev, "exact", mmse_of(schedule, c))
+        actual = reverse_log_variance(schedule, t, t_prev, "exact", gaussian_mmse(schedule, c))
         assert_close(actual, np.log(beta * v_prev / v), EXACT, 1.0)
 
 
@@ -203,7 +197,7 @@ def test_the_exact_variance_needs_the_denoisers_error():
 def deviations(schedule, grid, mean, variance, choice):
     """Mean and variance of the sampler's state at every time of the grid but the first, from exact x_T, for data N(mean, variance).
 
-    Sample 0 starts at 0 and gets no noise, sample 1 starts at 1, sample 2 + j gets unit noise in step j alone.
+    Sample 0 starts at 0 without noise, sample 1 starts at 1, and sample 2 + j has unit noise in step j only.
     """
     distribution, steps, made = normal_data(mean, variance), len(grid) - 1, [0]
     units = np.eye(steps + 2)[:, 2:, None]
@@ -228,7 +222,7 @@ def deviations(schedule, grid, mean, variance, choice):
         0,
         np.arange(steps + 2),
         choice,
-        mmse_of(schedule, variance),
+        gaussian_mmse(schedule, variance),
         None,
         SimpleNamespace(reverse_step=reverse_step),
     )
@@ -245,29 +239,29 @@ def check_moments(schedule, grid, mean, variance):
     t = np.array(grid[1:])
     means, variances = deviations(schedule, grid, mean, variance, "exact")
     budget = 16 * accumulated(len(grid))  # a dozen roundings a step
-    # the offset of a step from t is a difference of terms of size 1 / signal_t where the data are narrow
+    # for narrow data the offset of a step from t is a difference of terms of size 1 / signal_t
     amplification = 1 / schedule.signal(grid[0])
     assert_close(means, schedule.signal(t) * mean, budget, (1 + abs(mean)) * amplification)
     expected = schedule.signal_power(t) * variance + schedule.noise_power(t)
-    expected[-1] -= mmse_of(schedule, variance)(grid[-2])  # the last step returns the mean
+    expected[-1] -= gaussian_mmse(schedule, variance)(grid[-2])  # the last step returns the mean
     assert_close(variances, expected, budget, (1 + variance) * amplification)
 
 
 @pytest.mark.parametrize("mean, variance", [(0.8, 0.25), (-2.0, 1.0), (0.0, 4.0)])
 @pytest.mark.parametrize("steps", [1, 2, 10, 100])
-def test_ancestral_with_the_exact_variance_transports_gaussians_exactly(steps, mean, variance):
+def test_ancestral_with_exact_variance_is_exact_for_gaussians(steps, mean, variance):
     schedule = vp(100)
     check_moments(schedule, schedule.timesteps(steps), mean, variance)
 
 
 @given(grids(100), st.floats(-3, 3), st.floats(0.05, 10))
-def test_ancestral_with_the_exact_variance_transports_gaussians_exactly_on_any_grid(case, mean, variance):
+def test_ancestral_with_exact_variance_is_exact_for_gaussians_on_any_grid(case, mean, variance):
     check_moments(*case, mean, variance)
 
 
 @pytest.mark.parametrize("choice", VARIANCES)
 @pytest.mark.parametrize("steps", [1, 5, 50])
-def test_ancestral_transports_the_mean_exactly_whatever_the_variance(choice, steps):
+def test_ancestral_transports_the_mean_exactly_for_any_variance(choice, steps):
     schedule = linear(50)
     grid = schedule.timesteps(steps)
     means, _ = deviations(schedule, grid, 1.3, 0.3, choice)
@@ -283,7 +277,7 @@ def error_at_the_first_time(T, variance, choice):
 
 
 @pytest.mark.parametrize("variance, sign", [(0.25, 1), (0.9, 1), (1.1, -1), (4.0, -1)])
-def test_variance_beta_errs_to_the_side_of_one_with_first_order(variance, sign):
+def test_variance_beta_errs_towards_one_at_first_order(variance, sign):
     N = [100, 200, 400]
     errors = np.array([error_at_the_first_time(T, variance, "beta") for T in N])
     assert (np.sign(errors) == sign).all()
@@ -295,7 +289,7 @@ def test_variance_beta_is_exact_for_data_of_unit_variance():
 
 
 @pytest.mark.parametrize("variance", [0.25, 1.0, 4.0])
-def test_posterior_variance_errs_to_the_narrow_side_with_first_order(variance):
+def test_posterior_variance_makes_samples_too_narrow_at_first_order(variance):
     N = [200, 400, 800]
     errors = np.array([error_at_the_first_time(T, variance, "posterior") for T in N])
     assert (errors < 0).all()
@@ -309,8 +303,8 @@ def test_posterior_variance_is_exact_for_a_point():
     assert_close(variances, schedule.noise_power(t), 16 * accumulated(50), 1.0)
 
 
-def test_final_variance_of_ddpm_is_printed_with_and_without_the_misprint_of_theorem_2_5(monkeypatch):
-    """E4: for N(0, 1) and the linear schedule of 1,000 steps, .991 with 1 - alpha_bar_prev, .609 with the root that the theorem prints."""
+def test_printed_final_variance_of_ddpm_with_and_without_the_2_5_misprint(monkeypatch):
+    """E4: for N(0, 1) and the linear schedule of 1,000 steps, .991 with 1 - alpha_bar_prev, .609 with the printed root."""
     schedule = linear()
     final_variance = lambda: deviations(schedule, schedule.timesteps(1000), 0.0, 1.0, "posterior")[1][-1]
     assert_printed(final_variance(), ".991")

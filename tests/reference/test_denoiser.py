@@ -1,4 +1,4 @@
-"""The simple loss, and the denoiser that it trains (tutorial, Sec. 2.5)."""
+"""The simple loss, and the denoiser trained by it (tutorial, Sec. 2.5)."""
 
 from dataclasses import dataclass, field
 
@@ -12,15 +12,7 @@ from reference.diffusion.denoiser import TRAINABLE, Denoiser, simple_loss
 from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.diffusion.schedules import SCHEDULES, vp
 from reference.networks.mlp import MLP
-from tests.oracle_tolerances import (
-    EXACT,
-    EXACT32,
-    MIXTURE,
-    assert_close,
-    assert_mean,
-    central_difference,
-    line,
-)
+from tests.oracle_tolerances import EXACT, EXACT32, MIXTURE, assert_close, assert_mean, central_difference, line
 
 every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
 
@@ -30,12 +22,14 @@ def test_simple_loss_is_the_mean_square_and_its_gradient():
     mean, per_sample, gradient = simple_loss(prediction, target)
     assert_close(per_sample, ((prediction - target) ** 2).reshape(4, -1).mean(axis=1), EXACT)
     assert_close(mean, per_sample.mean(), EXACT)
-    slope = (simple_loss(prediction + direction, target)[0] - simple_loss(prediction - direction, target)[0]) / 2  # exact: it is quadratic
+    slope = (
+        simple_loss(prediction + direction, target)[0] - simple_loss(prediction - direction, target)[0]
+    ) / 2  # exact because the loss is quadratic
     assert_close((gradient * direction).sum(), slope, EXACT, 10.0)
 
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
-def test_gradients_of_the_denoisers_loss_are_those_of_its_mean(prediction):
+def test_gradients_of_the_denoiser_loss_are_those_of_its_mean(prediction):
     network = MLP((2,), width=8, depth=2, embedding=4)
     denoiser = Denoiser(network, vp(50), prediction, data_variance=0.4)
     rng = np.random.default_rng(5)
@@ -54,7 +48,7 @@ def test_gradients_of_the_denoisers_loss_are_those_of_its_mean(prediction):
 
 @dataclass
 class Oracle:
-    """A network that knows the law of the data: it undoes the scaling of its input and says what is best to say."""
+    """A network with the exact prediction for the data's distribution: it undoes the scaling of its input first."""
 
     distribution: Mixture
     schedule: object
@@ -75,7 +69,7 @@ class Oracle:
 
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
-def test_the_loss_of_the_best_denoiser_is_its_floor(prediction):
+def test_the_loss_of_the_exact_denoiser_is_the_minimum(prediction):
     distribution, schedule, n = example_2_1(), vp(20), 20_000
     x0, _ = distribution.sample(8, np.arange(n))
     noise = ops.normal(9, np.arange(n), 0, ops.Purpose.TRAINING_NOISE, (1,))
@@ -95,7 +89,7 @@ def test_the_loss_of_the_best_denoiser_is_its_floor(prediction):
 
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
-def test_the_denoiser_hands_samplers_the_noise(prediction):
+def test_noise_prediction_for_samplers_is_converted_from_any_prediction(prediction):
     distribution, schedule = example_2_1(), vp(20)
     denoiser = Denoiser(Oracle(distribution, schedule, prediction), schedule, prediction, 1.7)
     x = np.linspace(-2, 2, 9)[:, None]
@@ -107,26 +101,26 @@ def test_the_denoiser_hands_samplers_the_noise(prediction):
 
 
 @pytest.mark.parametrize("prediction", [*set(PREDICTIONS) - set(TRAINABLE), "epsilon"])
-def test_denoisers_of_other_predictions_are_refused(prediction):
+def test_unknown_predictions_of_a_denoiser_are_refused(prediction):
     with pytest.raises(ValueError, match=f"noise, x0, v, got {prediction!r}"):
         Denoiser(MLP(), vp(20), prediction)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 21, 2.5])
-def test_elbo_terms_refuse_a_number_of_steps_that_does_not_fit(steps):
+def test_elbo_terms_refuse_an_invalid_number_of_steps(steps):
     with pytest.raises(ValueError, match=f"steps must be a whole number from 1 to T = 20, got {steps}"):
         elbo_terms(lambda x, t: 0 * x, vp(20), np.zeros((1, 1)), 0, steps)
 
 
 class Recorder:
-    """Stands for a network, and keeps what it was given."""
+    """A stand-in for a network that records its arguments."""
 
     def forward(self, params, x, c, ops=None, labels=None, keep=True):
         self.given = x, c, labels
         return np.zeros_like(x), None
 
 
-def test_the_network_is_given_unit_variance_the_time_out_of_a_thousand_and_the_labels():
+def test_the_network_input_is_unit_variance_x_time_out_of_1000_and_labels():
     network, schedule, labels = Recorder(), vp(40), np.array([3, 1])
     denoiser = Denoiser(network, schedule, "noise", data_variance=0.3)
     x = np.ones((2, 4, 4, 1), np.float32)

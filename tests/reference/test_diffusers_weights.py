@@ -1,4 +1,4 @@
-"""The U-Net as diffusers keeps it, seen without diffusers (tests/peers has the comparison with it)."""
+"""The U-Net in the format of diffusers, tested without diffusers (tests/peers compares with diffusers itself)."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ TWO_LEVELS = UNet()
 THREE_LEVELS = UNet(size=(32, 32), channels=(32, 64, 64))
 ALL_OPTIONS = UNet(size=(8, 12), in_channels=3, channels=(8, 16), layers=2, groups=4, head_width=4, classes=5, outputs=2)
 NETWORKS = {TWO_LEVELS: "two levels", THREE_LEVELS: "three levels", ALL_OPTIONS: "two layers, classes, two outputs"}
-LISTINGS = {  # of ``listing``, for the UNet2DModel of the same config in diffusers 0.42.1 (tests/peers holds them against it)
+LISTINGS = {  # results of ``listing`` for the UNet2DModel of the same config in diffusers 0.42.1 (tests/peers compares them)
     TWO_LEVELS: "f7bbd28ddbdc7dcc99264ffa0e4c40097701ca665ada9959b7d5216f74d31633",
     THREE_LEVELS: "0283e413300af0c362c46b25a0dc375d660f5417520dcb8d423f0dc445845705",
     ALL_OPTIONS: "6dd6bc22f799d1e3d4cc7a7f82dc40deddcd50eea457c277ac3d0dd81db98106",
@@ -33,7 +33,7 @@ every_network = pytest.mark.parametrize("network", NETWORKS, ids=NETWORKS.get)
 
 
 def random_parameters(network, seed=0):
-    """float32, none of them zero, each of a size that keeps activations about 1."""
+    """Non-zero float32 parameters of a size that keeps activations near 1."""
     rng, params = np.random.default_rng(seed), {}
     for name, shape in network.shapes().items():
         scale = np.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.25
@@ -47,7 +47,7 @@ def listing(shapes):
 
 
 @every_network
-def test_what_was_saved_is_loaded_bit_for_bit(network, tmp_path):
+def test_saved_weights_are_loaded_bit_for_bit(network, tmp_path):
     params = random_parameters(network)
     diffusers_format.save(tmp_path, network, params)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
@@ -59,14 +59,14 @@ def test_what_was_saved_is_loaded_bit_for_bit(network, tmp_path):
 
 
 @every_network
-def test_names_and_shapes_are_those_that_diffusers_lists(network):
+def test_weight_names_and_shapes_equal_those_of_diffusers(network):
     _, arrays = diffusers_format.to_diffusers(network, random_parameters(network))
     shapes = {name: array.shape for name, array in arrays.items()}
     assert shapes == diffusers_format.diffusers_shapes(network)
     assert listing(shapes) == LISTINGS[network]
 
 
-def test_each_kind_of_parameter_has_their_name_and_layout():
+def test_each_kind_of_parameter_has_the_name_and_layout_of_diffusers():
     params = random_parameters(ALL_OPTIONS)
     _, theirs = diffusers_format.to_diffusers(ALL_OPTIONS, params)
     w, kernel = params["mid_block.attentions.0.to_out.0.w"], params["conv_in.w"]
@@ -84,7 +84,7 @@ def test_each_kind_of_parameter_has_their_name_and_layout():
         np.testing.assert_array_equal(theirs[their], params[ours])
 
 
-def test_config_says_what_kind_of_network_it_is():
+def test_config_describes_the_network():
     config = diffusers_format.config_of(ALL_OPTIONS)
     for name, value in {
         "sample_size": [8, 12],
@@ -105,7 +105,7 @@ def test_config_says_what_kind_of_network_it_is():
     assert diffusers_format.config_of(TWO_LEVELS)["sample_size"] == 8 and diffusers_format.config_of(TWO_LEVELS)["num_class_embeds"] is None
 
 
-def test_fields_that_a_config_may_leave_out_or_say_otherwise():
+def test_optional_config_fields_may_be_missing_or_have_other_values():
     config = diffusers_format.config_of(replace(TWO_LEVELS, head_width=64))
     same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED, "num_class_embeds")}
     same |= {"attention_head_dim": None, "sample_size": [8, 8], "_diffusers_version": "0.42.1"}
@@ -145,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("field", REFUSED)
-def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(field, tmp_path):
+def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path):
     diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     config = json.loads((tmp_path / "config.json").read_text()) | {field: REFUSED[field]}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -167,7 +167,7 @@ def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(f
         ({"layers_per_block": 10**12}, "layers_per_block is 1000000000000"),
     ],
 )
-def test_a_config_of_other_sizes_is_refused(changes, message, tmp_path):
+def test_a_config_with_other_sizes_is_refused(changes, message, tmp_path):
     diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     config = json.loads((tmp_path / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -201,7 +201,7 @@ def _replaced(**arrays):
 
 
 def _bfloat16(folder, weights):
-    """A file of one array of two numbers that NumPy hasn't got."""
+    """A file with one array of two bfloat16 numbers, a type that NumPy lacks."""
     header = json.dumps({"conv_in.bias": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
     weights.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
 
@@ -219,7 +219,7 @@ def _bfloat16(folder, weights):
         (_replaced(another=np.zeros(1, np.float32)), "it also holds another"),
     ],
 )
-def test_files_that_are_not_a_unets_are_refused(damage, message, tmp_path):
+def test_files_without_a_unet_are_refused(damage, message, tmp_path):
     diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
     damage(tmp_path, tmp_path / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=message):
@@ -227,7 +227,7 @@ def test_files_that_are_not_a_unets_are_refused(damage, message, tmp_path):
 
 
 @pytest.mark.parametrize("model", [Denoiser(TWO_LEVELS, linear(50), "v"), LearnedVariance(replace(TWO_LEVELS, outputs=2), cosine(50))])
-def test_the_schedulers_betas_are_the_schedules(model):
+def test_scheduler_betas_equal_those_of_the_schedule(model):
     config, schedule = diffusers_format.scheduler_config(model), model.schedule
     assert config["num_train_timesteps"] == len(config["trained_betas"]) == 50
     log_alpha_bar = np.cumsum(np.log1p(-np.array(config["trained_betas"])))
@@ -255,7 +255,7 @@ def images(tmp_path_factory):
 
 
 @pytest.mark.parametrize("which", ["averaged", "last"])
-def test_export_writes_a_folder_that_load_takes_back(images, tmp_path, capsys, which):
+def test_an_exported_folder_can_be_loaded_again(images, tmp_path, capsys, which):
     assert run("export", images, "--format", "diffusers", "--weights", which, "--out", tmp_path / "new" / "folder") == 0
     out, folder = capsys.readouterr().out, tmp_path / "new" / "folder"
     assert out.count("\n") == 1 and "the condition `1000 * t / 40`" in out
@@ -275,7 +275,7 @@ def test_export_writes_a_folder_that_load_takes_back(images, tmp_path, capsys, w
     assert input_formula(trained) in (folder / "README.md").read_text()
 
 
-def test_export_refuses_a_folder_that_holds_something_and_a_run_without_a_unet(images, tmp_path, capsys):
+def test_export_refuses_a_non_empty_folder_and_a_run_without_a_unet(images, tmp_path, capsys):
     (tmp_path / "mine").write_text("")
     assert run("export", images, "--format", "diffusers", "--out", tmp_path) == 2
     assert "exists already and is not empty" in capsys.readouterr().err
@@ -288,7 +288,7 @@ def test_export_refuses_a_folder_that_holds_something_and_a_run_without_a_unet(i
 
 
 class Recorder:
-    """A network that keeps what it is fed."""
+    """A network that records its inputs."""
 
     def __init__(self, network):
         self.network = network
@@ -313,7 +313,7 @@ class Recorder:
         ("indi", {"noise": 0.3, "blur": 1.0, "epsilon": 0.2}),
     ],
 )
-def test_the_network_is_fed_what_the_readme_says(system, options, tmp_path):
+def test_network_input_equals_the_formulas_in_the_exported_readme(system, options, tmp_path):
     begun = new_run(tmp_path, build_config(system, datasets.load("digits", 0, None), {"channels": (8, 8), **options}))
     x_formula, c_formula = re.findall("`(.*?)`", input_formula(begun))
     network = Recorder(begun.model.network)

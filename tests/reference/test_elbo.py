@@ -34,20 +34,20 @@ from tests.oracle_tolerances import (
     line,
     z_score,
 )
-from tests.oracles import grids, mmse_of, normal_data
+from tests.oracles import gaussian_mmse, grids, normal_data
 
 every_schedule = pytest.mark.parametrize("name", sorted(SCHEDULES))
 
 
 @given(grids(2000, 3))
-def test_elbo_weights_are_those_of_the_direct_form(case):
+def test_elbo_weights_equal_their_direct_form(case):
     schedule, grid = case
     for t, t_prev in pairwise(grid[:-1]):
         A_prev, power, beta = schedule.signal_power(t_prev), schedule.noise_power(t), schedule.beta(t, t_prev)
         variance = beta * schedule.noise_power(t_prev) / power
         by_x0 = beta**2 * A_prev / (power**2 * 2 * variance)
         by_noise = beta**2 / (2 * variance * power * (schedule.signal_power(t) / A_prev))
-        # both are differences: of SNRs, whose logs have size 1 + |log SNR|
+        # both are differences of SNRs with logs of size 1 + |log SNR|
         size = 1 + np.abs(schedule.log_snr(t)) + np.abs(schedule.log_snr(t_prev))
         assert_close(elbo_weight(schedule, t, t_prev), by_x0, EXACT, size * np.exp(schedule.log_snr(t_prev)))
         assert_close(elbo_weight(schedule, t, t_prev, "noise"), by_noise, EXACT, size * (1 + 2 * by_noise))
@@ -58,21 +58,21 @@ def test_elbo_weights_are_infinite_on_the_last_step():
 
 
 @given(grids(200, 3), st.floats(-2, 2), st.floats(-2, 2), st.floats(-2, 2))
-def test_weighted_square_of_an_error_is_the_same_whatever_is_predicted(case, x, x0, wrong):
+def test_weighted_squared_error_is_the_same_for_every_prediction(case, x, x0, wrong):
     schedule, grid = case
     for t, t_prev in pairwise(grid[:-1]):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
         restate = lambda prediction, guess, a=alpha, s=sigma: convert(np.array(guess), np.array(x), "x0", prediction, a, s)
         expected = elbo_weight(schedule, t, t_prev) * (x0 - wrong) ** 2
         for prediction in ("noise", "v", "score"):
-            true, said = restate(prediction, x0), restate(prediction, wrong)
+            true, other = restate(prediction, x0), restate(prediction, wrong)
             weight = elbo_weight(schedule, t, t_prev, prediction)
-            size = weight * (abs(true) + abs(said)) * (abs(true - said) + EXACT)
-            assert_close(weight * (true - said) ** 2, expected, EXACT, size + expected)
+            size = weight * (abs(true) + abs(other)) * (abs(true - other) + EXACT)
+            assert_close(weight * (true - other) ** 2, expected, EXACT, size + expected)
 
 
 @pytest.mark.parametrize("prediction", ["", "Noise"])
-def test_elbo_weights_of_other_predictions_are_refused(prediction):
+def test_elbo_weights_of_unknown_predictions_are_refused(prediction):
     with pytest.raises(ValueError, match=f"prediction must be one of noise, x0, v, score, got {prediction!r}"):
         elbo_weight(constant(), 5, 4, prediction)
 
@@ -142,7 +142,7 @@ def test_discretised_decoder_gives_probabilities_that_sum_to_one(bin_width, gues
     x0 = lattice(bin_width)
     logs = reconstruction_term(x0, np.full_like(x0, guess), np.log(variance), bin_width)
     assert (logs >= 0).all()
-    # a cell's share is exp of logs up to 4e6 below which all underflow: those that count are below 40
+    # the probability of a cell is exp of logs down to -4e6, most of which underflow: relevant logs are below 40 in size
     assert_close(np.exp(-logs).sum(), 1.0, accumulated(len(x0), 40.0))
 
 
@@ -163,7 +163,7 @@ def test_discretised_decoder_is_finite_far_out_on_both_sides(dtype):
         guess = (x0 + side * 50 * deviation).astype(dtype)
         logs = reconstruction_term(x0, guess, 2 * np.log(deviation), bin_width)
         inner = logs[1:-1]
-        nearest = 50 - bin_width / 2 / deviation  # the mass lies at the cell's nearest edge: between the bounds of Mills' ratio
+        nearest = 50 - bin_width / 2 / deviation  # the mass is at the cell's nearest edge, between the bounds of Mills' ratio
         bound = -stats.norm.logsf(nearest)
         assert_close(inner, np.full(15, bound), 50 * (EXACT32 if dtype == np.float32 else EXACT), bound * 50)
         assert np.isfinite(logs).all() and (logs >= 0).all()
@@ -185,7 +185,7 @@ def expected_terms(schedule, grid, mean, variance, choice):
     z, w = np.polynomial.hermite_e.hermegauss(3)
     w = w / w.sum()
     x0, eps, weight = (np.ravel(a)[:, None] for a in (*np.meshgrid(mean + np.sqrt(variance) * z, z), np.outer(w, w)))
-    distribution, mmse, consistency = normal_data(mean, variance), mmse_of(schedule, variance), []
+    distribution, mmse, consistency = normal_data(mean, variance), gaussian_mmse(schedule, variance), []
     for t, t_prev in pairwise(grid):
         guess = distribution.posterior_mean(forward(schedule, x0, t, eps), schedule.signal(t), schedule.noise_scale(t))
         if t_prev:
@@ -195,7 +195,7 @@ def expected_terms(schedule, grid, mean, variance, choice):
 
 
 def entropy_and_prior_gap(schedule, mean, variance):
-    """H(data) + KL(q(x_T) to N(0, 1)): what no -ELBO of this chain can fall below."""
+    """H(data) + KL(q(x_T) to N(0, 1)): a lower bound of every -ELBO of this chain."""
     A, power = schedule.signal_power(schedule.T), schedule.noise_power(schedule.T)
     v = A * variance + power
     return np.log(2 * np.pi * np.e * variance) / 2 + (v + A * mean**2 - 1 - np.log(v)) / 2
@@ -205,7 +205,7 @@ def entropy_and_prior_gap(schedule, mean, variance):
 @pytest.mark.parametrize("steps", [1, 2, 10, 60])
 def test_elbo_of_gaussian_data_in_closed_form(steps, mean, variance):
     schedule = vp(60)
-    grid, mmse = schedule.timesteps(steps), mmse_of(schedule, variance)
+    grid, mmse = schedule.timesteps(steps), gaussian_mmse(schedule, variance)
     prior, consistency, reconstruction = expected_terms(schedule, grid, mean, variance, "posterior")
     A = schedule.signal_power(60)
     assert_close(prior, (A * (variance + mean**2) - A - np.log(1 - A)) / 2, EXACT, 1.0)
@@ -234,12 +234,12 @@ def test_elbo_with_another_variance_stays_above_the_entropy(choice, steps):
 
 
 @pytest.mark.parametrize("T, gap", [(10**5, ".2924338"), (10**6, ".2891046"), (10**7, ".2886689")])
-def test_printed_gap_of_the_elbo_with_the_posterior_variance_tends_to_half_of_eulers_constant(T, gap):
+def test_printed_elbo_gap_of_posterior_variance_tends_to_half_euler_gamma(T, gap):
     assert_printed(gap_of_the_elbo(vp(T)), gap)
 
 
-def test_printed_limit_of_that_gap_where_beta_begins_at_zero():
-    """SNR ~ 1/t^2 at 0: gamma + pi^2 / 12 = 1.3997, which T = 10^6 reaches to its digits."""
+def test_printed_limit_of_the_elbo_gap_where_beta_begins_at_zero():
+    """SNR ∝ 1/t^2 at 0: gamma + pi^2 / 12 = 1.3997, reached to these digits at T = 10^6."""
     assert_printed(gap_of_the_elbo(Schedule(-10 * (np.arange(10**6 + 1) / 10**6) ** 2)), "1.3997")
 
 
@@ -257,20 +257,20 @@ def gap_of_the_elbo(schedule, c=0.25):
     return nelbo - entropy_and_prior_gap(schedule, 0.0, c)
 
 
-def test_consistency_tends_to_the_integral_of_the_denoisers_error_with_first_order():
+def test_consistency_tends_to_the_mmse_integral_at_first_order():
     c, N, errors = 0.25, [400, 800, 1600], []
     for n in N:
         schedule, first = vp(n), n // 20
-        mmse, snr = mmse_of(schedule, c), np.exp(schedule.log_snr(np.array([first, n])))
+        mmse, snr = gaussian_mmse(schedule, c), np.exp(schedule.log_snr(np.array([first, n])))
         total = sum(elbo_weight(schedule, t, t - 1) * mmse(t) for t in range(first + 1, n + 1))
         errors.append(total - np.log((1 + c * snr[0]) / (1 + c * snr[1])) / 2)
-    assert min(errors) > 0  # the error grows with t, and each step takes its largest
+    assert min(errors) > 0  # the error grows with t, and each step uses its largest value
     assert_slope(N, np.array(errors), 1, 0.1)  # SNR falls by 2 / 20 in the first step: the next order, halved at each refinement
 
 
-def test_elbo_terms_of_an_exact_denoiser_are_the_closed_form():
+def test_elbo_terms_of_an_exact_denoiser_have_the_closed_form():
     schedule, mean, variance, n = vp(50), 0.4, 0.5, 20_000
-    distribution, mmse = normal_data(mean, variance), mmse_of(schedule, variance)
+    distribution, mmse = normal_data(mean, variance), gaussian_mmse(schedule, variance)
     x0, _ = distribution.sample(3, np.arange(n))
     predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     for choice in VARIANCES:
@@ -281,7 +281,7 @@ def test_elbo_terms_of_an_exact_denoiser_are_the_closed_form():
         assert_mean(terms["reconstruction"], reconstruction, 9)
 
 
-def test_elbo_terms_of_a_mixture_stay_above_its_entropy_and_grow_with_a_worse_denoiser():
+def test_minus_elbo_exceeds_the_entropy_and_grows_with_a_worse_denoiser():
     schedule, distribution = vp(100), example_2_1()
     x0, _ = distribution.sample(1, np.arange(4000))
     good = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
@@ -295,7 +295,7 @@ def test_elbo_terms_of_a_mixture_stay_above_its_entropy_and_grow_with_a_worse_de
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_elbo_terms_have_their_shapes_for_images_and_one_step(dtype):
+def test_elbo_terms_have_documented_shapes_for_images_and_one_step(dtype):
     schedule = vp(20)
     x0 = (np.random.default_rng(0).integers(0, 17, (3, 2, 2, 1)) / 8 - 1).astype(dtype)
     for steps, columns in ((1, 0), (5, 4), (None, 19)):
@@ -305,9 +305,9 @@ def test_elbo_terms_have_their_shapes_for_images_and_one_step(dtype):
         assert (terms["reconstruction"] >= 0).all() and (terms["consistency"] > 0).all()
 
 
-def test_the_decoders_variance_is_the_given_one_or_the_error_or_the_first_beta():
+def test_decoder_variance_is_given_or_the_error_or_the_first_beta():
     schedule, x0 = vp(20), np.zeros((2, 1))
-    oracle = lambda x, t: x / schedule.noise_scale(t)  # of a point mass at 0: its guess is 0
+    oracle = lambda x, t: x / schedule.noise_scale(t)  # for a point mass at 0: its estimate is 0
     last = lambda **options: elbo_terms(oracle, schedule, x0, 0, 4, **options)["reconstruction"]
     for actual, variance in (
         (last(), schedule.beta(5, 0)),
@@ -317,11 +317,11 @@ def test_the_decoders_variance_is_the_given_one_or_the_error_or_the_first_beta()
         assert_close(actual, np.full(2, np.log(2 * np.pi * variance) / 2), EXACT, 4.0)
 
 
-# A chain that is not the best one: p(x_prev | x_t) = N(k x_t + m, r), linear, so that every integral is one of Gaussians.
+# A chain that is not optimal: p(x_prev | x_t) = N(k x_t + m, r), linear, so that every integral is one of Gaussians.
 
 
 def linear_chain(schedule, x0):
-    """A guess of x0 that is linear in x_t, wrong on purpose; and what it makes of every step: [(t, t_prev, k, m, r)]."""
+    """A linear estimate of x0 from x_t, wrong on purpose, and the resulting steps [(t, t_prev, k, m, r)]."""
     rng, steps = np.random.default_rng(4), []
     for t in range(schedule.T, 0, -1):
         slope, offset = rng.uniform(0.2, 0.9), rng.normal()
@@ -341,7 +341,7 @@ def minus_elbo(schedule, x0):
 
 
 def minus_elbo_directly(schedule, x0, independent=False):
-    """E_q[log q(x_1 .. x_T | x0) - log p(x0 .. x_T)] from the joint Gaussian of the x_t, with no Bayes' rule and no divergence.
+    """E_q[log q(x_1 .. x_T | x_0) - log p(x_0 .. x_T)] from the joint Gaussian of all x_t, without Bayes' rule or KL divergences.
 
     ``independent`` takes neighbours as independent, each from its own marginal: Theorem 2.3 read literally (E3).
     """
@@ -364,14 +364,14 @@ def test_elbo_term_by_term_is_the_direct_expectation_for_any_linear_chain(name, 
     assert_close(minus_elbo(schedule, x0), minus_elbo_directly(schedule, x0), EXACT, size)
 
 
-def test_theorem_2_3_read_literally_is_another_number():
+def test_theorem_2_3_read_literally_gives_another_number():
     schedule = vp(6)
     assert abs(minus_elbo_directly(schedule, 0.3, independent=True) - minus_elbo(schedule, 0.3)) > 0.1
 
 
 @pytest.mark.parametrize("x0", [-4.0, -1.0, 0.0, 0.5, 3.0])
-def test_elbo_bounds_the_log_density_of_the_chain_it_belongs_to(x0):
-    """p(x0) of a linear chain is a Gaussian, whose mean and variance follow the steps."""
+def test_elbo_bounds_the_log_density_of_its_chain(x0):
+    """p(x_0) of a linear chain is a Gaussian; its mean and variance follow from the steps."""
     schedule = vp(6)
     mean, variance = 0.0, 1.0
     for _, _, k, m, r, _, _ in linear_chain(schedule, x0):

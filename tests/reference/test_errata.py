@@ -1,4 +1,4 @@
-"""The tutorial's misprints: every row is there, and its two numbers are those of an independent calculation."""
+"""The tutorial's misprints: every row exists, and its two numbers equal an independent calculation."""
 
 import re
 from pathlib import Path
@@ -18,15 +18,15 @@ MISPRINTS = (
     "E13 E13b E13c E13d E14 E14b E14c E15 E15b E15c E15d E15e E15f E16 E17 E18 E19 E20"
 ).split()
 NUMBERS = [row.number for row in ERRATA]
-REVERSED = (1 - 0.05 / 2) ** 2 / 0.95  # by which a printed reverse step multiplies the variance of N(0, 1)
+REVERSED = (1 - 0.05 / 2) ** 2 / 0.95  # factor of the variance of N(0, 1) in one printed reverse step
 log = np.log
 HALF_LOG = log(2 * np.pi) / 2
 
 
 def chain():
-    """-ELBO of x_0 = 1 under p(x_(t-1)|x_t) = N(x_t/2, 1/4), q of beta = 1/2, by the algebra of Gaussians: as printed, and right.
+    """-ELBO of x_0 = 1 under p(x_{t-1} | x_t) = N(x_t/2, 1/4), q with beta = 1/2, by the algebra of Gaussians: (printed, correct).
 
-    x_1 ~ N(sqrt(1/2), 1/2) and x_2 ~ N(1/2, 3/4) with covariance sqrt(1/2)/2; the printed expectation takes them for independent.
+    x_1 ~ N(sqrt(1/2), 1/2) and x_2 ~ N(1/2, 3/4) with covariance sqrt(1/2)/2; the printed expectation treats them as independent.
     """
     root = 0.5**0.5
     square = lambda mean, variance: (mean**2 + variance) / 0.25 / 2 + log(2 * np.pi * 0.25) / 2
@@ -76,10 +76,10 @@ EXACT_VALUES = {  # by hand
     "p. 85": (1.0, -1.0),
     "remark, p. 63": (-0.5, -1.0),
 }
-PRINTED_VALUES = {  # to the digits that a grid or the literature on the tutorial has
+PRINTED_VALUES = {  # to the digits of a grid or of the literature
     "Thm 5.7": (".39894", "-.39893"),  # 1/sqrt(2 pi), less dx^2/4 = 2.5e-5 of it for the second difference
     "(5.44)": ("0", ".2420"),  # x p(x) at 1
-    "Ex 5.7": (".8547", ".6065"),  # e^(W(1) - W(0)), e^(-1/2)
+    "Ex 5.7": (".8547", ".6065"),  # e^{W(1) - W(0)}, e^{-1/2}
     "Thm 2.5, (2.26)": (".609", ".991"),
     "p. 30, Fig 2.9": ("1", ".9878"),
     "Sec. 3.3": ("1.67", "1.38"),  # 1.36 / (1 - a / (4 1.36)) for a = 0.2 0.36
@@ -87,7 +87,7 @@ PRINTED_VALUES = {  # to the digits that a grid or the literature on the tutoria
 
 
 @pytest.mark.parametrize("row", [row for row in ERRATA if row.where in EXACT_VALUES], ids=lambda row: row.number)
-def test_both_numbers_are_those_of_a_calculation_by_hand(row):
+def test_both_numbers_of_a_row_equal_a_calculation_by_hand(row):
     for actual, expected in zip(row.values(), EXACT_VALUES[row.where]):
         if np.isinf(expected):
             assert actual == expected
@@ -97,7 +97,7 @@ def test_both_numbers_are_those_of_a_calculation_by_hand(row):
 
 
 @pytest.mark.parametrize("row", [row for row in ERRATA if row.where in PRINTED_VALUES], ids=lambda row: row.number)
-def test_both_numbers_are_the_known_ones(row):
+def test_both_numbers_of_a_row_equal_known_values(row):
     for actual, printed in zip(row.values(), PRINTED_VALUES[row.where]):
         assert_printed(actual, printed)
     assert row.right == PRINTED_VALUES[row.where][1]
@@ -112,8 +112,8 @@ def row_of(number):
     return row
 
 
-def test_noise_of_unit_variance_in_sgld_inflates_it_tenfold():
-    """E8: 1 / (1 - .95^2), and .1 of that for 40,000 particles, whose variance is known to sqrt(2 / 40,000)."""
+def test_unit_noise_in_sgld_inflates_the_variance_tenfold():
+    """E8: 1 / (1 - .95^2), and .1 of that for 40,000 particles, with a variance known to sqrt(2 / 40,000)."""
     printed, corrected = values("E8")
     assert_close(printed, 1 / (1 - 0.9025), QUADRATURE)
     chance = z_score() * (2 / 40_000) ** 0.5 * 0.1 / (1 - 0.9025)
@@ -122,8 +122,8 @@ def test_noise_of_unit_variance_in_sgld_inflates_it_tenfold():
     assert_printed(chance, str(row_of("E8").chance))
 
 
-def test_a_hundred_steps_leave_more_than_the_target_in_the_wide_modes_basin():
-    """E9: .6318 by a transition operator on a grid (tests/reference/test_langevin.py), of 10,000 particles."""
+def test_a_hundred_steps_leave_too_much_weight_in_the_wide_mode():
+    """E9: .6318 by a transition operator on a grid (tests/reference/test_langevin.py), compared with 10,000 particles."""
     printed, corrected = values("E9")
     deviation = (0.6318 * 0.3682 / 10_000) ** 0.5
     assert_printed(printed, ".600")
@@ -132,8 +132,8 @@ def test_a_hundred_steps_leave_more_than_the_target_in_the_wide_modes_basin():
     assert_printed(z_score() * deviation, str(row_of("E9").chance))
 
 
-def test_ascent_climbs_and_descent_does_not():
-    """E19: from log p(0) = log 1.60596e-4, by a loop of its own."""
+def test_gradient_ascent_raises_the_density_and_descent_lowers_it():
+    """E19: from log p(0) = log 1.60596e-4, by an independent loop."""
     from scipy.stats import norm
 
     density = lambda x: 0.6 * norm.pdf(x, 2, 0.5) + 0.4 * norm.pdf(x, -2, 0.2)
@@ -148,13 +148,13 @@ def test_ascent_climbs_and_descent_does_not():
     assert_printed(log(density(x)), row_of("E19").right)
 
 
-def test_every_row_is_held_against_numbers():
+def test_every_row_of_the_errata_is_compared_with_numbers():
     held = {*EXACT_VALUES, *PRINTED_VALUES} | {row.where for row in ERRATA if row.number in ("E8", "E9", "E19")}
     assert {row.where for row in ERRATA} == held
 
 
 @pytest.mark.parametrize("row", ERRATA, ids=lambda row: row.number)
-def test_the_two_numbers_of_a_row_differ_by_more_than_a_twentieth_or_a_few_digits(row):
+def test_the_two_numbers_of_a_row_differ_clearly(row):
     printed, corrected = row.values()
     assert np.isfinite(corrected) and f"{printed:.2g}" != f"{corrected:.2g}" and row.printed != row.corrected
 
@@ -164,19 +164,19 @@ def test_every_misprint_has_a_row_or_a_reason():
     assert all(LEFT_OUT.values())
 
 
-def test_every_number_that_the_code_cites_is_a_misprint():
+def test_every_erratum_that_the_code_cites_exists():
     for path in Path(reference.__file__).parent.rglob("*.py"):
         assert {*re.findall(r"\b(E\d+[a-f]?)\b", path.read_text(encoding="utf-8"))} <= {*MISPRINTS}, path
 
 
-def test_every_printed_form_that_can_be_typed_is_a_mutant():
+def test_every_misprint_that_can_be_typed_is_a_mutant():
     assert {*TYPED} | {*NOT_TYPED} == {*NUMBERS} and not {*TYPED} & {*NOT_TYPED}
     mutants = {(file, new) for file, _, new, _ in MUTANTS}
     for number, mutant in TYPED.items():
         assert mutant in mutants, f"{number}: no mutant {mutant}"
 
 
-def test_the_command_prints_every_row_by_its_number(capsys):
+def test_the_errata_command_prints_every_row_by_number(capsys):
     assert main(["errata"]) == 0
     lines = capsys.readouterr().out.splitlines()
     begun = [line.split()[0] for line in lines if re.match(r"E\d", line)]
@@ -184,7 +184,7 @@ def test_the_command_prints_every_row_by_its_number(capsys):
     assert sum("as printed" in line and "as corrected" in line for line in lines) == len(ERRATA)
 
 
-def test_the_command_fails_and_says_which_number_is_wrong_when_the_code_is_changed(capsys, monkeypatch):
+def test_the_errata_command_fails_and_names_the_wrong_number(capsys, monkeypatch):
     from reference.diffusion.schedules import Schedule
 
     right = Schedule.signal
@@ -198,7 +198,7 @@ def test_the_command_fails_and_says_which_number_is_wrong_when_the_code_is_chang
 
 
 @pytest.mark.parametrize("row", ERRATA, ids=lambda row: row.number)
-def test_only_the_right_number_is_taken_for_it(row):
+def test_only_the_right_number_passes_the_errata_check(row):
     printed, corrected = row.values()
     away = max(row.chance, 10.0 ** -len(row.right.partition(".")[2]))
     assert row.holds(corrected) and not row.holds(printed) and not row.holds(float("nan"))

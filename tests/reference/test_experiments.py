@@ -1,4 +1,4 @@
-"""The experiments' own arithmetic against closed forms, and the command that runs them."""
+"""The arithmetic of the experiments against closed forms, and the command ``experiment``."""
 
 import importlib
 import json
@@ -25,13 +25,13 @@ from reference.tutorial.experiments import (
     what_matters,
 )
 from reference.tutorial.experiments.chains import DISTRIBUTION, LINE, cdf, density, distance, held, propagate
+from tests.command_runs import files, run
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
-from tests.pictures import assert_presentable
-from tests.reference.test_command_line import files, run
+from tests.readable_figures import assert_readable
 
 # Chains
 
-# What a line that ends at 7 lacks of the second moment of a Gaussian of deviation 1 about 1.22, z phi(z) + Q(z) at z = 5.78, three times.
+# Three times the second moment beyond 7 of a Gaussian of deviation 1 about 1.22: z phi(z) + Q(z) at z = 5.78.
 BEYOND_7 = 3 * 1.4e-7
 
 
@@ -53,7 +53,7 @@ def test_a_step_without_noise_moves_the_atoms():
     assert (np.diff(points) > 0).all()
 
 
-def test_distribution_function_distance_and_density_of_the_data_itself():
+def test_cdf_wasserstein_distance_and_density_of_exact_data():
     """On 1,001 points the mixture's narrow mode, of deviation 0.2, has fourteen: differences of the functions are O(h^2)."""
     mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
     chain = LINE, mass / mass.sum()
@@ -65,16 +65,16 @@ def test_distribution_function_distance_and_density_of_the_data_itself():
     assert_close(distance(shifted), 0.25, h**2, 20.0)
 
 
-def test_a_port_that_holds_its_noise_gives_mean_and_deviation():
+def test_a_port_with_fixed_noise_gives_mean_and_deviation():
     x = np.full((3, 1), 2.0)
     for value in (0.0, 1.0):
         assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), held(value)), 0.9 * x + value * 0.2**0.5, EXACT)
 
 
-# What the experiments compare with
+# Reference values of the experiments
 
 
-def test_f2s_recursion_is_the_exact_law_for_one_step_of_each_predictor():
+def test_f2_recursion_has_the_exact_moments_of_one_step_of_each_predictor():
     """From N(m, v) with score -(x - alpha M)/v: mean and variance of c_x x + c_score score + deviation z by hand."""
     alpha, sigma = corrector_bias.SDE.marginal(0.5)
     v = alpha**2 * corrector_bias.C + sigma**2
@@ -83,22 +83,22 @@ def test_f2s_recursion_is_the_exact_law_for_one_step_of_each_predictor():
     assert_close(variance, (1.1 - 0.3 / v) ** 2 * 0.6 + 0.04, EXACT)
 
 
-def test_f2s_error_is_the_wasserstein_distance_of_gaussians():
+def test_f2_error_is_the_wasserstein_distance_of_gaussians():
     alpha, sigma = corrector_bias.SDE.marginal(corrector_bias.SDE.t_min)
     exact = (alpha**2 * corrector_bias.C + sigma**2) ** 0.5
     assert corrector_bias.error(alpha * corrector_bias.M, exact**2) < LINEAR_ALGEBRA
     assert_close(corrector_bias.error(alpha * corrector_bias.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
 
 
-def test_n2s_mismatch_of_a_gaussian_is_its_formula():
-    """Of the mixture with alpha_bar so small that x_T is a Gaussian to six digits, and in general no less than its Gaussian's."""
+def test_n2_mismatch_of_a_gaussian_has_its_closed_form():
+    """For the mixture with alpha_bar so small that x_T is Gaussian to six digits; in general at least that of the Gaussian."""
     schedule = vp(10)
     assert_close(what_matters.mismatch(schedule), what_matters.gaussian_mismatch(schedule.signal_power(10)), 1e-4)
     early = vp(10, 0.1, 1.0)
     assert what_matters.mismatch(early) > what_matters.gaussian_mismatch(early.signal_power(10))
 
 
-def test_n2s_stationary_law_is_that_of_langevin_on_a_gaussian():
+def test_n2_stationary_distribution_of_langevin_on_a_gaussian_is_exact():
     """N(0, 1/(1 - tau/2)), exactly."""
     distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
     mass = what_matters.stationary(
@@ -108,12 +108,12 @@ def test_n2s_stationary_law_is_that_of_langevin_on_a_gaussian():
     assert_close(mass, expected / expected.sum(), QUADRATURE, 10.0)
 
 
-def test_n2_finds_growth_above_the_stability_limit_alone():
+def test_n2_finds_growth_only_above_the_stability_limit():
     assert what_matters.grows(0.085) and not what_matters.grows(0.075)
 
 
-def test_n2s_best_linear_loss_is_that_of_least_squares():
-    """Of noise on w h x and a constant for each time, by regression on 2,000 draws a time of a law whose moments are DISTRIBUTION's."""
+def test_n2_best_linear_loss_equals_least_squares():
+    """Of noise on w h x and a constant for each time, by regression on 2,000 draws per time of a distribution with the moments of DISTRIBUTION."""
     schedule, rng = vp(20), np.random.default_rng(0)
     t, n = np.arange(1, 21), 20_000
     x0, noise = DISTRIBUTION.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
@@ -125,16 +125,18 @@ def test_n2s_best_linear_loss_is_that_of_least_squares():
     assert_close(what_matters.best_linear_loss(schedule), ((target - w * centred) ** 2).mean(), 6 / (20 * n) ** 0.5)
 
 
-def test_n2s_gap_of_the_elbo_has_the_known_values():
+def test_n2_elbo_gap_has_the_known_values():
     outcome = Outcome()
     what_matters.elbo_gap(outcome)
     (_, rows), *_ = outcome.tables.values()
     assert_printed(rows[3][1], ".2924338")
     assert_printed(rows[4][1], ".2891046")
-    assert outcome.passed and all(abs(row[2]) < 1e-9 for row in rows)  # of a million differences of neighbours, 1e5 u each, of either sign
+    assert outcome.passed and all(
+        abs(row[2]) < 1e-9 for row in rows
+    )  # sum over a million neighbour differences with errors of 1e5 u each and either sign
 
 
-def test_n3s_equalities_are_equalities():
+def test_n3_equalities_hold():
     x = np.linspace(-3, 3, 13)[:, None]
     for value in (
         discrete_and_continuous.ddim_and_euler(x),
@@ -146,7 +148,7 @@ def test_n3s_equalities_are_equalities():
         assert value < discrete_and_continuous.ROUNDING
 
 
-def test_f1s_last_step_adds_no_noise():
+def test_f1_last_step_adds_no_noise():
     for walk, grid in few_steps.vp_samplers(5).values():
         x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), held(value)) for value in (0.0, 1.0)]
         np.testing.assert_array_equal(*x)
@@ -159,7 +161,7 @@ def test_a_table_is_as_wide_as_its_widest_cells():
     assert table(("a", "longer"), [("x", 0.123456), ("wide", 2)]) == "     a  longer\n     x  0.1235\n  wide       2"
 
 
-def test_one_check_that_fails_fails_the_outcome():
+def test_one_failed_check_fails_the_experiment():
     outcome = Outcome({"title": (("n",), [(1,)])}, findings=["found"])
     outcome.check("this holds", "1", True)
     assert outcome.passed
@@ -169,12 +171,12 @@ def test_one_check_that_fails_fails_the_outcome():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_is_an_experiment(name):
+def test_every_listed_name_is_an_experiment(name):
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     assert module.QUESTION.startswith(name.upper() + ": ") and callable(module.run)
 
 
-def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_path, capsys):
+def test_two_quick_experiments_write_a_figure_and_a_report_each(tmp_path, capsys):
     assert run("experiment", "F2", "discrete_and_continuous", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {
         "corrector_bias.png",
@@ -189,7 +191,7 @@ def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_pa
     assert "a corrector" in out and "FAIL" not in out
 
 
-def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, capsys, monkeypatch):
+def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monkeypatch):
     def fails(quick):
         outcome = Outcome(figure=new_figure(2, 2))
         outcome.check("one is two", "1", False)
@@ -212,7 +214,7 @@ def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, 
         (("discrete_and_continuous",), "discrete_and_continuous.png exists already: name another --out"),
     ],
 )
-def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(tmp_path, capsys, words, message):
+def test_bad_experiment_options_exit_2_before_anything_is_written(tmp_path, capsys, words, message):
     (tmp_path / "discrete_and_continuous.png").write_bytes(b"mine")
     assert run("experiment", *words, "--out", tmp_path) == 2
     err = capsys.readouterr().err
@@ -222,7 +224,7 @@ def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(t
     ).read_bytes() == b"mine"
 
 
-# Pictures, of made-up numbers
+# Figures of invented numbers
 
 
 def chains():
@@ -267,13 +269,13 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_picture_is_titled_labelled_within_its_edges_and_its_lines_can_be_told_apart(name):
+def test_experiment_figures_are_titled_labelled_and_readable(name):
     figure = PICTURES[name]()
-    assert_presentable(figure)
+    assert_readable(figure)
     assert figure.get_suptitle().startswith(name.upper() + ": ")
 
 
-def test_f1s_map_of_densities_fills_its_axes():
+def test_f1_density_map_fills_its_axes():
     image, axes = next((axes.images[0], axes) for axes in PICTURES["few_steps"]().axes if axes.images)
     assert image.get_extent()[:2] == list(axes.get_xlim())
 

@@ -1,4 +1,4 @@
-"""The two views of a noise schedule, and scores that are asked for at any noise level."""
+"""The two views of a noise schedule, and scores at any noise level."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ DISTRIBUTION = example_2_1()
 X = np.linspace(-4, 5, 10)[:, None]
 
 
-def test_the_signal_stays_and_the_noise_grows_by_one_factor():
+def test_signal_is_constant_and_noise_grows_geometrically():
     t = np.arange(1, 9)
     assert (LADDER.signal(t) == 1).all() and (LADDER.signal_power(t) == 1).all() and LADDER.signal(3) == 1.0
     assert_close(LADDER.noise_scale(t), SIGMAS, EXACT)
@@ -37,17 +37,17 @@ def test_the_variance_between_close_levels_keeps_its_digits():
     assert_close(close.beta(2, 1), exact, EXACT)
     for t in range(1, 9):
         assert_close(LADDER.beta(t, t - 1), SIGMAS[t - 1] ** 2 - (SIGMAS[t - 2] ** 2 if t > 1 else 0), EXACT)
-        assert LADDER.log_ratio(t, t - 1) < 0  # of the twin: the steps still have an order
+        assert LADDER.log_ratio(t, t - 1) < 0  # for the twin schedule: its steps are still ordered
 
 
-def test_both_views_have_one_log_snr():
+def test_both_views_have_the_same_log_snr():
     t = np.arange(1, 9)
     assert_close(LADDER.log_snr(t), -2 * np.log(SIGMAS), EXACT, 1 + np.abs(2 * np.log(SIGMAS)))
     np.testing.assert_array_equal(LADDER.log_snr(t), TWIN.log_snr(t))
     assert_close(TWIN.noise_scale(t) / TWIN.signal(t), LADDER.noise_scale(t), EXACT)
 
 
-def test_a_networks_time_is_the_share_of_the_log_of_sigma():
+def test_network_time_is_proportional_to_log_sigma():
     for t in (1, 2.5, 8):
         sigma = 0.05 * 200 ** ((t - 1) / 7)
         assert_close(LADDER.network_time(t), 1000 * np.log(sigma / 0.05) / np.log(200), EXACT, 1000.0)
@@ -55,7 +55,7 @@ def test_a_networks_time_is_the_share_of_the_log_of_sigma():
 
 
 @pytest.mark.parametrize("schedule", [LADDER, *(make(40) for make in SCHEDULES.values())], ids=lambda s: s.name)
-def test_the_time_of_a_noise_level_is_found_again(schedule):
+def test_the_time_of_a_noise_level_is_recovered(schedule):
     for t in (1, 2, 5, schedule.T):
         for factor in (1.0, 3.0):
             assert_close(schedule.time_of(factor * schedule.signal(t), factor * schedule.noise_scale(t)), float(t), LINEAR_ALGEBRA)
@@ -64,7 +64,7 @@ def test_the_time_of_a_noise_level_is_found_again(schedule):
 
 
 @pytest.mark.parametrize("sigma", [0.049, 10.1])
-def test_a_noise_level_that_was_not_trained_is_refused_with_both_ends(sigma):
+def test_an_untrained_noise_level_is_refused_naming_the_trained_range(sigma):
     with pytest.raises(ValueError, match=r"outside of what was trained, -4\.605 to 5\.991"):
         LADDER.time_of(1.0, sigma)
 
@@ -80,7 +80,7 @@ def test_a_noise_level_that_was_not_trained_is_refused_with_both_ends(sigma):
         ((1, 0.1, 1.0), "T must be at least 2 levels"),
     ],
 )
-def test_a_ladder_that_is_none_is_refused(arguments, message):
+def test_invalid_noise_levels_of_a_schedule_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         geometric(*arguments)
 
@@ -88,8 +88,8 @@ def test_a_ladder_that_is_none_is_refused(arguments, message):
 # Samplers on either view
 
 
-def test_the_posterior_of_exploding_noise_is_that_of_its_ancestral_sampler():
-    """E11c: mean sigma'^2/sigma^2 x + (1 - sigma'^2/sigma^2) x0, variance sigma'^2 (sigma^2 - sigma'^2) / sigma^2."""
+def test_variance_exploding_posterior_equals_that_of_its_ancestral_sampler():
+    """E11c: with s = sigma_prev: mean s^2/sigma^2 x + (1 - s^2/sigma^2) x_0, variance s^2 (sigma^2 - s^2) / sigma^2."""
     for t in range(2, 9):
         power, before = SIGMAS[t - 1] ** 2, SIGMAS[t - 2] ** 2
         expected = (before / power, 1 - before / power, before * (power - before) / power)
@@ -102,8 +102,8 @@ def predict_noise(schedule):
 
 
 @pytest.mark.parametrize("sampler", [ancestral, ddim])
-def test_samplers_draw_the_same_in_either_view(sampler):
-    """E20: x / signal of the one is x of the other, step by step, with the same noise prediction and the same draws."""
+def test_samplers_give_the_same_samples_in_either_view(sampler):
+    """E20: x / signal of one view equals x of the other at every step, with the same noise prediction and draws."""
     sample, grid = np.arange(10), LADDER.timesteps(8)
     x = 10.0 * X
     ours = sampler(predict_noise(LADDER), LADDER, grid, x, 3, sample)
@@ -113,7 +113,7 @@ def test_samplers_draw_the_same_in_either_view(sampler):
         assert_close(x0, other, accumulated(8, 64), np.abs(x) + 10)
 
 
-def test_the_prior_has_the_deviation_of_the_last_level_and_its_divergence_is_small():
+def test_prior_has_the_deviation_of_the_last_level_and_small_divergence():
     x = prior(0, np.arange(6), (3,), np.float64, LADDER.prior_scale)
     assert_close(x, prior(0, np.arange(6), (3,), np.float64) * 10.0, EXACT)
     x0 = np.array([[1.0], [-2.0]])
@@ -124,7 +124,7 @@ def test_the_prior_has_the_deviation_of_the_last_level_and_its_divergence_is_sma
 
 
 class Oracle:
-    """A network that knows the law: it reads the noise level off the condition, and says what is best to say."""
+    """A network with the exact prediction at the noise level of its time input."""
 
     def __init__(self, schedule, prediction, variance):
         self.schedule, self.prediction, self.variance = schedule, prediction, variance
@@ -155,7 +155,7 @@ CASES = [
 
 @pytest.mark.parametrize("schedule, prediction", CASES, ids=NAME)
 @pytest.mark.parametrize("alpha, sigma", [(1.0, 0.3), (1.0, 2.0), (0.5, 0.5), (0.1, 0.9)])
-def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, alpha, sigma):
+def test_the_score_of_an_exact_network_is_exact_at_any_noise_level(schedule, prediction, alpha, sigma):
     model = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0)
     expected = DISTRIBUTION.noised(alpha, sigma).score(X)
     assert_close(model.score_function({})(X, alpha, sigma), expected, 64 * MIXTURE, (1 + np.abs(X)) / sigma**2 + np.abs(expected))
@@ -163,8 +163,8 @@ def test_the_score_is_that_of_the_law_at_any_noise_level(schedule, prediction, a
 
 @pytest.mark.parametrize("schedule", [LADDER, TWIN], ids=["exploding", "preserving"])
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
-def test_between_levels_far_apart_edms_output_is_interpolated(schedule, prediction):
-    """Linearly in log(sigma), at the same z, the x of unit variance; at the levels themselves nothing is."""
+def test_edm_output_is_interpolated_between_distant_levels(schedule, prediction):
+    """Interpolation is linear in log(sigma) at equal z, the x of unit variance; at the levels there is none."""
     model, v = Denoiser(Oracle(schedule, prediction, 4.0), schedule, prediction, 4.0), 4.0
 
     def output(z, sigma):
@@ -182,8 +182,8 @@ def test_between_levels_far_apart_edms_output_is_interpolated(schedule, predicti
 
 
 @pytest.mark.parametrize("schedule, worst", [(SCHEDULES["cosine"](100), 0.03), (SCHEDULES["cosine"](20), 0.04), (geometric(10), 0.065)])
-def test_between_levels_the_score_of_example_2_1_is_off_by_a_few_percent(schedule, worst):
-    """Relative root mean square error at 100 noise levels, where the noises of two neighbouring levels, averaged, were off by a factor."""
+def test_interpolated_score_of_example_2_1_errs_by_a_few_percent(schedule, worst):
+    """Relative root mean square error at 100 noise levels; averaging the noise of two neighbouring levels would err by a factor."""
     v = float(DISTRIBUTION.covariance[0, 0] + DISTRIBUTION.mean[0] ** 2)
     score, errors = Denoiser(Oracle(schedule, "noise", v), schedule, "noise", v).score_function({}), []
     log_snrs = schedule.log_snr(np.array([1, schedule.T]))
@@ -197,7 +197,7 @@ def test_between_levels_the_score_of_example_2_1_is_off_by_a_few_percent(schedul
 
 @pytest.mark.parametrize("schedule, prediction", CASES[1:], ids=NAME)
 def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
-    """Of a network's, by central differences; also between levels, where two networks' pullbacks are added."""
+    """For a network, by central differences; also between levels, where the pullbacks at two levels are added."""
     network = MLP(size=(3,), width=8, depth=2)
     rng = np.random.default_rng(1)
     params = {name: 0.5 * rng.normal(size=value.shape) for name, value in network.init(0).items()}
@@ -211,19 +211,19 @@ def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
         assert_close((pullback(v) * direction).sum(), found, CENTRAL, np.abs(v * score).sum() + np.abs(found))
 
 
-def test_a_multiple_of_x_has_the_score_of_its_own_law():
+def test_a_scaled_x_has_the_score_of_its_own_distribution():
     score = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0).score_function({})
     assert_close(score(3 * X, 3.0, 3 * 0.7), score(X, 1.0, 0.7) / 3, MIXTURE, np.abs(X) / 0.7**2 + 1)
 
 
-def test_the_score_at_a_trained_level_is_the_predicted_noise_over_minus_sigma():
+def test_score_at_a_trained_level_is_minus_predicted_noise_over_sigma():
     model = Denoiser(Oracle(LADDER, "noise", 4.0), LADDER, "noise", 4.0)
     for t in (1, 4, 8):
         sigma = LADDER.noise_scale(t)
         assert_close(model.score_function({})(X, 1.0, sigma), model.noise_predictor({})(X, t) / -sigma, MIXTURE, (1 + np.abs(X)) / sigma**2)
 
 
-def test_the_best_prediction_is_found_for_each_sample_at_its_own_time():
+def test_the_exact_prediction_uses_the_time_of_each_sample():
     t = np.array([1, 4, 8, 4, 1, 8, 2, 2, 3, 1])
     for schedule in (LADDER, TWIN):
         each = [
@@ -232,7 +232,7 @@ def test_the_best_prediction_is_found_for_each_sample_at_its_own_time():
         assert_close(exact_prediction(DISTRIBUTION, schedule, X, t), np.array(each), MIXTURE, 1.0)
 
 
-def test_ddim_on_the_ladder_ends_at_the_estimate():
+def test_ddim_on_noise_levels_ends_at_the_x0_estimate():
     (*_, (t, x, x0)) = ddim(predict_noise(LADDER), LADDER, LADDER.timesteps(4), 10 * X, 0, np.arange(10))
     assert t == 0
     assert_close(x, x0, EXACT, np.abs(X) + 1)

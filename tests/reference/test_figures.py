@@ -1,4 +1,4 @@
-"""Pictures: that they are pictures, of what they should show."""
+"""Figures: valid images that show the right content."""
 
 import io
 
@@ -8,7 +8,7 @@ import pytest
 from reference import plotting
 from reference.diffusion.mixtures import example_2_1
 from tests.oracle_tolerances import EXACT, assert_close
-from tests.pictures import assert_presentable
+from tests.readable_figures import assert_readable
 
 
 def decode(png):
@@ -18,7 +18,7 @@ def decode(png):
         return np.asarray(image.convert("L")), image.info
 
 
-def test_a_mosaic_holds_every_image_in_order_with_lines_between():
+def test_a_mosaic_holds_every_image_in_order_with_separating_lines():
     images = np.arange(5.0).reshape(5, 1, 1, 1) / 4 * 2 - 1 + np.zeros((5, 2, 3, 1))
     sheet = plotting.mosaic(images, 3)
     assert sheet.shape == (5, 11, 1)
@@ -47,7 +47,7 @@ def drawn(seed, shape):
 
 @pytest.mark.parametrize("shape, title", [((100, 5), "data; coordinates 1 and 2 of 5"), ((100, 2), "data")])
 @pytest.mark.parametrize("size", [(1, 1), (1e-3, 1e3), (1e3, 1e-3)])
-def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(shape, title, size):
+def test_a_scatter_plot_names_its_coordinates_and_is_square(shape, title, size):
     x = drawn(0, shape)
     x[:, :2] *= size
     axes = plotting.sample_sheet({"data": x}, "title").axes[0]
@@ -55,9 +55,9 @@ def test_a_cloud_says_which_coordinates_it_shows_and_is_no_line_in_unlike_units(
 
 
 @pytest.mark.parametrize("shape", KINDS)
-def test_samples_of_every_kind_are_drawn_beside_data_in_a_picture_that_carries_its_settings(shape):
+def test_sample_figures_show_data_beside_samples_and_store_settings(shape):
     figure = plotting.sample_sheet({"data": drawn(0, shape), "samples": drawn(1, shape)}, "title")
-    assert_presentable(figure)
+    assert_readable(figure)
     data, samples = figure.axes
     assert data.get_title().startswith("data") and samples.get_title().startswith("samples")
     assert data.get_xlim() == samples.get_xlim() and data.get_ylim() == samples.get_ylim()
@@ -65,7 +65,7 @@ def test_samples_of_every_kind_are_drawn_beside_data_in_a_picture_that_carries_i
     assert info["Description"] == "settings" and pixels.std() > 10
 
 
-def test_samples_that_leave_the_range_of_the_data_are_counted():
+def test_samples_outside_the_data_range_are_counted():
     data, x = drawn(0, (100, 2)), np.concatenate((drawn(1, (90, 2)), np.full((10, 2), 50.0)))
     near, far = plotting.sample_sheet({"data": data, "samples": x}, "title").axes
     assert near.get_title() == "data" and far.get_title() == "samples; 10 outside"
@@ -76,22 +76,22 @@ def test_the_density_of_the_data_is_drawn_over_histograms():
     distribution = example_2_1()
     data, x = (distribution.sample(seed, np.arange(1000))[0] for seed in (0, 1))
     figure = plotting.sample_sheet({"data": data, "samples": x}, "title", distribution)
-    assert_presentable(figure)
+    assert_readable(figure)
     for axes in figure.axes:
         (line,) = axes.lines
         assert_close(line.get_ydata(), np.exp(distribution.log_density(line.get_xdata()[:, None])), EXACT, 1.0)
 
 
-def test_the_same_samples_make_the_same_bytes():
+def test_the_same_samples_give_the_same_image_bytes():
     x = drawn(0, (4, 8, 8, 1))
     assert plotting.png_bytes(plotting.sample_sheet({"x": x}, "title")) == plotting.png_bytes(plotting.sample_sheet({"x": x}, "title"))
 
 
 @pytest.mark.parametrize("sign, scale", [(1, "log"), (-1, "linear")])
-def test_a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with(sign, scale):
+def test_a_loss_curve_shows_all_steps_their_median_and_the_baselines(sign, scale):
     entries = [{"step": step, "loss": sign * 2 / step} for step in range(1, 101)]
     figure = plotting.loss_curve(entries, {"floor": 0.01, "zero": 1.0}, "loss", "squared error")
-    assert_presentable(figure)
+    assert_readable(figure)
     (axes,) = figure.axes
     batch, median, floor, zero = axes.lines
     np.testing.assert_array_equal(batch.get_ydata(), [entry["loss"] for entry in entries])
@@ -99,20 +99,20 @@ def test_a_loss_curve_has_every_step_its_median_and_what_it_is_compared_with(sig
     assert axes.get_yscale() == scale and floor.get_ydata()[0] == 0.01 and zero.get_ydata()[0] == 1.0
 
 
-def test_a_strip_has_a_column_a_time():
+def test_a_filmstrip_has_one_column_per_time():
     images = np.random.default_rng(0).standard_normal((6, 8, 8, 1))
     figure = plotting.filmstrip([(10, images), (5, images), (0, images)], "strip")
-    assert_presentable(figure)
+    assert_readable(figure)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "5", "0"]
 
 
-def test_what_a_reader_would_send_back_is_refused():
-    """The checks of ``assert_presentable``, each on a figure that has that fault alone."""
+def test_the_figure_check_refuses_each_fault():
+    """Each check of ``assert_readable`` on a figure with only that fault."""
     faults = {
         "the figure has no title": lambda figure, axes: figure.suptitle(""),
         "an axis has no label": lambda figure, axes: axes.set_xlabel(""),
-        "shades have no colour scale": lambda figure, axes: axes.pcolormesh(np.eye(3)),
+        "an image has no colour scale": lambda figure, axes: axes.pcolormesh(np.eye(3)),
         "lines look alike": lambda figure, axes: axes.plot([0, 1], [1, 0], color=plotting.BLUE),
         "touches the edge of the picture": lambda figure, axes: axes.text(1.5, 0.5, "far outside", transform=axes.transAxes),
     }
@@ -122,7 +122,7 @@ def test_what_a_reader_would_send_back_is_refused():
         axes.set(xlabel="x", ylabel="y")
         spoil(figure, axes)
         if not message:
-            assert_presentable(figure)
+            assert_readable(figure)
             continue
         with pytest.raises(AssertionError, match=message):
-            assert_presentable(figure)
+            assert_readable(figure)

@@ -1,25 +1,25 @@
-"""``figures``: which files it writes, and one sentence and exit code 2 for whatever is wrong."""
+"""The command ``figures``: its files, and one line with exit code 2 for errors."""
 
 import pytest
 
 from reference.plotting import description_of
-from tests.reference.test_command_line import files, run
+from tests.command_runs import files, run
 
 
 def refusal(capsys, *words):
-    """What a command says that must be refused: one line."""
+    """The one-line message of a refused command."""
     assert run("figures", *words) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    return printed.err
 
 
-def test_each_figure_goes_into_a_file_of_its_own_that_says_what_it_is(tmp_path, capsys):
+def test_each_figure_is_a_separate_file_with_a_description(tmp_path, capsys):
     folder = tmp_path / "deep" / "figures"
     assert run("figures", "3.5", "2.10", "2.10", "--quick", "--out", folder) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["figure-2.10.png", "figure-3.5.png"]
-    said = capsys.readouterr().out
-    assert all(f"wrote {folder / name}" in said for name in ("figure-2.10.png", "figure-3.5.png"))
+    printed = capsys.readouterr().out
+    assert all(f"wrote {folder / name}" in printed for name in ("figure-2.10.png", "figure-3.5.png"))
     assert description_of(folder / "figure-3.5.png") == '{"tutorial figure": "3.5", "quick": true}'
 
 
@@ -29,7 +29,7 @@ def test_the_animation_is_a_gif(tmp_path):
     assert description_of(tmp_path / "reverse.gif") == '{"tutorial figure": "reverse", "quick": true}'
 
 
-def test_all_are_all(monkeypatch, tmp_path):
+def test_figures_all_draws_every_figure(monkeypatch, tmp_path):
     from reference.commands import figures
 
     monkeypatch.setattr(figures, "_drawn", lambda name, quick: name.encode())
@@ -38,7 +38,7 @@ def test_all_are_all(monkeypatch, tmp_path):
     assert len(figures.NAMES) == 19
 
 
-def test_the_same_command_may_be_given_again_and_draws_the_same_bytes(tmp_path):
+def test_repeating_the_figures_command_gives_the_same_bytes(tmp_path):
     words = "figures", "2.10", "--quick", "--out", tmp_path
     assert run(*words) == 0
     before = files(tmp_path)
@@ -46,19 +46,19 @@ def test_the_same_command_may_be_given_again_and_draws_the_same_bytes(tmp_path):
     assert files(tmp_path) == before
 
 
-def test_nothing_else_is_overwritten_and_then_nothing_is_drawn(tmp_path, capsys):
+def test_an_existing_other_file_is_kept_and_no_figure_is_drawn(tmp_path, capsys):
     assert run("figures", "2.10", "--out", tmp_path) == 0
     (tmp_path / "figure-3.5.png").write_text("mine")
     (tmp_path / "reverse.gif").symlink_to(tmp_path / "nowhere")
     before = files(tmp_path)
     capsys.readouterr()
     for words in (("2.10", "--quick"), ("3.5", "4.1"), ("reverse", "4.1")):
-        said = refusal(capsys, *words, "--out", tmp_path)
-        assert "exists already, and was not made by the same command: name another --out, or remove it first" in said
+        message = refusal(capsys, *words, "--out", tmp_path)
+        assert "exists already, and was not made by the same command: name another --out, or remove it first" in message
     assert files(tmp_path) == before
 
 
-def test_a_picture_of_something_else_is_not_overwritten(tmp_path, capsys):
+def test_an_image_of_something_else_is_not_overwritten(tmp_path, capsys):
     from PIL import Image
 
     for name in ("figure-2.10.png", "reverse.gif"):
@@ -67,13 +67,13 @@ def test_a_picture_of_something_else_is_not_overwritten(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["2.6", "3", "ALL", "", "figure-2.5"])
-def test_an_unknown_name_is_refused_with_the_names_there_are(name, tmp_path, capsys):
-    said = refusal(capsys, "2.5", name, "--out", tmp_path / "new")
-    assert "NAME must be all or one of 2.5, 2.7, 2.10" in said and said.endswith(f"reverse, got {name!r}\n")
+def test_an_unknown_figure_is_refused_with_the_known_names(name, tmp_path, capsys):
+    message = refusal(capsys, "2.5", name, "--out", tmp_path / "new")
+    assert "NAME must be all or one of 2.5, 2.7, 2.10" in message and message.endswith(f"reverse, got {name!r}\n")
     assert not (tmp_path / "new").exists()
 
 
-def test_names_and_a_folder_must_be_given(tmp_path, capsys):
+def test_figures_requires_names_and_a_folder(tmp_path, capsys):
     assert "NAME" in refusal(capsys, "--out", tmp_path)
     assert "--out" in refusal(capsys, "2.5")
     assert "out must not be empty" in refusal(capsys, "2.5", "--out", "")

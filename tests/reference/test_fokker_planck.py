@@ -27,7 +27,7 @@ def order(lengths, errors):
     return np.polyfit(np.log(lengths), np.log(errors), 1)[0]
 
 
-def test_it_is_of_second_order_in_dx():
+def test_fokker_planck_is_of_second_order_in_dx():
     errors, sizes = [], (50, 100, 200, 400, 800)
     a = np.exp(-0.5)
     for n in sizes:
@@ -37,18 +37,18 @@ def test_it_is_of_second_order_in_dx():
     assert abs(order(1 / np.array(sizes), errors) - 2) < DETERMINISTIC_ORDER
 
 
-def test_it_is_of_second_order_in_dt():
-    """Against the exponential of its own operator, followed with steps a hundredth as long."""
+def test_fokker_planck_is_of_second_order_in_dt():
+    """Against the exponential of its operator, approximated with steps a hundredth as long."""
     p0 = ORNSTEIN_UHLENBECK.density(lambda x: gaussian(x, 1.0, 0.25))
     exact, steps = final(ORNSTEIN_UHLENBECK, p0, 1 / 3200, 3200), (10, 20, 40, 80, 160)
     errors = [np.abs(final(ORNSTEIN_UHLENBECK, p0, 1 / n, n) - exact).max() for n in steps]
     assert abs(order(1 / np.array(steps), errors) - 2) < DETERMINISTIC_ORDER
 
 
-def test_the_noised_mixture_solves_the_equation_of_the_vp_sde():
-    """Ex 2.1 under VP: D1 = -beta x / 2, D2 = beta / 2 in a diffusion model's terms (E15), coefficients that depend on time and two modes.
+def test_the_noised_mixture_solves_the_fokker_planck_equation_of_vp():
+    """Ex 2.1 under VP: D1 = -beta x / 2, D2 = beta / 2 in diffusion-model terms (E15): time-dependent, with two modes.
 
-    The coefficients at the middle of each step keep the order: halving dx and dt takes the error to a quarter, to within a tenth.
+    Coefficients at the middle of each step preserve the order: halving dx and dt divides the error by 4, to within a tenth.
     """
     distribution, sde, errors = example_2_1(), VP(), []
     for n, steps in ((400, 200), (800, 400)):
@@ -63,10 +63,10 @@ def test_the_noised_mixture_solves_the_equation_of_the_vp_sde():
 
 
 @pytest.mark.parametrize("dt", [0.1, 0.02])
-def test_a_point_spreads_without_ringing_however_long_the_step(dt):
-    """All mass in one of 1,000 cells, dt a hundred times ``positive_step``: at t = 2 within dt^2 of the exact law, and never below 0.
+def test_a_point_mass_spreads_without_oscillation_at_any_time_step(dt):
+    """All mass in one of 1,000 cells, dt a hundred times ``positive_step``: at t = 2 within dt^2 of the exact density, and never below 0.
 
-    The constant is that of the second order, 1/12 of the third time derivative of p, at most 1 here, and of the two implicit steps.
+    The constant of the second-order error is 1/12 of the third time derivative of p, at most 1 here, plus that of the two implicit steps.
     """
     equation = FokkerPlanck(-6.0, 6.0, 1000, lambda x: -x, lambda x: 1.0)
     assert dt > 100 * equation.positive_step
@@ -79,7 +79,7 @@ def test_a_point_spreads_without_ringing_however_long_the_step(dt):
     assert_close(states[-1], gaussian(equation.centres, start * a, 1 - a**2), dt**2 + equation.dx**2, 1.0)
 
 
-def test_a_step_that_would_ring_is_two_implicit_ones_of_half_the_length():
+def test_an_oscillating_step_is_replaced_by_two_implicit_half_steps():
     equation, dt = FokkerPlanck(-3.0, 3.0, 30, lambda x: -x, lambda x: 1.0), 0.5
     p0 = equation.density(lambda x: np.abs(x - 0.5) < equation.dx / 2)
     to_left, to_right = equation.rates
@@ -91,13 +91,13 @@ def test_a_step_that_would_ring_is_two_implicit_ones_of_half_the_length():
     assert_close(later, half @ half @ p, LINEAR_ALGEBRA, p0.max())
 
 
-def test_noise_may_vanish_at_a_wall():
-    """Multiplicative noise on the half line: D2 = x^2/2 + x/10 is 0 at the wall, which nothing passes."""
+def test_diffusion_may_vanish_at_a_wall():
+    """Multiplicative noise on the half line: D2 = x^2/2 + x/10 is 0 at the wall, and no mass passes it."""
     equation = FokkerPlanck(0.0, 10.0, 400, lambda x: 0.1 - x, lambda x: x**2 / 2 + x / 10)
     assert np.isfinite(equation.stationary()).all()
 
 
-def test_relative_entropy_of_a_law_with_gaps_is_finite():
+def test_relative_entropy_is_finite_where_the_density_is_zero():
     equation = ORNSTEIN_UHLENBECK
     p = equation.density(lambda x: np.abs(x) < 1)
     distribution = equation.stationary()
@@ -110,8 +110,8 @@ def test_relative_entropy_of_a_law_with_gaps_is_finite():
 
 
 def test_drifted_brownian_motion_spreads_by_q_t_and_moves_by_mu_t():
-    """d_t p = -mu d_x p + q/2 d_x^2 p: moments exactly those, as neither the scheme's mean nor its variance depend on the shape of p,
-    but for dx^2/12-like terms of the Chang-Cooper weights: w coth(w/2)/2 - 1 = w^2/12."""
+    """d_t p = -mu d_x p + q/2 d_x^2 p: exact moments, because the scheme's mean and variance do not depend on the shape of p,
+    except for terms like dx^2/12 of the Chang-Cooper weights: w coth(w/2)/2 - 1 = w^2/12."""
     mu, q, n = 0.5, 2.0, 600
     equation = FokkerPlanck(-12.0, 12.0, n, lambda x: mu, lambda x: q / 2)
     p0 = equation.density(lambda x: gaussian(x, 0.0, 0.25))
@@ -121,7 +121,7 @@ def test_drifted_brownian_motion_spreads_by_q_t_and_moves_by_mu_t():
     assert_close((p @ (x - mean) ** 2) * dx - (p0 @ x**2) * dx, q * (1 + w**2 / 12), w**4 / 720 + LINEAR_ALGEBRA, 12.0)
 
 
-def test_in_a_box_cosines_fall_at_their_own_rates():
+def test_cosines_in_a_box_decay_at_their_own_rates():
     """D1 = 0 on [0, 1] with walls: cos(k pi x) is an eigenfunction of the differences too, with rate 4 D2/dx^2 sin^2(k pi dx / 2)."""
     equation, dt = FokkerPlanck(0.0, 1.0, 64, lambda x: 0.0, lambda x: 0.3), 1e-3
     for k in (1, 3):
@@ -129,13 +129,13 @@ def test_in_a_box_cosines_fall_at_their_own_rates():
         rate = 4 * 0.3 / equation.dx**2 * np.sin(k * np.pi * equation.dx / 2) ** 2
         factor = (1 - dt / 2 * rate) / (1 + dt / 2 * rate)
         assert_close(final(equation, 1 + wave / 2, dt, 100), 1 + factor**100 * wave / 2, LINEAR_ALGEBRA)
-        assert_close(rate, 0.3 * (k * np.pi) ** 2, (k * np.pi * equation.dx) ** 2 / 12)  # sin^2 begins so
+        assert_close(rate, 0.3 * (k * np.pi) ** 2, (k * np.pi * equation.dx) ** 2 / 12)  # first terms of sin^2
 
 
-def test_on_a_circle_what_leaves_at_one_end_comes_in_at_the_other():
-    """Drift 1 for one turn: back where it was, up to the diffusion of one turn, which the Fourier solution has.
+def test_periodic_mass_that_leaves_one_end_enters_the_other():
+    """Drift 1 for one turn: the density returns to its start up to the diffusion of one turn, which the Fourier solution includes.
 
-    A wave e^(iwx) goes too slowly by w^2 (dx^2/6 + dt^2/12) of its speed and decays by (w_c^2 + w^2 dx^2)/12 faster, w_c = dx/k.
+    A wave e^{iwx} is slower by w^2 (dx^2/6 + dt^2/12) of its speed and decays faster by (w_c^2 + w^2 dx^2)/12, w_c = dx/k.
     """
     n, k = 400, 0.01
     equation = FokkerPlanck(0.0, 2.0, n, lambda x: 1.0, lambda x: k, periodic=True)
@@ -149,7 +149,7 @@ def test_on_a_circle_what_leaves_at_one_end_comes_in_at_the_other():
     assert np.argmax(p) == np.argmax(p0)
 
 
-def test_waves_of_the_heat_equation_fall_as_their_square():
+def test_heat_equation_waves_decay_with_the_squared_wave_number():
     x, dx = np.arange(64) / 64, 1 / 64
     for k in (1, 5):
         assert_close(
@@ -159,7 +159,7 @@ def test_waves_of_the_heat_equation_fall_as_their_square():
     assert_close(heat(gaussian(wide, 0, 0.5), 0.3, 2.0, 0.02), gaussian(wide, 0, 0.5 + 1.2), LINEAR_ALGEBRA, 1.0)
 
 
-def test_ex_5_6_comes_to_rest_at_the_gaussian_of_its_temperature():
+def test_example_5_6_converges_to_the_gaussian_of_its_temperature():
     """D1 = -gamma x, D2 = gamma kT/m: N(0, kT/m); p_right / p_left is exact where the exponent is quadratic."""
     gamma, temperature = 2.0, 0.7
     equation = FokkerPlanck(-6.0, 6.0, 600, lambda x: -gamma * x, lambda x: gamma * temperature)
@@ -170,15 +170,15 @@ def test_ex_5_6_comes_to_rest_at_the_gaussian_of_its_temperature():
     assert_close(equation.current(p), np.zeros(601), LINEAR_ALGEBRA, 1.0)
 
 
-def test_the_stationary_law_of_a_diffusion_that_depends_on_x():
-    """p ~ 1/D2 exp int D1/D2 with D1 = -x, D2 = 1 + x^2/2: (1 + x^2/2)^-2, to the order of the grid."""
+def test_stationary_distribution_with_diffusion_that_depends_on_x():
+    """p ∝ 1/D2 exp int D1/D2 with D1 = -x, D2 = 1 + x^2/2: (1 + x^2/2)^{-2}, to the order of the grid."""
     equation = FokkerPlanck(-8.0, 8.0, 1600, lambda x: -x, lambda x: 1 + x**2 / 2)
     expected = equation.density(lambda x: (1 + x**2 / 2) ** -2)
     assert_close(equation.stationary(), expected, equation.dx**2, 4.0)
 
 
-def test_the_current_is_what_moves_mass():
-    """d_t p = -d_x S (5.45) at the middle of a step, and S = D1 p - d_x(D2 p) (5.44) of a smooth p, with D2 inside the derivative."""
+def test_probability_mass_changes_by_the_divergence_of_the_current():
+    """d_t p = -d_x S (5.45) at the middle of a step, and S = D1 p - d_x(D2 p) (5.44) for a smooth p, with D2 inside the derivative."""
     equation = FokkerPlanck(-6.0, 6.0, 1200, lambda x: np.sin(x), lambda x: 1 + 0.3 * np.cos(x))
     p = equation.density(lambda x: gaussian(x, 0.5, 0.8))
     (_, later), dt = next(equation.solve(p, 1e-3, 1)), 1e-3
@@ -190,20 +190,20 @@ def test_the_current_is_what_moves_mass():
     assert equation.current(p)[0] == equation.current(p)[-1] == 0
 
 
-def test_rates_are_in_detailed_balance_with_the_stationary_law():
+def test_rates_are_in_detailed_balance_with_the_stationary_distribution():
     equation = FokkerPlanck(-3.0, 4.0, 200, lambda x: x - x**3 / 3, lambda x: 0.5 + 0.1 * x**2)
     p, (to_left, to_right) = equation.stationary(), equation.rates
     assert_close(to_right[1:-1] * p[:-1], to_left[1:-1] * p[1:], LINEAR_ALGEBRA)
 
 
 @pytest.mark.parametrize("s2", [1.0, 0.25])
-def test_on_a_gaussian_modes_relax_at_n_over_its_variance(s2):
+def test_eigenmodes_on_a_gaussian_relax_at_n_over_its_variance(s2):
     reach = 8 * s2**0.5
     equation = FokkerPlanck(-reach, reach, 1600, lambda x: -x / s2, lambda x: 1.0)
     assert_close(equation.eigenvalues(5), np.arange(5) / s2, 1e-4, 4 / s2)  # (n^2 + n + 1)/12 dx^2/s^2 = 1.8e-4 at n = 4
 
 
-def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
+def test_example_3_2_almost_never_changes_between_its_modes():
     distribution = example_3_2()
     equation = FokkerPlanck(-5.0, 6.0, 4000, lambda x: distribution.score(x[:, None])[:, 0], lambda x: 1.0)
     zero, gap, *others = equation.eigenvalues(4)
@@ -214,8 +214,8 @@ def test_the_mixture_of_ex_3_2_all_but_never_changes_between_its_modes():
     assert_printed(others[1], "8.0002")
 
 
-def test_relative_entropy_falls_at_the_rate_of_its_dissipation():
-    """And on a Gaussian at least as fast as e^(-2 t / s^2)."""
+def test_relative_entropy_decreases_at_its_dissipation_rate():
+    """On a Gaussian it also decreases at least as fast as e^{-2 t / s^2}."""
     equation, dt = ORNSTEIN_UHLENBECK, 0.005
     distribution = equation.stationary()
     states = [
@@ -231,10 +231,10 @@ def test_relative_entropy_falls_at_the_rate_of_its_dissipation():
     )  # (dx^2 + dt^2) times derivatives of some hundreds
 
 
-def test_particles_of_langevin_dynamics_have_the_density_of_the_equation():
+def test_langevin_particles_have_the_fokker_planck_density():
     """10,000 from N(1, 0.25) for t = 0.4 in steps of 0.004, on the mixture of Ex 3.2; shares in eight bins.
 
-    The chain's own error after 100 steps of tau is below 1 % of a density of 1, less than what is allowed."""
+    The error of the chain after 100 steps of tau is below 1 % of a density of 1, less than the tolerance."""
     distribution, n = example_3_2(), 10_000
     equation = FokkerPlanck(-5.0, 6.0, 1100, lambda x: distribution.score(x[:, None])[:, 0], lambda x: 1.0)
     p = final(equation, equation.density(lambda x: gaussian(x, 1.0, 0.25)), 0.004, 100)
@@ -247,7 +247,7 @@ def test_particles_of_langevin_dynamics_have_the_density_of_the_equation():
     assert (np.abs(counts / n - shares) < allowed).all()
 
 
-def test_in_the_plane_two_ornstein_uhlenbeck_processes_stay_apart():
+def test_two_ornstein_uhlenbeck_processes_stay_independent_in_2d():
     faces = np.linspace(-6, 6, 121)
     x, dx = (faces[1:] + faces[:-1]) / 2, 0.1
     p = np.outer(gaussian(x, 1.0, 0.25), gaussian(x, -0.5, 0.5))
@@ -268,12 +268,12 @@ def test_in_the_plane_two_ornstein_uhlenbeck_processes_stay_apart():
         ((-6.0, 6.0, 20, lambda x: -8 * x, lambda x: 1.0), "the cell Peclet number is 25.9, above 2; about 260 would do"),
     ],
 )
-def test_what_is_no_equation_is_refused_in_one_sentence(arguments, message):
+def test_invalid_equations_are_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message):
         FokkerPlanck(*arguments)
 
 
-def test_what_a_periodic_grid_has_not_is_refused():
+def test_periodic_grids_refuse_eigenvalues_and_equilibrium_with_net_drift():
     equation = FokkerPlanck(0.0, 1.0, 9, lambda x: 1.0, lambda x: 1.0, periodic=True)
     with pytest.raises(ValueError, match="no mean over the period"):
         equation.stationary()

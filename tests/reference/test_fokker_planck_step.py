@@ -1,4 +1,4 @@
-"""One step of the Fokker-Planck equation: against its own matrix, against closed forms, and in the limits of large and small drift."""
+"""One step of the Fokker-Planck equation: against its matrix, closed forms, and the limits of large and small drift."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ ROUND = st.booleans()
 
 
 def coefficients(seed, n):
-    """p[n], drift and diffusion on the faces; of a periodic grid the last face is the first."""
+    """p[n], drift and diffusion on the faces; on a periodic grid the last face equals the first."""
     rng = np.random.default_rng(seed)
     return rng.uniform(0.1, 1, n), rng.uniform(-4, 4, n + 1), rng.uniform(0.3, 2, n + 1)
 
@@ -32,7 +32,7 @@ def generator(drift, diffusion, dx, periodic):
 
 
 @given(seed=st.integers(0, 999), n=st.integers(3, 12), periodic=ROUND)
-def test_a_step_is_crank_and_nicolsons_with_the_rates_of_the_faces(seed, n, periodic):
+def test_a_step_is_crank_nicolson_with_the_rates_of_the_cell_faces(seed, n, periodic):
     p, drift, diffusion = coefficients(seed, n)
     A, eye, dt = generator(drift, diffusion, 0.3, periodic), np.eye(n), 0.2
     expected = np.linalg.solve(eye - dt / 2 * A, (eye + dt / 2 * A) @ p)
@@ -46,7 +46,7 @@ def test_mass_is_kept(seed, n, periodic, dt):
 
 
 @given(seed=st.integers(0, 999), n=st.integers(3, 12), periodic=ROUND)
-def test_p_stays_positive_for_steps_as_short_as_promised(seed, n, periodic):
+def test_density_stays_positive_for_steps_up_to_the_documented_limit(seed, n, periodic):
     p, drift, diffusion = coefficients(seed, n)
     p[1:] = 0
     dt = 2 / -np.diag(generator(drift, diffusion, 0.5, periodic)).min()
@@ -54,8 +54,8 @@ def test_p_stays_positive_for_steps_as_short_as_promised(seed, n, periodic):
 
 
 @pytest.mark.parametrize("w", [-30.0, -2.0, -1e-9, 0.0, 1e-9, 0.5, 30.0])
-def test_where_nothing_flows_neighbours_are_in_the_ratio_of_the_exact_steady_state(w):
-    """p_right / p_left = e^-w, w = B dx / D2, B = -D1 for a constant D2: for any w, however large or small."""
+def test_neighbour_ratio_without_current_is_that_of_the_exact_steady_state(w):
+    """p_right / p_left = e^{-w}, w = B dx / D2, B = -D1 for a constant D2: for any w, large or small."""
     dx, D2 = 0.5, 0.8
     to_left, to_right = face_rates(np.full(4, -w * D2 / dx), np.full(4, D2), dx)
     assert_close(to_right[1:-1] / to_left[1:-1], np.full(2, np.exp(-w)), LINEAR_ALGEBRA)
@@ -63,15 +63,15 @@ def test_where_nothing_flows_neighbours_are_in_the_ratio_of_the_exact_steady_sta
     assert not to_left[[0, -1]].any() and not to_right[[0, -1]].any()
 
 
-def test_a_diffusion_that_depends_on_x_pulls_towards_where_it_is_small():
-    """D1 = 0: p ~ 1/D2, so that w dx^-1 D2 = D2' and log p falls by w across a face."""
+def test_diffusion_that_depends_on_x_pulls_towards_small_diffusion():
+    """D1 = 0: p ∝ 1/D2, so that w dx^{-1} D2 = D2' and log p falls by w across a face."""
     x = np.linspace(0, 1, 401)
     to_left, to_right = face_rates(np.zeros(401), 1 + x, x[1])
     slopes = np.log(to_right[1:-1] / to_left[1:-1]) / x[1]
     assert_close(slopes, -1 / (1 + x[1:-1]), x[1] ** 2, 8.0)
 
 
-def test_on_a_circle_the_slope_of_the_diffusion_is_taken_over_the_seam():
+def test_periodic_diffusion_slope_is_taken_across_the_boundary():
     n = 400
     x = 2 * np.pi * np.arange(n + 1) / n
     for rates, sign in zip(face_rates(np.zeros(n + 1), 2 + np.sin(x), x[1], True), (1, -1)):
@@ -81,7 +81,7 @@ def test_on_a_circle_the_slope_of_the_diffusion_is_taken_over_the_seam():
 
 
 @pytest.mark.parametrize("n, dt, printed", [(100, 0.02, "4.75e-4"), (200, 0.01, "1.19e-4"), (400, 0.005, "2.97e-5")])
-def test_the_error_on_ornstein_and_uhlenbecks_law(n, dt, printed):
+def test_printed_error_on_the_ornstein_uhlenbeck_density(n, dt, printed):
     """gamma = 1, q = 2, from N(1.5, .04) on [-6, 6] to t = 1."""
     faces = np.linspace(-6, 6, n + 1)
     x, p = (faces[1:] + faces[:-1]) / 2, None
@@ -95,8 +95,8 @@ def test_the_error_on_ornstein_and_uhlenbecks_law(n, dt, printed):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("periodic", [False, True])
-def test_in_the_plane_a_product_stays_the_product_of_the_two_lines(dtype, periodic):
-    """Steps along x and along y commute there, so that the split one is both, whatever its order."""
+def test_a_2d_product_density_stays_the_product_of_its_1d_densities(dtype, periodic):
+    """Steps along x and y commute for product densities, so that the split step equals both steps in any order."""
     (p, drift_x, D_x), (q, drift_y, D_y) = coefficients(1, 7), coefficients(2, 5)
     args = [np.outer(p, q), np.repeat(drift_x[:, None], 5, 1), np.repeat(drift_y[None], 7, 0)]
     args += [np.repeat(D_x[:, None], 5, 1), np.repeat(D_y[None], 7, 0)]
@@ -107,8 +107,8 @@ def test_in_the_plane_a_product_stays_the_product_of_the_two_lines(dtype, period
     assert_close(found, expected, LINEAR_ALGEBRA * np.finfo(dtype).eps / np.finfo(np.float64).eps, np.abs(expected).max())
 
 
-def test_in_the_plane_half_a_step_comes_first_and_last():
-    """With drifts that depend on both coordinates the order shows."""
+def test_a_2d_step_is_half_full_half():
+    """Drifts that depend on both coordinates make the order of the half steps visible."""
     rng = np.random.default_rng(3)
     p, D = rng.uniform(0.1, 1, (4, 5)), 0.5
     drift_x, drift_y = rng.uniform(-2, 2, (5, 5)), rng.uniform(-2, 2, (4, 6))
@@ -118,15 +118,15 @@ def test_in_the_plane_half_a_step_comes_first_and_last():
     assert_close(found, on_x(on_y(on_x(p, 0.1), 0.2), 0.1), LINEAR_ALGEBRA)
 
 
-def test_without_diffusion_the_upwind_cell_is_carried_on():
-    """D2 = 0, D1 = 2 to the right: what leaves a cell in unit time is 2/dx of it; the same in the limit of a tiny D2."""
+def test_without_diffusion_the_step_is_upwind():
+    """D2 = 0, D1 = 2 to the right: a cell loses 2/dx of its mass per unit time; the limit of a tiny D2 is the same."""
     for D2 in (0.0, 1e-300):
         to_left, to_right = face_rates(np.full(5, 2.0), np.full(5, D2), 0.5)
         assert_close(to_right[1:-1], np.full(3, 4.0), EXACT)
         assert not to_left.any()
 
 
-def test_a_step_that_is_no_number_is_a_type_error():
+def test_a_non_numeric_step_is_a_type_error():
     for change in ({"dt": "0.1"}, {"dx": None}, {"dt": np.ones(1)}):
         with pytest.raises(TypeError, match=f"{next(iter(change))} must be a number, got"):
             fokker_planck_step(**({"p": np.ones(5), "drift": np.zeros(6), "diffusion": np.ones(6), "dx": 0.5, "dt": 0.1} | change))
@@ -144,7 +144,7 @@ def test_a_step_that_is_no_number_is_a_type_error():
         ({"p": np.ones(2), "drift": np.zeros(3), "diffusion": np.ones(3)}, "p must have at least 3 cells along each axis, got 2"),
     ],
 )
-def test_what_is_no_grid_is_refused_in_one_sentence(change, message):
+def test_invalid_grids_are_refused_in_one_line(change, message):
     given_ = {"p": np.ones(5), "drift": np.zeros(6), "diffusion": np.ones(6), "dx": 0.5, "dt": 0.1} | change
     with pytest.raises(ValueError, match=message):
         fokker_planck_step(**given_)

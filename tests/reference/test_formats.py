@@ -1,4 +1,4 @@
-"""Files as people keep them: arrays, tables, pictures, with labels and test samples beside them or not; and files that lie."""
+"""Data files: arrays, tables and images, with or without labels and test samples, and files with wrong headers."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ def npy(array):
 
 
 def refusal(read, *arguments):
-    """What a ValueError says; nothing where there is none."""
+    """The message of a ValueError, or None without an error."""
     try:
         read(*arguments)
     except ValueError as error:
@@ -42,7 +42,7 @@ def refusal(read, *arguments):
 
 
 @given(st.integers(1, 4), st.integers(5, 9), st.integers(5, 9))
-def test_channels_come_first_or_last_and_first_is_said(channels, height, width):
+def test_channels_first_or_last_are_detected_and_channels_first_is_reported(channels, height, width):
     x = np.arange(2 * height * width * channels).reshape(2, height, width, channels)
     last, none = formats.samples_of(x, "x")
     first, notes = formats.samples_of(x.transpose(0, 3, 1, 2), "x")
@@ -51,17 +51,17 @@ def test_channels_come_first_or_last_and_first_is_said(channels, height, width):
     assert none == () and f"{channels} channels, first" in notes[0]
 
 
-def test_images_that_could_be_either_are_read_with_channels_last_and_that_is_said():
+def test_ambiguous_images_are_read_channels_last_with_a_message():
     x, notes = formats.samples_of(np.zeros((9, 3, 8, 3)), "x")
     assert x.shape == (9, 3, 8, 3) and notes == ("its shape (9, 3, 8, 3) is read as [n,h,w,c]: 3 channels, last",)
 
 
 @pytest.mark.parametrize("shape", [(9, 8, 8, 5), (9, 5, 8, 8), (9,), (9, 0), (0, 2), (9, 2, 2, 2, 2)])
-def test_other_shapes_are_refused(shape):
+def test_arrays_of_other_shapes_are_refused(shape):
     assert refusal(formats.samples_of, np.zeros(shape), "x").startswith("x must hold")
 
 
-def test_labels_may_stand_in_a_column_and_be_true_or_false():
+def test_labels_may_be_a_column_or_booleans():
     for y in ([3, 0], [[3], [0]], [True, False]):
         labels = formats.labels_of(np.array(y), 2, "y")
         assert labels.dtype == np.int64 and labels.tolist() == np.ravel(y).tolist()
@@ -81,7 +81,7 @@ def test_npz_names_of_samples_and_labels(tmp_path, name, labels):
 
 @pytest.mark.parametrize("names", ["x_train x_test y_train y_test", "train_images test_images train_labels test_labels"])
 @pytest.mark.parametrize("labelled", [True, False])
-def test_test_samples_come_last_and_are_held_out(tmp_path, names, labelled):
+def test_test_samples_of_a_file_come_last_and_are_held_out(tmp_path, names, labelled):
     arrays = dict(zip(names.split(), (COLOURS[:7], COLOURS[7:], np.arange(7), np.arange(7, 10))))
     chosen = arrays if labelled else {name: array for name, array in arrays.items() if array.ndim == 4}
     np.savez(tmp_path / "d.npz", **chosen, val_images=COLOURS)
@@ -101,13 +101,13 @@ def test_test_samples_come_last_and_are_held_out(tmp_path, names, labelled):
         ({"x": IMAGES, "X": IMAGES}, "more than capital letters"),
     ],
 )
-def test_npz_files_of_which_it_is_not_clear_what_they_hold_are_refused(tmp_path, arrays, message):
+def test_ambiguous_npz_files_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(ValueError, match=message):
         formats.read(tmp_path / "d.npz")
 
 
-def test_an_npy_file_is_read_with_a_file_of_labels_in_either_format(tmp_path):
+def test_npy_images_are_read_with_npy_or_idx_labels(tmp_path):
     (tmp_path / "x.npy").write_bytes(npy(COLOURS))
     (tmp_path / "y.npy").write_bytes(npy(np.arange(10)))
     (tmp_path / "y.idx").write_bytes(idx(np.arange(10, dtype=np.uint8)))
@@ -134,7 +134,7 @@ def _lying_npy():
         (npy(np.eye(9) * 1j), "must hold numbers, got complex128"),
     ],
 )
-def test_a_broken_npy_file_is_refused_in_one_sentence(tmp_path, content, message):
+def test_a_broken_npy_file_is_refused_in_one_line(tmp_path, content, message):
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         formats.read(tmp_path / "x.npy")
@@ -148,7 +148,7 @@ def test_a_broken_npy_file_is_refused_in_one_sentence(tmp_path, content, message
 @pytest.mark.parametrize(
     "names", [("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), ("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte")]
 )
-def test_labels_are_found_beside_idx_images_whichever_of_the_two_is_gzipped(tmp_path, names, images_zipped, labels_zipped):
+def test_idx_labels_are_found_whether_either_file_is_gzipped(tmp_path, names, images_zipped, labels_zipped):
     paths = []
     for name, array, zipped in zip(names, (IMAGES, np.arange(10, dtype=np.uint8)), (images_zipped, labels_zipped)):
         paths.append(tmp_path / (name + ".gz" * zipped))
@@ -156,14 +156,14 @@ def test_labels_are_found_beside_idx_images_whichever_of_the_two_is_gzipped(tmp_
     assert np.array_equal(formats.read(paths[0]).labels, range(10))
 
 
-def test_a_file_of_no_known_format_is_refused_with_the_formats_that_are(tmp_path):
+def test_an_unknown_file_format_is_refused_naming_the_known_formats(tmp_path):
     (tmp_path / "points.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"not an IDX file: it begins with 50 41 52 31; data can be .*\.npz, \.npy, \.csv, or a folder"):
         formats.read(tmp_path / "points.parquet")
 
 
 @pytest.mark.parametrize("name", ["d.npz", "d.csv", "folder"])
-def test_labels_go_with_files_of_one_array_alone(tmp_path, name):
+def test_a_labels_file_is_refused_for_data_that_are_not_one_array(tmp_path, name):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="labels go with a file of images in IDX or"):
         formats.read(tmp_path / name, tmp_path / "labels.idx")
@@ -184,7 +184,7 @@ def test_labels_go_with_files_of_one_array_alone(tmp_path, name):
         ("d.csv", ",a,b\n0,1,2\n1,-3,.4\n2,5,6\n"),
     ],
 )
-def test_a_table_has_a_point_a_line(tmp_path, name, text):
+def test_a_table_has_one_point_per_line(tmp_path, name, text):
     (tmp_path / name).write_bytes(text.encode())
     found = formats.read(tmp_path / name)
     np.testing.assert_array_equal(found.x, [[1, 2], [-3, 0.4], [5, 6]])
@@ -217,20 +217,20 @@ def test_a_column_called_label_holds_labels(tmp_path):
         (b"1,2\n" + b"9" * 200_000 + b",1\n", "can't be read: field larger"),
     ],
 )
-def test_a_table_that_is_not_one_of_numbers_is_refused_with_the_line(tmp_path, text, message):
+def test_a_non_numeric_table_is_refused_naming_the_line(tmp_path, text, message):
     (tmp_path / "d.csv").write_bytes(text)
     with pytest.raises(ValueError, match=message):
         formats.read(tmp_path / "d.csv")
 
 
 @given(st.lists(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2), min_size=1, max_size=5))
-def test_numbers_come_from_a_table_exactly(tmp_path_factory, rows):
+def test_numbers_are_read_from_a_table_exactly(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("table") / "d.csv"
     path.write_text("\n".join(",".join(map(repr, row)) for row in rows))
     np.testing.assert_array_equal(formats.read(path).x, rows)
 
 
-# Pictures
+# Images
 
 
 def save(folder, arrays, mode=None, **options):
@@ -252,7 +252,7 @@ def save(folder, arrays, mode=None, **options):
     ],
     ids=["grey", "black and white", "16 bits", "RGB", "RGBA"],
 )
-def test_a_folder_of_pictures_is_read_in_the_order_of_names(tmp_path, arrays, shape):
+def test_a_folder_of_images_is_read_in_the_order_of_names(tmp_path, arrays, shape):
     folder = save(tmp_path / "d", arrays)
     (folder / "notes.txt").write_text("not a picture")
     (folder / ".hidden.png").write_text("not one either")
@@ -261,7 +261,7 @@ def test_a_folder_of_pictures_is_read_in_the_order_of_names(tmp_path, arrays, sh
     assert found.x.dtype.kind == arrays.dtype.kind and found.labels is None and found.notes == ()
 
 
-def test_folders_in_a_folder_are_classes(tmp_path):
+def test_subfolders_are_classes(tmp_path):
     for name, part in (("dog", COLOURS[:3]), ("cat", COLOURS[3:])):
         save(tmp_path / "d" / name, part)
     (tmp_path / "d" / "empty").mkdir()
@@ -270,7 +270,7 @@ def test_folders_in_a_folder_are_classes(tmp_path):
     assert found.labels.tolist() == [0] * 7 + [1] * 3 and found.notes == ("classes: cat, dog",)
 
 
-def test_colours_of_a_palette_and_grey_with_opacity_are_read_as_colours(tmp_path):
+def test_palette_images_and_grey_with_alpha_are_read_as_colours(tmp_path):
     few = COLOURS // 128 * 255
     found = formats.read(save(tmp_path / "palette", few, "P"))
     expected = [np.asarray(Image.open(tmp_path / "palette" / f"{i:02}.png").convert("RGB")) for i in range(10)]
@@ -302,12 +302,12 @@ def png(width, height, depth, colour, pixels=b""):
     ],
     ids=["no picture", "16-bit colours", "a lying header", "a bomb", "cut short", "another size"],
 )
-def test_pictures_that_can_not_be_read_are_refused_in_one_sentence(tmp_path, name, content, message):
+def test_unreadable_images_are_refused_in_one_line(tmp_path, name, content, message):
     folder = save(tmp_path / "d", COLOURS if name > "b" else [])
     (folder / name).write_bytes(content)
     assert re.search(message, refusal(formats.read, folder))
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no PNG files"):
         formats.read(tmp_path)

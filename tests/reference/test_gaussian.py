@@ -10,7 +10,7 @@ from reference.vae.estimators import pathwise, score_function
 from reference.vae.gaussian import factor, kl, kl_diagonal, log_density, reparameterise, reparameterise_full
 from reference.vae.linear import mean_elbo_and_gradient
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_mean, line
-from tests.tolerances import gradient_agrees
+from tests.tolerances import assert_gradient
 
 every_method = pytest.mark.parametrize("method", ["cholesky", "eigen"])
 every_dimension = pytest.mark.parametrize("d", [1, 2, 5, 9])
@@ -26,7 +26,7 @@ def gaussian(seed, d):
 
 
 def size(mean0, covariance0, mean1, covariance1):
-    """A bound on what the divergence adds up."""
+    """A bound on the terms of the divergence."""
     inverse, m = np.linalg.inv(covariance1), np.abs(mean1) + np.abs(mean0)
     logs = np.abs(np.log(np.linalg.eigvalsh(covariance0))).sum() + np.abs(np.log(np.linalg.eigvalsh(covariance1))).sum()
     return np.trace(inverse) * (np.trace(covariance0) + m @ m) + len(m) + logs
@@ -37,7 +37,7 @@ def size(mean0, covariance0, mean1, covariance1):
 
 @pytest.mark.parametrize("mean0, variance0", [(0.0, 1.0), (-1.5, 0.04), (0.3, 9.0)])
 @pytest.mark.parametrize("mean1, variance1", [(0.0, 1.0), (2.0, 0.3), (-1.0, 4.0)])
-def test_divergence_on_the_line_is_the_integral_that_defines_it(mean0, variance0, mean1, variance1):
+def test_kl_divergence_in_1d_equals_its_defining_integral(mean0, variance0, mean1, variance1):
     z, h = line(-12, 12, 1.0)
     x, p = mean0 + np.sqrt(variance0) * z, stats.norm.pdf(z) * h
     logs = stats.norm.logpdf(x, mean0, np.sqrt(variance0)), stats.norm.logpdf(x, mean1, np.sqrt(variance1))
@@ -47,7 +47,7 @@ def test_divergence_on_the_line_is_the_integral_that_defines_it(mean0, variance0
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_divergence_in_the_plane_is_the_integral_that_defines_it(seed):
+def test_kl_divergence_in_2d_equals_its_defining_integral(seed):
     (mean0, covariance0), (mean1, covariance1) = gaussian(seed, 2), gaussian(seed + 10, 2)
     z, h = line(-12, 12, 1.0)
     grid = np.stack(np.meshgrid(z, z), axis=-1).reshape(-1, 2)
@@ -58,7 +58,7 @@ def test_divergence_in_the_plane_is_the_integral_that_defines_it(seed):
 
 
 @every_dimension
-def test_divergence_is_the_mean_of_the_log_ratio_of_draws(d):
+def test_kl_divergence_is_the_mean_log_ratio_of_draws(d):
     """False alarm 1e-6 in all."""
     (mean0, covariance0), (mean1, covariance1) = gaussian(d, d), gaussian(d + 10, d)
     x = np.random.default_rng(d).multivariate_normal(mean0, covariance0, N)
@@ -67,7 +67,7 @@ def test_divergence_is_the_mean_of_the_log_ratio_of_draws(d):
 
 
 @given(seeds, st.integers(1, 6), st.floats(0.01, 10))
-def test_divergence_is_zero_of_equal_laws_and_positive_of_others(seed, d, step):
+def test_kl_divergence_is_zero_only_for_equal_gaussians(seed, d, step):
     mean, covariance = gaussian(seed, d)
     direction = np.random.default_rng(seed).normal(size=d)
     direction /= np.linalg.norm(direction)
@@ -80,7 +80,7 @@ def test_divergence_is_zero_of_equal_laws_and_positive_of_others(seed, d, step):
 
 
 @given(seeds, st.integers(1, 6))
-def test_divergence_is_the_same_in_any_coordinates(seed, d):
+def test_kl_divergence_does_not_depend_on_coordinates(seed, d):
     rng = np.random.default_rng(seed)
     mean0, mean1, shift, scales = rng.normal(size=(4, d))
     root0, root1, basis = rng.normal(size=(3, d, d))
@@ -93,7 +93,7 @@ def test_divergence_is_the_same_in_any_coordinates(seed, d):
 
 
 @given(seeds, st.integers(1, 6))
-def test_full_diagonal_and_isotropic_divergences_agree(seed, d):
+def test_full_diagonal_and_isotropic_kl_divergences_agree(seed, d):
     rng = np.random.default_rng(seed)
     (mean0, mean1), (variance0, variance1) = rng.normal(size=(2, d)), rng.uniform(0.1, 3, (2, d))
     full = lambda v0, v1: kl(mean0, v0 * np.eye(d), mean1, v1 * np.eye(d))
@@ -105,7 +105,7 @@ def test_full_diagonal_and_isotropic_divergences_agree(seed, d):
 
 
 @given(seeds, st.integers(1, 6), st.floats(0.05, 5))
-def test_divergence_from_the_unit_normal_has_every_constant_once_a_dimension(seed, d, s):
+def test_kl_divergence_from_the_unit_normal_counts_constants_per_dimension(seed, d, s):
     mean = np.random.default_rng(seed).normal(size=d)
     expected = (d * s**2 - d + mean @ mean - 2 * d * np.log(s)) / 2  # (1.26)
     scale = d * (s**2 + 1 + 2 * abs(np.log(s))) + mean @ mean
@@ -114,7 +114,7 @@ def test_divergence_from_the_unit_normal_has_every_constant_once_a_dimension(see
     assert_close(kl(mean, s**2 * np.eye(d), np.zeros(d), np.eye(d)), expected, LINEAR_ALGEBRA, scale)
 
 
-def test_diagonal_divergence_of_many_laws_is_that_of_each():
+def test_batched_diagonal_kl_divergence_equals_that_of_each():
     rng = np.random.default_rng(0)
     means, variances = rng.normal(size=(2, 3, 4)), rng.uniform(0.1, 3, (2, 3, 4))
     together = kl_diagonal(means, variances)
@@ -135,7 +135,7 @@ def test_a_factor_times_its_transpose_is_the_covariance(method, d):
 
 
 @every_dimension
-def test_the_factors_are_a_triangle_and_scaled_eigenvectors_and_differ_by_a_rotation(d):
+def test_covariance_factors_are_cholesky_and_eigen_and_differ_by_a_rotation(d):
     _, covariance = gaussian(d, d)
     triangle, eigen, trace = factor(covariance), factor(covariance, "eigen"), np.trace(covariance)
     assert (np.triu(triangle, 1) == 0).all() and (np.diagonal(triangle) > 0).all()
@@ -159,13 +159,13 @@ def test_the_factors_are_a_triangle_and_scaled_eigenvectors_and_differ_by_a_rota
     ],
 )
 @every_method
-def test_what_is_no_covariance_is_refused(covariance, message, method):
+def test_invalid_covariances_are_refused(covariance, message, method):
     with pytest.raises(ValueError, match=message):
         factor(covariance, method)
 
 
 @given(seeds, st.integers(2, 6))
-def test_a_covariance_without_extent_in_some_direction_is_refused_in_spite_of_rounding(seed, d):
+def test_a_singular_covariance_is_refused_despite_rounding(seed, d):
     root = np.random.default_rng(seed).normal(size=(d, d - 1))
     for method in ("cholesky", "eigen"):
         with pytest.raises(ValueError, match="covariance must be positive definite, its smallest eigenvalue is"):
@@ -173,13 +173,13 @@ def test_a_covariance_without_extent_in_some_direction_is_refused_in_spite_of_ro
 
 
 @pytest.mark.parametrize("method", ["svd", "", "Cholesky", None])
-def test_a_method_that_is_not_there_is_refused(method):
+def test_an_unknown_factor_method_is_refused(method):
     with pytest.raises(ValueError, match=f"method must be cholesky or eigen, got {method!r}"):
         factor(np.eye(2), method)
 
 
 @pytest.mark.parametrize("sizes", [(1, 2, 2, 2), (2, 1, 2, 2), (2, 2, 1, 2), (2, 2, 2, 1), (2, 3, 2, 3)])
-def test_divergence_of_laws_of_different_dimension_is_refused(sizes):
+def test_kl_divergence_of_different_dimensions_is_refused(sizes):
     m0, C0, m1, C1 = sizes
     with pytest.raises(ValueError, match=rf"of one dimension, got shapes \({m0},\), \({C0}, {C0}\), \({m1},\), \({C1}, {C1}\)"):
         kl(np.zeros(m0), np.eye(C0), np.zeros(m1), np.eye(C1))
@@ -216,7 +216,7 @@ def test_diagonal_draws_have_the_mean_and_the_variances_and_no_correlation():
 
 
 @given(seeds, st.integers(1, 6))
-def test_log_density_of_a_draw_is_that_of_its_noise_less_the_log_determinant(seed, d):
+def test_diagonal_log_density_is_that_of_the_noise_minus_log_determinant(seed, d):
     rng = np.random.default_rng(seed)
     (mean, eps), deviation = rng.normal(size=(2, d)), np.exp(rng.normal(size=d))
     z = reparameterise(mean, deviation, eps)
@@ -229,7 +229,7 @@ def test_log_density_of_a_draw_is_that_of_its_noise_less_the_log_determinant(see
 
 @every_method
 @every_dimension
-def test_log_density_of_a_full_draw_is_that_of_its_noise_less_the_log_determinant(method, d):
+def test_full_log_density_is_that_of_the_noise_minus_log_determinant(method, d):
     mean, covariance = gaussian(d, d)
     A, eps = factor(covariance, method), np.random.default_rng(d).normal(size=(7, d))
     expected = stats.norm.logpdf(eps).sum(axis=1) - np.linalg.slogdet(A)[1]
@@ -238,7 +238,7 @@ def test_log_density_of_a_full_draw_is_that_of_its_noise_less_the_log_determinan
 
 
 @given(seeds, st.integers(1, 6))
-def test_log_density_is_the_sum_of_those_of_the_entries(seed, d):
+def test_diagonal_log_density_is_the_sum_over_entries(seed, d):
     rng = np.random.default_rng(seed)
     (x, mean), deviation = rng.normal(size=(2, 3, d)), np.exp(rng.normal(size=d))
     logs = stats.norm.logpdf(x, mean, deviation)
@@ -247,8 +247,8 @@ def test_log_density_is_the_sum_of_those_of_the_entries(seed, d):
 
 
 @given(seeds, st.integers(1, 4))
-def test_entropy_of_a_draw_grows_with_the_log_determinant_alone(seed, d):
-    """E[-log q] over q: the square is quadratic in the noise, of which +1 and -1 have the moments."""
+def test_entropy_depends_on_the_log_determinant_only(seed, d):
+    """E[-log q] over q: the exponent is quadratic in the noise, and draws of +1 and -1 have the moments of a normal draw."""
     rng = np.random.default_rng(seed)
     mean, deviation = rng.normal(size=d), np.exp(rng.normal(size=d))
     z = reparameterise(mean, deviation, np.array([[1.0], [-1.0]]) * np.ones(d))
@@ -257,11 +257,11 @@ def test_entropy_of_a_draw_grows_with_the_log_determinant_alone(seed, d):
     assert_close(-log_density(z, mean, deviation).mean(), expected, EXACT, scale)
 
 
-# Estimators.  On a line the noise is handed over as the nodes of a quadrature, whose weights then give the exact mean and variance.
+# Estimators.  In 1D the noise is the nodes of a quadrature rule; its weights give the exact mean and variance.
 
 
 def estimates(estimator, f, mean, deviation):
-    """(means, variances) [2] each of the draws of d/dmean and d/dlog_var, and the size of what the means add up."""
+    """(means, variances) [2] each of the draws of d/dmean and d/dlog_var, and the size of the terms in the means."""
     z, h = line(-12, 12, 1.0)
     p = stats.norm.pdf(z) * h
     draws = np.hstack(estimator(f, np.array([mean]), np.array([2 * np.log(deviation)]), z[:, None]))
@@ -273,7 +273,7 @@ every_law = pytest.mark.parametrize("mean, deviation", [(0.0, 1.0), (0.7, 0.5), 
 
 
 @every_law
-def test_both_estimators_of_the_mean_square_have_the_printed_means_and_their_variances(mean, deviation):
+def test_gradient_estimators_of_mean_square_have_printed_mean_and_variance(mean, deviation):
     m, s = mean**2, deviation**2
     by_path = estimates(pathwise, lambda z: 2 * z, mean, deviation)
     by_score = estimates(score_function, lambda z: z[:, 0] ** 2, mean, deviation)
@@ -288,7 +288,7 @@ def test_both_estimators_of_the_mean_square_have_the_printed_means_and_their_var
 
 @every_law
 @pytest.mark.parametrize("frequency", [0.5, 2.0])
-def test_both_estimators_of_the_mean_sine_have_its_derivatives_as_means(mean, deviation, frequency):
+def test_gradient_estimators_of_mean_sine_are_unbiased(mean, deviation, frequency):
     """E sin(w z) = exp(-w^2 deviation^2 / 2) sin(w mean)."""
     w, damping = frequency, np.exp(-((frequency * deviation) ** 2) / 2)
     expected = damping * np.array([w * np.cos(w * mean), -((w * deviation) ** 2) / 2 * np.sin(w * mean)])
@@ -300,8 +300,8 @@ def test_both_estimators_of_the_mean_sine_have_its_derivatives_as_means(mean, de
 
 
 @every_law
-def test_both_estimators_have_the_derivative_of_an_expectation_without_closed_form_as_mean(mean, deviation):
-    """Of E tanh(z) by quadrature over z, where the parameters are in the density and not in z."""
+def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
+    """The derivative of E tanh(z) by quadrature over z, with the parameters in the density."""
     direction = np.random.default_rng(0).normal(size=2)
     x, h = line(mean - 20 * deviation, mean + 20 * deviation, deviation / 2)
     density = lambda step: stats.norm.pdf(x, mean + step * direction[0] * deviation, deviation * np.exp(step * direction[1] / 2)) * h
@@ -310,11 +310,11 @@ def test_both_estimators_have_the_derivative_of_an_expectation_without_closed_fo
         estimates(score_function, lambda z: np.tanh(z[:, 0]), mean, deviation),
     ):
         analytic = means @ (direction * [deviation, 1])
-        gradient_agrees(analytic, lambda step: density(step) @ np.tanh(x), density(0.0) @ np.abs(np.tanh(x)), scale.sum())
+        assert_gradient(analytic, lambda step: density(step) @ np.tanh(x), density(0.0) @ np.abs(np.tanh(x)), scale.sum())
 
 
 @every_law
-def test_the_score_of_the_law_itself_has_mean_zero(mean, deviation):
+def test_the_score_of_the_own_distribution_has_mean_zero(mean, deviation):
     means, variances, scale = estimates(score_function, lambda z: np.ones(len(z)), mean, deviation)
     assert_close(means, np.zeros(2), QUADRATURE, scale)
     assert_close(variances, np.array([1 / deviation**2, 0.5]), QUADRATURE, scale)
@@ -326,12 +326,12 @@ def test_pathwise_draws_are_derivatives_at_fixed_noise():
     d_mean, d_log_var = pathwise(lambda z: upstream * np.cos(z), mean, log_var, eps)
     sine = lambda m, v: (upstream * np.sin(m + np.exp(v / 2) * eps)).sum()
     magnitude = np.abs(upstream).sum()
-    gradient_agrees((d_mean @ to_mean).sum(), lambda h: sine(mean + h * to_mean, log_var), magnitude)
-    gradient_agrees((d_log_var @ to_log_var).sum(), lambda h: sine(mean, log_var + h * to_log_var), magnitude)
+    assert_gradient((d_mean @ to_mean).sum(), lambda h: sine(mean + h * to_mean, log_var), magnitude)
+    assert_gradient((d_log_var @ to_log_var).sum(), lambda h: sine(mean, log_var + h * to_log_var), magnitude)
 
 
-def test_both_estimators_have_the_gradient_of_the_elbo_as_mean():
-    """f = log p(x, z) - log q(z|x) of a linear VAE at one x; keeping grad log q alone (1.15) would give zero.  False alarm 1e-6 in all."""
+def test_gradient_estimators_of_the_elbo_are_unbiased():
+    """f = log p(x, z) - log q(z|x) of a linear VAE at one x; only grad log q (1.15) would give zero.  False alarm 1e-6 in all."""
     rng = np.random.default_rng(2)
     W, V, (mu, x), s2 = rng.normal(size=(4, 3)), rng.normal(size=(3, 4)) / 2, rng.normal(size=(2, 4)), 0.8
     b, log_D = rng.normal(size=(2, 3)) / 2

@@ -9,7 +9,7 @@ from reference import ops
 from reference.conformance.call import argument_names, axes, backward_arguments, call_op, differentiable_output
 from reference.conformance.contract import CONTRACT, OPS
 from tests.strategies import SEED, arguments
-from tests.tolerances import adjoint, gradient_agrees
+from tests.tolerances import assert_adjoint, assert_gradient
 
 DIFFERENTIABLE = [op.name for op in CONTRACT if op.gradients]
 UNIT = {"scales": (1.0,), "offsets": (0.0,)}
@@ -20,7 +20,7 @@ def normal(seed, shape):
 
 
 def fixed(name):
-    """One small call of an op."""
+    """Arguments of one small call of an op."""
     n = lambda *shape: normal(sum(shape), shape)
     return {
         "linear": (n(3, 4), n(4, 2), n(2)),
@@ -47,7 +47,7 @@ def gradients(name, args, dy):
 
 
 def along(function, args, position, direction, dy, result=differentiable_output, name=""):
-    """t -> <dy, function at args, one of them moved by t direction>."""
+    """t -> <dy, function(args with one argument moved by t direction)>."""
 
     def f(t):
         moved = [*args[:position], args[position] + t * direction, *args[position + 1 :]]
@@ -57,7 +57,7 @@ def along(function, args, position, direction, dy, result=differentiable_output,
 
 
 def check_direction(name, args, seed):
-    """Each gradient along a direction of its own, for one random upstream gradient."""
+    """Each gradient along its own random direction, for one random upstream gradient."""
     y = differentiable_output(name, call_op(name, getattr(ops, name), args))
     dy = normal([seed, 0], y.shape)
     magnitude = np.abs(dy * y).sum()
@@ -68,18 +68,18 @@ def check_direction(name, args, seed):
         direction = normal([seed, position + 1], args[position].shape)
         terms = gradient * direction
         f = along(getattr(ops, name), args, position, direction, dy, name=name)
-        gradient_agrees(terms.sum(), f, magnitude, np.abs(terms).sum())
+        assert_gradient(terms.sum(), f, magnitude, np.abs(terms).sum())
 
 
 def check_coordinates(function, args, position, gradient, dy, name=""):
-    """Every entry of a gradient by itself."""
+    """Check every entry of a gradient separately."""
     y = differentiable_output(name, call_op(name, function, args))
     magnitude = np.abs(dy * y).sum()
     assert gradient.shape == args[position].shape
     for index in np.ndindex(gradient.shape):
         direction = np.zeros(gradient.shape)
         direction[index] = 1
-        gradient_agrees(gradient[index], along(function, args, position, direction, dy, name=name), magnitude)
+        assert_gradient(gradient[index], along(function, args, position, direction, dy, name=name), magnitude)
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
@@ -118,7 +118,7 @@ def test_silu_second_is_the_derivative_of_silu_backward(args, seed):
     direction = normal(seed, x.shape)
     terms = ops.silu_second(dy, v, x) * direction
     magnitude = np.abs(dy * ops.silu_backward(v, x)).sum()
-    gradient_agrees(terms.sum(), along(ops.silu_backward, (v, x), 1, direction, dy), magnitude, np.abs(terms).sum())
+    assert_gradient(terms.sum(), along(ops.silu_backward, (v, x), 1, direction, dy), magnitude, np.abs(terms).sum())
 
 
 def test_silu_second_in_every_coordinate():
@@ -128,7 +128,7 @@ def test_silu_second_in_every_coordinate():
 
 LINEAR = [("linear", "x"), ("linear", "w"), ("conv2d", "x"), ("conv2d", "w"), ("conv2d", "add"), ("upsample_nearest", "x")]
 LINEAR += [("average_pool", "x"), ("concat", "x"), ("concat", "y"), ("embedding", "table")]
-AFFINE = {  # arguments that add something else to the output
+AFFINE = {  # other arguments that are added to the output
     ("linear", "x"): [2],
     ("linear", "w"): [2],
     ("conv2d", "x"): [2, 4],
@@ -150,7 +150,7 @@ def test_backward_is_the_adjoint_of_a_linear_op(name, argument, data, seed):
         args[other] = None if args[other] is None else np.zeros_like(args[other])
     (y,) = call_op(name, getattr(ops, name), args)
     dy = normal(seed, y.shape)
-    adjoint(dy * y, gradients(name, args, dy)[argument] * args[position])
+    assert_adjoint(dy * y, gradients(name, args, dy)[argument] * args[position])
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)

@@ -1,4 +1,4 @@
-"""Who may import what: the mathematics needs NumPy and SciPy only, and the reference knows nothing of its ports."""
+"""Allowed imports: mathematical modules import only NumPy and SciPy, and the reference imports no port."""
 
 import ast
 import subprocess
@@ -27,7 +27,7 @@ def modules(*places):
 
 
 def imported(path):
-    """The first words of all modules that a file imports, wherever in the file."""
+    """The top-level names of all modules imported anywhere in a file."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -55,7 +55,7 @@ def relative(path):
 
 
 @pytest.mark.parametrize("path", modules(*MATHEMATICS), ids=relative)
-def test_mathematics_imports_numpy_and_scipy_only(path):
+def test_mathematical_modules_import_only_numpy_and_scipy(path):
     assert imported(path) <= ALLOWED
 
 
@@ -78,13 +78,13 @@ def test_reference_imports_no_port_and_no_test(path):
     assert not imported(path) & {"accelerated", "tests", "hypothesis", "pytest"}
 
 
-def test_imports_are_found_wherever_they_stand(tmp_path):
+def test_imports_are_found_anywhere_in_a_file(tmp_path):
     path = tmp_path / "module.py"
     path.write_text("import numpy as np, json\nfrom scipy.stats import norm\nfrom . import ops\ndef f():\n    import matplotlib.pyplot\n")
     assert imported(path) == {"numpy", "json", "scipy", "reference", "matplotlib"}
 
 
-def test_importing_the_reference_loads_nothing_heavy():
+def test_importing_the_reference_loads_no_heavy_module():
     heavy = ("matplotlib", "scipy.stats", "scipy.optimize", "sklearn", "numba", "safetensors", "tqdm", "accelerated")
     program = f"import reference, reference.ops, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)

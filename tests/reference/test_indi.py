@@ -1,4 +1,4 @@
-"""InDI: the path from clean to degraded, the sampler back, and its limits in closed form (tutorial, Sec. 2.9 of version 1)."""
+"""InDI: the path from clean to degraded, the sampler back, and its limits in closed form (tutorial, version 1, Sec. 2.9)."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def exact(distribution, noise):
 # The path and its steps
 
 
-def test_the_path_runs_from_clean_to_degraded():
+def test_the_path_goes_from_clean_to_degraded():
     x0, y = numbers(0, 2, 3, 2)
     np.testing.assert_array_equal(path(x0, y, 0.0), x0)
     np.testing.assert_array_equal(path(x0, y, 1.0), y)
@@ -49,8 +49,8 @@ def test_the_path_runs_from_clean_to_degraded():
     assert path(x0.astype(np.float32), y.astype(np.float32), t).dtype == np.float32
 
 
-def test_a_step_is_the_mean_of_the_path_given_where_it_is_for_any_joint_law():
-    """Four pairs (x_0, y) of unequal weights, two of which meet at t = 1/2: E[x_(t-tau) | x_t], by enumeration."""
+def test_a_step_is_the_conditional_mean_of_the_path_for_any_distribution():
+    """Four pairs (x_0, y) of unequal weights, two of them with equal x_t at t = 1/2: E[x_{t-tau} | x_t], by enumeration."""
     x0, y, weight = np.array([0.0, 2.0, 1.0, -1.0]), np.array([2.0, 0.0, 1.0, 4.0]), np.array([0.1, 0.4, 0.2, 0.3])
     t, t_prev = 0.5, 0.2
     at, before = (1 - t) * x0 + t * y, (1 - t_prev) * x0 + t_prev * y
@@ -62,15 +62,15 @@ def test_a_step_is_the_mean_of_the_path_given_where_it_is_for_any_joint_law():
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 40])
 @pytest.mark.parametrize("s2, n2", [(1.0, 1.0), (0.25, 2.0), (4.0, 0.1)])
-def test_the_gain_on_gaussian_data_is_the_product_of_its_steps(steps, s2, n2):
+def test_gain_on_gaussian_data_is_the_product_over_steps(steps, s2, n2):
     (x,) = final_sample(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))
     k = np.arange(1, steps + 1)
     expected = np.prod((1 - 1 / k) + (1 / k) * s2 / (s2 + (k / steps) ** 2 * n2))
     assert_close(x[0], expected, accumulated(steps))
 
 
-def test_one_step_is_the_estimate_of_least_squares_and_many_restore_the_spread():
-    """The gain tends to sqrt(s2 / (s2 + n2)), so that restored data has the variance s2 of clean data, with an error in 1/N."""
+def test_one_step_is_least_squares_and_many_steps_restore_the_variance():
+    """The gain tends to sqrt(s2 / (s2 + n2)), so that restored data have the variance s2 of clean data, with an error of order 1/N."""
     s2, n2 = 0.7, 1.3
     gain = lambda steps: final_sample(indi(gaussian(s2, n2), even(steps), np.ones((1, 1)), 0, np.arange(1)))[0, 0]
     assert_close(gain(1), s2 / (s2 + n2), EXACT)
@@ -78,7 +78,7 @@ def test_one_step_is_the_estimate_of_least_squares_and_many_restore_the_spread()
     assert_slope(steps, [gain(n) - (s2 / (s2 + n2)) ** 0.5 for n in steps], 1, 0.01)
 
 
-def test_the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data():
+def test_small_steps_converge_to_the_flow_with_the_variance_of_clean_data():
     s2, n2 = 0.7, 1.3
     f = ode_drift(gaussian(s2, n2))
     solved = solve_ivp(f, (1.0, 1e-9), [1.0, -2.0], **PRECISE)
@@ -86,8 +86,8 @@ def test_the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data():
     assert_close(solved.y[:, -1], expected, integrated(len(solved.t), **PRECISE, size=2.0), 1.0)
 
 
-def test_the_iterates_are_those_of_ddim_on_the_noise_levels_of_the_path():
-    """y = x_0 + s n makes x_t the variance-exploding x at sigma = t s, and an InDI step Euler's for its probability flow."""
+def test_indi_iterates_equal_ddim_on_the_noise_levels_of_the_path():
+    """y = x_0 + s n makes x_t the variance-exploding x at sigma = t s, and an InDI step an Euler step of its probability flow."""
     noise, steps = 1.5, 9
     schedule = VarianceExplodingSchedule(log_alpha_bar_of_sigma(noise * np.arange(steps + 1) / steps))
     predict_noise = lambda x, t: DISTRIBUTION.expected_noise(x, 1.0, schedule.noise_scale(t))
@@ -100,7 +100,7 @@ def test_the_iterates_are_those_of_ddim_on_the_noise_levels_of_the_path():
         assert_close(x0, y0, steps * MIXTURE, 1 + np.abs(X))
 
 
-def test_many_steps_restore_the_law_of_a_mixture_and_one_step_does_not():
+def test_many_steps_restore_a_mixture_distribution_and_one_step_does_not():
     sample, noise = np.arange(4000), 1.0
     p = (sample + 0.5) / 4000
     y = DISTRIBUTION.noised(1.0, noise).quantile(p)[:, None]
@@ -109,10 +109,10 @@ def test_many_steps_restore_the_law_of_a_mixture_and_one_step_does_not():
     assert distance(1) > 10 * distance(100) and distance(10) > distance(100)
 
 
-# Noise on the way
+# Noise on the path
 
 
-def test_constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge():
+def test_constant_noise_adds_none_per_step_and_brownian_noise_a_bridge():
     denoise = gaussian(1.0, 1.0)
     x = np.ones((3, 1))
     plain = final_sample(indi(denoise, even(5), x, 0, np.arange(3)))
@@ -126,8 +126,8 @@ def test_constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that
     assert_close(stepped, mean + epsilon * ((t - t_prev) * t_prev / t) ** 0.5 * z, EXACT, 4.0)
 
 
-def test_the_variance_on_the_way_is_that_of_the_path_at_every_step():
-    """x_0 known: from x_1 = y + w(1) n the law of x_t is N((1-t) x_0 + t y, w(t)^2), whatever the steps."""
+def test_the_variance_at_every_step_is_that_of_the_path():
+    """x_0 known: from x_1 = y + w(1) n the distribution of x_t is N((1-t) x_0 + t y, w(t)^2) for any steps."""
     epsilon, x0, y = 0.5, 0.0, 0.0
     mean, variance = y, epsilon**2
     for t, t_prev in [(1.0, 0.7), (0.7, 0.3), (0.3, 0.1)]:
@@ -137,7 +137,7 @@ def test_the_variance_on_the_way_is_that_of_the_path_at_every_step():
 
 
 @pytest.mark.parametrize("deviation", [None, brownian_deviation(0.5)])
-def test_the_last_step_returns_the_estimate_itself_and_a_sample_does_not_depend_on_its_batch(deviation):
+def test_last_step_returns_the_estimate_and_samples_ignore_their_batch(deviation):
     sample = np.arange(6)
     states = list(indi(gaussian(1.0, 1.0), even(4), X[:6], 3, sample, deviation))
     assert [t for t, _, _ in states] == [0.75, 0.5, 0.25, 0.0]
@@ -163,7 +163,7 @@ def test_noise_that_grows_faster_than_the_path_is_refused():
 
 def test_a_blur_is_a_normalised_gaussian_convolution_with_mirrored_borders():
     x0, n = numbers(0, 2, 7, 6, 2), numbers(1, 2, 7, 6, 2)
-    k = np.exp(-(np.arange(-3, 4) ** 2) / 2 / 0.8**2)  # SciPy cuts the kernel at four deviations, here 3 pixels
+    k = np.exp(-(np.arange(-3, 4) ** 2) / 2 / 0.8**2)  # SciPy truncates the kernel at four deviations, here 3 pixels
     kernel = np.outer(k, k) / k.sum() ** 2
     expected = np.stack([[convolve2d(x0[b, ..., c], kernel, "same", "symm") for c in range(2)] for b in range(2)]).transpose(0, 2, 3, 1)
     actual = Degradation(0.1, 0.8)(x0, n)
@@ -172,7 +172,7 @@ def test_a_blur_is_a_normalised_gaussian_convolution_with_mirrored_borders():
     assert Degradation(0.1, 0.8)(x0.astype(np.float32), n.astype(np.float32)).dtype == np.float32
 
 
-def test_less_noise_than_trained_is_met_on_the_way():
+def test_data_with_less_noise_than_trained_start_later_on_the_path():
     trained = Degradation(2.0)
     assert trained.start(2.0, 0.0) == trained.start() == 1.0 and trained.start(0.5, 0.0) == 0.25
     x0, n = numbers(0, 2, 5, 1)
@@ -190,13 +190,13 @@ def test_less_noise_than_trained_is_met_on_the_way():
         (Degradation(0.1, 1.0), (0.1, 0.5), "blur must be 1, for which this run was trained, got 0.5"),
     ],
 )
-def test_a_level_that_was_not_trained_is_refused(trained, level, message):
+def test_an_untrained_degradation_is_refused(trained, level, message):
     with pytest.raises(ValueError, match=message):
         trained.start(*level)
 
 
 @pytest.mark.parametrize("fields", [(-1.0, 0.0), (0.0, 0.0), (float("nan"), 0.0), (1.0, -1.0), (1.0, float("inf"))])
-def test_a_degradation_that_is_none_is_refused(fields):
+def test_an_invalid_degradation_is_refused(fields):
     with pytest.raises(ValueError, match="noise and blur must not be negative and not both be 0"):
         Degradation(*fields)
 
@@ -210,7 +210,7 @@ def test_points_can_not_be_blurred():
 
 
 class Oracle:
-    """A network that knows the law: x_0 from x_t scaled to unit variance."""
+    """A network with the exact prediction: x_0 from x_t scaled to unit variance."""
 
     classes = 0
 
@@ -222,7 +222,7 @@ class Oracle:
         return self.distribution.posterior_mean(x * (self.variance + t**2 * self.noise**2) ** 0.5, 1.0, t * self.noise), None
 
 
-def test_the_score_is_tweedies_at_any_noise_level_that_was_trained():
+def test_the_score_is_tweedies_at_any_trained_noise_level():
     model = InDI(Oracle(DISTRIBUTION, 2.0, 4.0), Degradation(2.0), 4.0)
     for alpha, sigma in ((1.0, 2.0), (1.0, 0.5), (0.3, 0.2)):
         expected = DISTRIBUTION.noised(alpha, sigma).score(X)
@@ -250,7 +250,7 @@ def test_gradient_of_the_loss_in_every_parameter(epsilon):
     gradient_of_each(lambda p: float(model.loss(p, x0, t, n, z)[0]), params, gradients, per_sample.sum() + 1)
 
 
-def test_a_step_draws_times_and_noise_and_the_paths_noise_only_where_it_has_some():
+def test_a_training_step_draws_path_noise_only_if_the_path_has_noise():
     sample = np.arange(2000)
     t, n, z = InDI(MLP(), Degradation(1.0), 1.0, 0.3).sample_training_noise(0, sample, 5, (2,), np.float32)
     assert 0 < t.min() < 0.01 and 0.99 < t.max() < 1 and n.shape == z.shape == (2000, 2) and n.dtype == np.float32

@@ -1,4 +1,4 @@
-"""A run that is killed again and again ends with the bits of one that was not."""
+"""A run that is killed repeatedly ends with the bits of an uninterrupted run."""
 
 import json
 import os
@@ -34,11 +34,11 @@ def wait_for_step(folder, step, process):
         time.sleep(0.02)
 
 
-def test_a_run_killed_twenty_times_resumes_each_time_and_has_the_bits_of_an_uninterrupted_one(tmp_path):
+def test_a_run_killed_twenty_times_equals_an_uninterrupted_run(tmp_path):
     moments = np.random.default_rng(0).uniform(0, 0.4, 20)
     for number, moment in enumerate(moments):
         process = start(tmp_path)
-        if number % 4:  # one of four is killed while it starts, the others while they train and save
+        if number % 4:  # one run of four is killed during its start, the others while they train and save
             wait_for_step(tmp_path, reached(tmp_path) + 1, process)
         time.sleep(moment)
         process.kill()
@@ -46,8 +46,8 @@ def test_a_run_killed_twenty_times_resumes_each_time_and_has_the_bits_of_an_unin
     process = start(tmp_path, subprocess.PIPE)
     wait_for_step(tmp_path, reached(tmp_path) + 1, process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and b"stopping after this step; once more stops at once\n" in said
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"stopping after this step; once more stops at once\n" in message
 
     run = open_run(tmp_path)
     data, whole = run.data, training.init_state(run.model.network, run.settings.seed)

@@ -1,4 +1,4 @@
-"""Kramers-Moyal coefficients: estimated, at a finite lag in closed form, and what Pawula's theorem says of them."""
+"""Kramers-Moyal coefficients: estimates, closed forms at a finite lag, and Pawula's theorem."""
 
 from math import factorial
 
@@ -16,7 +16,7 @@ GAMMA, Q = 1.0, 2.0
 
 @given(mean=st.floats(-3, 3), deviation=st.floats(0.1, 2))
 def test_moments_of_a_gaussian(mean, deviation):
-    """The four that are written out in every book, and the recursion E y^(m+1) = mean E y^m + m deviation^2 E y^(m-1)."""
+    """The first four moments, and the recursion E y^{m+1} = mean E y^m + m deviation^2 E y^{m-1}."""
     m, s = mean, deviation
     written = [1, m, m**2 + s**2, m**3 + 3 * m * s**2, m**4 + 6 * m**2 * s**2 + 3 * s**4]
     scale = (abs(m) + 3 * s) ** 5
@@ -26,8 +26,8 @@ def test_moments_of_a_gaussian(mean, deviation):
 
 
 @pytest.mark.parametrize("x", [-1.0, 0.5, 2.0])
-def test_the_limits_of_ornstein_and_uhlenbecks_coefficients(x):
-    """-gamma x, q/2, 0 and 0: the sum ends at m = 2.  At the lag tau the first two are off by O(tau), D4 is q^2 tau / 8."""
+def test_limits_of_the_ornstein_uhlenbeck_coefficients(x):
+    """-gamma x, q/2, 0 and 0: the expansion ends at m = 2.  At lag tau the first two err by O(tau), and D4 is q^2 tau / 8."""
     for m, limit in ((1, -GAMMA * x), (2, Q / 2), (3, 0.0), (4, 0.0)):
         short, twice = (km.ornstein_uhlenbeck(GAMMA, Q, x, tau, m) for tau in (1e-3, 2e-3))
         assert abs(short - limit) < 5e-3 * (1 + abs(x) ** m)
@@ -36,7 +36,7 @@ def test_the_limits_of_ornstein_and_uhlenbecks_coefficients(x):
     assert_close(km.ornstein_uhlenbeck(GAMMA, Q, 0.0, tau, 4), Q**2 * tau / 8, 2 * GAMMA * tau)  # times (1 - gamma tau ..)^2
 
 
-def test_estimates_from_trajectories_are_the_finite_lag_values():
+def test_estimates_from_trajectories_equal_the_finite_lag_values():
     """In bins a tenth wide: mean over the bin of a smooth function, within a twentieth of its own width of the middle's value."""
     n, tau = 200_000, 0.1
     x = np.random.default_rng(0).uniform(-2, 2, n)
@@ -52,13 +52,13 @@ def test_estimates_from_trajectories_are_the_finite_lag_values():
         assert (errors > 0).all()
 
 
-def test_a_bin_of_fewer_than_two_has_no_estimate():
+def test_a_bin_with_fewer_than_two_points_has_no_estimate():
     means, errors = km.estimate(np.array([0.5]), np.array([0.6]), 0.1, np.array([0.0, 1.0, 2.0]), 1)
     assert np.isnan(means).all() and np.isnan(errors).all()
 
 
 @pytest.mark.parametrize("m", [1, 2, 4])
-def test_jumps_have_all_coefficients(m):
+def test_jump_processes_have_all_kramers_moyal_coefficients(m):
     """Of compound Poisson increments over a lag in which two jumps are rare: moments are rate tau E J^m, up to (rate tau)^2."""
     rate, deviation, tau = 3.0, 0.5, 1e-3
     increments = km.compound_poisson_increments(rate, deviation, tau, 2, np.arange(400_000))
@@ -67,7 +67,7 @@ def test_jumps_have_all_coefficients(m):
     assert np.abs(draws.mean() - expected) < z_score(3) * draws.std() / len(draws) ** 0.5 + 10 * rate**2 * tau * deviation**m
 
 
-def test_the_moments_of_many_jumps_are_those_of_compound_poisson():
+def test_moments_of_many_jumps_equal_those_of_compound_poisson():
     """Variance rate t E J^2, fourth cumulant rate t E J^4."""
     x = km.compound_poisson_increments(3.0, 0.5, 2.0, 1, np.arange(50_000))
     assert_mean(x**2, 3.0 * 2.0 * 0.25, 2)
@@ -75,7 +75,7 @@ def test_the_moments_of_many_jumps_are_those_of_compound_poisson():
 
 
 @given(rate=st.floats(0.1, 5), deviation=st.floats(0.1, 3))
-def test_pawulas_inequalities_hold_of_jumps_with_an_equality_for_none(rate, deviation):
+def test_pawula_inequalities_are_strict_for_jump_processes(rate, deviation):
     D = {m: km.compound_poisson(rate, lambda m: km.gaussian_moment(0.3, deviation, m), m) for m in range(1, 9)}
     rows = km.pawula(D)
     assert [m for m, _, _ in rows] == [3, 4, 5, 6, 7]
@@ -85,6 +85,6 @@ def test_pawulas_inequalities_hold_of_jumps_with_an_equality_for_none(rate, devi
     assert_close(rows[1][2], 2 * D[2] * 720 * D[6], EXACT)
 
 
-def test_a_fourth_coefficient_of_zero_leaves_no_third():
+def test_a_zero_fourth_coefficient_implies_a_zero_third():
     (m, left, right), *_ = km.pawula({1: -1.0, 2: 1.0, 3: 0.1, 4: 0.0})
     assert m == 3 and left > right

@@ -16,7 +16,7 @@ from reference.samplers.langevin import gradient_ascent, langevin, mala, sgld, s
 from tests.oracle_tolerances import EXACT, MIXTURE, QUADRATURE, accumulated, assert_close, assert_mean, assert_printed, z_score
 
 EXAMPLE_3_2 = Mixture(np.array([0.6, 0.4]), np.array([[2.0], [-2.0]]), np.array([0.5**2, 0.2**2]))
-MINIMUM = -0.820708  # of its density, between the modes
+MINIMUM = -0.820708  # minimum of its density between the modes
 PLANE = Mixture(np.ones(1), np.array([[0.5, -1.0]]), np.array([[[0.5, 0.2], [0.2, 0.3]]]))
 COUNT = 20_000
 
@@ -26,7 +26,7 @@ def normal_law(mean, variance):
 
 
 def coefficients(run):
-    """(a, b, c) of each step a x + b prediction + c noise of a sampler; ``run`` takes the port that records them."""
+    """(a, b, c) of each step a x + b prediction + c noise of a sampler; ``run`` takes a port that records them."""
     seen = []
 
     def reverse_step(x, prediction, a, b, c, noise):
@@ -38,7 +38,7 @@ def coefficients(run):
 
 
 def drift_and_noise(tau):
-    """b and c of a Langevin step, as the code has them."""
+    """b and c of a Langevin step in the code."""
     ((a, b, c),) = coefficients(lambda port: langevin(lambda x: x, np.zeros((1, 1)), tau, 1, 0, np.arange(1), ops=port))
     assert a == 1
     return b, c
@@ -54,7 +54,7 @@ def uniform_start(count, low=-3.0, high=3.0):
 @pytest.mark.parametrize(
     "distribution, tau", [(normal_law(0.7, 0.5), 0.1), (normal_law(-2.0, 4.0), 5.0), (PLANE, 0.2)], ids=["line", "long", "plane"]
 )
-def test_a_step_on_a_gaussian_is_its_affine_map_with_noise_of_variance_two_tau(distribution, tau):
+def test_a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau(distribution, tau):
     x, sample, d = distribution.mean + uniform_start(50), np.arange(7, 57), distribution.dimension
     gain = np.eye(d) - tau * np.linalg.inv(distribution.full[0])
     for n, (number, y, extra) in enumerate(langevin(distribution.score, x, tau, 20, 5, sample)):
@@ -78,18 +78,18 @@ def test_mean_and_variance_follow_their_recursions(s2, tau):
 
 
 def chain(distribution, starts, tau, steps):
-    """States [steps,m,d] of chains that share one noise."""
+    """States [steps,m,d] of chains with shared noise."""
     sample = np.zeros(len(starts), int)
     return np.stack([x for _, x, _ in langevin(distribution.score, np.array(starts), tau, steps, 1, sample)])
 
 
-def test_two_chains_with_one_noise_meet_at_the_rate_of_the_gain():
+def test_two_chains_with_shared_noise_converge_at_the_rate_of_the_gain():
     tau, s2 = 0.05, 0.25
     x = chain(normal_law(2.0, s2), [[0.0], [1.0]], tau, 50)
     assert_close(x[:, 1] - x[:, 0], (1 - tau / s2) ** np.arange(1, 51)[:, None], accumulated(50), 10.0)
 
 
-def test_each_eigenvalue_of_a_covariance_has_its_own_gain():
+def test_each_eigenvalue_of_the_covariance_has_its_own_gain():
     tau, (values, vectors) = 0.1, np.linalg.eigh(PLANE.full[0])
     for eigenvalue, vector in zip(values, vectors.T):
         x = chain(PLANE, [[0.0, 0.0], vector], tau, 30)
@@ -98,7 +98,7 @@ def test_each_eigenvalue_of_a_covariance_has_its_own_gain():
 
 
 def stationary(s2, tau):
-    """The variance that the code's own drift and noise leave as it is."""
+    """The stationary variance of the code's drift and noise."""
     b, c = drift_and_noise(tau)
     return c**2 / (1 - (1 - b / s2) ** 2)
 
@@ -120,7 +120,7 @@ def test_the_bias_of_the_deviation_is_a_quarter_of_the_step_to_first_order():
         assert_close(np.sqrt(stationary(s2, tau)) - np.sqrt(s2), tau / (4 * np.sqrt(s2)), tau / s2)  # the next order: 3/8 tau / s2
 
 
-def test_stationary_covariance_in_the_plane_eigenvalue_by_eigenvalue():
+def test_stationary_covariance_in_2d_follows_per_eigenvalue():
     tau, sample, (values, vectors) = 0.15, np.arange(COUNT), np.linalg.eigh(PLANE.full[0])
     x = final_sample(
         langevin(PLANE.score, PLANE.mean + np.zeros((COUNT, 2)), tau, 60, 9, sample)
@@ -129,21 +129,21 @@ def test_stationary_covariance_in_the_plane_eigenvalue_by_eigenvalue():
     assert_mean(rotated[:, :, None] * rotated[:, None], np.diag(values / (1 - tau / (2 * values))))
 
 
-def test_langevin_is_reversible_for_its_own_law_on_a_gaussian():
+def test_langevin_on_a_gaussian_is_reversible():
     mu, s2, tau = 0.3, 0.5, 0.4
     b, c = drift_and_noise(tau)
     x, y = np.meshgrid(np.linspace(-3, 3, 31), np.linspace(-3, 3, 31))
     flux = lambda x, y, v: norm.pdf(x, mu, np.sqrt(v)) * norm.pdf(y, x + b * (mu - x) / s2, c)
     own = stationary(s2, tau)
     assert_close(flux(x, y, own), flux(y, x, own), MIXTURE)
-    assert np.abs(flux(x, y, s2) - flux(y, x, s2)).max() > 0.01  # and not for its target's
+    assert np.abs(flux(x, y, s2) - flux(y, x, s2)).max() > 0.01  # and not for the distribution of its target
 
 
 # Stability
 
 
 @pytest.mark.parametrize("distribution", [EXAMPLE_3_2, PLANE, normal_law(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
-def test_the_score_is_nowhere_steeper_than_the_stability_limit_allows(distribution):
+def test_the_score_slope_never_exceeds_the_bound_of_the_stability_limit(distribution):
     limit = stability_limit(distribution)
     assert_close(limit, 2 * np.linalg.eigvalsh(distribution.full).min(), EXACT)
     x = distribution.mean + 3 * ops.normal(2, np.arange(2000), 0, Purpose.DATA, (distribution.dimension,))
@@ -156,7 +156,7 @@ def test_printed_stability_limit_of_example_3_2():
 
 
 @pytest.mark.parametrize("distribution", [PLANE, normal_law(1.0, 0.3)], ids=["plane", "line"])
-def test_chains_part_above_the_stability_limit_and_meet_below(distribution):
+def test_chains_diverge_above_the_stability_limit_and_converge_below(distribution):
     limit, steepest = stability_limit(distribution), np.linalg.eigh(distribution.full[0])[1][:, 0]
     starts = [distribution.mean, distribution.mean + steepest]
     with pytest.warns(UserWarning, match="may diverge"):
@@ -168,14 +168,14 @@ def test_chains_part_above_the_stability_limit_and_meet_below(distribution):
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.5001, 3.0])
-def test_a_step_from_the_limit_on_is_warned_of_with_the_limit(tau):
+def test_a_step_at_or_above_the_limit_gives_a_warning_with_the_limit(tau):
     distribution = normal_law(0.0, 0.25)
     with pytest.warns(UserWarning, match=f"tau = {tau:.4g} is not below the stability limit 0.5: the samples may diverge") as warned:
         langevin(distribution.score, np.zeros((1, 1)), tau, 1, 0, np.arange(1), limit=stability_limit(distribution))
     assert warned[0].filename == __file__
 
 
-def test_a_step_below_the_limit_or_without_one_is_not():
+def test_a_step_below_the_limit_or_without_limit_gives_no_warning():
     final_sample(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 0.0799, 1, 0, np.arange(1), limit=stability_limit(EXAMPLE_3_2)))
     final_sample(langevin(EXAMPLE_3_2.score, np.zeros((1, 1)), 3.0, 1, 0, np.arange(1)))
 
@@ -208,7 +208,7 @@ def test_gradient_ascent_adds_the_score_and_no_noise():
 def test_gradient_ascent_from_zero_climbs_to_the_mode_at_two():
     path = np.array([x[0, 0] for _, x, _ in gradient_ascent(EXAMPLE_3_2.score, np.zeros((1, 1)), 0.05, 500)])
     assert (np.diff(path) >= 0).all()
-    assert_close(path[-1], 2.0, MIXTURE)  # 0.8^500 is nothing, nor is the other mode's say there, e^-200
+    assert_close(path[-1], 2.0, MIXTURE)  # 0.8^500 is negligible, and so is the other mode there, e^{-200}
 
 
 def test_gradient_ascent_ends_at_the_mode_of_its_basin():
@@ -217,14 +217,14 @@ def test_gradient_ascent_ends_at_the_mode_of_its_basin():
     assert_close(modes, np.array([[-2.0]] * 3 + [[2.0]] * 3), MIXTURE)
 
 
-# The law after any number of steps, by a transition operator on a grid
+# The distribution after any number of steps, by a transition operator on a grid
 
 
 def operator(distribution, tau, low=-7.0, high=8.0):
     """Nodes x[m], their weight h, and T[m,m]: densities before a step -> densities after it.
 
     A kernel is N(y; x + b score(x), c^2).  Where the step stretches most, nodes are 0.7 c apart in y: on Gaussians as wide as that the
-    trapezoidal rule is wrong by exp(-2 pi^2 / 0.49), e^-40.  Nothing gets beyond low and high.
+    trapezoidal rule is wrong by exp(-2 pi^2 / 0.49), e^{-40}.  No mass leaves [low, high].
     """
     b, c = drift_and_noise(tau)
     stretch = max(1, np.abs(1 + b * distribution.score_jacobian(np.linspace(low, high, 2001)[:, None])).max())
@@ -233,7 +233,7 @@ def operator(distribution, tau, low=-7.0, high=8.0):
 
 
 def long_run(distribution, tau):
-    """Nodes and the probabilities that a step leaves as they are."""
+    """Nodes and stationary probabilities of a step."""
     x, _, T = operator(distribution, tau)
     system, right = T / T.sum(axis=0) - np.eye(len(x)), np.zeros(len(x))
     system[-1] = right[-1] = 1.0
@@ -241,7 +241,7 @@ def long_run(distribution, tau):
 
 
 def from_uniform(distribution, tau, steps):
-    """Nodes and probabilities after so many steps from U[-3, 3]; the first by Gauss-Legendre, on 100 panels of 20 nodes."""
+    """Nodes and probabilities after ``steps`` steps from U[-3, 3]; the first step by Gauss-Legendre on 100 panels of 20 nodes."""
     b, c = drift_and_noise(tau)
     x, h, T = operator(distribution, tau)
     t, w = np.polynomial.legendre.leggauss(20)
@@ -260,26 +260,26 @@ def narrow_mode(x, p):
 
 
 @pytest.mark.parametrize("s2, tau", [(0.25, 0.05), (0.5, 0.2)])
-def test_the_operators_long_run_law_on_a_gaussian_is_the_closed_form(s2, tau):
+def test_transition_operator_on_a_gaussian_has_the_closed_form_limit(s2, tau):
     x, p = long_run(normal_law(0.5, s2), tau)
     assert_close(p @ x, 0.5, QUADRATURE / (tau / s2))
     assert_close(p @ (x - 0.5) ** 2, s2 / (1 - tau / (2 * s2)), QUADRATURE / (tau / s2))
 
 
 @pytest.mark.parametrize("tau, wide", [(0.05, ".9997"), (0.02, ".9333"), (0.01, ".7648"), (0.001, ".6042")])
-def test_in_the_long_run_long_steps_drain_the_narrow_mode(tau, wide):
+def test_long_steps_reduce_the_stationary_weight_of_the_narrow_mode(tau, wide):
     share, _, _ = narrow_mode(*long_run(EXAMPLE_3_2, tau))
     assert_printed(1 - share, wide)
 
 
 @pytest.mark.parametrize("tau, wide", [(0.001, ".630"), (0.01, ".632"), (0.05, ".641")])
-def test_a_hundred_steps_leave_the_modes_about_the_split_of_their_basins(tau, wide):
+def test_a_hundred_steps_from_uniform_keep_about_the_basin_weights(tau, wide):
     share, _, _ = narrow_mode(*from_uniform(EXAMPLE_3_2, tau, 100))
     assert_printed((3 - MINIMUM) / 6, ".6368")
     assert_printed(1 - share, wide)
 
 
-def test_ten_thousand_particles_after_a_hundred_steps_have_not_the_weights_of_the_target():
+def test_short_langevin_chains_keep_wrong_mode_weights():
     share, mean, variance = narrow_mode(*from_uniform(EXAMPLE_3_2, 0.05, 100))
     assert_printed(variance / 0.2**2, "2.66")
     sample = np.arange(10_000)
@@ -293,14 +293,14 @@ def test_ten_thousand_particles_after_a_hundred_steps_have_not_the_weights_of_th
 
 
 def relaxation_rates(distribution, h):
-    """The four smallest eigenvalues of the Fokker-Planck operator on a grid: jumps to neighbours at rates that are in detailed balance."""
+    """The four smallest eigenvalues of the Fokker-Planck operator on a grid: jumps to neighbours with rates in detailed balance."""
     log_p = distribution.log_density(np.arange(-4, 7, h)[:, None])
     up, down = np.exp(np.diff(log_p) / 2) / h**2, np.exp(-np.diff(log_p) / 2) / h**2
     away = np.append(up, 0) + np.insert(down, 0, 0)
     return eigh_tridiagonal(away, np.full(len(up), -1 / h**2), eigvals_only=True, select="i", select_range=(0, 3))
 
 
-def test_printed_relaxation_rates_of_example_3_2_within_a_mode_and_between_the_modes():
+def test_printed_relaxation_rates_of_example_3_2():
     coarse, fine = relaxation_rates(EXAMPLE_3_2, 0.02), relaxation_rates(EXAMPLE_3_2, 0.01)
     stationary_rate, between, *within = (4 * fine - coarse) / 3  # the error is of second order
     assert_close(stationary_rate, 0.0, EXACT, 4 / 0.01**2)
@@ -309,7 +309,7 @@ def test_printed_relaxation_rates_of_example_3_2_within_a_mode_and_between_the_m
     assert_printed(within[1], "8.0003")
 
 
-# What a caller sees
+# The interface
 
 
 def gaussian_score(x):
@@ -336,7 +336,7 @@ every_sampler = pytest.mark.parametrize("sampler", list(samplers(np.zeros((1, 1)
 @every_sampler
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 3, 1)])
-def test_each_step_is_numbered_and_keeps_shape_dtype_and_start(sampler, dtype, shape):
+def test_each_step_is_numbered_and_keeps_shape_and_dtype(sampler, dtype, shape):
     x = ops.normal(1, np.arange(5), 0, Purpose.PRIOR, shape, dtype)
     start = x.copy()
     for number, (n, y, extra) in enumerate(samplers(x, np.arange(5))[sampler]):
@@ -357,14 +357,14 @@ def test_particles_do_not_depend_on_their_batch(sampler, dtype):
 
 
 @pytest.mark.parametrize("sampler", ["langevin", "sgld", "mala"])
-def test_the_seed_decides(sampler):
+def test_other_seeds_give_other_langevin_chains(sampler):
     x = np.ones((8, 1))
     one, same, other = (final_sample(samplers(x, np.arange(8), seed)[sampler]) for seed in (1, 1, 2))
     assert (one == same).all() and (one != other).all()
 
 
 @pytest.mark.parametrize("tau", [0, -0.1, float("nan"), float("inf")])
-def test_a_step_that_is_none_is_refused(tau):
+def test_an_invalid_langevin_step_is_refused(tau):
     x, sample = np.zeros((1, 1)), np.arange(1)
     runs = (
         lambda: gradient_ascent(gaussian_score, x, tau, 1),

@@ -13,7 +13,7 @@ GAMMA, Q = 1.5, 0.8
 MANY = np.arange(20_000)
 
 
-def test_white_noise_over_a_step_has_the_variance_q_over_h():
+def test_white_noise_over_a_step_has_variance_q_over_h():
     """Delta-correlated: means over half the step have twice the variance (E13b)."""
     for h in (0.1, 0.05):
         noise = physics.white_noise(Q, h, 3, 1, MANY)
@@ -26,7 +26,7 @@ def test_the_autocorrelation_of_white_noise_is_a_spike():
     series = physics.white_noise(Q, 0.1, 1000, 2, np.arange(50))
     rho = np.array([autocorrelation(path) for path in series])
     assert (rho[:, 0] == 1).all()
-    assert_mean(rho[:, 1], -1 / 1000)  # taking out each series' own mean costs 1/N
+    assert_mean(rho[:, 1], -1 / 1000)  # subtracting each series' own mean costs 1/N
     assert np.abs(rho[:, 1:900]).max() < z_score(50 * 900) / 1000**0.5
 
 
@@ -39,7 +39,7 @@ def test_wiener_paths_have_the_variance_q_t_and_independent_increments():
 
 @pytest.mark.parametrize("h", [0.01, 0.5, 3.0])
 def test_the_linear_equation_is_exact_for_any_step(h):
-    """Mean x e^(-gamma t), variance q/(2 gamma) (1 - e^(-2 gamma t)), covariance between times the older variance times e^(-gamma h)."""
+    """Mean x e^{-gamma t}, variance q/(2 gamma) (1 - e^{-2 gamma t}), covariance between times: the earlier variance times e^{-gamma h}."""
     path = physics.linear(GAMMA, Q, np.full(20_000, 2.0), h, 2, 4, MANY)
     t = h * np.arange(1, 3)
     mean, variance = 2 * np.exp(-GAMMA * t), Q / (2 * GAMMA) * -np.expm1(-2 * GAMMA * t)
@@ -64,8 +64,8 @@ def test_the_spectral_density_is_the_transform_of_the_autocovariance():
     assert_close(physics.autocovariance(GAMMA, Q, -0.3), physics.autocovariance(GAMMA, Q, 0.3), EXACT)
 
 
-def test_moments_and_characteristic_function_are_those_of_the_stationary_gaussian():
-    """(2n)! / (2^n n!) (q/(2 gamma))^n: 1, 3, 15 times powers of the variance; the function's second derivative at 0 is minus it."""
+def test_moments_and_characteristic_function_of_the_stationary_gaussian():
+    """(2n)! / (2^n n!) (q/(2 gamma))^n: 1, 3, 15 times powers of the variance; the function's second derivative at 0 is -variance."""
     variance = Q / (2 * GAMMA)
     for n, factor in ((1, 1), (2, 3), (3, 15)):
         assert_close(physics.even_moment(GAMMA, Q, n), factor * variance**n, EXACT)
@@ -73,11 +73,11 @@ def test_moments_and_characteristic_function_are_those_of_the_stationary_gaussia
     assert_close(physics.characteristic(GAMMA, Q, u), np.exp(-(u**2) * variance / 2), EXACT)
 
 
-def test_a_brownian_particle_is_ballistic_at_first_and_diffusive_in_the_end():
+def test_a_brownian_particle_is_ballistic_early_and_diffusive_late():
     """Twice the double integral of the velocity's autocovariance; q/(2 gamma) t^2 for short times, q/gamma^2 t for long ones."""
     for t in (0.1, 2.0):
         expected = 2 * quad(lambda s, t=t: (t - s) * physics.autocovariance(GAMMA, Q, s), 0, t)[0]
-        assert_close(physics.mean_square_displacement(GAMMA, Q, t), expected, LINEAR_ALGEBRA)  # quad is exact on what is so smooth
+        assert_close(physics.mean_square_displacement(GAMMA, Q, t), expected, LINEAR_ALGEBRA)  # quad is exact for this smooth function
     short, long = 1e-3, 1e4
     assert_close(physics.mean_square_displacement(GAMMA, Q, short), Q / (2 * GAMMA) * short**2, GAMMA * short / 3)  # times 1 - gamma t/3 ..
     assert_close(physics.mean_square_displacement(GAMMA, Q, long), Q / GAMMA**2 * long, 1.01 / (GAMMA * long))  # less by q/gamma^3
@@ -92,7 +92,7 @@ def test_the_stationary_covariance_balances_decay_and_noise():
     assert_close(physics.stationary_covariance(np.array([[GAMMA]]), np.array([[Q]])), np.array([[Q / (2 * GAMMA)]]), LINEAR_ALGEBRA)
 
 
-def test_exact_steps_of_several_variables_keep_the_stationary_law_and_compose():
+def test_exact_multivariate_steps_compose_and_keep_the_stationary_law():
     S, (A, C), (A2, C2) = physics.stationary_covariance(G, NOISE), physics.transition(G, NOISE, 0.3), physics.transition(G, NOISE, 0.6)
     assert_close(A @ S @ A.T + C, S, LINEAR_ALGEBRA, 1.0)
     assert_close(A @ A, A2, LINEAR_ALGEBRA, 1.0)
@@ -101,20 +101,20 @@ def test_exact_steps_of_several_variables_keep_the_stationary_law_and_compose():
     assert_close(physics.transition(G, NOISE, dt)[1] / dt, NOISE, dt, np.abs(G @ NOISE + NOISE @ G.T))  # half of that, and dt^2
 
 
-def test_the_place_of_a_brownian_particle_is_a_variable_more():
-    """Velocity and place together have no stationary law: with a stationary velocity the place's variance is the displacement's."""
+def test_brownian_position_and_velocity_form_a_two_variable_process():
+    """Velocity and position have no joint stationary distribution; with stationary velocity Var(position) is that of the displacement."""
     for t in (0.2, 3.0):
         A, C = physics.transition(np.array([[GAMMA, 0.0], [-1.0, 0.0]]), np.diag([Q, 0.0]), t)
         place = A[1, 0] ** 2 * Q / (2 * GAMMA) + C[1, 1]
         assert_close(place, physics.mean_square_displacement(GAMMA, Q, t), LINEAR_ALGEBRA)
 
 
-def test_a_process_that_runs_away_has_no_stationary_law():
+def test_an_unstable_process_has_no_stationary_distribution():
     with pytest.raises(ValueError, match="G must have eigenvalues with positive real parts"):
         physics.stationary_covariance(-G, NOISE)
 
 
-def test_the_coefficients_are_stratonovichs():
+def test_coefficients_are_those_of_stratonovich():
     """(5.36), (5.37): D1 = h + g g', D2 = g^2; a diffusion model's additive noise g = sqrt(beta/2) has D2 = beta/2 (E15)."""
     x = np.linspace(-2, 2, 9)
     D1, D2 = physics.coefficients(lambda x: -x, lambda x: 0.5 * x, lambda x: 0.5)
@@ -123,16 +123,16 @@ def test_the_coefficients_are_stratonovichs():
 
 
 @pytest.mark.parametrize("sense, expected", [("stratonovich", np.exp(-1 + 0.25)), ("ito", np.exp(-1.0))])
-def test_the_two_senses_of_multiplicative_noise_have_other_means(sense, expected):
-    """xi' = -xi + xi Gamma / 2: E xi = e^((-1 + 1/4) t) in Stratonovich's sense, e^-t in Ito's; one step's mean is exact arithmetic.
+def test_ito_and_stratonovich_noise_have_different_means(sense, expected):
+    """dxi/dt = -xi + xi Gamma / 2: E xi = e^{(-1 + 1/4) t} (Stratonovich) or e^{-t} (Ito); the mean of one step is exact.
 
-    A step multiplies by a polynomial of z, whose mean over z ~ N(0, 1) Gauss and Hermite's nodes give exactly: 400 of them make t = 1.
+    A step multiplies by a polynomial of z, and Gauss-Hermite quadrature gives its mean over z ~ N(0, 1) exactly: 400 steps reach t = 1.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(8)
     h = 1 / 400
 
     class Nodes:
-        """A port whose normals are the nodes."""
+        """A port with quadrature nodes as normal draws."""
 
     one = physics.nonlinear(lambda x: -x, lambda x: 0.5 * x, (0.0, h), np.ones((8, 1)), 0, np.arange(8), sense)
     import reference.samplers.sde as solvers
@@ -148,6 +148,6 @@ def test_the_two_senses_of_multiplicative_noise_have_other_means(sense, expected
     assert_close(z, expected_step, EXACT)
 
 
-def test_an_unknown_sense_is_refused():
+def test_an_unknown_noise_interpretation_is_refused():
     with pytest.raises(ValueError, match="sense must be stratonovich or ito, got 'other'"):
         physics.nonlinear(lambda x: -x, lambda x: x, (0.0, 1.0), np.ones((1, 1)), 0, np.arange(1), "other")

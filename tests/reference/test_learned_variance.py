@@ -1,4 +1,4 @@
-"""Variances kept as logs, learned ones, and the two losses that teach them."""
+"""Variances as logs, learned variances, and the two losses that train them."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ from reference.samplers.ancestral import ancestral
 from reference.samplers.ddim import ddim, ddim_invert
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close
-from tests.oracles import grids, mmse_of, normal_data
+from tests.oracles import gaussian_mmse, grids, normal_data
 from tests.reference.test_networks import gradient_of_each
 
 NETWORK = MLP(size=(2,), width=6, depth=2, embedding=4, outputs=2)
@@ -38,7 +38,7 @@ def model(prediction="noise", objective="variational", network=NETWORK):
 
 
 @given(grids(200))
-def test_a_say_of_one_and_of_minus_one_are_the_ends_of_the_range(case):
+def test_v_of_one_and_minus_one_give_the_ends_of_the_variance_range(case):
     schedule, grid = case
     for t, t_prev in pairwise(grid):
         low, high = (reverse_log_variance(schedule, t, t_prev, choice) for choice in ("posterior", "beta"))
@@ -49,7 +49,7 @@ def test_a_say_of_one_and_of_minus_one_are_the_ends_of_the_range(case):
             assert_close(np.exp(low), posterior(schedule, t, t_prev)[2], EXACT, (1 + abs(low)) * np.exp(low))
 
 
-def test_on_the_last_step_the_posteriors_zero_is_replaced_by_the_step_before():
+def test_last_step_uses_the_posterior_variance_of_the_step_before():
     schedule = linear(50)
     assert_close(reverse_log_variance(schedule, 1, 0), np.log(posterior(schedule, 2, 1)[2]), EXACT)
     assert_close(reverse_log_variance(schedule, 20, 0), np.log(posterior(schedule, 20, 1)[2]), EXACT)
@@ -59,15 +59,15 @@ def test_on_the_last_step_the_posteriors_zero_is_replaced_by_the_step_before():
 
 
 @given(grids(200), st.floats(0, 1))
-def test_the_exact_variance_of_data_up_to_unit_variance_lies_in_the_range(case, data_variance):
+def test_exact_variance_lies_in_the_range_for_data_up_to_unit_variance(case, data_variance):
     schedule, grid = case
     for t, t_prev in pairwise(grid[:-1]):
         low, high = (reverse_log_variance(schedule, t, t_prev, choice) for choice in ("posterior", "beta"))
-        exact = reverse_log_variance(schedule, t, t_prev, "exact", mmse_of(schedule, data_variance))
+        exact = reverse_log_variance(schedule, t, t_prev, "exact", gaussian_mmse(schedule, data_variance))
         assert low - EXACT * (1 + abs(low)) <= exact <= high + EXACT * (1 + abs(high))
 
 
-def test_numbers_leave_the_dtype_of_arrays_as_it_is():
+def test_python_numbers_do_not_change_the_dtype_of_arrays():
     v = np.zeros((3, 2), np.float32)
     assert interpolated_log_variance(linear(50), 7, 6, v).dtype == np.float32
     assert isinstance(reverse_log_variance(linear(50), 7, 6, "exact", lambda t: 0.1), float)
@@ -77,7 +77,7 @@ def test_numbers_leave_the_dtype_of_arrays_as_it_is():
 
 
 class Fixed:
-    """A network that says the same whatever it sees: first half prediction, second half v."""
+    """A network with a constant output: first half prediction, second half v."""
 
     outputs, classes = 2, 0
 
@@ -102,8 +102,8 @@ def test_gradient_of_the_variational_loss_in_every_parameter(prediction):
 
 
 @each_prediction
-def test_the_hybrid_loss_teaches_v_alone_by_its_variational_part(prediction):
-    """What goes back into the network: at the prediction the simple loss's gradient, at v the variational one's times the weight."""
+def test_the_variational_part_of_the_hybrid_loss_trains_v_only(prediction):
+    """Gradient at the network's output: that of the simple loss for the prediction, weight times the variational one for v."""
     y = numbers(5, 6, 4)
     given = {}
     for objective in ("variational", "hybrid"):
@@ -119,8 +119,8 @@ def test_the_hybrid_loss_teaches_v_alone_by_its_variational_part(prediction):
 
 
 @each_prediction
-def test_gradient_of_the_hybrid_loss_at_v_in_every_parameter_that_only_v_has(prediction):
-    """The last layer's columns of v: nothing stops there."""
+def test_hybrid_loss_gradient_in_every_parameter_of_v_alone(prediction):
+    """The last layer's columns of v, where no gradient is stopped."""
     params, last_layer = random_parameters(NETWORK), f"layers.{NETWORK.depth}"
     hybrid = model(prediction, "hybrid")
     _, per_sample, gradients = hybrid.loss(params, X0, T, NOISE)
@@ -134,8 +134,8 @@ def test_gradient_of_the_hybrid_loss_at_v_in_every_parameter_that_only_v_has(pre
     gradient_of_each(value, columns, expected, np.abs(per_sample).sum() + 1)
 
 
-def test_the_mean_over_all_times_and_the_prior_are_the_whole_bound():
-    """T L_t averaged over t = 1 .. T is the sum of L_t: with the draws of elbo_terms, term by term."""
+def test_the_mean_over_all_times_plus_the_prior_is_the_full_bound():
+    """T L_t averaged over t = 1 .. T is the sum of L_t: with the draws of ``elbo_terms``, term by term."""
     schedule = linear(12)
     say = lambda x, c: np.concatenate((0.3 * x, np.tanh(x)), axis=-1)
     learned = LearnedVariance(Fixed(say), schedule, "noise", 1.3)
@@ -152,7 +152,7 @@ def test_the_mean_over_all_times_and_the_prior_are_the_whole_bound():
     assert_close(total, expected, EXACT, np.abs(terms["consistency"]).sum(axis=1) + np.abs(terms["reconstruction"]) + 12)
 
 
-def test_one_term_is_the_divergence_of_two_gaussians_and_the_first_a_log_density():
+def test_each_term_is_a_gaussian_kl_and_the_first_a_log_density():
     say = np.concatenate((numbers(8, 6, 2), np.tanh(numbers(9, 6, 2))), axis=-1)
     learned = model("x0", network=Fixed(lambda x, c: say))
     x = forward(learned.schedule, X0, T, NOISE)
@@ -190,7 +190,7 @@ def test_single_precision_stays_single(network, objective):
 
 @pytest.mark.parametrize("v, choice", [(-1.0, "posterior"), (1.0, "beta")])
 @pytest.mark.parametrize("dtype, budget", [(np.float64, EXACT), (np.float32, EXACT32)])
-def test_samples_with_a_say_at_an_end_are_those_with_that_variance(v, choice, dtype, budget):
+def test_samples_with_v_at_an_end_equal_those_with_that_variance(v, choice, dtype, budget):
     distribution, schedule, sample = normal_data(0.5, 0.3), vp(30), np.arange(9)
     predict_noise = lambda x, t: distribution.expected_noise(x.astype(np.float64), schedule.signal(t), schedule.noise_scale(t)).astype(
         dtype
@@ -202,7 +202,7 @@ def test_samples_with_a_say_at_an_end_are_those_with_that_variance(v, choice, dt
     assert_close(learned, final_sample(ancestral(predict_noise, schedule, grid, x, 1, sample, choice)), 10 * 64 * budget, 1.0)
 
 
-def test_samplers_without_a_variance_to_choose_ignore_the_say():
+def test_samplers_without_a_variance_ignore_v():
     distribution, schedule, sample, x = normal_data(0.5, 0.3), vp(30), np.arange(9), numbers(0, 9, 1)
     predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     both = lambda x, t: (predict_noise(x, t), x)
@@ -216,11 +216,11 @@ def test_samplers_without_a_variance_to_choose_ignore_the_say():
     assert split_prediction(x)[1] is None
 
 
-def test_the_best_say_makes_the_bound_of_the_exact_variance():
-    """For Gaussian data the exact variance lies in the range, at one v a step; with it the learned chain's bound is the exact chain's."""
+def test_the_best_v_gives_the_bound_of_the_exact_variance():
+    """For Gaussian data the exact variance is in the range, at one v per step; the learned chain then has the bound of the exact chain."""
     distribution, schedule, c = normal_data(0.0, 0.3), vp(20), 0.3
     predict_noise = lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
-    x0, mmse = numbers(4, 5, 1), mmse_of(schedule, c)
+    x0, mmse = numbers(4, 5, 1), gaussian_mmse(schedule, c)
 
     def both(x, t):
         low, high = log_variance_range(schedule, t, t - 1, x)
@@ -241,6 +241,6 @@ def test_the_best_say_makes_the_bound_of_the_exact_variance():
         ((NETWORK, linear(50), "score", 1.0, "hybrid"), "prediction must be one of noise, x0, v"),
     ],
 )
-def test_a_model_that_is_none_is_refused(arguments, message):
+def test_an_invalid_model_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         LearnedVariance(*arguments)

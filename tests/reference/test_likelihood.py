@@ -1,4 +1,4 @@
-"""Likelihood by the flow, against exact densities of mixtures: with the exact score and prior all that is left is the solver's error."""
+"""Likelihood by the flow against exact densities of mixtures: with the exact score and prior only the solver's error remains."""
 
 import itertools
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ every_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
 
 
 def exact(distribution, sde, shape=None):
-    """score_and_pullback of the law under the SDE; x may have another shape than [b,d]."""
+    """score_and_pullback of the distribution under the SDE; x may have another shape than [b,d]."""
 
     def at(x, t):
         noised, flat = distribution.noised(*sde.marginal(t)), x.reshape(len(x), -1)
@@ -54,7 +54,7 @@ def points(distribution, count=5):
 
 @every_sde
 @pytest.mark.parametrize("distribution", LAWS.values(), ids=LAWS)
-def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(distribution, sde):
+def test_likelihood_with_exact_score_and_prior_is_the_exact_log_density(distribution, sde):
     x = points(distribution)
     found = log_likelihood(sde, exact(distribution, sde), x, prior=prior_of(distribution, sde), **FLOW_SOLVER)
     assert found.shape == (5,) and found.dtype == np.float64
@@ -62,7 +62,7 @@ def test_with_the_exact_score_and_prior_it_is_the_exact_log_density(distribution
 
 
 @every_sde
-def test_from_a_later_time_it_is_the_density_of_that_time(sde):
+def test_likelihood_from_a_later_time_is_the_density_at_that_time(sde):
     distribution = PLANE.noised(*sde.marginal(0.3 * sde.t_max))
     x = points(distribution)
     found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.t_max, **FLOW_SOLVER)
@@ -70,8 +70,8 @@ def test_from_a_later_time_it_is_the_density_of_that_time(sde):
 
 
 @pytest.mark.parametrize("distribution", [PLANE, SPACE], ids=["plane", "space"])
-def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(distribution):
-    """Hutchinson's estimate is linear in v v', whose mean over all 2^d vectors of signs is I; the way of x does not depend on the probe."""
+def test_the_mean_over_all_sign_probes_is_the_exact_trace(distribution):
+    """Hutchinson's estimate is linear in v vᵀ with mean I over all 2^d sign vectors; the path of x does not depend on the probe."""
     sde, d = SDES["vp"], distribution.dimension
     probes = np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
     x = np.repeat(points(distribution, 1), len(probes), axis=0)
@@ -81,7 +81,7 @@ def test_the_mean_over_all_signs_of_the_probe_is_the_exact_trace(distribution):
     assert np.ptp(estimates) > 0.1
 
 
-def test_a_probe_asks_for_one_pullback_and_the_exact_trace_for_one_a_dimension():
+def test_a_probe_needs_one_pullback_and_the_trace_one_per_dimension():
     sde, x, asked = SDES["vp"], points(SPACE), []
 
     def at(x, t):
@@ -96,7 +96,7 @@ def test_a_probe_asks_for_one_pullback_and_the_exact_trace_for_one_a_dimension()
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (1, 3, 1)])
-def test_the_shape_of_x_does_not_matter(shape):
+def test_likelihood_does_not_depend_on_the_shape_of_x(shape):
     sde, x = SDES["vp"], points(SPACE)
     probe = np.array([[1.0, -1.0, 1.0]] * 5)
     for v in (None, probe):
@@ -105,7 +105,7 @@ def test_the_shape_of_x_does_not_matter(shape):
         assert_close(shaped, flat, EXACT, 1.0)
 
 
-def test_x_in_single_precision_is_asked_about_in_single_precision():
+def test_float32_x_is_evaluated_in_float32():
     sde, asked = SDES["vp"], set()
 
     def at(x, t):
@@ -120,14 +120,14 @@ def test_x_in_single_precision_is_asked_about_in_single_precision():
 
 
 @every_sde
-def test_the_prior_is_the_gaussian_of_the_priors_scale(sde):
+def test_the_prior_is_a_gaussian_of_the_documented_scale(sde):
     x = points(PLANE)
     assert_close(gaussian_prior(sde)(x), norm.logpdf(x, 0, sde.prior_scale).sum(axis=1), 16 * EXACT, 10.0)
     assert_close(gaussian_prior(sde)(x.reshape(5, 2, 1)), gaussian_prior(sde)(x), EXACT)
 
 
-def test_the_priors_bias_is_that_of_the_density_where_the_flow_ends():
-    """On the line the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer way."""
+def test_the_prior_bias_is_that_of_the_density_at_the_end_of_the_flow():
+    """In 1D the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer path."""
     x, sizes = points(LINE, 8), []
     for sde in (VP(beta_max=8.0), VP()):
         found = log_likelihood(sde, exact(LINE, sde), x, **FLOW_SOLVER)
@@ -142,8 +142,8 @@ def test_the_priors_bias_is_that_of_the_density_where_the_flow_ends():
 # With a network
 
 
-def test_with_a_networks_score_it_is_the_log_determinant_of_the_flow():
-    """log p(x) = log N(x_end) + log det dx_end/dx; the Jacobian of the way by central differences of its end, all on one grid of times."""
+def test_likelihood_of_a_network_is_the_log_determinant_of_its_flow():
+    """log p(x) = log N(x_end) + log det dx_end/dx; the Jacobian of the path by central differences of its end, on one grid of times."""
     sde, first = VP(beta_max=6.0), 0.8
     network = MLP(size=(2,), width=5, depth=2, embedding=4)
     model, params = Denoiser(network, sde, "v", 1.3), {name: p / 4 for name, p in random_parameters(network).items()}
@@ -161,7 +161,7 @@ def test_with_a_networks_score_it_is_the_log_determinant_of_the_flow():
 
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
-def test_the_trace_of_a_networks_score_by_pullbacks_is_that_by_differences(prediction):
+def test_network_score_trace_by_pullbacks_equals_that_by_differences(prediction):
     sde, network = VP(), MLP(size=(3,), width=5, depth=2, embedding=4)
     at = Denoiser(network, sde, prediction, 0.8).score_and_pullback(random_parameters(network))
     x, (alpha, sigma), h = points(SPACE), sde.marginal(0.4), 1e-5
@@ -175,7 +175,7 @@ def test_the_trace_of_a_networks_score_by_pullbacks_is_that_by_differences(predi
 
 
 @pytest.mark.parametrize("width", [0.25, 0.125])
-def test_bits_of_bins_are_those_of_their_mass(width):
+def test_bits_of_a_bin_follow_from_its_mass(width):
     """The mean of -log_2 density over a bin is at least -log_2 of its mass, by O(width^2)."""
     left = np.arange(-24, 24) * width
     mass = norm.cdf(left + width) - norm.cdf(left)
@@ -189,14 +189,14 @@ def test_bits_of_bins_are_those_of_their_mass(width):
     assert mass @ bits > -mass @ np.log2(mass)
 
 
-def test_bits_per_dimension_count_every_entry_once():
+def test_bits_per_dimension_divide_by_the_number_of_entries():
     assert_close(bits_per_dimension(np.log([0.5, 0.25]), 1, 1.0), [1.0, 2.0], EXACT)
     assert_close(bits_per_dimension(4 * np.log(0.5), 4, 1.0), 1.0, EXACT)
     assert_close(bits_per_dimension(0.0, 64, 1 / 8), 3.0, EXACT)  # uniform on the unit cube, 8 bins a side
     assert_printed(bits_per_dimension(-2 * np.log(2 * np.pi * np.e) / 2, 2, 0.125), "5.047")  # 1/2 log_2(2 pi e) + 3
 
 
-def test_rounded_data_are_spread_over_their_bins_and_keep_their_dtype():
+def test_dequantisation_spreads_data_over_bins_and_keeps_the_dtype():
     x, u = np.array([[0.5, -0.25]], np.float32), np.array([[0.25, 1.0]])
     spread = dequantise(x, 0.5, u)
     assert spread.dtype == np.float32 and spread.tolist() == [[0.375, 0.0]]
@@ -204,11 +204,11 @@ def test_rounded_data_are_spread_over_their_bins_and_keep_their_dtype():
     assert np.abs(dequantise(0 * u, 0.5, u)).max() <= 0.25
 
 
-# As ``evaluate`` reports it
+# As reported by ``evaluate``
 
 
 @pytest.mark.parametrize("width", [None, 0.25])
-def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_none(width):
+def test_evaluate_reports_the_density_at_the_smallest_noise(width):
     """The prior is off by less than 0.02, as above, and the solver by some times 1e-3."""
     sde, sample = VP(min_noise_ratio=1.0), np.arange(40)
     data = SimpleNamespace(held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None)
@@ -221,14 +221,14 @@ def test_evaluates_rows_are_the_density_of_data_with_the_noise_that_counts_as_no
     x = ops.add_noise(x, alpha, sigma, Key(3, sample, 1, Purpose.EVALUATION))
     nats = -PLANE.noised(alpha, sigma).log_density(x).mean()
     assert abs(rows["-log p with noise 1 (nats)"] - nats) < 0.02
-    assert abs(nats + PLANE.log_density(data.held_out[:40]).mean()) > 0.1  # so much noise does count
+    assert abs(nats + PLANE.log_density(data.held_out[:40]).mean()) > 0.1  # this noise changes the density
     assert len(rows) == (2 if width else 1)
     if width:
         expected = bits_per_dimension(-rows["-log p with noise 1 (nats)"], 2, width)
         assert_close(rows["-log p (bits per dimension, bins of 0.25)"], expected, EXACT)
 
 
-def test_images_are_asked_with_one_random_sign_an_entry():
+def test_images_use_one_random_sign_per_entry_as_probe():
     sde, seen = VP(min_noise_ratio=0.1), []
     data = SimpleNamespace(held_out=points(PLANE, 6).reshape(6, 2, 1), bin_width=None, is_image=True, shape=(2, 1), mixture=None)
     by_time = lambda x, alpha, sigma: (-x, lambda v: seen.append(v) or -v)

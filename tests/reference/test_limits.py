@@ -1,4 +1,4 @@
-"""Interrupts, full disks, too little memory and weights that learned nothing: each is said in a line, and nothing is lost by it."""
+"""Interrupts, full disks, too little memory and untrained weights: each gives a one-line message and loses no data."""
 
 import os
 import signal
@@ -40,8 +40,8 @@ def run(*words):
 
 @posix
 @pytest.mark.parametrize("package", ["reference", "accelerated", "benchmarks"])
-def test_an_interrupt_while_modules_are_imported_ends_in_a_line(package, tmp_path):
-    """NumPy is a module here that takes a minute to import and swallows what is raised meanwhile, as some compiled ones do."""
+def test_an_interrupt_during_imports_exits_with_one_line(package, tmp_path):
+    """A stand-in for NumPy takes a minute to import and suppresses exceptions meanwhile, like some compiled modules."""
     slow = "import contextlib, time\nprint('importing', flush=True)\nwith contextlib.suppress(BaseException):\n    time.sleep(60)\n"
     (tmp_path / "numpy.py").write_text(slow)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
@@ -49,8 +49,8 @@ def test_an_interrupt_while_modules_are_imported_ends_in_a_line(package, tmp_pat
     with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
-    assert (process.returncode, said) == (130, f"python -m {package}: interrupted\n")
+        _, message = process.communicate()
+    assert (process.returncode, message) == (130, f"python -m {package}: interrupted\n")
 
 
 STUCK = """
@@ -67,7 +67,7 @@ with stop_on_signal():
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_a_step_that_does_not_come_back(number):
+def test_a_second_signal_ends_a_step_that_hangs(number):
     with subprocess.Popen([sys.executable, "-c", STUCK], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         limit = threading.Timer(30, process.kill)
         limit.start()
@@ -81,7 +81,7 @@ def test_a_second_signal_ends_a_step_that_does_not_come_back(number):
         assert process.returncode == 130 and process.stderr.read() == b"stopped at once: the last checkpoint is kept\n"
 
 
-def test_signals_are_handled_as_before_when_nothing_is_to_be_stopped_any_more():
+def test_signal_handlers_are_restored_after_training():
     from reference.commands.progress import stop_on_signal
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -94,24 +94,24 @@ def test_signals_are_handled_as_before_when_nothing_is_to_be_stopped_any_more():
 # folders
 
 
-@pytest.mark.parametrize("there, said", [(None, "does not exist"), ("notes.txt", "holds no run to resume")])
-def test_no_run_is_begun_in_a_folder_that_was_mistyped(there, said, tmp_path, capsys):
+@pytest.mark.parametrize("there, message", [(None, "does not exist"), ("notes.txt", "holds no run to resume")])
+def test_resume_in_a_mistyped_folder_starts_no_run(there, message, tmp_path, capsys):
     if there:
         (tmp_path / "typo").mkdir()
         (tmp_path / "typo" / there).touch()
     before = sorted(tmp_path.rglob("*"))
     assert run("train", "ddpm", *TINY, "--steps", 2, "--out", tmp_path / "typo", "--resume") == 2
     err = capsys.readouterr().err
-    assert said in err and err.count("\n") == 1 and sorted(tmp_path.rglob("*")) == before
+    assert message in err and err.count("\n") == 1 and sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_that_was_killed_while_its_config_was_written_is_begun_again(tmp_path):
+def test_a_run_killed_while_writing_its_config_can_be_started_again(tmp_path):
     (tmp_path / "config.json.tmp").write_text("{")
     assert run("train", "ddpm", *TINY, "--steps", 2, "--out", tmp_path, "--resume") == 0
 
 
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_a_folder_that_lost_its_config_is_refused_in_the_same_words_with_and_without_resume(resume, tmp_path, capsys):
+def test_a_folder_without_config_is_refused_with_and_without_resume(resume, tmp_path, capsys):
     (tmp_path / "log.jsonl").touch()
     assert run("train", "ddpm", *TINY, "--out", tmp_path, *resume) == 2
     err = capsys.readouterr().err
@@ -119,7 +119,7 @@ def test_a_folder_that_lost_its_config_is_refused_in_the_same_words_with_and_wit
 
 
 def full_from(number, monkeypatch):
-    """A disk that is full from the file of that number on."""
+    """A disk that is full from file ``number`` on."""
     written, write = [], files.write_atomically
 
     def until_full(path, data):
@@ -131,7 +131,7 @@ def full_from(number, monkeypatch):
     monkeypatch.setattr(files, "write_atomically", until_full)
 
 
-def test_files_that_are_written_together_are_all_there_or_none_is_and_older_ones_stay(tmp_path, monkeypatch):
+def test_a_group_of_files_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "old").write_bytes(b"old")
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
         full_from(4, patch)
@@ -142,7 +142,7 @@ def test_files_that_are_written_together_are_all_there_or_none_is_and_older_ones
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_an_export_that_a_full_disk_stopped_can_be_tried_again(number, tmp_path, monkeypatch, capsys):
+def test_an_export_stopped_by_a_full_disk_can_be_repeated(number, tmp_path, monkeypatch, capsys):
     assert run("train", "ddpm", "--net", "unet", "--channels", 8, 8, "--batch", 2, "--steps", 1, "--out", tmp_path / "run") == 0
     words = ("export", tmp_path / "run", "--format", "diffusers", "--out", tmp_path / "model")
     with monkeypatch.context() as patch:
@@ -155,7 +155,7 @@ def test_an_export_that_a_full_disk_stopped_can_be_tried_again(number, tmp_path,
     assert {path.name for path in (tmp_path / "model").rglob("*")} == names
 
 
-def test_a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_there_either(tmp_path, monkeypatch):
+def test_a_read_only_disk_is_reported_even_if_cleanup_fails(tmp_path, monkeypatch):
     def read_only(*_, **__):
         raise OSError(30, "Read-only file system")
 
@@ -166,29 +166,29 @@ def test_a_disk_that_can_only_be_read_is_named_though_nothing_can_be_removed_the
     assert caught.value.filename == str(tmp_path / "file")
 
 
-def test_an_output_that_can_not_be_written_is_refused_before_the_work_begins(tmp_path):
-    """By the very name that is written first: the folder alone may take others."""
+def test_an_unwritable_output_is_refused_before_the_work_begins(tmp_path):
+    """The check uses the file name that is written first: the folder may accept other names."""
     (tmp_path / "out.png.tmp").mkdir()
-    said = ""
+    message = ""
     try:
         files.output_path(tmp_path / "out.png", (".png",))
     except ValueError as error:
-        said = str(error)
-    assert "can't be written" in said
+        message = str(error)
+    assert "can't be written" in message
 
 
 # memory
 
 
-def test_a_batch_that_memory_can_not_hold_is_refused_before_anything_is_written(tmp_path, capsys):
+def test_a_batch_too_large_for_memory_is_refused_before_writing(tmp_path, capsys):
     assert run("train", "ddpm", *TINY, "--batch", 10**11, "--out", tmp_path / "run") == 2
     err = capsys.readouterr().err
     assert "batch must be smaller: a step of 100000000000 samples takes at least" in err and err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_what_a_step_takes_grows_by_the_sample(monkeypatch):
-    """A made-up step of 1000 bytes and 50 a sample, where memory for just so many samples is free."""
+def test_memory_of_a_step_grows_linearly_with_the_batch(monkeypatch):
+    """An invented step of 1000 bytes plus 50 per sample, with free memory for exactly that many samples."""
     batch = 1000
 
     class Run:
@@ -200,29 +200,29 @@ def test_what_a_step_takes_grows_by_the_sample(monkeypatch):
     monkeypatch.setattr(train, "training_model", lambda *_: None)
     monkeypatch.setattr(train, "_step_loss", lambda *_: 0.0)
     monkeypatch.setattr(train, "_peak", lambda run, data, few, ops: 1000 + 50 * few)
-    said = []
+    results = []
     for free in (1000 + 50 * batch, 1000 + 50 * batch - 1):
         monkeypatch.setattr(train, "free_memory", lambda free=free: free)
         try:
-            said.append(train.check_trainable(Run, None, ops))
+            results.append(train.check_trainable(Run, None, ops))
         except ValueError as error:
-            said.append(str(error)[:48])
-    assert said == [None, "batch must be smaller: a step of 1000 samples ta"]
+            results.append(str(error)[:48])
+    assert results == [None, "batch must be smaller: a step of 1000 samples ta"]
 
 
 # weights
 
 
 @pytest.mark.parametrize("lr, steps, warned", [(1, 120, True), (0.01, 120, False), (1e-6, 20, False)])
-def test_weights_that_learned_nothing_are_warned_of_in_a_line(lr, steps, warned, tmp_path, capsys):
-    """But for the steps of the warm-up, after which nobody expects anything."""
+def test_untrained_weights_give_a_warning_in_one_line(lr, steps, warned, tmp_path, capsys):
+    """Except after the few steps of the warm-up."""
     assert run("train", "ddpm", *TINY, "--lr", lr, "--steps", steps, "--out", tmp_path / "run") == 0
     err = capsys.readouterr().err
     assert ("warning: the averaged weights have learned nothing" in err, err.count("\n")) == (warned, int(warned)), err
 
 
 @pytest.mark.parametrize("part", checkpoint.PARTS.values())
-def test_weights_that_are_not_finite_are_not_saved(part, tmp_path):
+def test_non_finite_weights_are_not_saved(part, tmp_path):
     from reference.diffusion import training
     from reference.networks import MLP
 
@@ -243,11 +243,11 @@ def test_weights_that_are_not_finite_are_not_saved(part, tmp_path):
 
 
 @pytest.mark.parametrize("system", SYSTEMS_OWN)
-def test_help_of_a_system_lists_its_options_and_no_others(system, capsys):
+def test_help_of_a_method_lists_only_its_options(system, capsys):
     assert run("train", system, "--help") == 0
-    said = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}
     networks = {"--latent"} if system == "vae" else {"--channels", "--groups", "--layers"}
     every = set().union(*SYSTEMS_OWN.values()) | {"--channels", "--groups", "--layers"}
-    assert said & every == SYSTEMS_OWN[system] | networks and {"--width", "--data", "--lr"} <= said
+    assert listed & every == SYSTEMS_OWN[system] | networks and {"--width", "--data", "--lr"} <= listed
     assert run("train", "--help") == 0
     assert every <= set(capsys.readouterr().out.split())

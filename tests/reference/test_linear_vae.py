@@ -1,4 +1,4 @@
-"""The linear VAE, of which all is known: its ELBO (tutorial, Sec. 1.2), probabilistic PCA, and the gradient that trains it."""
+"""The linear VAE in closed form: its ELBO (tutorial, Sec. 1.2), probabilistic PCA, and its gradient."""
 
 from dataclasses import replace
 from itertools import product
@@ -12,14 +12,14 @@ from scipy import stats
 from reference.vae.gaussian import kl
 from reference.vae.linear import LinearVAE, fit, mean_elbo_and_gradient, probabilistic_pca, toy
 from tests.oracle_tolerances import FITTED, LINEAR_ALGEBRA, QUADRATURE, assert_close, line
-from tests.tolerances import gradient_agrees
+from tests.tolerances import assert_gradient
 
 SHAPES = [(1, 1), (3, 1), (4, 3), (2, 2), (3, 5)]
 every_shape = pytest.mark.parametrize("d, k", SHAPES)
 
 
 def a_model(d, k):
-    """A linear VAE with nothing in common between decoder and encoder."""
+    """A linear VAE with unrelated decoder and encoder."""
     rng = np.random.default_rng(10 * d + k)
     root = rng.normal(size=(k, k)) / np.sqrt(k)
     W, V, mu, b = rng.normal(size=(d, k)), rng.normal(size=(k, d)), rng.normal(size=d), rng.normal(size=k)
@@ -39,8 +39,8 @@ every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 @every_model
-def test_elbo_is_the_expectation_that_defines_it(model):
-    """Under q all logs are quadratic in z, of which Gauss-Hermite quadrature with 3 nodes a dimension is exact."""
+def test_elbo_equals_its_defining_expectation(model):
+    """Under q all logs are quadratic in z, so that Gauss-Hermite quadrature with 3 nodes per dimension is exact."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     k, x = len(model.b), points(len(model.mu))
     eps, weight = np.array(list(product(nodes, repeat=k))), np.array(list(product(weights / weights.sum(), repeat=k))).prod(axis=1)
@@ -56,7 +56,7 @@ def test_elbo_is_the_expectation_that_defines_it(model):
 
 
 @every_model
-def test_elbo_and_the_divergence_from_the_posterior_add_up_to_the_log_likelihood(model):
+def test_elbo_plus_posterior_kl_is_the_log_likelihood(model):
     x = points(len(model.mu))
     means, covariance = model.posterior(x)
     gaps = np.array([kl(m, model.D, mean, covariance) for m, mean in zip(encoded(model, x), means)])
@@ -74,7 +74,7 @@ def test_with_the_posterior_the_elbo_is_the_log_likelihood(model):
 
 
 @given(st.integers(0, 2**32), st.floats(1e-8, 1.0), st.floats(1e-5, 1.0))
-def test_the_posterior_is_a_covariance_however_ill_conditioned_the_decoder(seed, s2, last):
+def test_posterior_covariance_is_positive_for_ill_conditioned_decoders(seed, s2, last):
     U, _, turn = np.linalg.svd(np.random.default_rng(seed).normal(size=(5, 3)), full_matrices=False)
     model = LinearVAE(U * np.geomspace(1, last, 3) @ turn, np.zeros(5), s2, np.zeros((3, 5)), np.zeros(3), np.eye(3))
     _, D = model.posterior(np.zeros((1, 5)))
@@ -82,7 +82,7 @@ def test_the_posterior_is_a_covariance_however_ill_conditioned_the_decoder(seed,
 
 
 @every_model
-def test_posterior_is_bayes(model):
+def test_posterior_follows_bayes_rule(model):
     x = points(len(model.mu))
     means, covariance = model.posterior(x)
     for row, mean, log_p in zip(x, means, model.log_likelihood(x)):
@@ -95,14 +95,14 @@ def test_posterior_is_bayes(model):
 
 
 @every_model
-def test_likelihood_is_that_of_the_sum_of_two_covariances(model):
+def test_likelihood_is_gaussian_with_the_sum_of_two_covariances(model):
     x, d = points(len(model.mu)), len(model.mu)
     expected = stats.multivariate_normal(model.mu, model.W @ model.W.T + model.s2 * np.eye(d)).logpdf(x)
     assert_close(model.log_likelihood(x), expected, LINEAR_ALGEBRA, np.abs(expected) + d)
 
 
 @pytest.mark.parametrize("d", [1, 3])
-def test_likelihood_of_one_latent_variable_is_the_integral_over_it(d):
+def test_likelihood_with_one_latent_variable_is_the_integral_over_it(d):
     model = a_model(d, 1)
     z, h = line(-12, 12, np.sqrt(model.posterior(points(d))[1][0, 0]))
     for row, log_p in zip(points(d), model.log_likelihood(points(d))):
@@ -111,7 +111,7 @@ def test_likelihood_of_one_latent_variable_is_the_integral_over_it(d):
 
 
 @pytest.mark.parametrize("s2", [0.0, -1.0, np.nan])
-def test_a_noise_of_no_positive_variance_is_refused(s2):
+def test_a_non_positive_noise_variance_is_refused(s2):
     with pytest.raises(ValueError, match=f"s2 must be positive, got {s2}"):
         replace(a_model(3, 1), s2=s2)
 
@@ -136,7 +136,7 @@ every_data = pytest.mark.parametrize("d, k", DATA)
 
 
 def data(d, seed=0, n=200):
-    """x[n,d] of condition number about 100, turned and moved."""
+    """x[n,d] of condition number about 100, rotated and shifted."""
     rng = np.random.default_rng(100 * d + seed)
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
     return rng.normal(size=(n, d)) * np.geomspace(3, 0.3, d) @ turn + 2 * rng.normal(size=d)
@@ -147,7 +147,7 @@ def spectrum(x):
 
 
 def with_spectrum(values, n=100):
-    """x[n,d] whose covariance has just these eigenvalues."""
+    """x[n,d] with a covariance of exactly these eigenvalues."""
     x = np.random.default_rng(0).normal(size=(n, len(values)))
     U, _, turn = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     return np.sqrt(n) * U * np.sqrt(values) @ turn
@@ -160,7 +160,7 @@ def best_log_likelihood(x, k):
 
 
 @every_data
-def test_elbo_and_likelihood_of_pca_are_the_closed_form_of_the_eigenvalues(d, k):
+def test_pca_elbo_and_likelihood_have_the_closed_form_of_the_eigenvalues(d, k):
     x = data(d)
     model, expected = probabilistic_pca(x, k), best_log_likelihood(x, k)
     logs = np.abs(np.log(spectrum(x))).sum() + 2 * d
@@ -170,7 +170,7 @@ def test_elbo_and_likelihood_of_pca_are_the_closed_form_of_the_eigenvalues(d, k)
 
 
 @every_data
-def test_covariance_of_pca_is_the_samples_in_its_first_directions_and_its_mean_in_the_others(d, k):
+def test_pca_covariance_is_exact_in_k_directions_and_the_mean_in_the_rest(d, k):
     x, model = data(d), probabilistic_pca(data(d), k)
     lam = spectrum(x)
     sample, fitted = np.cov(x.T, bias=True), model.W @ model.W.T + model.s2 * np.eye(d)
@@ -182,7 +182,7 @@ def test_covariance_of_pca_is_the_samples_in_its_first_directions_and_its_mean_i
 
 
 @every_data
-def test_likelihood_of_pca_is_the_gaussians_of_the_sample_covariance_if_one_direction_is_left_out_and_lower_else(d, k):
+def test_pca_likelihood_equals_full_gaussian_for_k_equal_d_minus_1(d, k):
     x = data(d)
     best = stats.multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True)).logpdf(x)
     scale = np.abs(best) + d * np.log(spectrum(x)[0] / spectrum(x)[-1])
@@ -192,7 +192,7 @@ def test_likelihood_of_pca_is_the_gaussians_of_the_sample_covariance_if_one_dire
 
 
 def moved(model, rng, size, with_s2=True):
-    """The model with every parameter moved at random by parts of its own scale."""
+    """The model with every parameter changed at random by a fraction of its scale."""
     k = len(model.b)
     like = lambda array: size * (np.abs(array).max() + 0.1) * rng.normal(size=np.shape(array))
     turn = np.eye(k) + size * rng.normal(size=(k, k))
@@ -204,7 +204,7 @@ def moved(model, rng, size, with_s2=True):
 
 @every_data
 @pytest.mark.parametrize("size", [0.3, 0.03, 0.003])
-def test_no_move_from_pca_does_better(d, k, size):
+def test_no_perturbation_of_pca_has_a_higher_elbo(d, k, size):
     x, rng = data(d), np.random.default_rng(1)
     model, best = probabilistic_pca(x, k), best_log_likelihood(x, k)
     for _ in range(20):
@@ -213,7 +213,7 @@ def test_no_move_from_pca_does_better(d, k, size):
 
 
 @every_data
-def test_the_gradient_vanishes_at_pca(d, k):
+def test_the_elbo_gradient_vanishes_at_pca(d, k):
     x, model = data(d), probabilistic_pca(data(d), k)
     parameters = (model.W, model.mu, np.log(model.s2), model.V, model.b, np.log(np.diagonal(model.D)))
     _, gradient = mean_elbo_and_gradient(parameters, x)
@@ -231,14 +231,14 @@ def test_training_reaches_the_likelihood_of_pca(d, k, seed):
     assert (model.D == np.diag(np.diagonal(model.D))).all()
 
 
-def test_training_from_other_weights_ends_elsewhere_and_from_the_same_at_the_same():
+def test_training_is_deterministic_and_depends_on_the_initial_weights():
     x = data(4, n=50)
     first, again, other = fit(x, 2, 1), fit(x, 2, 1), fit(x, 2, 2)
     assert (first.W == again.W).all() and (first.V == again.V).all() and (first.W != other.W).any()
 
 
 def turned(model, angle):
-    """The decoder with its first two latent variables turned into each other, and its posterior."""
+    """The decoder with its first two latent variables rotated into each other, and its posterior."""
     turn = np.eye(len(model.b))
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     return replace(model, W=model.W @ turn).with_posterior()
@@ -252,7 +252,7 @@ def best_diagonal(model):
 
 @pytest.mark.parametrize("angle, attained", [(0.0, True), (np.pi / 2, True), (np.pi, True), (0.3, False), (np.pi / 4, False)])
 @pytest.mark.parametrize("d, k", [(5, 2), (6, 3)])
-def test_independent_latent_variables_attain_the_optimum_where_m_is_diagonal_alone(d, k, angle, attained):
+def test_diagonal_encoders_attain_the_optimum_only_where_m_is_diagonal(d, k, angle, attained):
     x = data(d)
     full, best = turned(probabilistic_pca(x, k), angle), best_log_likelihood(x, k)
     diagonal, M = best_diagonal(full)
@@ -261,13 +261,13 @@ def test_independent_latent_variables_attain_the_optimum_where_m_is_diagonal_alo
     assert_close(diagonal.elbo(x).mean(), best - loss, LINEAR_ALGEBRA, 100.0)
     assert (loss < LINEAR_ALGEBRA) == attained
     parameters = (full.W, full.mu, np.log(full.s2), diagonal.V, diagonal.b, np.log(np.diagonal(diagonal.D)))
-    _, (_, _, _, *encoder) = mean_elbo_and_gradient(parameters, x)  # concave in the encoder: where it vanishes, there is no better one
+    _, (_, _, _, *encoder) = mean_elbo_and_gradient(parameters, x)  # concave in the encoder: a zero gradient is the maximum
     for part in encoder:
         assert_close(part, np.zeros_like(part), LINEAR_ALGEBRA, magnitude(parameters, x))
 
 
 @pytest.mark.parametrize("angle", [0.3, np.pi / 4, 2.0])
-def test_directions_of_equal_variance_may_be_turned_into_each_other(angle):
+def test_directions_of_equal_variance_may_be_rotated(angle):
     x = with_spectrum([4.0, 4.0, 1.0, 0.5])
     diagonal, _ = best_diagonal(turned(probabilistic_pca(x, 2), angle))
     assert_close(diagonal.elbo(x).mean(), best_log_likelihood(x, 2), LINEAR_ALGEBRA, 100.0)
@@ -280,7 +280,7 @@ def with_fixed_noise(x, k, s2):
     return replace(probabilistic_pca(x, k), W=W, s2=s2).with_posterior()
 
 
-def test_latent_variables_collapse_whose_direction_varies_less_than_a_fixed_noise():
+def test_latent_variables_with_less_variance_than_the_noise_collapse():
     x, s2 = with_spectrum([4.0, 2.0, 0.8, 0.5, 0.1]), 1.0
     model, rng = with_fixed_noise(x, 4, s2), np.random.default_rng(0)
     assert (model.W[:, 2:] == 0).all() and (model.V[2:] == 0).all() and (model.b[2:] == 0).all()
@@ -295,7 +295,7 @@ def test_latent_variables_collapse_whose_direction_varies_less_than_a_fixed_nois
 
 
 @pytest.mark.parametrize("s2, pays", [(0.7, True), (0.9, False)])
-def test_a_direction_pays_where_it_varies_more_than_the_noise(s2, pays):
+def test_a_direction_raises_the_elbo_if_its_variance_exceeds_the_noise(s2, pays):
     x = with_spectrum([4.0, 2.0, 0.8, 0.5, 0.1])
     without = with_fixed_noise(x, 2, s2)
     direction = np.linalg.svd(x)[2][2]
@@ -304,19 +304,19 @@ def test_a_direction_pays_where_it_varies_more_than_the_noise(s2, pays):
 
 
 @pytest.mark.parametrize("k", [-1, 0, 4, 5])
-def test_a_number_of_latent_variables_that_data_cannot_have_is_refused(k):
+def test_an_impossible_number_of_latent_variables_is_refused(k):
     with pytest.raises(ValueError, match=rf"k must lie in 1 \.\. 3, below the dimension of the data, got {k}"):
         probabilistic_pca(data(4), k)
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_data_that_do_not_vary_are_refused(k):
+def test_constant_data_are_refused(k):
     with pytest.raises(ValueError, match=f"x must vary in more than {k} directions"):
         probabilistic_pca(np.ones((5, 3)), k)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4))
-def test_data_that_vary_in_k_directions_alone_are_refused_in_spite_of_rounding(seed, k):
+def test_data_of_rank_k_are_refused_despite_rounding(seed, k):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(30, k)) @ rng.normal(size=(k, 5)) + rng.normal(size=5)
     with pytest.raises(ValueError, match=f"x must vary in more than {k} directions"):
@@ -324,7 +324,7 @@ def test_data_that_vary_in_k_directions_alone_are_refused_in_spite_of_rounding(s
 
 
 @given(st.integers(3, 8), st.floats(0.1, 10))
-def test_data_that_vary_alike_in_all_directions_leave_the_latent_variables_without_weight(d, size):
+def test_isotropic_data_leave_the_latent_variables_unused(d, size):
     x = size * np.concatenate((np.eye(d), -np.eye(d)))
     for k in range(1, d):
         model = probabilistic_pca(x, k)
@@ -360,10 +360,10 @@ def test_the_gradient_of_every_parameter_is_the_derivative_of_the_elbo(part, d, 
 
     assert gradient[part].shape == parameters[part].shape
     size = magnitude([np.abs(p) + np.abs(v) / 4 for p, v in zip(parameters, directions)], x)
-    gradient_agrees((gradient[part] * directions[part]).sum(), elbo, size, size)
+    assert_gradient((gradient[part] * directions[part]).sum(), elbo, size, size)
 
 
-def test_the_value_beside_the_gradient_is_the_mean_elbo():
+def test_the_value_returned_with_the_gradient_is_the_mean_elbo():
     rng, x = np.random.default_rng(0), data(4)
     W, mu, log_s2, V, b, log_D = (rng.normal(size=shape) for shape in ((4, 2), 4, (), (2, 4), 2, 2))
     elbo, _ = mean_elbo_and_gradient((W, mu, log_s2, V, b, log_D), x)

@@ -28,7 +28,7 @@ def test_probability_is_conserved_and_stays_positive(seed):
 
 
 @given(seed=SEEDS)
-def test_the_solution_is_that_of_the_sum_over_gains_and_losses(seed):
+def test_the_solution_satisfies_the_sum_over_gains_and_losses(seed):
     """(5.25) term by term, by another solver."""
     W = rates(seed)
     np.fill_diagonal(W, 0)
@@ -39,7 +39,7 @@ def test_the_solution_is_that_of_the_sum_over_gains_and_losses(seed):
 
 
 @given(seed=SEEDS)
-def test_all_beginnings_end_in_the_stationary_law(seed):
+def test_all_initial_states_converge_to_the_stationary_distribution(seed):
     G = master.generator(rates(seed))
     distribution = master.stationary(G)
     assert_close(G @ distribution, np.zeros(4), LINEAR_ALGEBRA, np.abs(G).max())
@@ -53,7 +53,7 @@ def test_two_states_relax_at_the_sum_of_their_rates(W12, W21, t):
 
 
 @given(seed=SEEDS)
-def test_detailed_balance_has_its_law_no_currents_and_real_eigenvalues(seed):
+def test_detailed_balance_has_zero_currents_and_real_eigenvalues(seed):
     rng = np.random.default_rng(seed)
     p, k = rng.dirichlet(np.ones(5) * 3), rng.uniform(0.1, 1, (5, 5))
     G = master.detailed_balance(p, k + k.T)
@@ -65,7 +65,7 @@ def test_detailed_balance_has_its_law_no_currents_and_real_eigenvalues(seed):
 
 
 @given(seed=SEEDS)
-def test_relative_entropy_to_the_stationary_law_falls(seed):
+def test_relative_entropy_to_the_stationary_distribution_decreases(seed):
     """The H-theorem, with or without detailed balance."""
     G = master.generator(rates(seed))
     distribution, p = master.stationary(G), np.random.default_rng(seed + 1).dirichlet(np.ones(4))
@@ -75,7 +75,7 @@ def test_relative_entropy_to_the_stationary_law_falls(seed):
 
 
 @pytest.mark.parametrize("sde", [OrnsteinUhlenbeck(), Brownian(a=0.7)], ids=["ornstein-uhlenbeck", "wiener"])
-def test_two_short_steps_are_one_long_step(sde):
+def test_two_short_steps_equal_one_long_step(sde):
     """(5.22) for both processes whose kernels the tutorial gives, on a grid that is wide enough for it."""
     x = np.linspace(-12, 12, 1201)
     kernel = lambda t, s: (lambda a, deviation: gaussian_kernel(x, a * x, deviation))(*sde.transition(t, s))
@@ -84,8 +84,8 @@ def test_two_short_steps_are_one_long_step(sde):
     assert_close(found[:, inside], kernel(0.9, 0.2)[:, inside], QUADRATURE, 1.0)
 
 
-def test_simulated_jumps_have_the_law_of_the_equation():
-    """In the mean of independent chains, at a time by which some have jumped often and some not at all."""
+def test_simulated_jumps_have_the_distribution_of_the_master_equation():
+    """The mean over independent chains, at a time when some have jumped often and some not at all."""
     G, n = master.generator(rates(7)), 20_000
     states = master.simulate(G, np.zeros(n, int), 0.8, 3, np.arange(n))
     expected = master.solve(G, np.array([1.0, 0, 0, 0]), 0.8)
@@ -93,12 +93,12 @@ def test_simulated_jumps_have_the_law_of_the_equation():
         assert_mean((states == state).astype(float), expected[state], 4)
 
 
-def test_a_state_that_nothing_leaves_is_never_left():
+def test_an_absorbing_state_is_never_left():
     G = master.generator([[0, 2.0], [0, 0]])
     assert (master.simulate(G, np.array([0, 0, 1]), 50.0, 1, np.arange(3)) == 0).all()
 
 
-def test_what_is_no_process_is_refused():
+def test_an_invalid_jump_process_is_refused():
     with pytest.raises(ValueError, match="rates must be a square matrix without negative entries"):
         master.generator([[0, -1], [1, 0]])
     with pytest.raises(ValueError, match="it has 2 stationary laws"):

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 
 def test_frechet_distance_of_affine_copies_has_its_closed_form():
-    """For y = m + s x, commuting covariances: |m|^2 + (1 - s)^2 tr S, exactly, whatever the sample."""
+    """For y = m + s x, commuting covariances: |m|^2 + (1 - s)^2 tr S, exactly, for any sample."""
     x = RNG.standard_normal((500, 5)) * np.arange(1, 6)
     features = metrics.principal_components(x, 5)
     shift, s = RNG.standard_normal(5), 1.7
@@ -25,7 +25,7 @@ def test_frechet_distance_of_affine_copies_has_its_closed_form():
     assert_close(metrics.frechet_distance(x, x, features), 0.0, LINEAR_ALGEBRA, trace)
 
 
-def test_frechet_distance_of_covariances_that_do_not_commute_agrees_with_the_matrix_root():
+def test_frechet_distance_of_any_covariances_equals_the_matrix_root_formula():
     from scipy.linalg import sqrtm
 
     x, y = (RNG.standard_normal((400, 3)) @ RNG.standard_normal((3, 3)) for _ in range(2))
@@ -43,7 +43,7 @@ def test_principal_components_are_orthonormal_and_ordered_by_variance():
     assert (np.diff(variances) < 0).all()
 
 
-def test_neighbour_distance_is_that_of_a_sorted_list():
+def test_nearest_neighbour_distance_equals_a_brute_force_search():
     x, real = RNG.standard_normal((7, 3)), RNG.standard_normal((20, 3))
     expected = np.sort(((x[:, None] - real) ** 2).sum(axis=2), axis=1)[:, 2]
     assert_close(metrics.neighbour_distance(x, real, 3) ** 2, expected, EXACT, (x**2).sum(axis=1) + (real**2).sum(axis=1).max())
@@ -51,7 +51,7 @@ def test_neighbour_distance_is_that_of_a_sorted_list():
         metrics.neighbour_distance(x, real, 21)
 
 
-def test_real_samples_are_accepted_and_noise_is_not():
+def test_nearest_neighbour_precision_is_high_for_data_and_low_for_noise():
     real, held_out, same = (RNG.standard_normal((400, 6)) @ np.diag([3, 3, 0.1, 0.1, 0.1, 0.1]) for _ in range(3))
     assert 0.95 <= metrics.nearest_neighbour_precision(held_out, real, held_out) <= 0.95 + 1 / len(held_out)
     assert metrics.nearest_neighbour_precision(same, real, held_out) > 0.85
@@ -59,20 +59,20 @@ def test_real_samples_are_accepted_and_noise_is_not():
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_wasserstein_on_the_line_has_its_closed_forms(order):
+def test_wasserstein_distance_in_1d_has_its_closed_forms(order):
     x = RNG.standard_normal(1000)
     assert_close(metrics.wasserstein_1d(x[:, None], x[:, None] + 2.5, order), 2.5, EXACT)
     assert_close(metrics.wasserstein_1d([[0.0], [1.0]], [[0.0], [0.0], [1.0]], order), (1 / 6) ** (1 / order), EXACT)
 
 
-def test_wasserstein_of_order_one_is_scipys():
+def test_wasserstein_distance_of_order_one_equals_scipy():
     from scipy.stats import wasserstein_distance
 
     x, y = RNG.standard_normal(101), RNG.standard_normal(77) + 0.3
     assert_close(metrics.wasserstein_1d(x[:, None], y[:, None]), wasserstein_distance(x, y), accumulated(len(x) + len(y)))
 
 
-def test_sliced_wasserstein_of_a_shift_is_its_length_over_root_d():
+def test_sliced_wasserstein_distance_of_a_shift_is_its_length_over_root_d():
     """Along a random unit vector v the shift s is s.v; (s.v)^2 has mean |s|^2 / 3 and variance 4/45 |s|^4."""
     x, shift, directions = RNG.standard_normal((50, 3)), np.array([1.0, -2.0, 2.0]), 1000
     square = metrics.sliced_wasserstein(x, x + shift, directions) ** 2
@@ -80,7 +80,7 @@ def test_sliced_wasserstein_of_a_shift_is_its_length_over_root_d():
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
-def test_autocorrelation_and_effective_size_of_a_chain_that_keeps_a_share_of_its_last_value(kept):
+def test_autocorrelation_and_effective_size_of_an_ar1_chain(kept):
     """AR(1), as Langevin dynamics on a Gaussian: rho[k] = kept^k, and n (1 - kept) / (1 + kept) independent draws."""
     n = 400_000
     x = lfilter([np.sqrt(1 - kept**2)], [1, -kept], np.random.default_rng(3).standard_normal(n))
@@ -88,7 +88,7 @@ def test_autocorrelation_and_effective_size_of_a_chain_that_keeps_a_share_of_its
     assert rho[0] == 1
     bartlett = np.sqrt((1 + kept**2) / (1 - kept**2) / n)  # the deviation of the estimate of any rho[k] is at most that
     assert np.abs(rho[:50] - kept ** np.arange(50)).max() < z_score(50) * bartlett
-    window = 10 + 10 / (1 - kept)  # lags beyond have rho below e^-10
+    window = 10 + 10 / (1 - kept)  # lags beyond have rho below e^{-10}
     assert_close(
         metrics.effective_sample_size(x), n * (1 - kept) / (1 + kept), z_score() * np.sqrt(2 * (2 * window + 1) / n)
     )  # Madras, Sokal
@@ -99,7 +99,7 @@ def test_effective_sizes_of_independent_chains_add_up():
     assert_close(metrics.effective_sample_size(x), x.size, z_score() * np.sqrt(2 * 21 / x.size))
 
 
-def test_a_chain_that_stands_still_has_no_autocorrelation():
+def test_autocorrelation_refuses_a_constant_chain():
     with pytest.raises(ValueError, match="chain must vary"):
         metrics.autocorrelation(np.ones(10))
 
@@ -115,18 +115,18 @@ def test_autocorrelation_of_a_short_series_is_its_sum_of_products():
 
 
 @pytest.mark.parametrize("distribution", [example_2_1(), ring(), ring(deviation=0.4)], ids=["on the line", "apart", "overlapping"])
-def test_exact_samples_have_the_expected_share_within_two_deviations_of_each_mode(distribution):
+def test_exact_samples_have_the_expected_mode_shares(distribution):
     n, expected = 100_000, metrics.expected_mode_shares(distribution)
     shares = metrics.mode_shares(distribution.sample(1, np.arange(n))[0], distribution)
     assert (abs(shares - expected) <= z_score(2 * len(expected)) * (expected * (1 - expected) / n) ** 0.5).all()
 
 
-def test_separated_modes_in_the_plane_have_their_weight_times_1_less_exp_of_minus_2():
+def test_separated_2d_modes_have_share_weight_times_1_minus_exp_minus_2():
     distribution = Mixture(np.array([0.2, 0.8]), np.array([[0.0, 0.0], [50.0, 0.0]]), np.array([1.0, 4.0]))
     assert_close(metrics.expected_mode_shares(distribution), distribution.weights * (1 - np.exp(-2)), LINEAR_ALGEBRA, 1.0)
 
 
-def test_a_ring_without_modes_and_a_lost_mode_are_seen():
+def test_a_ring_without_modes_and_a_lost_mode_are_detected():
     angle, noise = RNG.uniform(0, 2 * np.pi, 20_000), 0.1 * RNG.standard_normal((20_000, 2))
     modeless = np.stack((np.cos(angle), np.sin(angle)), axis=1) + noise
     expected = metrics.expected_mode_shares(ring())
@@ -136,7 +136,7 @@ def test_a_ring_without_modes_and_a_lost_mode_are_seen():
     assert shares[7] < 0.001 and (shares[:7] > expected[:7]).all()
 
 
-def test_mode_shares_of_components_that_are_not_isotropic_are_refused():
+def test_mode_shares_of_anisotropic_components_are_refused():
     distribution = Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
     for ask in (lambda: metrics.mode_shares(np.zeros((3, 2)), distribution), lambda: metrics.expected_mode_shares(distribution)):
         with pytest.raises(ValueError, match="mixture must consist of isotropic Gaussians"):

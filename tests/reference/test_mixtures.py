@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reference.diffusion.mixtures import Mixture, example_2_1, ring
-from reference.diffusion.schedules import constant, cosine, linear
+from reference.diffusion.schedules import constant
+from tests.mixture_examples import MIXTURES, every_level, every_mixture, in_1d, in_2d, narrowest, nodes, plane, points
 from tests.oracle_tolerances import (
     EXACT,
     GAUSS_LEGENDRE,
@@ -17,65 +18,17 @@ from tests.oracle_tolerances import (
     assert_mean,
     assert_printed,
     central_difference,
-    line,
 )
 
 
-def full(seed, k, d):
-    """A mixture of k Gaussians in d dimensions, with unequal weights and covariances of condition number below 40."""
-    rng = np.random.default_rng(seed)
-    roots = rng.normal(size=(k, d, d)) / np.sqrt(d)
-    covariances = roots @ roots.swapaxes(1, 2) / 4 + 0.15 * np.eye(d)
-    weights = np.arange(1.0, k + 1) / (k * (k + 1) / 2)
-    return Mixture(weights, 1.5 * rng.normal(size=(k, d)), covariances)
-
-
-def isotropic(seed, k, d):
-    other = full(seed, k, d)
-    return Mixture(other.weights, other.means, np.linspace(0.2, 0.9, k))
-
-
-MIXTURES = {f"{make.__name__}-{d}": make(d, k, d) for make in (full, isotropic) for d, k in ((1, 3), (2, 4), (5, 3))}
-MIXTURES |= {"example-2.1": example_2_1(), "one-gaussian": full(7, 1, 3)}
-every_mixture = pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES)
-on_a_line = pytest.mark.parametrize("mixture", [m for m in MIXTURES.values() if m.dimension == 1], ids=["full", "isotropic", "example-2.1"])
-in_the_plane = pytest.mark.parametrize("mixture", [m for m in MIXTURES.values() if m.dimension == 2], ids=["full", "isotropic"])
-LEVELS = [(0.9, 0.3), (0.5, np.sqrt(0.75)), (1.0, 2.0), (0.1, 0.995)]
-every_level = pytest.mark.parametrize("alpha, sigma", LEVELS)
-
-
-def points(mixture, n=40, seed=0):
-    """Points within some deviations of the mixture."""
-    return mixture.mean + 2 * np.random.default_rng(seed).normal(size=(n, mixture.dimension))
-
-
-def narrowest(mixture):
-    return np.sqrt(np.linalg.eigvalsh(mixture.full).min())
-
-
-def nodes(mixture):
-    """Nodes on the line, as x[n,1], and their weight."""
-    deviation = np.sqrt(mixture.full[:, 0, 0])
-    x, h = line((mixture.means[:, 0] - 12 * deviation).min(), (mixture.means[:, 0] + 12 * deviation).max(), deviation.min())
-    return x[:, None], h
-
-
-def plane(mixture):
-    """Nodes on the plane, as x[n,2], and their weight."""
-    spread = 12 * np.sqrt(np.linalg.eigvalsh(mixture.full).max())
-    sides = [line(mixture.means[:, i].min() - spread, mixture.means[:, i].max() + spread, narrowest(mixture) * 0.75) for i in (0, 1)]
-    grid = np.stack(np.meshgrid(sides[0][0], sides[1][0], indexing="ij"), axis=-1)
-    return grid.reshape(-1, 2), sides[0][1] * sides[1][1]
-
-
-@on_a_line
-def test_density_integrates_to_one_on_the_line(mixture):
+@in_1d
+def test_density_integrates_to_one_in_1d(mixture):
     x, h = nodes(mixture)
     assert_close(np.exp(mixture.log_density(x)).sum() * h, 1.0, QUADRATURE)
 
 
-@in_the_plane
-def test_density_integrates_to_one_in_the_plane(mixture):
+@in_2d
+def test_density_integrates_to_one_in_2d(mixture):
     x, h = plane(mixture)
     p = np.exp(mixture.log_density(x)) * h
     assert_close(p.sum(), 1.0, QUADRATURE)
@@ -118,7 +71,7 @@ def test_score_jacobian_is_the_derivative_of_the_score(mixture):
     assert_close(jacobian, jacobian.swapaxes(1, 2), MIXTURE, np.abs(jacobian).max())
 
 
-@on_a_line
+@in_1d
 @every_level
 def test_score_identities(mixture, alpha, sigma):
     noised = mixture.noised(alpha, sigma)
@@ -129,125 +82,7 @@ def test_score_identities(mixture, alpha, sigma):
     assert_close(p @ s**2, -(p @ jacobian), QUADRATURE, p @ (s**2 + np.abs(jacobian)))
 
 
-@on_a_line
-@every_level
-def test_noised_is_the_convolution_with_the_noise(mixture, alpha, sigma):
-    noised, x0 = mixture.noised(alpha, sigma), nodes(mixture)[0]
-    h = min(x0[1, 0] - x0[0, 0], sigma / alpha / 8)
-    x0 = np.arange(x0[0, 0], x0[-1, 0], h)
-    x = np.linspace(-4, 4, 41)
-    density = np.exp(mixture.log_density(x0[:, None])) * h
-    expected = stats.norm.pdf(x[:, None], alpha * x0, sigma) @ density
-    assert_close(np.exp(noised.log_density(x[:, None])), expected, QUADRATURE, expected + 1e-12)
-
-
-@every_mixture
-@every_level
-def test_noised_moments(mixture, alpha, sigma):
-    noised, eye = mixture.noised(alpha, sigma), np.eye(mixture.dimension)
-    assert_close(noised.mean, alpha * mixture.mean, EXACT, 3.0)
-    assert_close(noised.covariance, alpha**2 * mixture.covariance + sigma**2 * eye, EXACT, 10.0)
-    assert noised.covariances.ndim == mixture.covariances.ndim
-
-
-@every_mixture
-@pytest.mark.parametrize("A", [0.95, 0.5, 0.02])
-def test_preserving_and_exploding_views_have_one_score(mixture, A):
-    x, sigma = points(mixture), np.sqrt((1 - A) / A)
-    preserving, exploding = mixture.noised(np.sqrt(A), np.sqrt(1 - A)).score(x), mixture.noised(1.0, sigma).score(x / np.sqrt(A))
-    assert_close(preserving, exploding / np.sqrt(A), MIXTURE, np.abs(preserving).max())
-    assert_close(
-        mixture.expected_noise(x, np.sqrt(A), np.sqrt(1 - A)),
-        mixture.expected_noise(x / np.sqrt(A), 1.0, sigma),
-        MIXTURE,
-        np.abs(preserving).max(),
-    )
-
-
-@every_mixture
-@every_level
-def test_posterior_mean_is_tweedies(mixture, alpha, sigma):
-    x = points(mixture)
-    score = mixture.noised(alpha, sigma).score(x)
-    assert_close(mixture.posterior_mean(x, alpha, sigma), (x + sigma**2 * score) / alpha, MIXTURE, (1 + np.abs(x).max()) / alpha)
-
-
-@every_mixture
-@every_level
-def test_posterior_covariance_is_that_of_the_score_jacobian(mixture, alpha, sigma):
-    x, ratio = points(mixture), (sigma / alpha) ** 2
-    jacobian = mixture.noised(alpha, sigma).score_jacobian(x)
-    expected = ratio * (np.eye(mixture.dimension) + sigma**2 * jacobian)
-    scale = ratio * (1 + sigma**2 * np.abs(jacobian).max()) + np.abs(mixture.means).max() ** 2
-    assert_close(mixture.posterior_covariance(x, alpha, sigma), expected, MIXTURE, scale)
-
-
-@on_a_line
-@every_level
-def test_posterior_moments_are_those_of_bayes(mixture, alpha, sigma):
-    x0, x = nodes(mixture)[0][:, 0], np.linspace(-2, 2, 9)
-    h = min(x0[1] - x0[0], sigma / alpha / 8)
-    x0 = np.arange(x0[0], x0[-1], h)
-    joint = np.exp(mixture.log_density(x0[:, None])) * stats.norm.pdf(x[:, None], alpha * x0, sigma)
-    joint /= joint.sum(axis=1, keepdims=True)
-    mean, square = joint @ x0, joint @ x0**2
-    assert_close(mixture.posterior_mean(x[:, None], alpha, sigma)[:, 0], mean, QUADRATURE, 10.0)
-    assert_close(mixture.posterior_covariance(x[:, None], alpha, sigma)[:, 0, 0], square - mean**2, QUADRATURE, 100.0)
-
-
-def gaussians(x, weights, means, variances):
-    """sum_k weights[n,k] N(x[m]; means[n,k], variances[k]) as [n,m]."""
-    return (weights[:, None] * stats.norm.pdf(x[:, None], means[:, None], np.sqrt(variances))).sum(axis=2)
-
-
-@on_a_line
-@pytest.mark.parametrize("t, t_prev", [(1, 0), (40, 0), (40, 39), (40, 20), (150, 1), (150, 149)])
-def test_reverse_kernel_is_bayes(mixture, t, t_prev):
-    schedule = constant()
-    a, spread = schedule.signal(t) / schedule.signal(t_prev), np.sqrt(schedule.beta(t, t_prev))
-    earlier, x = mixture.noised(schedule.signal(t_prev), schedule.noise_scale(t_prev)), np.linspace(-2, 2, 9)
-    z = nodes(earlier)[0][:, 0]
-    h = min(z[1] - z[0], spread / a / 8)
-    z = np.arange(z[0], z[-1], h)
-    joint = np.exp(earlier.log_density(z[:, None])) * stats.norm.pdf(x[:, None], a * z, spread)
-    joint /= joint.sum(axis=1, keepdims=True) * h
-    weights, means, covariances = mixture.reverse_kernel(x[:, None], schedule, t, t_prev)
-    actual = gaussians(z, weights, means[..., 0], covariances[:, 0, 0])
-    # the kernel's variance, 0.02 at least, is a difference of numbers up to 5: 250 u of it, and 100 times that of the density
-    assert_close(actual, joint, 10 * QUADRATURE, joint.max(axis=1, keepdims=True))
-
-
-@pytest.mark.parametrize("name", ["isotropic-2", "isotropic-5", "example-2.1"])
-@pytest.mark.parametrize("t, t_prev", [(1, 0), (300, 299), (700, 200), (1000, 0)])
-def test_reverse_kernel_of_isotropic_components_is_the_tutorials(name, t, t_prev):
-    mixture, schedule = MIXTURES[name], linear()
-    A, A_prev, beta = schedule.signal_power(t), schedule.signal_power(t_prev), schedule.beta(t, t_prev)
-    c, x = mixture.covariances, points(mixture)
-    v, v_prev = A * c + schedule.noise_power(t), A_prev * c + schedule.noise_power(t_prev)
-    gain, offsets = np.sqrt(A / A_prev) * v_prev / v, x[:, None] - np.sqrt(A) * mixture.means
-    weights, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
-    expected = np.sqrt(A_prev) * mixture.means + gain[:, None] * offsets
-    assert_close(means, expected, EXACT, np.abs(offsets).max() + np.abs(mixture.means).max())
-    assert_close(covariances, (beta * v_prev / v)[:, None, None] * np.eye(mixture.dimension), EXACT, v_prev.max())
-    assert_close(weights, mixture.noised(np.sqrt(A), np.sqrt(1 - A)).responsibilities(x), MIXTURE, 1.0)
-
-
-@pytest.mark.parametrize("name", ["full-2", "full-5", "one-gaussian"])
-@pytest.mark.parametrize("t, t_prev", [(2, 1), (300, 299), (700, 200), (1000, 1)])
-def test_reverse_kernel_of_full_covariances_adds_precisions(name, t, t_prev):
-    mixture, schedule = MIXTURES[name], linear()
-    a, beta, eye = schedule.signal_power(t) / schedule.signal_power(t_prev), schedule.beta(t, t_prev), np.eye(mixture.dimension)
-    signal = schedule.signal(t_prev)
-    prior = np.linalg.inv(signal**2 * mixture.full + schedule.noise_power(t_prev) * eye)
-    expected = np.linalg.inv(prior + a / beta * eye)
-    x = points(mixture)
-    pull = signal * np.einsum("kij,kj->ki", prior, mixture.means) + np.sqrt(a) / beta * x[:, None]
-    _, means, covariances = mixture.reverse_kernel(x, schedule, t, t_prev)
-    assert_close(covariances, expected, MIXTURE, 1.0)
-    assert_close(means, np.einsum("kij,nkj->nki", expected, pull), MIXTURE, np.abs(means).max())
-
-
-@on_a_line
+@in_1d
 def test_cdf_is_the_integral_of_the_density(mixture):
     ends = np.linspace(-3, 3, 25)
     z, w = np.polynomial.legendre.leggauss(40)
@@ -257,7 +92,7 @@ def test_cdf_is_the_integral_of_the_density(mixture):
     assert_close(mixture.cdf(np.array([-60.0, 60.0])), np.array([0.0, 1.0]), EXACT, 1.0)
 
 
-@on_a_line
+@in_1d
 @given(p=st.floats(1e-12, 1 - 1e-12))
 def test_quantile_inverts_the_cdf(mixture, p):
     x = mixture.quantile(p)
@@ -265,7 +100,7 @@ def test_quantile_inverts_the_cdf(mixture, p):
     assert_close(mixture.cdf(x), p, EXACT, p + abs(x) * density)
 
 
-@on_a_line
+@in_1d
 def test_quantiles_keep_the_shape_of_their_argument(mixture):
     p = np.array([[0.1, 0.5], [0.6, 0.99]])
     x = mixture.quantile(p)
@@ -287,7 +122,7 @@ def test_samples_have_the_mixtures_moments_and_frequencies(mixture):
 
 
 @every_mixture
-def test_samples_of_a_component_are_that_gaussian(mixture):
+def test_samples_of_a_component_have_its_gaussian_moments(mixture):
     x, component = mixture.sample(12, np.arange(N))
     calls = len(MIXTURES) * 2 * sum(len(m.weights) for m in MIXTURES.values())
     for k, mean in enumerate(mixture.means):
@@ -385,37 +220,6 @@ def test_printed_fisher_information_and_floors(sigma):
         assert_printed(actual, printed)
 
 
-@on_a_line
-@every_level
-def test_mmse_is_what_fisher_information_leaves(mixture, alpha, sigma):
-    noised = mixture.noised(alpha, sigma)
-    x, h = nodes(noised)
-    p = np.exp(noised.log_density(x)) * h
-    mmse = p @ mixture.posterior_covariance(x, alpha, sigma)[:, 0, 0]
-    assert_close(mmse, (sigma / alpha) ** 2 * (1 - sigma**2 * (p @ noised.score(x)[:, 0] ** 2)), QUADRATURE, (sigma / alpha) ** 2 + 10)
-    eps_floor = p @ (1 - mixture.expected_noise(x, alpha, sigma)[:, 0] ** 2)  # E eps^2 - E eps*^2
-    assert_close(eps_floor, (alpha / sigma) ** 2 * mmse, QUADRATURE, 1 + 10 * (alpha / sigma) ** 2)
-
-
-@in_the_plane
-def test_mmse_in_the_plane_is_what_fisher_information_leaves(mixture):
-    schedule = cosine(10)
-    alpha, sigma = schedule.signal(4), schedule.noise_scale(4)
-    noised = mixture.noised(alpha, sigma)
-    x, h = plane(noised)
-    p = np.exp(noised.log_density(x)) * h
-    mmse = p @ np.trace(mixture.posterior_covariance(x, alpha, sigma), axis1=1, axis2=2)
-    assert_close(mmse, (sigma / alpha) ** 2 * (2 - sigma**2 * (p @ (noised.score(x) ** 2).sum(axis=1))), QUADRATURE, 20.0)
-
-
-def test_a_single_gaussian_denoises_by_its_gain():
-    mixture = Mixture(np.ones(1), np.array([[0.7]]), np.array([0.4]))
-    x = np.array([[-1.0], [0.0], [3.0]])
-    gain = 0.6 * 0.4 / (0.36 * 0.4 + 0.64)
-    assert_close(mixture.posterior_mean(x, 0.6, 0.8), 0.7 + gain * (x - 0.42), EXACT, 4.0)
-    assert_close(mixture.posterior_covariance(x, 0.6, 0.8)[:, 0, 0], np.full(3, 0.4 * 0.64 / (0.36 * 0.4 + 0.64)), EXACT)
-
-
 @pytest.mark.parametrize("k, radius", [(8, 1.0), (5, 2.0)])
 def test_ring_is_centred_and_isotropic(k, radius):
     mixture = ring(k, radius, 0.1)
@@ -444,7 +248,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("weights, means, covariances, words", BAD.values(), ids=BAD)
-def test_what_is_no_mixture_is_refused(weights, means, covariances, words):
+def test_invalid_mixtures_are_refused(weights, means, covariances, words):
     with pytest.raises(ValueError, match=words):
         Mixture(weights, means, covariances)
 
@@ -466,11 +270,3 @@ def test_cdf_and_quantile_need_one_dimension():
     for function in (ring().cdf, ring().quantile):
         with pytest.raises(ValueError, match="one dimension, got 2"):
             function(0.5)
-
-
-@pytest.mark.parametrize("deviation", [1e-9, 1.0, 1e3, 1e9])
-def test_reverse_kernel_keeps_its_digits_for_narrow_and_wide_data(deviation):
-    schedule, c = linear(), deviation**2
-    v, v_prev = (schedule.signal_power(t) * c + schedule.noise_power(t) for t in (2, 1))
-    _, _, covariances = Mixture(np.ones(1), np.zeros((1, 1)), np.array([c])).reverse_kernel(np.ones((1, 1)), schedule, 2, 1)
-    assert_close(covariances[0, 0, 0], schedule.beta(2, 1) * v_prev / v, EXACT)

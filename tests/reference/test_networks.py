@@ -1,52 +1,38 @@
-"""The networks end to end: gradients, the tangent of the MLP, the rule of the wiring, beginnings and errors."""
+"""The networks end to end: gradients, the tangent of the MLP, allowed operations, initial values and errors."""
 
 import numpy as np
 import pytest
 
 from reference import ops
 from reference.networks import MLP, NETWORKS, Autoencoder, UNet
-from tests.example_networks import (
-    IMAGES,
-    LABELS,
-    MLPS,
-    ONE_LEVEL,
-    PLAIN,
-    POINTS,
-    SMALL,
-    UNETS,
-    C,
-    inputs,
-    numbers,
-    random_parameters,
-    run,
-)
+from tests.example_networks import IMAGES, LABELS, MLPS, ONE_LEVEL, PLAIN, POINTS, SMALL, UNETS, C, inputs, numbers, random_parameters, run
 from tests.oracle_tolerances import EXACT, U32, assert_close
-from tests.tolerances import NETWORK_STEPS, adjoint, close, gradient_agrees, of_unit_size
+from tests.tolerances import NETWORK_STEPS, assert_adjoint, assert_equal_to_rounding, assert_gradient, assert_unit_size
 
 
 def gradient_of_each(value, arrays, gradients, magnitude):
-    """Each array along a direction of its own; ``value`` is a function of the dictionary."""
+    """Check each array's gradient along its own direction; ``value`` is a function of the dictionary."""
     assert {name: gradient.shape for name, gradient in gradients.items()} == {name: array.shape for name, array in arrays.items()}
     for seed, (name, array) in enumerate(arrays.items()):
         direction = numbers([2, seed], *array.shape) * np.sqrt(np.mean(array**2))
         terms = gradients[name] * direction
         f = lambda t, name=name, array=array, direction=direction: value(arrays | {name: array + t * direction})
         try:
-            gradient_agrees(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
+            assert_gradient(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from None
 
 
 def gradient_of_all(value, arrays, gradients, magnitude):
-    """All arrays together along one direction."""
+    """Check the gradient of all arrays together along one direction."""
     directions = {name: numbers([3, seed], *a.shape) * np.sqrt(np.mean(a**2)) for seed, (name, a) in enumerate(arrays.items())}
     terms = np.concatenate([(gradients[name] * directions[name]).ravel() for name in arrays])
     f = lambda t: value({name: array + t * directions[name] for name, array in arrays.items()})
-    gradient_agrees(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
+    assert_gradient(terms.sum(), f, magnitude, np.abs(terms).sum(), NETWORK_STEPS)
 
 
 def loss(network):
-    """<dy, forward> as a function of the parameters and x under one roof, these arrays, its gradients, and its magnitude."""
+    """(<dy, forward> as a function of parameters and x in one dictionary, these arrays, its gradients, its magnitude)."""
     x, c, labels = inputs(network)
     params = random_parameters(network)
     y, saved = network.forward(params, x, c, labels=labels)
@@ -73,7 +59,7 @@ def test_gradient_in_every_coordinate_of_a_tiny_mlp():
             direction = np.zeros(array.shape)
             direction[index] = 1
             f = lambda t, name=name, array=array, direction=direction: value(arrays | {name: array + t * direction})
-            gradient_agrees(gradients[name][index], f, magnitude)
+            assert_gradient(gradients[name][index], f, magnitude)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +85,7 @@ def test_jvp_is_the_derivative_along_v(network):
     assert y_dot.shape == y.shape
     terms = u * y_dot
     f = lambda t: float(np.vdot(u, network.forward(params, x + t * v, c)[0]))
-    gradient_agrees(terms.sum(), f, np.abs(u * y).sum(), np.abs(terms).sum())
+    assert_gradient(terms.sum(), f, np.abs(u * y).sum(), np.abs(terms).sum())
 
 
 @pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
@@ -107,7 +93,7 @@ def test_jvp_is_the_transpose_of_backward(network):
     x, c, _ = inputs(network)
     params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
     _, saved = network.forward(params, x, c)
-    adjoint(u * network.jvp(params, v, saved)[0], v * network.backward(params, u, saved)[0])
+    assert_adjoint(u * network.jvp(params, v, saved)[0], v * network.backward(params, u, saved)[0])
 
 
 @pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
@@ -129,36 +115,36 @@ def test_gradient_of_jvp_in_every_parameter_in_x_and_in_v(network):
     gradient_of_each(value, arrays, {name: gradients[name] for name in arrays}, np.abs(u * y_dot).sum())
 
 
-# the wiring calls ops, slices, reshapes and adds: nothing else
+# networks only call ops, slice, reshape and add
 
 
 class Guarded(np.ndarray):
-    """An array that can be sliced, reshaped, measured and added to another one, and nothing else."""
+    """An array that supports only slicing, reshaping, its shape, and addition to another array."""
 
     def __getattribute__(self, name):
-        assert name in ("shape", "dtype", "reshape") or name.startswith("__"), f"the wiring uses .{name}"
+        assert name in ("shape", "dtype", "reshape") or name.startswith("__"), f"the network uses .{name}"
         return super().__getattribute__(name)
 
     def __array_function__(self, function, types, args, kwargs):
-        raise AssertionError(f"the wiring uses {function.__name__}")
+        raise AssertionError(f"the network uses {function.__name__}")
 
     def __array_ufunc__(self, ufunc, method, *arrays, out=()):
         only_arrays = all(isinstance(a, Guarded) for a in (*arrays, *out))
-        assert ufunc is np.add and method == "__call__" and only_arrays, f"the wiring uses {ufunc.__name__}"
+        assert ufunc is np.add and method == "__call__" and only_arrays, f"the network uses {ufunc.__name__}"
         if not out:
             return guarded(np.add(*map(plain, arrays)))
         np.add(*map(plain, arrays), out=plain(out[0]))
         return out[0]
 
     def __getitem__(self, key):
-        assert all(isinstance(part, slice) for part in (key if isinstance(key, tuple) else (key,))), f"the wiring indexes with {key}"
+        assert all(isinstance(part, slice) for part in (key if isinstance(key, tuple) else (key,))), f"the network indexes with {key}"
         return super().__getitem__(key)
 
     def __setitem__(self, key, value):
-        assert np.shares_memory(plain(self[key]), plain(value)), "the wiring assigns to a slice"  # but x[key] += y is allowed
+        assert np.shares_memory(plain(self[key]), plain(value)), "the network assigns to a slice"  # but x[key] += y is allowed
 
     def __iter__(self, *_):
-        raise AssertionError("the wiring looks at the numbers in an array")
+        raise AssertionError("the network looks at the numbers in an array")
 
     __bool__ = __float__ = __int__ = __contains__ = __iter__
 
@@ -174,7 +160,7 @@ def guarded(value):
 
 
 class RecordingPort:
-    """The reference's ops on guarded arrays, and the names of those that were called."""
+    """The reference's ops on guarded arrays, with a record of the called names."""
 
     def __init__(self):
         self.calls = []
@@ -212,8 +198,8 @@ class RecordingPort:
         lambda a: a.__setitem__(slice(1), np.zeros((1, 3))),
     ],
 )
-def test_guarded_arrays_refuse_other_operations(operation):
-    with pytest.raises(AssertionError, match="the wiring"):
+def test_guarded_arrays_refuse_all_other_operations(operation):
+    with pytest.raises(AssertionError, match="the network"):
         operation(guarded(numbers(0, 3, 3)))
 
 
@@ -226,7 +212,7 @@ def test_guarded_arrays_allow_slices_shapes_and_sums():
 
 
 @pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
-def test_wiring_calls_ops_slices_reshapes_adds_and_does_nothing_else(network):
+def test_networks_only_call_ops_slice_reshape_and_add(network):
     port = RecordingPort()
     results, expected = run(network, port, guarded), run(network, ops)
     assert results.keys() == expected.keys()
@@ -235,7 +221,7 @@ def test_wiring_calls_ops_slices_reshapes_adds_and_does_nothing_else(network):
 
 
 @pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
-def test_forward_that_keeps_nothing_says_the_same(network):
+def test_forward_without_saved_arrays_gives_the_same_result(network):
     x, c, labels = inputs(network)
     params = random_parameters(network)
     y, saved = network.forward(params, x, c, labels=labels, keep=False)
@@ -243,12 +229,12 @@ def test_forward_that_keeps_nothing_says_the_same(network):
     assert np.array_equal(y, network.forward(params, x, c, labels=labels)[0])
 
 
-# beginnings
+# initial values
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("network", [POINTS, SMALL], ids=LABELS.get)
-def test_init_depends_on_the_seed_alone_and_honours_the_dtype(network, dtype):
+def test_init_depends_only_on_the_seed_and_honours_the_dtype(network, dtype):
     one, again, other = network.init(3, dtype), network.init(3, dtype), network.init(4, dtype)
     for name, shape in network.shapes().items():
         assert one[name].dtype == dtype and one[name].shape == shape
@@ -259,25 +245,25 @@ def test_init_depends_on_the_seed_alone_and_honours_the_dtype(network, dtype):
 
 
 @pytest.mark.parametrize("network", [*MLPS, SMALL, *UNETS], ids=LABELS.get)
-def test_network_begins_by_predicting_exactly_zero(network):
+def test_an_untrained_network_predicts_exactly_zero(network):
     x, c, labels = inputs(network)
     assert not network.forward(network.init(0, np.float64), x, c, labels=labels)[0].any()
 
 
-def test_activations_of_an_mlp_begin_with_about_unit_size():
+def test_activations_of_an_untrained_mlp_have_about_unit_size():
     network = MLP(size=(2,), width=128, depth=3)
     _, (_, _, _, pre) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
     for silus, a in enumerate(pre):
-        of_unit_size(a, silus)
+        assert_unit_size(a, silus)
 
 
-def test_activations_of_a_unet_begin_with_about_unit_size():
+def test_activations_of_an_untrained_unet_have_about_unit_size():
     network = UNet(size=(8, 8), channels=(16, 32))
     _, saved = network.forward(network.init(0, np.float64), numbers(1, 4, 8, 8, 1), np.linspace(0, 1000, 4))
     for name in saved:
         if ".resnets." in name:
-            of_unit_size(saved[name][0])
-    of_unit_size(saved["conv_out"][0])
+            assert_unit_size(saved[name][0])
+    assert_unit_size(saved["conv_out"][0])
 
 
 # batches
@@ -297,7 +283,7 @@ def test_empty_batch_has_an_empty_result_and_no_gradient(network):
 def test_a_sample_does_not_depend_on_its_batch(network):
     params = random_parameters(network)
     both, alone = (network.forward(params, x, c, labels=labels)[0] for x, c, labels in (inputs(network, batch) for batch in (2, 1)))
-    close(both[:1], alone)
+    assert_equal_to_rounding(both[:1], alone)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -310,7 +296,7 @@ def test_dtype_of_x_is_kept_throughout(network, dtype):
     assert {array.dtype for array in (y, dx, *gradients.values())} == {np.dtype(dtype)}
 
 
-def test_a_class_changes_the_prediction_of_its_own_sample_alone():
+def test_a_label_changes_only_the_prediction_of_its_own_sample():
     x, c, labels = inputs(SMALL)
     params = random_parameters(SMALL)
     before, after = (SMALL.forward(params, x, c, labels=l)[0] for l in (labels, np.array([labels[0], 2])))
@@ -351,7 +337,7 @@ def test_missing_or_superfluous_labels_are_a_value_error():
         ({"in_channels": 0}, "layers, in_channels and outputs must be at least 1"),
     ],
 )
-def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
+def test_invalid_unet_settings_are_a_value_error_that_names_the_reason(config, message):
     with pytest.raises(ValueError, match=message):
         UNet(**config)
 
@@ -366,15 +352,15 @@ def test_unet_that_can_not_be_built_is_a_value_error_that_names_the_reason(confi
         ({"embedding": 3}, "embedding must be an even number"),
     ],
 )
-def test_mlp_that_can_not_be_built_is_a_value_error_that_names_the_reason(config, message):
+def test_invalid_mlp_settings_are_a_value_error_that_names_the_reason(config, message):
     with pytest.raises(ValueError, match=message):
         MLP(**config)
 
 
-def test_the_unet_computes_what_unet2dmodel_computes_with_the_same_weights():
+def test_the_unet_equals_unet2dmodel_with_the_same_weights():
     """Six outputs of diffusers's UNet2DModel (layers_per_block 1, 4 groups, heads of 4, attention below), in float64, to its precision.
 
-    It takes sines and cosines of the time in float32: 3 units of 2^-24, through a network of gain one.
+    diffusers computes sines and cosines of the time in float32: an error of 3 units of 2^{-24} through a network of gain one.
     """
     network = UNet(size=(4, 8), in_channels=2, channels=(8, 16), groups=4, head_width=4)
     params = {
@@ -386,7 +372,7 @@ def test_the_unet_computes_what_unet2dmodel_computes_with_the_same_weights():
     assert_close(y[1, 2, 3:6].ravel(), np.array(theirs), 3 * U32, 1.0)
 
 
-def test_the_mlp_is_its_formula():
+def test_the_mlp_equals_its_formula():
     network = MLP(size=(2, 1), width=3, depth=2, embedding=4)
     params, x, c = random_parameters(network), numbers(1, 5, 2, 1), C[0] * np.arange(5) / 5
     frequencies = np.array([1.0, 0.01])

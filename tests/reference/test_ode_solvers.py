@@ -1,6 +1,6 @@
-"""Solvers of the probability-flow ODE: their order on the mixture of Ex 2.1, whose flow is known in closed form, and what they cost.
+"""Solvers of the probability-flow ODE: their order on the mixture of Ex 2.1, with its flow in closed form, and their cost.
 
-In one dimension the flow carries quantiles to quantiles: the solution from time s to t is F_t^-1(F_s(x)).
+In one dimension the flow maps quantiles to quantiles: the solution from time s to t is F_t^-1(F_s(x)).
 """
 
 import functools
@@ -19,22 +19,12 @@ from reference.samplers.edm import edm, sigmas
 from reference.samplers.grids import GRIDS
 from reference.samplers.ode import TABLES, rk45, runge_kutta
 from reference.sde.sde import VE, VP
-from tests.oracle_tolerances import (
-    EXACT,
-    MIXTURE,
-    SDE_FORMULA,
-    U32,
-    WITHIN_RK45,
-    accumulated,
-    assert_close,
-    assert_printed,
-    assert_slope,
-)
+from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, U32, WITHIN_RK45, accumulated, assert_close, assert_printed, assert_slope
 from tests.oracles import SDE_EXAMPLES, gaussian_score, sdes
 
 
 class QuickVP(VP):
-    """VP with the root of its quadratic in place of the bisection that serves every SDE."""
+    """VP with the closed-form root of its quadratic in place of the general bisection."""
 
     def time_of_log_snr(self, log_snr):
         B = np.logaddexp(0, -log_snr)  # beta_min t + (beta_max - beta_min) t^2 / 2
@@ -87,7 +77,7 @@ every_solver = pytest.mark.parametrize("name", SOLVERS)
 
 
 @pytest.mark.parametrize("part", [1e-3, 0.05, 0.4, 1.0])
-def test_the_quadratics_root_is_what_bisection_finds(part):
+def test_quadratic_root_equals_the_bisection_result(part):
     log_snr = VP().log_snr(part)
     assert_close([SDE.time_of_log_snr(log_snr), VP().time_of_log_snr(log_snr)], [part, part], SDE_FORMULA)
 
@@ -100,8 +90,8 @@ def rms_error(solver, model, n):
 
 
 @every_solver
-def test_order_on_the_mixture_from_its_exact_law_at_the_end(name):
-    """Five grids, four halvings; the last order's error is the largest part of the step's by then, as ``slack`` says."""
+def test_order_of_convergence_on_a_mixture_from_its_exact_prior(name):
+    """Five grids, four halvings; ``slack`` bounds the effect of the next order."""
     counts = np.array([40, 80, 160, 320, 640] if name.startswith("dpm-solver-") else [80, 160, 320, 640, 1280])
     errors = [rms_error(*SOLVERS[name], n) for n in counts]
     slope, _ = np.polyfit(np.log(counts), np.log(errors), 1)
@@ -118,7 +108,7 @@ def test_rk45_is_within_ten_times_its_tolerance(rtol):
 
 
 @every_sde
-def test_the_flow_of_a_gaussian_keeps_each_point_as_many_deviations_from_the_mean(sde):
+def test_the_flow_of_a_gaussian_preserves_standardised_points(sde):
     mean, variance = 0.7, 0.4
     line = lambda x, t: gaussian_score(sde, t, mean, variance)[2](x)
     (m, v, _), (m_last, v_last, _) = (gaussian_score(sde, t, mean, variance) for t in (sde.t_max, sde.t_min))
@@ -137,13 +127,13 @@ def test_the_flow_of_a_gaussian_keeps_each_point_as_many_deviations_from_the_mea
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_step_multiplies_by_the_taylor_polynomial_of_the_exponential_up_to_the_order(name):
+def test_a_linear_step_is_the_taylor_polynomial_of_exp(name):
     ((_, x, _),) = runge_kutta(lambda x, t: x, (0.0, 0.5), np.ones((1, 1)), name)
     assert_close(x[0, 0], np.polyval([1 / 24, 1 / 6, 1 / 2, 1, 1][4 - ORDERS[name] :], 0.5), EXACT)
 
 
 @pytest.mark.parametrize("name, degree", [("euler", 0), ("midpoint", 1), ("heun", 1), ("rk4", 3)])
-def test_slopes_that_are_polynomials_of_time_are_integrated_exactly_up_to_the_order(name, degree):
+def test_polynomial_slopes_in_time_are_exact_up_to_the_order(name, degree):
     f = lambda x, t: np.full_like(x, np.polyval([4.0, 3.0, 2.0, 1.0][3 - degree :], t))
     whole = lambda t: np.polyval(np.polyint([4.0, 3.0, 2.0, 1.0][3 - degree :]), t)
     for grid in ((0.2, 0.9, 1.3), (1.3, 0.9, 0.2)):
@@ -152,7 +142,7 @@ def test_slopes_that_are_polynomials_of_time_are_integrated_exactly_up_to_the_or
 
 
 @pytest.mark.parametrize("name, b", [("midpoint", [0.0, 1.0]), ("heun", [0.5, 0.5]), ("rk4", [1 / 6, 1 / 3, 1 / 3, 1 / 6])])
-def test_stages_are_taken_at_their_times_with_their_weights(name, b):
+def test_runge_kutta_stages_use_their_times_and_weights(name, b):
     times, h = [], 0.5
     x = final_sample(
         runge_kutta(lambda x, t: times.append(t) or np.full_like(x, 10.0 ** len(times)), (1.0, 1.0 + h), np.zeros((1, 1)), name)
@@ -171,7 +161,7 @@ def test_printed_values_of_eulers_method_on_example_4_8(h, printed, missing):
 
 
 @pytest.mark.parametrize("beta, printed", [(1.0, ".00939"), (2.0, ".01920")])
-def test_printed_distance_of_the_iteration_of_example_4_1_from_its_limit(beta, printed):
+def test_printed_error_of_the_iteration_of_example_4_1(beta, printed):
     grid = np.arange(101) * 0.1
     x = [x[0, 0] for _, x, _ in runge_kutta(lambda x, t: -beta / 2 * x, grid, np.ones((1, 1)), "euler")]
     assert_close(x, (1 - beta / 2 * 0.1) ** np.arange(1, 101), accumulated(100))
@@ -182,7 +172,7 @@ def test_printed_distance_of_the_iteration_of_example_4_1_from_its_limit(beta, p
 
 
 @pytest.mark.parametrize("n, euler, heun", [(18, ".13132", ".043568"), (36, ".063836", ".0091515"), (72, ".031582", ".0021123")])
-def test_printed_errors_of_edm_on_the_mixture_and_its_evaluations(n, euler, heun):
+def test_printed_errors_and_evaluations_of_edm_on_the_mixture(n, euler, heun):
     x, levels = DISTRIBUTION.noised(1.0, 80.0).quantile(QUANTILES)[:, None], sigmas(n)
     denoise = CallCounter(lambda x, sigma: DISTRIBUTION.posterior_mean(x, 1.0, sigma))
     error = lambda x: np.sqrt(np.mean((x - DISTRIBUTION.quantile(QUANTILES)[:, None]) ** 2))
@@ -202,7 +192,7 @@ def test_order_of_edm_is_2():
 
 
 @given(st.integers(2, 50), st.floats(1e-3, 0.5), st.floats(1.0, 100.0), st.floats(1.0, 9.0))
-def test_levels_of_edm_are_even_in_a_root_and_end_with_0(n, sigma_min, sigma_max, rho):
+def test_edm_levels_are_even_in_sigma_to_1_over_rho_and_end_with_0(n, sigma_min, sigma_max, rho):
     levels = sigmas(n, sigma_min, sigma_max, rho)
     roots = levels[:-1] ** (1 / rho)
     assert len(levels) == n + 1 and levels[-1] == 0 and (np.diff(levels) < 0).all()
@@ -210,14 +200,14 @@ def test_levels_of_edm_are_even_in_a_root_and_end_with_0(n, sigma_min, sigma_max
     assert_close(np.diff(roots), np.full(n - 1, (roots[-1] - roots[0]) / (n - 1)), SDE_FORMULA, roots[0])
 
 
-def test_levels_of_edm_are_those_of_karras():
+def test_edm_levels_equal_those_of_karras():
     assert_close(sigmas(18), sigmas(18, 0.002, 80.0, 7.0), EXACT, 1.0)
 
 
-# Solvers that are one
+# Solvers that are equal
 
 
-def test_ddim_is_eulers_method_in_sigma_and_dpm_solver_1():
+def test_ddim_equals_euler_in_sigma_and_dpm_solver_1():
     """Along y = x / signal and sigma = noise_scale / signal the flow is dy/dsigma = eps."""
     times = GRIDS["t"](SDE, 12, last=0.01)
     chain = Schedule(np.concatenate(([0.0], SDE.log_alpha_bar(times[::-1]))))
@@ -233,7 +223,7 @@ def test_ddim_is_eulers_method_in_sigma_and_dpm_solver_1():
     assert_close(by_dpm, by_euler, 12 * MIXTURE, 1 + np.abs(x).max())
 
 
-def test_edm_is_heun_in_sigma_but_for_its_last_step():
+def test_edm_equals_heun_in_sigma_except_in_the_last_step():
     x, levels = 5 * quantiles(1.0), sigmas(7, 0.1, 8.0)
     denoise = lambda x, sigma: DISTRIBUTION.posterior_mean(x, 1.0, sigma)
     slope = lambda x, sigma: (x - denoise(x, sigma)) / sigma
@@ -242,12 +232,12 @@ def test_edm_is_heun_in_sigma_but_for_its_last_step():
     assert_close(end, denoise(heun[-1][1], 0.1), MIXTURE, 8.0)  # x - sigma slope: the mean of x_0
 
 
-# What a caller sees
+# The interface
 
 
 @every_solver
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_a_step_costs_as_many_evaluations_as_the_solver_has_stages(name, n):
+def test_a_step_costs_one_evaluation_per_stage(name, n):
     solver, model = SOLVERS[name]
     counted = CallCounter(model)
     assert [t for t, _, _ in solver(counted, grid_of(n), quantiles(1.0))] == grid_of(n)[1:].tolist()
@@ -258,7 +248,7 @@ def test_a_step_costs_as_many_evaluations_as_the_solver_has_stages(name, n):
 @pytest.mark.parametrize("dtype, budget", [(np.float32, 16 * U32), (np.float64, 16 * U32 * 2.0**-28)])
 @pytest.mark.parametrize("shape", [(1,), (2,), (2, 3, 1)])
 def test_every_shape_and_dtype_is_kept_and_entries_do_not_mix(name, dtype, budget, shape):
-    """For a model that is a line in x; 6 steps and 4 stages at most, whose coefficients grow to 1 / signal(1) = 150."""
+    """For a model linear in x; at most 6 steps and 4 stages, with coefficients up to 1 / signal(1) = 150."""
     solver, _ = SOLVERS[name]
     says = lambda x, t: x * 0.3 + t
     x = np.linspace(-1, 1, 4 * int(np.prod(shape))).reshape(4, *shape).astype(dtype)
@@ -283,7 +273,7 @@ def test_rk45_and_edm_keep_shape_and_dtype(shape, dtype):
 
 
 @every_solver
-def test_forward_in_time_the_order_is_the_same(name):
+def test_the_order_is_the_same_forward_in_time(name):
     solver, model = SOLVERS[name]
     counts = np.array([40, 80, 160])
     errors = [np.abs(final_sample(solver(model, grid_of(n)[::-1], quantiles(EARLY))) - quantiles(1.0)).max() for n in counts]
@@ -291,12 +281,12 @@ def test_forward_in_time_the_order_is_the_same(name):
 
 
 @pytest.mark.parametrize("span", [(0.25, 0.75), (0.75, 0.25)])
-def test_rk45_asks_for_no_time_beyond_its_interval_though_its_solver_does(span, monkeypatch):
+def test_rk45_evaluates_no_time_outside_its_interval(span, monkeypatch):
     from scipy import integrate
 
     solver, asked = integrate.solve_ivp, []
 
-    def far_sighted(f, span, y, **options):  # as SciPy before 1.14, in choosing its first step
+    def far_sighted(f, span, y, **options):  # like SciPy before 1.14 when it chooses its first step
         for t in (2 * span[1] - span[0], 2 * span[0] - span[1]):
             f(t, y)
         return solver(f, span, y, **options)
@@ -306,13 +296,13 @@ def test_rk45_asks_for_no_time_beyond_its_interval_though_its_solver_does(span, 
     assert len(asked) > 2 and (min(asked), max(asked)) == (0.25, 0.75)
 
 
-def test_rk45_says_when_it_can_not_go_on():
+def test_rk45_reports_when_it_fails():
     with pytest.raises(ValueError, match=r"rk45 failed on the way from t = 0.0 to 2.0: .*step size"):
         list(rk45(lambda x, t: x * x, (0.0, 2.0), np.ones((1, 1))))
 
 
 @pytest.mark.parametrize("grid", [[], [1.0], [1.0, 1.0], [0.0, 1.0, 0.5], [1.0, 0.5, 0.6], [1.0, float("nan")]])
-def test_a_grid_that_turns_or_stands_still_is_refused(grid):
+def test_a_grid_that_is_not_strictly_monotone_is_refused(grid):
     with pytest.raises(ValueError, match="grid must hold two or more times, rising or falling strictly, got"):
         check_grid(grid)
     for solver, model in SOLVERS.values():
@@ -320,18 +310,18 @@ def test_a_grid_that_turns_or_stands_still_is_refused(grid):
             list(solver(model, grid, quantiles(1.0)))
 
 
-def test_a_grid_is_handed_on_as_numbers():
+def test_grid_times_are_passed_on_as_python_numbers():
     assert check_grid(np.array([3, 1, 0])) == [3.0, 1.0, 0.0] and all(type(t) is float for t in check_grid((1, 2)))
 
 
-def test_denoised_adds_the_mean_at_the_time_of_the_last_step():
+def test_the_denoising_step_appends_the_mean_at_the_last_time():
     steps = [(0.5, np.ones(1), None), (0.1, np.full(1, 3.0), None)]
     *before, (t, x, x0) = with_denoising_step(iter(steps), lambda x, t: x + t)
     assert before == steps and t == 0.0 and x == 3.1 and x0 is None
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda: runge_kutta(flow, (1.0, 0.5), quantiles(1.0), "rk5"), "method must be one of euler, midpoint, heun, rk4, got 'rk5'"),
         (lambda: dpm_solver(SDE, noise, (1.0, 0.5), quantiles(1.0), 4), "order must be 1, 2 or 3, got 4"),
@@ -341,8 +331,8 @@ def test_denoised_adds_the_mean_at_the_time_of_the_last_step():
         (lambda: iter([sigmas(5, 0.0)]), "n must be at least 2 and 0 < sigma_min < sigma_max, got 5, 0.0 and 80.0"),
     ],
 )
-def test_bad_input_is_named_with_what_was_given(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_input_is_named_with_its_value(call, message):
+    with pytest.raises(ValueError, match=message):
         list(call())
 
 
@@ -353,7 +343,7 @@ MEASURES = {"t": lambda sde, t: t, "log-snr": lambda sde, t: sde.log_snr(t), "ka
 
 @pytest.mark.parametrize("name", GRIDS)
 @given(sde=sdes(), n=st.integers(1, 12), ends=st.none() | st.tuples(st.floats(0.01, 0.4), st.floats(0.5, 1.0)))
-def test_grids_fall_strictly_between_their_ends_even_in_their_measure(name, sde, n, ends):
+def test_grids_decrease_strictly_and_evenly_in_their_measure(name, sde, n, ends):
     low, high = (sde.t_min, sde.t_max) if ends is None else (part * sde.t_max for part in ends)
     grid = GRIDS[name](sde, n) if ends is None else GRIDS[name](sde, n, last=low, first=high)
     assert len(grid) == n + 1 and (grid[0], grid[-1]) == (high, low) and (np.diff(grid) < 0).all()
@@ -363,13 +353,13 @@ def test_grids_fall_strictly_between_their_ends_even_in_their_measure(name, sde,
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-@pytest.mark.parametrize("n, ends, said", [
+@pytest.mark.parametrize("n, ends, message", [
     (0, {}, "steps must be at least 1, got 0"),
     (5, {"last": 0.0}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got 0.0 and 1.0"),
     (5, {"last": 0.5, "first": 0.5}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got 0.5 and 0.5"),
     (5, {"first": 1.01}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got .* and 1.01"),
     (5, {"last": float("nan")}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got nan and 1.0"),
 ])  # fmt: skip
-def test_ends_or_counts_that_make_no_grid_are_refused(grid, n, ends, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_grid_ends_or_counts_are_refused(grid, n, ends, message):
+    with pytest.raises(ValueError, match=message):
         grid(VE(), n, **ends)

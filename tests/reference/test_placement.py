@@ -1,11 +1,11 @@
-"""Training and sampling where arrays lie on a device: the same bits, and the host is left alone on the way."""
+"""Training and sampling with arrays on a device: the same bits, and no copies to the host on the way."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from accelerated.gpu import simulated
+from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
 from reference.commands.evaluate import losses
@@ -21,7 +21,7 @@ from tests.conformance.test_samplers import NAMES
 from tests.conformance.test_training import IMAGES, RUNS
 from tests.example_networks import random_parameters
 
-LOOKS = {"learned variances"}  # their first step is another formula: it takes a look which samples take it
+LOOKS = {"learned variances"}  # their first step uses another formula and reads which samples need it
 
 
 def states(name, port):
@@ -33,7 +33,7 @@ def states(name, port):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
+def test_training_on_a_device_has_the_same_bits_and_no_host_copies(name):
     here, there = states(name, ops), states(name, device_port)
     next(here), next(there)
     before = simulated.copies
@@ -45,7 +45,7 @@ def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
         assert all(np.array_equal(getattr(one, field)[key], array) for key, array in to_host(dict(getattr(other, field))).items())
 
 
-def test_what_was_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_path):
+def test_a_model_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_path):
     data = datasets.load("mixture2d", 0)
     run = new_run(tmp_path, build_config("ddpm", data, {"data": "mixture2d", "width": 8, "depth": 2, "steps": 2}))
     assert continue_training(run, data, 1, device_port) == 0
@@ -54,7 +54,7 @@ def test_what_was_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_pa
     assert trace(run, device_port, data).first_over() is None
 
 
-def test_a_schedule_goes_to_a_device_once():
+def test_a_schedule_is_copied_to_a_device_once():
     schedule, t = linear(10), to_device(np.array([1, 10]), device_port)
     assert np.array_equal(to_host(schedule.signal(t)), schedule.signal(np.array([1, 10])))
     table = schedule._elsewhere[simulated.ndarray]
@@ -82,27 +82,27 @@ def chosen(run, sampler):
 
 @untrained
 @every_sampler
-def test_a_sampler_says_how_often_it_asked_the_network(system, sampler, tmp_path, monkeypatch):
+def test_a_sampler_reports_its_number_of_network_evaluations(system, sampler, tmp_path, monkeypatch):
     run, asked = run_of(tmp_path, system), []
     kind = type(run.model.network)
-    forward = getattr(kind, "forward", None)  # an autoencoder has halves
+    forward = getattr(kind, "forward", None)  # an autoencoder has two parts
     monkeypatch.setattr(kind, "forward", lambda *args, **how: (asked.append(None), forward(*args, **how))[1], raising=False)
     assert draw(run, ops, 5, **chosen(run, sampler))[1] == (len(asked) or None)
 
 
 @untrained
 @every_sampler
-def test_samples_from_a_device_have_the_same_bits_and_are_fetched_twice(system, sampler, tmp_path):
+def test_samples_on_a_device_have_the_same_bits_and_are_copied_twice(system, sampler, tmp_path):
     run = run_of(tmp_path, system)
     how = chosen(run, sampler)
     here, before = draw(run, ops, 5, **how)[0], simulated.copies
     there = draw(run, device_port, 5, **how)[0]
     assert np.array_equal(here, there)
-    copies = 1 if sampler == "decoder" else 2  # indi asks the host for the measurements; the others look at their last prediction of x_0
+    copies = 1 if sampler == "decoder" else 2  # indi copies the measurements from the host; the others read their last prediction of x_0
     assert simulated.copies - before == copies or sampler == "ode-rk45"  # SciPy's
 
 
-def test_a_loss_that_is_not_finite_is_said_when_a_device_is_asked():
+def test_a_non_finite_loss_is_reported_when_the_device_is_read():
     running = states("sde", device_port)
     state = next(running)
     state.params.flat[...] = np.inf
@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_is_said_when_a_device_is_asked():
         state.settle()
 
 
-def test_arrays_of_a_device_do_not_meet_those_of_the_host():
+def test_device_arrays_and_host_arrays_do_not_mix():
     x = to_device(np.ones(3), device_port)
     for mixed in (lambda: x + np.ones(3), lambda: np.ones(3) * x, lambda: np.asarray(x), lambda: x.__setitem__(0, np.ones(3))):
         with pytest.raises(TypeError, match="device"):

@@ -1,4 +1,4 @@
-"""Philox against its published answers, the layout of the counter, and what is made of the bits."""
+"""Philox against its published outputs, the layout of the counter, and the numbers made from the bits."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from reference import ops
 from reference.ops import Key, Purpose
 from reference.ops import random as generator
 from tests.strategies import SEED
-from tests.tolerances import close
+from tests.tolerances import assert_equal_to_rounding
 
 KNOWN = [  # counter, key -> output (Random123)
     ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
@@ -25,7 +25,7 @@ def parsed(words):
 
 
 def block(block, sample, step, purpose, seed):
-    """Four words by Python's own whole numbers."""
+    """Four words computed with Python integers."""
     c, k = [block, sample, step, purpose], [seed % 2**32, seed // 2**32]
     for _ in range(10):
         a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
@@ -35,12 +35,12 @@ def block(block, sample, step, purpose, seed):
 
 
 @pytest.mark.parametrize("counter, key, output", KNOWN)
-def test_philox_gives_the_published_answers(counter, key, output):
+def test_philox_gives_the_published_outputs(counter, key, output):
     words = generator.philox([np.array([word], np.uint64) for word in parsed(counter)], parsed(key))
     assert [int(word[0]) for word in words] == parsed(output)
 
 
-def test_bits_give_a_published_answer_through_the_counter_layout():
+def test_bits_give_a_published_output_through_the_counter_layout():
     assert ops.philox_bits(0, np.array([0]), 0, 0, 4).tolist() == [parsed(KNOWN[0][2])]
 
 
@@ -52,7 +52,7 @@ def test_bits_give_a_published_answer_through_the_counter_layout():
     purpose=SEED,
     count=st.integers(0, 11),
 )
-def test_word_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4(seed, samples, step, purpose, count):
+def test_entry_e_of_a_sample_is_word_e_mod_4_of_block_e_div_4(seed, samples, step, purpose, count):
     bits = ops.philox_bits(seed, np.array(samples), step, purpose, count)
     assert bits.dtype == np.uint32
     assert bits.tolist() == [[block(e // 4, sample, step, purpose, seed)[e % 4] for e in range(count)] for sample in samples]
@@ -69,7 +69,7 @@ def test_other_seeds_give_other_bits(seeds):
     assert not (one == other).any()
 
 
-def test_purposes_are_the_enumeration_of_the_contract_and_differ():
+def test_purposes_are_distinct_and_equal_those_of_the_contract():
     names = "INIT DATA_ORDER TIME TRAINING_NOISE PRIOR STEP_NOISE CORRECTOR PROBE DROPOUT SPLIT".split()
     assert [Purpose[name].value for name in names] == list(range(len(names)))
     draws = {ops.philox_bits(0, np.array([0]), 0, purpose, 4).tobytes() for purpose in Purpose}
@@ -81,7 +81,7 @@ def test_purposes_are_the_enumeration_of_the_contract_and_differ():
 
 @example(seed=0, shape=(2, 3))
 @given(seed=SEED, shape=st.sampled_from([(), (1,), (5,), (2, 3)]))
-def test_uniforms_are_the_middles_of_their_cells(seed, shape):
+def test_uniforms_are_the_midpoints_of_their_cells(seed, shape):
     count = int(np.prod(shape, dtype=int))
     bits = ops.philox_bits(seed, np.arange(2), 3, Purpose.TIME, count).tolist()
     double, single = (ops.uniform(seed, np.arange(2), 3, Purpose.TIME, shape, dtype) for dtype in (np.float64, np.float32))
@@ -101,14 +101,14 @@ def test_uniforms_never_reach_zero_or_one(monkeypatch, word, dtype):
 
 @example(seed=0, count=9)
 @given(seed=SEED, count=st.integers(1, 9))
-def test_normals_are_box_and_mullers(seed, count):
+def test_normals_equal_box_and_muller(seed, count):
     words = ops.philox_bits(seed, np.array([5]), 1, Purpose.PRIOR, 4 * 3)[0].tolist()
     u = [(2 * w + 1) / 2**33 for w in words]
     expected = []
     for one, other in zip(u[0::2], u[1::2]):
         r = np.sqrt(-2 * np.log(one))
         expected += [r * np.cos(2 * np.pi * other), r * np.sin(2 * np.pi * other)]
-    close(ops.normal(seed, np.array([5]), 1, Purpose.PRIOR, (count,))[0], expected[:count])
+    assert_equal_to_rounding(ops.normal(seed, np.array([5]), 1, Purpose.PRIOR, (count,))[0], expected[:count])
 
 
 @given(seed=SEED, shape=st.sampled_from([(), (3,), (4, 4)]))
@@ -124,12 +124,12 @@ def test_first_entries_do_not_depend_on_how_many_are_drawn():
         assert np.array_equal(ops.normal(1, np.arange(2), 0, 0, (count,)), long[:, :count])
 
 
-# the noise of a sample depends on its index alone
+# the noise of a sample depends only on its index
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("draw", [ops.uniform, ops.normal])
-def test_a_batch_of_eight_is_eight_batches_of_one(draw, dtype):
+def test_a_batch_of_eight_equals_eight_batches_of_one(draw, dtype):
     samples = np.array([0, 1, 2, 3, 2**32 - 1, 7, 6, 100])
     batch = draw(2**40 + 1, samples, 5, Purpose.STEP_NOISE, (3, 3), dtype)
     for n in range(8):
@@ -137,7 +137,7 @@ def test_a_batch_of_eight_is_eight_batches_of_one(draw, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_noise_from_a_key_is_the_same_for_a_batch_of_eight_and_eight_batches_of_one(dtype):
+def test_noise_from_a_key_does_not_depend_on_the_batch(dtype):
     x, prediction = np.random.default_rng(0).standard_normal((2, 8, 5)).astype(dtype)
     a = np.linspace(0.1, 1, 8).astype(dtype)
     noised = lambda own: ops.add_noise(x[own], a[own], 0.3, Key(9, np.arange(8)[own], 4, Purpose.TRAINING_NOISE))
@@ -147,7 +147,7 @@ def test_noise_from_a_key_is_the_same_for_a_batch_of_eight_and_eight_batches_of_
         assert np.array_equal(function(slice(0, 8)), one_by_one)
 
 
-def test_a_key_stands_for_the_normal_numbers_of_its_index():
+def test_a_key_gives_the_normals_of_its_index():
     x = np.zeros((4, 3), np.float32)
     key = Key(1, np.array([3, 1, 4, 1]), 5, Purpose.CORRECTOR)
     assert np.array_equal(ops.add_noise(x, 0.0, 1.0, key), ops.normal(*key, (3,), np.float32))
@@ -180,13 +180,13 @@ def test_a_sample_out_of_range_is_a_value_error(value, position):
 
 @pytest.mark.parametrize("value", [1.0, "1", None, True, np.array([1])])
 @pytest.mark.parametrize("name", ["seed", "step", "purpose", "count"])
-def test_an_index_that_is_no_whole_number_is_a_type_error_that_names_it(name, value):
+def test_a_non_integer_index_is_a_type_error_that_names_it(name, value):
     with pytest.raises(TypeError, match=f"{name} must be a whole number"):
         ops.philox_bits(**{**INDEX, name: value})
 
 
 @pytest.mark.parametrize("value", [[0], 0, np.array([0.0]), np.array([True])])
-def test_samples_that_are_no_integers_are_a_type_error(value):
+def test_non_integer_samples_are_a_type_error(value):
     with pytest.raises(TypeError, match="sample must"):
         ops.philox_bits(**INDEX | {"sample": value})
 
@@ -202,7 +202,7 @@ def test_dtypes_other_than_floats_are_a_type_error(draw):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("draw, distribution", [(ops.uniform, stats.uniform()), (ops.normal, stats.norm())])
-def test_draws_follow_their_law(draw, distribution, dtype):
+def test_draws_follow_their_distribution(draw, distribution, dtype):
     x = draw(20, np.arange(500), 0, Purpose.PRIOR, (200,), dtype).astype(np.float64).ravel()
     assert stats.kstest(x, distribution.cdf).pvalue > FALSE_ALARM
     z = stats.norm.isf(FALSE_ALARM / 2)

@@ -1,4 +1,4 @@
-"""What the READMEs say is run: the examples give the printed numbers, the commands exist, and the names are those of the code."""
+"""The READMEs are correct: examples print the stated numbers, commands exist, and names exist in the code."""
 
 import doctest
 import pkgutil
@@ -12,7 +12,7 @@ README, GUIDE = (ROOT / name for name in ("README.md", "reference/README.md"))
 
 
 @pytest.mark.parametrize("path", [README, GUIDE], ids=["README.md", "reference/README.md"])
-def test_the_examples_print_what_the_text_says(path):
+def test_the_readme_examples_print_the_stated_output(path):
     failed, attempted = doctest.testfile(str(path), module_relative=False)
     assert failed == 0 and attempted > 0
 
@@ -34,7 +34,7 @@ def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
             build_parser(program).parse_args(line.split())
 
 
-# The numbered equations of version 3 that say what something is or is computed by; those between them are lines of proofs.
+# The numbered equations of version 3 that define or compute something; the others are lines of proofs.
 EQUATIONS = (
     "1.1 1.2 1.3 1.4 1.6 1.9 1.10 1.11 1.12 1.13 1.14 1.15 1.16 1.17 1.18 1.19 1.20 1.22 1.23 1.24 1.25 1.26 1.28 1.29 1.30 1.31 1.33 1.35 "
     "2.1 2.2 2.3 2.4 2.5 2.6 2.7 2.8 2.13 2.14 2.16 2.20 2.21 2.24 2.25 2.26 2.28 2.31 2.32 2.34 2.37 2.38 2.41 2.42 2.44 2.46 2.48 2.49 "
@@ -62,7 +62,7 @@ def test_every_function_in_the_equation_table_exists():
         assert callable(pkgutil.resolve_name(f"reference.{name}"))
 
 
-def test_every_file_that_the_readme_points_to_exists():
+def test_every_file_that_the_readme_links_exists():
     for path in (README, GUIDE):
         for name in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / name).exists(), name

@@ -1,8 +1,7 @@
-"""The law of the samples of every sampler, for a network that is exact at the times of its training.
+"""The distribution of the samples of every sampler, for a network that is exact at the trained times.
 
-Data are Gaussian with the variances k v in different coordinates, v the variance that the run was told.  Everything that a sampler does
-to x is then linear, and the variance of its samples is the sum of the squares of its responses to the start and to each draw of noise.
-No draw is random here.
+Data are Gaussian with variances k v in different coordinates; v is the data variance of the run.  Every sampler is then linear in x,
+and the variance of its samples is the sum of the squares of its responses to the start and to each noise draw.  No draw is random here.
 """
 
 import warnings
@@ -37,7 +36,7 @@ DETERMINISTIC = [name for name in ode_sde_options.STEPS if name not in ode_sde_o
 
 
 class Exact:
-    """The best prediction for Gaussian data of variances k v, at the level that the network is told; between levels of no use."""
+    """The exact prediction for Gaussian data of variances k v at the trained level of the time input; undefined between levels."""
 
     classes, sample_shape = 0, K.shape
 
@@ -60,7 +59,7 @@ class Exact:
 
 
 class Responses:
-    """Ops whose n-th draw is 1 in the n-th sample and 0 in all others."""
+    """Ops with an n-th draw of 1 in the n-th sample and 0 in all others."""
 
     def __init__(self):
         self.draws = 0
@@ -104,7 +103,7 @@ def with_warnings(function, *args, **how):
 
 
 def levels_apart(run):
-    """The largest log of the ratio of neighbouring levels, and all of ``interpolation_error`` but its factor |k - 1|."""
+    """The largest log ratio of neighbouring levels, and ``interpolation_error`` without its factor |k - 1|."""
     h = float(np.log(largest_level_ratio(run)))
     return h, interpolation_error(h, 0.0)
 
@@ -112,7 +111,7 @@ def levels_apart(run):
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
 @pytest.mark.parametrize("T", [*LENGTHS, 10, 50, 300])
 @pytest.mark.parametrize("name", EVERY)
-def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_within_its_bound_for_others(name, T, prediction):
+def test_interpolated_score_is_within_its_bound_and_exact_at_run_variance(name, T, prediction):
     schedule = EVERY[name](T)
     if name == "zero-terminal-snr" and prediction == "noise":
         pytest.skip("a prediction of the noise is refused there")
@@ -125,9 +124,7 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
             ratio = float(np.exp(low + share * h))
             tangent = ratio / V**0.5
             score, x0 = model.score_function({})(x, 1.0, ratio)[0], model.posterior_mean_function({})(x, 1.0, ratio)[0]
-            bound = interpolation_error(h, K, tangent) + RESTATED * (
-                1 + tangent**-2
-            )  # x_0 and v tell eps from x with that many digits less
+            bound = interpolation_error(h, K, tangent) + RESTATED * (1 + tangent**-2)  # eps from x_0 or v loses this many digits
             assert (np.abs(score * -(K * V + ratio**2) - 1) <= bound).all()
             # E[x_0 | x] errs by tan(phi)^2 / k times as much (u for eps in the derivation), with the digits that the noise has left
             bound = interpolation_error(h, K, tangent) * tangent**2 / K + RESTATED * (1 + tangent**2 / K)
@@ -136,7 +133,7 @@ def test_the_score_between_levels_is_exact_for_data_of_the_runs_variance_and_wit
 
 @pytest.mark.parametrize("T", LENGTHS)
 @pytest.mark.parametrize("name", EVERY)
-def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_the_interpolation(name, T):
+def test_sample_variance_of_every_solver_is_within_the_interpolation_bound(name, T):
     """The error of ln(variance) is at most the integral of 2 (1 + reverse_noise^2) / 2 times the error of eps along the way,
 
         |ln k| / (|k - 1|) 1/2 times the bound for |k - 1|, from  int s v / ((k v + s^2) (v + s^2)) ds = ln(1/k) / (2 (1 - k)),
@@ -166,8 +163,8 @@ def test_the_law_of_every_solver_is_that_of_the_exact_score_within_the_bound_of_
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
 @pytest.mark.parametrize("name", EVERY)
-def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, sampler):
-    """A flow keeps x / deviation.  It starts with the variance of data of variance v, S the ratio of noise there, and ends with E[x_0 | x]
+def test_deterministic_solvers_converge_to_the_closed_form(name, sampler):
+    """A flow preserves x / deviation.  It starts with the variance for data of variance v at noise ratio S, and ends with E[x_0 | x]
 
     at the smallest noise s: k v (k v / (k v + s^2)) (v + S^2) / (k v + S^2).
     """
@@ -185,7 +182,7 @@ def test_more_steps_of_a_deterministic_solver_lead_to_the_closed_form(name, samp
 
 @pytest.mark.parametrize("T", LENGTHS)
 @pytest.mark.parametrize("name", EVERY)
-def test_chains_have_the_law_of_their_own_recursion(name, T):
+def test_chain_samplers_have_the_variance_of_their_recursion(name, T):
     """DDIM and DDPM step on trained times: x <- (c_x + c_x0 gain) x + deviation z,  gain = alpha k v / variance of x."""
     run = run_of(EVERY[name](T))
     schedule, c = run.model.schedule, K * V
@@ -206,7 +203,7 @@ def test_chains_have_the_law_of_their_own_recursion(name, T):
 
 
 @pytest.mark.parametrize("T", [4, 20, 100])
-def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
+def test_annealed_langevin_on_trained_levels_has_the_recursion_variance(T):
     run, steps = run_of(geometric(T), "noise"), 5
     sigmas = run.model.schedule.noise_scale(np.arange(T, 0, -1))
     power = np.full(len(K), sigmas[0] ** 2)
@@ -217,13 +214,13 @@ def test_annealed_langevin_on_the_runs_levels_has_the_law_of_its_recursion(T):
     assert_close(variance(run, DEFAULT_SAMPLER["smld"], steps=steps), expected, START32)
 
 
-def test_annealed_langevin_on_levels_that_are_not_the_runs_own_is_warned_of():
+def test_annealed_langevin_on_untrained_levels_gives_a_warning():
     _, own = with_warnings(variance, run_of(geometric(4), "noise"), "annealed-langevin", steps=2, levels=4)
     _, others = with_warnings(variance, run_of(linear(4), "noise"), "annealed-langevin", steps=2, levels=4)
     assert not any("between them are off" in text for text in own) and any("between them are off" in text for text in others)
 
 
-def test_a_run_of_one_level_is_refused_by_what_steps_between_levels():
+def test_samplers_between_levels_refuse_a_run_of_one_level():
     run = run_of(linear(1))
     for sampler in ode_sde_options.STEPS:
         try:

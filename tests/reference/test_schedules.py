@@ -110,7 +110,7 @@ def test_cosine_follows_its_formula_until_beta_is_clipped(T):
     complement = np.sin((1 - t / T) / 1.008 * np.pi / 2)
     ratios = (complement[1:] / complement[:-1]) ** 2
     free = ratios > 1e-3
-    assert free[:-1].all()  # T is large enough, or the last step alone is clipped
+    assert free[:-1].all()  # T is large enough, or only the last step is clipped
     kept = t[1:][free]
     formula = (complement[kept] / complement[0]) ** 2
     # beta = 1 - ratio carries a few u, which is relative to the ratio; the cosines themselves are ill-conditioned by 1 / cos
@@ -149,19 +149,19 @@ def test_more_steps_pass_through_the_same_curve(name, factor):
 
 
 def one_minus_exp(x):
-    """1 - e^-x in exact rational arithmetic, for a small rational x."""
+    """1 - e^{-x} in exact rational arithmetic, for a small rational x."""
     return sum((-1) ** (n + 1) * x**n / math.factorial(n) for n in range(1, 24))
 
 
 @pytest.mark.parametrize("T", [1, 10, 1000, 10**5])
-def test_noise_power_has_all_digits_at_the_first_step_of_vp(T):
+def test_noise_power_at_the_first_step_of_vp_is_accurate(T):
     t = Fraction(1, T)
     exact = one_minus_exp(Fraction(0.1) * t + (Fraction(20.0) - Fraction(0.1)) * t * t / 2) if T > 1 else 1 - math.exp(-10.05)
     assert_close(vp(T).noise_power(1), float(exact), EXACT)
 
 
 @given(st.floats(1e-300, 0.5))
-def test_noise_power_has_all_digits_at_the_first_step_of_given_betas(beta):
+def test_noise_power_at_the_first_step_of_given_betas_is_accurate(beta):
     assert_close(from_betas([beta, 0.5]).noise_power(1), beta, EXACT)
 
 
@@ -172,7 +172,7 @@ def test_noise_power_at_the_first_step_is_the_first_beta(schedule, beta):
 
 
 @pytest.mark.parametrize("T", [10, 1000, 2000])
-def test_noise_power_at_the_first_step_of_cosine(T):
+def test_noise_power_at_the_first_step_of_cosine_is_accurate(T):
     first, second = 0.008 / 1.008 * np.pi / 2, (0.008 + 1 / T) / 1.008 * np.pi / 2
     beta = np.sin(np.pi / 2 / 1.008 / T) * np.sin(first + second) / np.cos(first) ** 2
     assert_close(cosine(T).noise_power(1), beta, EXACT)
@@ -201,7 +201,7 @@ def test_any_grid_is_even_and_runs_from_the_last_step_to_zero(name, data):
 
 @every_schedule
 @given(data=st.data())
-def test_steps_compose(name, data):
+def test_step_ratios_compose(name, data):
     T = data.draw(st.integers(2, 2000))
     r, s, t = sorted(data.draw(st.lists(st.integers(0, T), min_size=3, max_size=3, unique=True)))
     schedule = SCHEDULES[name](T)
@@ -211,7 +211,7 @@ def test_steps_compose(name, data):
     assert_close(schedule.signal_power(t), schedule.signal_power(r) * (1 - schedule.beta(t, r)), EXACT, size)
 
 
-def test_products_of_small_steps_tend_to_the_integral_with_first_order():
+def test_products_of_small_steps_tend_to_the_integral_at_first_order():
     curve, N = ContinuousVP(), 10 ** np.arange(3, 7)
     errors = [np.log1p(-curve.beta(np.arange(1, n + 1) / n) / n).sum() - curve.log_alpha_bar(1.0) for n in N]
     # log(1 - y) = -y - y^2/2: the Riemann sum misses by (beta_max - beta_min) / 2N, the squares add int beta^2 / 2N;
@@ -222,7 +222,7 @@ def test_products_of_small_steps_tend_to_the_integral_with_first_order():
 
 
 @pytest.mark.parametrize("T", [10, 100, 1000])
-def test_vp_adds_in_each_step_what_the_curve_adds_there(T):
+def test_each_vp_step_has_the_integral_of_beta_over_the_step(T):
     t = np.arange(1, T + 1)
     small = ContinuousVP().beta((t - 0.5) / T) / T  # the midpoint rule is exact for a straight line
     assert_close(-np.log1p(-vp(T).beta(t, t - 1)), small, accumulated(T, 10.0), 1.0 + 1 / (1 - vp(T).beta(t, t - 1)))
@@ -263,14 +263,14 @@ def test_vp_refuses_ends_out_of_order(ends):
 
 
 @pytest.mark.parametrize("table", [[0.0], [0.0, -1.0, -1.0], [0.0, 1.0], [-0.1, -1.0], [0.0, -np.inf], [0.0, NAN], [[0.0, -1.0]], 0.0])
-def test_tables_that_are_no_schedule_are_refused(table):
+def test_invalid_schedule_tables_are_refused(table):
     with pytest.raises(ValueError, match=r"log_alpha_bar|T must"):
         Schedule(np.array(table))
 
 
 @every_schedule
 @pytest.mark.parametrize("t", [-1, 11, 2.5, NAN, float("inf")])
-def test_times_that_are_not_on_the_table_are_refused(name, t):
+def test_times_outside_the_table_are_refused(name, t):
     schedule = SCHEDULES[name](10)
     for function in (schedule.signal_power, schedule.noise_power, schedule.signal, schedule.noise_scale, schedule.log_snr):
         for time in (t, np.array([1, t])):
@@ -281,7 +281,7 @@ def test_times_that_are_not_on_the_table_are_refused(name, t):
 
 
 @pytest.mark.parametrize("t, t_prev", [(3, 3), (3, 4), (0, 0), (np.array([5, 3]), np.array([1, 3]))])
-def test_a_step_that_goes_nowhere_is_refused(t, t_prev):
+def test_a_step_of_length_zero_or_backward_is_refused(t, t_prev):
     for function in (constant(10).beta, constant(10).log_ratio):
         with pytest.raises(ValueError, match=r"t_prev must be smaller than t, got .*3|got 0 and 0"):
             function(t, t_prev)
@@ -289,7 +289,7 @@ def test_a_step_that_goes_nowhere_is_refused(t, t_prev):
 
 @every_schedule
 @pytest.mark.parametrize("steps", [0, -1, 11, 2.5, 5.0, NAN, True])
-def test_a_number_of_steps_that_does_not_fit_is_refused(name, steps):
+def test_an_invalid_number_of_steps_is_refused(name, steps):
     with pytest.raises(ValueError, match=re.escape(str(steps))):
         SCHEDULES[name](10).timesteps(steps)
 

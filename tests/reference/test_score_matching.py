@@ -62,14 +62,14 @@ MODELS = {
 
 
 def nodes(distribution):
-    """Nodes of a law on the line as x[n,1], and their weights: the density times the step."""
+    """Nodes of a 1D distribution as x[n,1], and their weights: the density times the step."""
     deviation = np.sqrt(distribution.full[:, 0, 0])
     x, h = line((distribution.means[:, 0] - 12 * deviation).min(), (distribution.means[:, 0] + 12 * deviation).max(), deviation.min())
     return x[:, None], np.exp(distribution.log_density(x[:, None])) * h
 
 
 def of_each(loss, network, *arguments):
-    """Only ``per_sample`` [n], after a look at the mean."""
+    """``per_sample`` [n], after a check of the mean."""
     mean, per_sample, _ = loss(network, {}, *arguments)
     assert_close(mean, per_sample.mean(), EXACT, np.abs(per_sample).mean())
     return per_sample
@@ -92,7 +92,7 @@ def linear_model(a, d):
 
 
 def columns(values, d):
-    """Every dimension alike."""
+    """The same values in every dimension."""
     return np.repeat(values[:, None], d, axis=1)
 
 
@@ -105,7 +105,7 @@ def test_denoising_loss_of_a_linear_model_on_gaussian_data(a, c, sigma, d):
 
 
 @given(positive, positive, positive, st.integers(1, 3))
-def test_explicit_and_implicit_losses_of_a_linear_model_on_noised_gaussian_data(a, c, sigma, d):
+def test_explicit_and_implicit_loss_of_a_linear_model_on_gaussian_data(a, c, sigma, d):
     v = c + sigma**2
     x = columns(np.array([-1.0, 1.0]) * np.sqrt(v), d)
     esm, _, esm_gradients = explicit(Affine(), linear_model(a, d), x, None, -x / v)
@@ -152,11 +152,11 @@ def test_printed_floors_of_the_denoising_loss_on_example_2_1(sigma, printed):
     for value, text in zip((information, floor, sigma**2 * floor, mmse), printed):
         assert_printed(value, text)
     assert_close(mmse, 2 * sigma**4 * floor, QUADRATURE, sigma**2)
-    assert 0 < sigma**2 * floor < 1 / 2  # weighted with sigma^2, no level outweighs another
+    assert 0 < sigma**2 * floor < 1 / 2  # with weight sigma^2, all levels have similar size
 
 
 def joint_loss(network, distribution, sigma):
-    """The denoising loss in the mean over data and noise: the product of two quadratures."""
+    """The mean denoising loss over data and noise, by a product of two quadratures."""
     (x0, p), (z, h) = nodes(distribution), line(-12, 12, 1)
     x0, z = (grid.reshape(-1, 1) for grid in np.meshgrid(x0[:, 0], z, indexing="ij"))
     weights = np.outer(p, np.exp(-(z[: len(z) // len(p), 0] ** 2) / 2) / np.sqrt(2 * np.pi) * h).ravel()
@@ -170,7 +170,7 @@ def esm(network, distribution):
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_denoising_is_explicit_for_the_noised_density_but_for_a_constant(sigma):
+def test_denoising_equals_explicit_loss_of_the_noised_density_plus_constant(sigma):
     distribution = example_2_1()
     noised = distribution.noised(1.0, sigma)
     floor = (1 / sigma**2 - fisher(noised)) / 2
@@ -180,12 +180,12 @@ def test_denoising_is_explicit_for_the_noised_density_but_for_a_constant(sigma):
         loss = joint_loss(network, distribution, sigma)
         assert_close(loss - esm(network, noised), floor, QUADRATURE, loss + 1 / sigma**2)
         from_clean.append(loss - esm(network, distribution))
-    assert np.ptp(from_clean) > 0.01  # E10c: against the clean density it is no constant
+    assert np.ptp(from_clean) > 0.01  # E10c: for the clean density the difference is not constant
 
 
 @pytest.mark.parametrize("distribution", [example_2_1(), example_2_1().noised(1.0, 0.5)], ids=["example-2.1", "noised"])
 @pytest.mark.parametrize("name", MODELS)
-def test_implicit_is_explicit_but_for_half_the_fisher_information(distribution, name):
+def test_implicit_equals_explicit_loss_minus_half_fisher_information(distribution, name):
     x, p = nodes(distribution)
     ism, information = p @ of_each(implicit, MODELS[name], x, None), p @ distribution.score(x)[:, 0] ** 2
     assert_close(fisher(distribution), information, QUADRATURE, 2 * information)
@@ -195,8 +195,8 @@ def test_implicit_is_explicit_but_for_half_the_fisher_information(distribution, 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_implicit_is_wrong_by_a_boundary_term_where_the_density_does_not_vanish(name):
-    """U[0, 1], whose score is 0 inside: by parts, E s' is s(1) - s(0), not -E s.0."""
+def test_implicit_loss_errs_by_a_boundary_term_at_density_edges(name):
+    """U[0, 1] has score 0 inside: integration by parts gives E s' = s(1) - s(0), not -E[s · 0]."""
     t, w = np.polynomial.legendre.leggauss(200)
     x, p, network = (t[:, None] + 1) / 2, w / 2, MODELS[name]
     esm, ism = p @ of_each(explicit, network, x, None, np.zeros_like(x)), p @ of_each(implicit, network, x, None)
@@ -205,18 +205,18 @@ def test_implicit_is_wrong_by_a_boundary_term_where_the_density_does_not_vanish(
     assert abs(high - low) > 0.05
 
 
-def test_implicit_matching_of_uniform_data_finds_a_slope_that_is_not_there():
+def test_implicit_matching_of_uniform_data_finds_a_false_slope():
     t, w = np.polynomial.legendre.leggauss(20)
     x, p = (t[:, None] + 1) / 2, w / 2
     loss = lambda a: p @ of_each(implicit, Field(lambda x: a * x, lambda x: np.full_like(x, a)), x, None)
     assert_close(loss(2.0), 2 + 4 / 6, GAUSS_LEGENDRE)  # a + a^2/6
-    assert_close((loss(-1.0) - loss(1.0)) / (loss(1.0) + loss(-1.0)) / 2, -3.0, GAUSS_LEGENDRE)  # where that is least
+    assert_close((loss(-1.0) - loss(1.0)) / (loss(1.0) + loss(-1.0)) / 2, -3.0, GAUSS_LEGENDRE)  # minimum of that
 
 
 # Exponential families: the minimum in closed form
 
 
-def test_the_exponential_family_of_a_line_and_a_parabola_gives_mean_and_variance():
+def test_linear_quadratic_exponential_family_gives_mean_and_variance():
     x = 3 + 2 * numbers(1, 400)
     theta = exponential_family(np.stack((np.ones_like(x), -x), axis=1)[:, :, None], np.tile([0.0, -1.0], (400, 1)))
     assert_close(theta, np.array([x.mean(), 1.0]) / x.var(), LINEAR_ALGEBRA, 1 + 3 / x.var() ** 2)
@@ -226,7 +226,7 @@ def test_the_exponential_family_of_a_line_and_a_parabola_gives_mean_and_variance
         assert_close(gradient, np.zeros_like(gradient), LINEAR_ALGEBRA, np.mean(x**2) * theta.max())
 
 
-def test_the_exponential_family_of_quadratics_in_the_plane_gives_mean_and_precision():
+def test_quadratic_exponential_family_in_2d_gives_mean_and_precision():
     x = numbers(2, 300, 2) @ np.array([[1.0, 0.4], [0.0, 0.7]]) + np.array([0.5, -1.0])
     zero, one = np.zeros(300), np.ones(300)
     gradients = [(one, zero), (zero, one), (-x[:, 0], zero), (-x[:, 1], -x[:, 0]), (zero, -x[:, 1])]

@@ -14,7 +14,7 @@ from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, assert_close, assert_mean
 from tests.reference.test_networks import gradient_of_each
 from tests.reference.test_score_matching import Affine
-from tests.tolerances import gradient_agrees
+from tests.tolerances import assert_gradient
 
 # Sliced: one probe for the trace
 
@@ -23,7 +23,7 @@ POINTS_NETWORK = MLP(size=(2,), width=5, depth=2, embedding=4)
 IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
 MLPS = pytest.mark.parametrize("network", [POINTS_NETWORK, IMAGES], ids=["points", "images"])
 C = np.array([3.0, 700.0, 41.0])
-WEIGHT = np.array([-1.7, 0.3, 2.2])  # of the trace, another for each sample
+WEIGHT = np.array([-1.7, 0.3, 2.2])  # of the trace, different for each sample
 
 
 def batch(network):
@@ -35,7 +35,7 @@ def patterns(d):
 
 
 @MLPS
-def test_the_mean_over_all_signs_is_the_implicit_loss_and_its_gradient(network):
+def test_the_mean_over_all_sign_probes_is_the_implicit_loss_and_gradient(network):
     params, x, c = batch(network)
     every = [sliced(network, params, x, c, np.tile(v.reshape(network.size), (3, *[1] * (x.ndim - 1))), WEIGHT) for v in patterns(x[0].size)]
     _, per_sample, gradients = implicit(network, params, x, c, WEIGHT)
@@ -54,7 +54,7 @@ def jacobians(network, params, x, c):
 
 
 @MLPS
-def test_the_variance_over_all_signs_is_that_of_the_symmetric_part_off_the_diagonal(network):
+def test_sign_probe_variance_is_that_of_the_off_diagonal_symmetric_part(network):
     params, x, c = batch(network)
     v = patterns(x[0].size)
     every = np.array([sliced(network, params, x, c, np.tile(one.reshape(1, *network.size), (3, *[1] * (x.ndim - 1))))[1] for one in v])
@@ -68,7 +68,7 @@ def variance_of_sliced(J, probes, weights):
     return weights @ values**2 - (weights @ values) ** 2
 
 
-def test_signs_have_the_printed_variance_for_a_symmetric_jacobian_and_none_for_a_diagonal_one():
+def test_sign_probes_have_the_printed_variance_and_none_if_diagonal():
     J = numbers(3, 4, 4)
     J, v = J + J.T, patterns(4)
     weights = np.full(len(v), 1 / len(v))
@@ -76,7 +76,7 @@ def test_signs_have_the_printed_variance_for_a_symmetric_jacobian_and_none_for_a
     assert_close(variance_of_sliced(np.diag(np.diag(J)), v, weights), 0.0, EXACT, np.abs(J).sum() ** 2)
 
 
-def test_normal_probes_have_a_larger_variance():
+def test_normal_probes_have_a_larger_variance_than_sign_probes():
     J = numbers(4, 2, 2)
     J = J + J.T
     v, weights = np.array(list(product([-np.sqrt(3), 0.0, np.sqrt(3)], repeat=2))), np.outer([1, 4, 1], [1, 4, 1]).ravel() / 36
@@ -84,7 +84,7 @@ def test_normal_probes_have_a_larger_variance():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_signs_are_fair_and_independent(dtype):
+def test_sign_probes_are_fair_and_independent(dtype):
     u = ops.uniform(4, np.arange(20_000), 0, Purpose.PROBE, (3,), dtype)
     v = signs(u)
     assert v.dtype == dtype and (np.abs(v) == 1).all() and (signs(1 - u) == -v).all()
@@ -92,7 +92,7 @@ def test_signs_are_fair_and_independent(dtype):
     assert_mean(v[:, 0] * v[:, 1] * v[:, 2], 0, 2)
 
 
-# Gradients, through a network that can learn
+# Gradients through a trainable network
 
 
 def losses(network, dtype=np.float64, x=None, c=C, weight=WEIGHT):
@@ -135,11 +135,11 @@ def test_the_trace_is_the_sum_of_derivatives_along_the_axes(network):
         assert_close(two - one, -3.5 * (one - (y**2).sum() / 2), EXACT, np.abs(y).sum() ** 2 + abs(one) + abs(two))
         basis = np.eye(y.size).reshape(-1, 1, *network.size)
         f = lambda t: sum(network.forward(params, at + t * e, when)[0].ravel() @ e.ravel() for e in basis)  # noqa: B023
-        gradient_agrees(one - (y**2).sum() / 2, f, np.abs(y).sum() + 1, np.abs(y).sum() ** 2 + abs(one))
+        assert_gradient(one - (y**2).sum() / 2, f, np.abs(y).sum() + 1, np.abs(y).sum() ** 2 + abs(one))
 
 
 @MLPS
-def test_a_sample_is_weighted_by_its_own_number(network):
+def test_each_sample_has_its_own_weight(network):
     params, x, c = batch(network)
     together = implicit(network, params, x, c, WEIGHT)[1]
     alone = [implicit(network, params, x[i : i + 1], c[i : i + 1], WEIGHT[i])[1][0] for i in range(3)]
@@ -147,7 +147,7 @@ def test_a_sample_is_weighted_by_its_own_number(network):
 
 
 @every_loss
-def test_images_are_points_laid_out_flat(name):
+def test_images_are_treated_as_flat_points(name):
     flat = MLP(size=(6,), width=4, depth=1, embedding=2)
     params, x, _ = batch(IMAGES)
     one, other = losses(IMAGES)[name](params), losses(flat, x=x.reshape(3, 6))[name](params)
@@ -166,7 +166,7 @@ def test_losses_and_gradients_keep_the_dtype(network, name, dtype):
 
 
 @every_loss
-def test_all_that_a_network_computes_goes_through_the_port(name):
+def test_all_network_computations_use_the_port(name):
     port, seen = SimpleNamespace(**vars(ops)), []
 
     class Watched:
@@ -183,13 +183,13 @@ def test_all_that_a_network_computes_goes_through_the_port(name):
     assert all(used is port for _, used in seen)
 
 
-def test_a_network_that_says_nothing_yet_has_the_loss_of_the_noise_itself():
+def test_an_untrained_network_has_the_loss_of_predicting_zero():
     network, noise = MLP(size=(2,)), numbers(6, 3, 2)
     _, per_sample, _ = denoising(network, network.init(0, np.float64), numbers(1, 3, 2), C, 0.6, noise)
     assert_close(per_sample, (noise**2).sum(axis=1) / (2 * 0.6**2), EXACT)
 
 
-def test_a_network_without_a_tangent_is_refused_where_one_is_needed():
+def test_networks_without_jvp_are_refused_where_it_is_needed():
     network = UNet(size=(4, 4), channels=(4, 8), groups=2)
     params, x = random_parameters(network), numbers(1, 3, 4, 4, 1)
     for name in ("explicit", "denoising"):
@@ -227,7 +227,7 @@ LEVELS = [np.array([0.1, 1.0, 7.0]), np.full(3, 0.6)]
 
 
 @pytest.mark.parametrize("sigma", LEVELS, ids=["many levels", "one level"])
-def test_losses_of_a_scaled_network_are_those_of_its_score_times_the_noise_power(sigma):
+def test_losses_of_a_scaled_network_are_score_losses_times_noise_power(sigma):
     params, x, c = batch(POINTS_NETWORK)
     k, target, probe = np.sqrt(1 + sigma**2), numbers(5, 3, 2), numbers(7, 3, 2)
     score, u, weight = Score(POINTS_NETWORK, k, sigma), x / np.sqrt(1 + sigma**2)[:, None], -sigma / k

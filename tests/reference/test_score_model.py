@@ -38,8 +38,8 @@ def test_gradient_of_every_loss_in_every_parameter_with_levels_mixed(matching):
     gradient_of_each(value, params, gradients, np.abs(per_sample).sum() + 10)
 
 
-def test_the_weighted_denoising_loss_is_half_the_square_of_the_noises_error():
-    """sigma^2 1/2 |s + z/sigma|^2, with s = -eps/sigma what ``score`` hands out."""
+def test_weighted_denoising_loss_is_half_the_squared_noise_error():
+    """sigma^2 1/2 |s + z/sigma|^2, with s = -eps/sigma, the result of ``score``."""
     params, scores = random_parameters(NETWORK), model("denoising")
     _, per_sample, _ = scores.loss(params, X0, T, NOISE)
     for i, t in enumerate(T.tolist()):
@@ -50,7 +50,7 @@ def test_the_weighted_denoising_loss_is_half_the_square_of_the_noises_error():
         assert_close(per_sample[i], ((scores.noise_predictor(params)(x, t) - NOISE[i]) ** 2).sum() / 2, EXACT, 1 + expected)
 
 
-def test_the_weighted_implicit_loss_is_that_of_the_score():
+def test_weighted_implicit_loss_equals_that_of_the_score():
     """sigma^2 [tr ds/dx + 1/2 |s|^2] with the trace of the score itself, by central differences of fourth order."""
     params, scores = random_parameters(NETWORK), model("implicit")
     _, per_sample, _ = scores.loss(params, X0, T, NOISE)
@@ -67,7 +67,7 @@ def test_the_weighted_implicit_loss_is_that_of_the_score():
 
 
 def mean_losses(matching, params, t, distribution=DISTRIBUTION):
-    """The loss at level t in expectation: over x of the noised law by quadrature, the noise integrated out where it shows."""
+    """The loss at level t in expectation: over noised x by quadrature, with the noise integrated out where it occurs."""
     sigma = LADDER.noise_scale(t)
     noised = distribution.noised(1.0, sigma)
     reach = 12 * noised.full.max() ** 0.5
@@ -82,7 +82,7 @@ def mean_losses(matching, params, t, distribution=DISTRIBUTION):
 
 
 @pytest.mark.parametrize("t", [1, 3, 5])
-def test_in_expectation_the_losses_differ_by_constants_that_no_network_changes(t):
+def test_expected_losses_differ_by_constants_for_any_network(t):
     """Denoising less explicit is the floor 1/2 (1 - sigma^2 J), implicit less explicit -1/2 sigma^2 J; sliced is implicit on the line."""
     sigma = LADDER.noise_scale(t)
     (floor,) = floors(DISTRIBUTION, [sigma])
@@ -98,13 +98,13 @@ def test_in_expectation_the_losses_differ_by_constants_that_no_network_changes(t
 @pytest.mark.parametrize(
     "sigma, printed", [(0.05, ".490424"), (0.1, ".467043"), (0.3, ".374321"), (1.0, ".306410"), (3.0, ".153528"), (10.0, ".019561")]
 )
-def test_printed_weighted_floors_of_example_2_1_lie_between_nothing_and_a_half(sigma, printed):
+def test_printed_weighted_floors_of_example_2_1_lie_between_0_and_half(sigma, printed):
     (floor,) = floors(DISTRIBUTION, [sigma])
     assert_printed(floor, printed)
     assert 0 < floor < 0.5
 
 
-def test_the_best_network_of_explicit_matching_has_no_loss():
+def test_the_best_network_of_explicit_matching_has_zero_loss():
     class Exact:
         classes = 0
 
@@ -121,7 +121,7 @@ def test_the_best_network_of_explicit_matching_has_no_loss():
     assert_close(per_sample, np.zeros(9), EXACT, 100.0)
 
 
-def test_levels_and_probes_are_drawn_anew_every_step():
+def test_levels_and_probes_are_new_in_every_step():
     sample, scores = np.arange(500), model("sliced")
     t, noise, v = scores.sample_training_noise(0, sample, 3, (2,), np.float32)
     assert set(t.tolist()) == {1, 2, 3, 4, 5} and set(np.unique(v).tolist()) == {-1.0, 1.0} and v.dtype == noise.dtype == np.float32
@@ -138,12 +138,12 @@ def test_single_precision_stays_single(matching):
     assert mean.dtype == per_sample.dtype == np.float32 and {g.dtype for g in gradients.values()} == {np.dtype(np.float32)}
 
 
-def test_images_are_matched_too():
+def test_score_matching_works_on_images():
     network = UNet(size=(4, 4), channels=(4, 4), groups=2, head_width=4)
     scores, x0 = ScoreModel(network, LADDER), numbers(0, 5, 4, 4, 1).astype(np.float32)
     t = np.array([1, 2, 3, 4, 5])
     _, per_sample, _ = scores.loss(network.init(0), x0, t, x0[::-1].copy())
-    assert_close(per_sample, (x0[::-1] ** 2).reshape(5, -1).sum(axis=1) / 2, 16 * EXACT32)  # it begins by saying 0
+    assert_close(per_sample, (x0[::-1] ** 2).reshape(5, -1).sum(axis=1) / 2, 16 * EXACT32)  # an untrained network predicts 0
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_images_are_matched_too():
         ((UNet(), LADDER, "noise", 1.0, "sliced"), "take --net mlp"),
     ],
 )
-def test_a_model_that_is_none_is_refused(arguments, message):
+def test_an_invalid_model_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ScoreModel(*arguments)
 
 
-def test_explicit_matching_without_a_law_is_refused():
+def test_explicit_matching_without_a_distribution_is_refused():
     with pytest.raises(ValueError, match="explicit score matching needs law"):
         ScoreModel(NETWORK, LADDER, "noise", 1.0, "explicit").loss(NETWORK.init(0, np.float64), X0, T, NOISE)

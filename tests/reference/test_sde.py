@@ -1,4 +1,4 @@
-"""SDEs against their own differential equations, by derivatives along the imaginary axis, and against the tutorial's formulas."""
+"""SDEs against their differential equations, by derivatives along the imaginary axis, and against the tutorial's formulas."""
 
 from types import SimpleNamespace
 
@@ -22,15 +22,15 @@ parts = st.floats(1e-4, 1.0)
 
 
 def derivative(function, t):
-    """d function / dt to rounding: the imaginary part of an analytic function a hair above the real axis.  Nothing cancels."""
+    """d function / dt to rounding: the imaginary part of an analytic function just above the real axis, without cancellation."""
     return float(function(np.array([t + 1e-30j]))[0].imag) / 1e-30
 
 
-# What makes an SDE
+# Definition of an SDE
 
 
 @given(sdes(), parts)
-def test_signal_and_noise_obey_the_differential_equations_of_drift_and_diffusion(sde, part):
+def test_signal_and_noise_satisfy_the_odes_of_drift_and_diffusion(sde, part):
     t = part * sde.t_max
     alpha, sigma = sde.marginal(t)
     assert_close(derivative(sde.signal, t), sde.drift_coefficient(t) * alpha, SDE_FORMULA)
@@ -39,13 +39,13 @@ def test_signal_and_noise_obey_the_differential_equations_of_drift_and_diffusion
 
 
 @given(sdes())
-def test_at_time_0_there_is_the_signal_and_no_noise(sde):
+def test_at_time_0_signal_is_one_and_noise_zero(sde):
     assert sde.marginal(0.0) == (1.0, 0.0) and sde.log_snr(0.0) == np.inf
 
 
 @every_sde
 @pytest.mark.parametrize("part", times_of_all)
-def test_the_noise_is_what_the_diffusion_adds_and_the_drift_leaves_of_it(sde, part):
+def test_noise_power_is_the_integral_of_damped_diffusion(sde, part):
     t = part * sde.t_max
     rate = lambda r: (
         quad(sde.drift_coefficient, r, t, epsabs=0, epsrel=1e-12)[0]
@@ -77,7 +77,7 @@ def table(kind, sde, t):
 
 @pytest.mark.parametrize("kind", GIVEN)
 @pytest.mark.parametrize("part", times_of_all)
-def test_drift_diffusion_marginal_and_prior_are_those_of_the_table(kind, part):
+def test_drift_diffusion_marginal_and_prior_equal_the_table(kind, part):
     sde = GIVEN[kind]
     t = part * sde.t_max
     actual = sde.drift_coefficient(t), sde.diffusion(t) ** 2, sde.signal(t), sde.noise_power(t), sde.prior_scale**2
@@ -87,7 +87,7 @@ def test_drift_diffusion_marginal_and_prior_are_those_of_the_table(kind, part):
     assert_close(sde.signal_power(t), expected[2] ** 2, SDE_FORMULA)
 
 
-def test_defaults_are_those_of_the_literature():
+def test_sde_defaults_equal_those_of_the_literature():
     assert (VP().beta_min, VP().beta_max, VP().t_max) == (SubVP().beta_min, SubVP().beta_max, SubVP().t_max) == (0.1, 20.0, 1.0)
     assert (VE().sigma_min, VE().sigma_max, VE().t_max) == (0.01, 50.0, 1.0)
     assert (OrnsteinUhlenbeck().gamma, OrnsteinUhlenbeck().q) == (1.0, 2.0) and Brownian().a == 1.0  # Thm 5.3 for the law N(0, 1)
@@ -98,7 +98,7 @@ def test_defaults_are_those_of_the_literature():
 
 
 @given(sdes(), parts, parts, parts)
-def test_two_transitions_make_one(sde, one, two, three):
+def test_two_transitions_compose_to_one(sde, one, two, three):
     s, r, t = (part * sde.t_max for part in sorted((one, two, three)))
     (a, first), (b, second), (c, whole) = sde.transition(r, s), sde.transition(t, r), sde.transition(t, s)
     assert_close(c, a * b, SDE_FORMULA)
@@ -107,7 +107,7 @@ def test_two_transitions_make_one(sde, one, two, three):
 
 
 @given(sdes(), parts)
-def test_no_time_changes_nothing(sde, part):
+def test_a_transition_of_zero_time_is_the_identity(sde, part):
     a, deviation = sde.transition(part * sde.t_max, part * sde.t_max)
     assert a == 1 and deviation == 0
 
@@ -116,7 +116,7 @@ def test_no_time_changes_nothing(sde, part):
 
 
 @given(sdes(), parts, parts)
-def test_the_log_snr_falls(sde, one, other):
+def test_the_log_snr_decreases(sde, one, other):
     s, t = sorted((one * sde.t_max, other * sde.t_max))
     if t - s > 1e-9 * t:
         assert sde.log_snr(t) < sde.log_snr(s)
@@ -129,7 +129,7 @@ def test_the_log_snr_is_twice_the_log_of_signal_over_noise(sde, part):
 
 
 @given(sdes(), parts)
-def test_the_time_of_a_log_snr_has_it(sde, part):
+def test_time_of_log_snr_inverts_log_snr(sde, part):
     log_snr = sde.log_snr(part * sde.t_max)
     t = sde.time_of_log_snr(log_snr)
     assert 0 < t <= sde.t_max
@@ -137,7 +137,7 @@ def test_the_time_of_a_log_snr_has_it(sde, part):
 
 
 @given(sdes(), st.floats(0.0, 1.0), st.floats(0.01, 100.0))
-def test_the_time_of_scaled_data_depends_on_their_ratio_alone(sde, part, scale):
+def test_the_time_of_scaled_x_depends_only_on_the_noise_ratio(sde, part, scale):
     t = sde.sample_times(part)
     alpha, sigma = sde.marginal(t)
     found = sde.time_of(scale * alpha, scale * sigma)
@@ -147,19 +147,19 @@ def test_the_time_of_scaled_data_depends_on_their_ratio_alone(sde, part, scale):
 
 
 @given(sdes())
-def test_last_is_where_the_noise_is_the_smallest_that_counts_and_training_ends_there(sde):
+def test_training_ends_at_the_time_of_the_smallest_noise_ratio(sde):
     alpha, sigma = sde.marginal(sde.t_min)
     assert_close(sigma / alpha, sde.min_noise_ratio, SDE_FORMULA)
     assert_close(sde.sample_times(np.array([0.0, 0.5, 1.0])), [sde.t_min, (sde.t_min + sde.t_max) / 2, sde.t_max], EXACT)
 
 
 @every_sde
-def test_conditions_count_from_0_to_1000(sde):
+def test_network_times_range_from_0_to_1000(sde):
     assert_close([sde.network_time(part * sde.t_max) for part in (0.0, 0.25, 1.0)], [0.0, 250.0, 1000.0], EXACT)
 
 
 @every_sde
-def test_numbers_and_arrays_agree_and_numbers_stay_numbers(sde):
+def test_scalars_and_arrays_agree_and_scalars_stay_scalars(sde):
     t = np.array(times_of_all) * sde.t_max
     for name in (
         "drift_coefficient",
@@ -182,8 +182,8 @@ def test_numbers_and_arrays_agree_and_numbers_stay_numbers(sde):
 # DDPM's chain
 
 
-def test_the_chain_of_ddpm_tends_to_vp_as_one_over_the_number_of_steps():
-    """E13c: prod (1 - beta(i/N) / N) is e^-B up to O(1/N), not exactly; the next order is less by (beta_max / N)."""
+def test_the_ddpm_chain_converges_to_vp_at_first_order():
+    """E13c: prod (1 - beta(i/N) / N) is e^{-B} up to O(1/N), not exactly; the next order is smaller by a factor beta_max / N."""
     sde, counts = VP(), np.array([500, 1000, 2000, 4000, 8000, 16000])
     errors = []
     for N in counts:
@@ -208,7 +208,7 @@ def moment_rates(sde, reverse_noise, t, mean, variance):
 
 
 @given(sdes(), parts, st.floats(0.0, 3.0))
-def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, reverse_noise):
+def test_the_reverse_family_preserves_the_marginals_of_a_gaussian(sde, part, reverse_noise):
     t = part * sde.t_max
     (m, v, _), (alpha, sigma) = gaussian_score(sde, t, MEAN, VARIANCE), sde.marginal(t)
     mean_rate, variance_rate = moment_rates(sde, reverse_noise, t, m, v)
@@ -220,7 +220,7 @@ def test_the_reverse_family_leaves_the_marginals_of_a_gaussian(sde, part, revers
 
 @every_sde
 @pytest.mark.parametrize("reverse_noise", [0.0, 0.5, 1.0, 2.0])
-def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, reverse_noise):
+def test_the_reverse_family_has_the_exact_marginals_at_all_times(sde, reverse_noise):
     stops = np.array(times_of_all[::-1]) * sde.t_max
     flow = lambda t, y: np.array(moment_rates(sde, reverse_noise, t, *y))
     solved = solve_ivp(flow, (stops[0], stops[-1]), gaussian_score(sde, stops[0], MEAN, VARIANCE)[:2], "DOP853", t_eval=stops, **PRECISE)
@@ -228,7 +228,7 @@ def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, rev
     assert_close(solved.y, exact, integrated(200, **PRECISE), 1 + exact.max())
 
 
-def test_vp_backward_has_the_printed_rates_whatever_the_moments():
+def test_reverse_vp_has_the_printed_moment_rates():
     """d var/dr = beta [var + reverse_noise^2 - (1 + reverse_noise^2) var / v_t], d mean/dr = beta [mean/2 - (1 + reverse_noise^2)/2 (mean - sqrt(A) m) / v_t]."""
     sde = GIVEN["vp"]
     for t, reverse_noise, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
@@ -246,8 +246,8 @@ def test_vp_backward_has_the_printed_rates_whatever_the_moments():
         )
 
 
-def test_vp_divided_by_its_signal_is_ve():
-    """E20: y = x / signal has VE's score, and in the common noise level the same probability flow, dy/dsigma = -sigma s(y, sigma)."""
+def test_vp_divided_by_its_signal_equals_ve():
+    """E20: y = x / signal has the score of VE, and at equal noise level the same probability flow, dy/dsigma = -sigma s(y, sigma)."""
     vp, ve, distribution = GIVEN["vp"], VE(sigma_min=0.001, sigma_max=1000.0, min_noise_ratio=0.002), example_2_1()
     x = np.linspace(-3, 3, 7)[:, None]
     score = lambda sde: lambda x, t: distribution.noised(*sde.marginal(t)).score(x)
@@ -263,11 +263,11 @@ def test_vp_divided_by_its_signal_is_ve():
         assert_close(own(y, s) / derivative(ve.noise_scale, s), -level * y_score, MIXTURE, level * (1 + np.abs(y_score)))
 
 
-# What a trained run is, as an SDE
+# A trained run as an SDE
 
 
 @pytest.mark.parametrize("schedule", [linear(100), constant(), geometric(5, 0.1, 30.0)], ids=["linear", "short", "ladder"])
-def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedule):
+def test_a_run_on_a_schedule_is_the_sde_over_its_trained_noise_range(schedule):
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.5))
     sde, (smallest, largest) = as_sde(run), noise_range(run)
     assert type(sde) is (VE if schedule.prior_scale != 1 else VP)
@@ -281,7 +281,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_the_noise_it_was_trained_on(schedul
 
 
 @every_sde
-def test_a_run_on_an_sde_is_that_sde(sde):
+def test_a_run_on_an_sde_uses_that_sde(sde):
     run = SimpleNamespace(model=SimpleNamespace(schedule=sde))
     assert as_sde(run) is sde
     assert_close(noise_range(run), [sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)], EXACT)
@@ -291,7 +291,7 @@ def test_a_run_on_an_sde_is_that_sde(sde):
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, message",
     [
         (lambda: VP(t_max=0.0), "end must be a positive number, got 0.0"),
         (lambda: VE(t_max=float("inf")), "end must be a positive number, got inf"),
@@ -321,6 +321,6 @@ def test_a_run_on_an_sde_is_that_sde(sde):
         (lambda: VP().reverse(None, float("nan")), "reverse_noise must not be negative, got nan"),
     ],
 )
-def test_bad_input_is_named_with_what_was_given(make, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_input_is_named_with_its_value(make, message):
+    with pytest.raises(ValueError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""Training: what it draws, what it carries, and that stopping it changes nothing."""
+"""Training: its random draws, its state, and identical results after a stop and resume."""
 
 from copy import deepcopy
 
@@ -33,7 +33,7 @@ def test_training_yields_each_step_and_lowers_the_loss():
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
 
 
-def test_training_in_two_parts_has_the_bits_of_training_in_one():
+def test_training_in_two_parts_equals_training_in_one():
     settings = training.Settings(batch=8)
     whole, at_once = run(settings, 10)
     first, state = run(settings, 4)
@@ -41,7 +41,7 @@ def test_training_in_two_parts_has_the_bits_of_training_in_one():
     assert first + second == whole and bits(state) == bits(at_once)
 
 
-def test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone():
+def test_a_copied_state_trains_like_the_original_without_changing_it():
     settings = training.Settings(batch=8)
     _, state = run(settings, 3)
     before, copied = bits(state), deepcopy(state)
@@ -49,7 +49,7 @@ def test_a_copy_of_a_state_trains_like_the_state_and_leaves_it_alone():
     assert bits(state) == before and bits(copied) == bits(run(settings, 6)[1])
 
 
-def test_an_array_that_is_set_is_trained():
+def test_an_assigned_parameter_array_is_trained():
     settings = training.Settings(batch=8)
     state = training.init_state(DENOISER.network, 0)
     state.params["layers.2.b"] = np.ones_like(state.params["layers.2.b"])
@@ -62,19 +62,19 @@ def test_another_seed_trains_differently():
     assert bits(run(training.Settings(batch=8), 2)[1]) != bits(run(training.Settings(batch=8, seed=1), 2)[1])
 
 
-def test_a_batch_draws_all_indices_and_times_and_none_beyond():
+def test_batches_draw_all_indices_and_times_and_no_others():
     seen_t, seen_i = set(), set()
     for step in range(1, 200):
         indices, t, noise = training.draw_batch(DENOISER, DATA, training.Settings(batch=32), step)
         seen_t |= set(t.tolist())
         seen_i |= set(indices.tolist())
         assert noise.shape == (32, 2) and noise.dtype == np.float32
-    assert seen_t == set(range(1, 51))  # each of 50 times in 6,368 draws: one is missed with probability 50 e^-127
+    assert seen_t == set(range(1, 51))  # each of 50 times in 6,368 draws: one is missed with probability 50 e^{-127}
     assert seen_i == set(range(200))
 
 
-def test_the_average_of_weights_never_holds_the_untrained_ones():
-    """decay(1) = 0, and the weights of all steps sum to one: an average of equal things is that thing."""
+def test_the_weight_average_never_includes_untrained_weights():
+    """decay(1) = 0, and the weights of all steps sum to one: an average of equal values is that value."""
     average = np.array([123.0])
     for step in range(1, 500):
         decay = training.ema_decay(0.99, step)
@@ -90,7 +90,7 @@ def test_the_first_average_is_the_first_parameters():
         np.testing.assert_array_equal(state.ema[name], p)
 
 
-def test_the_average_lags_behind_the_parameters_that_it_averages():
+def test_the_weight_average_is_a_mix_of_all_parameters_so_far():
     """After n steps the average is a mix of the n parameters so far, the last of them with weight 1 - decay."""
     settings, average = training.Settings(batch=8), None
     state = training.init_state(DENOISER.network, 0)
@@ -100,7 +100,7 @@ def test_the_average_lags_behind_the_parameters_that_it_averages():
         assert_close(s.ema["layers.0.w"], average, EXACT32, np.abs(p).max())
 
 
-def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_that_warms_up():
+def test_a_training_step_is_adam_with_learning_rate_warm_up():
     from reference import ops
 
     settings, state = training.Settings(batch=8, lr=1e-2, warmup=4), training.init_state(DENOISER.network, 0)
@@ -114,7 +114,7 @@ def test_a_step_is_adams_with_the_gradients_of_the_batch_and_a_learning_rate_tha
         np.testing.assert_array_equal(state.params["layers.1.w"], p)
 
 
-def test_every_step_draws_anew():
+def test_every_step_has_new_draws():
     one, two = (training.draw_batch(DENOISER, DATA, training.Settings(batch=32), step) for step in (1, 2))
     for first, second in zip(one, two):
         assert (first != second).mean() > 0.8  # of 32 times out of 50, more than 6 agree with probability 1e-6
@@ -134,14 +134,14 @@ def test_the_state_reports_the_norm_of_the_gradient():
     assert_close(state.gradient_norm, sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()) ** 0.5, EXACT32)
 
 
-def test_a_gradient_that_is_not_finite_stops_training_too():
+def test_a_non_finite_gradient_stops_training():
     state = training.init_state(DENOISER.network, 0)
     state.params["layers.2.w"][:] = 1e30  # the output, and its square, overflow on the way back
     with pytest.raises(FloatingPointError, match="step 1"):
         next(training.train(DENOISER, DATA, LABELS, training.Settings(batch=8), state, 5))
 
 
-def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
+def test_a_non_finite_loss_stops_training_and_names_the_step():
     data = DATA.copy()
     data[:] = np.inf
     state = training.init_state(DENOISER.network, 0)
@@ -162,6 +162,6 @@ def test_settings_out_of_range_are_refused_by_name(field, value):
 @pytest.mark.parametrize(
     "name, value", [("batch", 1.5), ("batch", float("nan")), ("seed", -1), ("seed", 0.5), ("warmup", "many"), ("warmup", -1)]
 )
-def test_settings_that_count_are_whole_numbers(name, value):
+def test_count_settings_must_be_whole_numbers(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a whole number from [01] on, got {value}"):
         training.Settings(**{name: value})

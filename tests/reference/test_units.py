@@ -1,4 +1,4 @@
-"""Units: that scaling can be undone, whatever the size of the numbers, and the range that whole numbers stand in."""
+"""Units: scaling is invertible for numbers of any size, and the range of integers is detected."""
 
 import numpy as np
 import pytest
@@ -20,20 +20,20 @@ def draws(seed, shape):
 @example(0, [(-310.0, 0.0)])
 @example(0, [(-323.0, 0.0)])
 @example(1, [(-3.0, 0.0), (3.0, 1.0)])
-def test_every_coordinate_has_mean_0_and_deviation_1_and_its_own_numbers_come_back(seed, columns):
+def test_every_coordinate_is_standardised_and_the_scaling_is_invertible(seed, columns):
     n, (exponents, centres) = 20, zip(*columns)
     size = 10.0 ** np.array(exponents)
     x = (draws(seed, (n, len(columns))) + centres) * size
     scaled, own_units, _ = units.scale_points(x, "x")
-    # a mean of n shares of a width errs by n u at most, and the deviation of n numbers is at least a width / (3 sqrt(n))
+    # a mean of n fractions of the range errs by at most n u, and the deviation of n numbers is at least the range / (3 sqrt(n))
     assert (abs(scaled.mean(axis=0)) <= 3 * n**1.5 * U64).all()
     varying = np.ptp(x, axis=0) > 0
     assert (abs(scaled.std(axis=0) - varying) <= 12 * n**1.5 * U64).all()
-    bound = 16 * n * U64 * abs(x).max(axis=0) + 8 * n * SMALLEST  # a share of at most 3 sqrt(n) deviations, each rounded a few times
+    bound = 16 * n * U64 * abs(x).max(axis=0) + 8 * n * SMALLEST  # a fraction of at most 3 sqrt(n) deviations, rounded a few times
     assert (abs(own_units.own(scaled) - x) <= bound).all()
 
 
-def test_a_constant_coordinate_is_0_to_the_network_and_comes_back_exactly():
+def test_a_constant_coordinate_is_scaled_to_0_and_restored_exactly():
     x = draws(0, (9, 3))
     x[:, 1] = 12345.678
     scaled, own_units, note = units.scale_points(x, "x")
@@ -59,12 +59,12 @@ def test_a_constant_coordinate_is_0_to_the_network_and_comes_back_exactly():
         (0, 65536, (0, 65536)),
     ],
 )
-def test_whole_numbers_that_need_all_bits_of_a_byte_or_word_stand_in_its_range_and_others_in_their_own(smallest, largest, expected):
+def test_integer_range_is_that_of_the_type_if_all_bits_are_used(smallest, largest, expected):
     assert units.whole_range(float(smallest), float(largest)) == expected
 
 
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(1, 20), st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, np.float64]))
-def test_whole_numbers_lie_on_the_coarsest_lattice_of_their_range_and_come_back(seed, most, step, dtype):
+def test_integers_lie_on_the_coarsest_lattice_and_are_restored(seed, most, step, dtype):
     x = np.random.default_rng(seed).integers(0, most + 1, (6, 2, 3, 1)) * step
     x.flat[:2] = 0, most * step
     scaled, own_units, width, _ = units.scale_images(x.astype(dtype), "x")
@@ -75,14 +75,14 @@ def test_whole_numbers_lie_on_the_coarsest_lattice_of_their_range_and_come_back(
     assert width == pytest.approx(2 / (high - low) * np.gcd(np.gcd.reduce(x, axis=None), int(high)), rel=4 * U64)
 
 
-def test_bytes_are_scaled_to_the_same_bits_as_ever():  # by which a run knows its data
+def test_scaled_bytes_are_bit_equal_to_x_times_2_over_255_minus_1():  # a run identifies its data by these bits
     x = np.random.default_rng(0).integers(0, 255, (5, 4, 4, 1), dtype=np.uint8)
     expected = x.astype(np.float32) * np.float32(2 / 255) - np.float32(1)
     np.testing.assert_array_equal(units.scale_images(x, "x")[0], expected)
 
 
 @pytest.mark.parametrize("values, width", [((0, 1), 2), ((0, 255), 2), ((0, 51, 255), 0.4), ((0, 16, 3), 0.125), ((0, 0.5, 1), 0)])
-def test_the_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers(values, width):
+def test_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers(values, width):
     x = np.resize(np.array(values, np.float64), (6, 2, 2, 1))
     assert units.scale_images(x, "x")[2] == pytest.approx(width, rel=4 * U64)
 
@@ -95,22 +95,22 @@ def test_black_and_white_are_minus_one_and_one_in_any_type():
 
 @given(st.integers(0, 99), st.floats(-320, 305))
 @example(0, -310.0)
-def test_real_images_fill_minus_one_to_one_whatever_the_size_of_their_numbers(seed, exponent):
+def test_real_valued_images_are_scaled_to_minus_one_to_one(seed, exponent):
     x = draws(seed, (6, 3, 3, 1)) * 10.0**exponent
-    with np.errstate(all="ignore"):  # a mistake shows in the result
+    with np.errstate(all="ignore"):  # a mistake is visible in the result
         scaled, own_units, _, _ = units.scale_images(x, "x")
     assert abs(scaled.min() + 1) <= 4 * U64 and abs(scaled.max() - 1) <= 4 * U64
     assert (abs(own_units.own(scaled) - x) <= 8 * U64 * abs(x).max() + 4 * SMALLEST).all()
 
 
-def test_the_range_that_was_taken_is_said():
+def test_the_range_in_use_is_reported():
     x = np.resize(np.array([0, 3, 254], np.uint8), (6, 2, 2, 1))
     assert units.scale_images(x, "x")[3] == "values 0 to 255 are scaled to [-1, 1] (those in the file lie between 0 and 254)"
     assert units.scale_images(x % 8, "x")[3] == "values 0 to 6 are scaled to [-1, 1]"
 
 
 @pytest.mark.parametrize("value, message", [(np.nan, "not finite"), (np.inf, "not finite"), (1.5e308, "too far apart")])
-def test_numbers_that_can_not_be_scaled_are_refused(value, message):
+def test_data_that_can_not_be_scaled_are_refused(value, message):
     x = draws(0, (6, 2))
     x[0], x[1] = value, -value
     for scale, values in ((units.scale_points, x), (units.scale_images, x.reshape(6, 2, 1, 1))):

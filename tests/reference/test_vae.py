@@ -1,4 +1,4 @@
-"""The variational auto-encoder as it is trained: its loss in nats, its gradients, its bounds and its samples."""
+"""The trained variational autoencoder: its loss in nats, gradients, bounds and samples."""
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def test_gradient_of_the_loss_in_every_parameter(size):
     gradient_of_each(lambda p: float(model.loss(p, x, EPS)[0]), params, gradients, np.abs(per_sample).sum() + 20)
 
 
-def test_the_loss_is_minus_log_p_of_x_given_z_plus_the_divergence_in_nats():
-    """Every constant, in the units of the data, and sums over entries and over latent variables: never means."""
+def test_the_loss_is_minus_log_likelihood_plus_kl_in_nats():
+    """All constants are included, in the units of the data, with sums (never means) over entries and latent variables."""
     params = random_parameters(NETWORK)
     k = 1.7**0.5
     mean, log_var, _ = NETWORK.encode(params, X / k)
@@ -64,7 +64,7 @@ def a_linear_model():
 
 
 @pytest.mark.parametrize("data_variance", [1.0, 2.5])
-def test_without_hidden_layers_the_mean_over_draws_is_the_linear_elbo(data_variance):
+def test_without_hidden_layers_the_mean_loss_is_the_linear_elbo(data_variance):
     exact = a_linear_model()
     model, params = linear(exact, data_variance)
     each = [model.loss(params, X, np.broadcast_to(eps, (4, 2)))[1] for eps in SIGNS]
@@ -73,14 +73,14 @@ def test_without_hidden_layers_the_mean_over_draws_is_the_linear_elbo(data_varia
 
 
 def test_the_mean_log_weight_is_the_elbo():
-    """With no integral done by hand: E log p(x|z) p(z) / q(z|x), here of draws; false alarms at 1e-6 for all four x."""
+    """E log [p(x | z) p(z) / q(z | x)] over draws, without closed-form integrals; false alarm 1e-6 for all four x."""
     params, n = random_parameters(NETWORK), 20_000
     draws = np.stack([MODEL.log_weight(params, X, numbers([6, i], 4, 2)) for i in range(n // 10)])
     exact = np.stack([sum(MODEL.elbo_terms(params, X, numbers([6, i], 4, 2)).values()) for i in range(n // 10)])
     assert_mean(draws + exact, np.zeros(4))
 
 
-def test_with_the_posterior_every_weight_is_the_evidence():
+def test_with_the_exact_posterior_every_weight_is_the_evidence():
     x = numbers(7, 50, 3) @ np.diag([2.0, 1.0, 0.5])
     best = probabilistic_pca(x, 1)
     model, params = linear(best)
@@ -89,17 +89,17 @@ def test_with_the_posterior_every_weight_is_the_evidence():
     assert_close(model.importance_weighted(params, X, 5, 0), expected, LINEAR_ALGEBRA, np.abs(expected) + 20)
 
 
-def test_more_weights_give_a_tighter_bound_and_none_exceeds_the_evidence():
+def test_more_importance_weights_tighten_the_bound_below_the_evidence():
     exact = a_linear_model()
     model, params = linear(exact)
     x = numbers(8, 4000, 3)
     bounds = [model.importance_weighted(params, x, count, 1) for count in (1, 4, 64)]
     differences = [later - earlier for earlier, later in zip(bounds, [*bounds[1:], exact.log_likelihood(x)])]
-    for difference in differences:  # each positive in the mean, beyond what chance explains
+    for difference in differences:  # each mean is positive beyond statistical error
         assert difference.mean() > z_score(3) * difference.std() / len(x) ** 0.5
 
 
-def test_the_importance_weighted_bound_of_one_weight_is_a_log_weight():
+def test_the_importance_bound_with_one_weight_is_the_log_weight():
     params = random_parameters(NETWORK)
     eps = ops.normal(5, np.arange(4), 0, ops.Purpose.EVALUATION, (2,))
     assert_close(MODEL.importance_weighted(params, X, 1, 5), MODEL.log_weight(params, X, eps), EXACT, 10.0)
@@ -115,7 +115,7 @@ def test_samples_of_a_linear_decoder_have_its_covariance():
         assert_mean(x[:, :, None] * x[:, None], covariance, 4)
 
 
-def test_a_sample_depends_on_its_index_and_the_seed_alone():
+def test_a_sample_depends_only_on_its_index_and_the_seed():
     params = random_parameters(NETWORK)
     all_at_once = MODEL.sample(params, 0, np.arange(8), True, np.float64)
     for i in range(8):
@@ -132,6 +132,6 @@ def test_single_precision_stays_single():
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_data_variance_that_is_none_is_refused(variance):
+def test_an_invalid_data_variance_is_refused(variance):
     with pytest.raises(ValueError, match="data_variance must be a positive number"):
         VAE(NETWORK, variance)

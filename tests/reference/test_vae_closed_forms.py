@@ -1,5 +1,4 @@
-"""Auto-encoders that nobody has to train, against closed forms: the cosine transform, a mixture's components and the tutorial's toy
-(Secs. 1.1 and 1.2)."""
+"""Autoencoders without training, against closed forms: cosine transform, mixture components and the tutorial's toy (Secs. 1.1, 1.2)."""
 
 from itertools import pairwise
 
@@ -29,7 +28,7 @@ def test_cosines_are_orthonormal(n):
 
 
 @every_shape
-def test_cosine_transform_is_scipys_and_has_an_inverse_and_keeps_the_sum_of_squares(h, w):
+def test_cosine_transform_equals_scipys_and_is_orthonormal(h, w):
     x = np.random.default_rng(0).normal(size=(6, h, w))
     z, energy = dct_encode(x), (x**2).sum(axis=(1, 2))
     entries = np.sqrt(energy)[:, None, None]
@@ -60,7 +59,7 @@ def test_the_error_of_the_largest_coefficients_is_the_energy_of_the_others(h, w,
 
 
 @given(st.integers(0, 2**32), st.integers(0, 12))
-def test_no_other_coefficients_leave_a_smaller_error(seed, count):
+def test_no_other_choice_of_coefficients_has_a_smaller_error(seed, count):
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(4, 3, 4))
     others = np.stack([rng.permutation(12) < count for _ in z]).reshape(z.shape)
@@ -68,13 +67,13 @@ def test_no_other_coefficients_leave_a_smaller_error(seed, count):
     assert (best <= (np.where(others, 0, z) ** 2).sum(axis=(1, 2)) * (1 + EXACT)).all()
 
 
-def test_of_equal_coefficients_the_first_are_kept_and_a_sign_is_no_size():
+def test_ties_keep_the_first_coefficients_and_signs_do_not_matter():
     z = np.array([[[1.0, -1.0], [-1.0, 1.0]], [[-3.0, 1.0], [2.0, 0.5]]])
     assert (keep_largest(z, 2) == [[[1.0, -1.0], [0.0, 0.0]], [[-3.0, 0.0], [2.0, 0.0]]]).all()
 
 
 @pytest.mark.parametrize("count", [-1, 13])
-def test_a_count_of_coefficients_that_are_not_there_is_refused(count):
+def test_more_coefficients_than_exist_are_refused(count):
     with pytest.raises(ValueError, match=rf"count must lie in 0 \.\. 12, got {count}"):
         keep_largest(np.zeros((2, 3, 4)), count)
 
@@ -98,7 +97,7 @@ def probabilities(mixture, x):
     return joint / joint.sum(axis=1, keepdims=True)
 
 
-def test_the_map_encoder_picks_the_most_probable_component_and_no_rule_is_wrong_less_often():
+def test_the_map_encoder_has_the_smallest_error_rate():
     mixture, x = plane(), np.random.default_rng(0).normal(size=(500, 2)) * 2
     right, nearest = probabilities(mixture, x), ((x[:, None] - mixture.means) ** 2).sum(axis=2).argmin(axis=1)
     assert (map_encode(mixture, x) == right.argmax(axis=1)).all()
@@ -115,19 +114,19 @@ def boundaries(mixture):
 
 
 def bayes_error(mixture):
-    """What the loser has in each of the three intervals, by its cdf: the narrow component 0 wins in the middle."""
+    """Probability of the less likely component in each of three intervals, by its cdf; the narrow component 0 wins in the middle."""
     left, right = boundaries(mixture)
     cdf = lambda k, x: stats.norm.cdf(x, mixture.means[k, 0], np.sqrt(mixture.covariances[k]))
     return mixture.weights[0] * (cdf(0, left) + 1 - cdf(0, right)) + mixture.weights[1] * (cdf(1, right) - cdf(1, left))
 
 
-def test_the_map_encoder_changes_its_mind_where_two_components_are_equally_probable():
+def test_map_encoder_boundary_is_where_components_tie():
     left, right = boundaries(OVERLAPPING)
     x = np.array([[left - MIXTURE], [left + MIXTURE], [right - MIXTURE], [right + MIXTURE]])
     assert (map_encode(OVERLAPPING, x) == [1, 0, 0, 1]).all()
 
 
-def test_the_mean_error_of_the_map_encoder_is_the_bayes_error():
+def test_map_encoder_error_is_the_bayes_error():
     z, weight = np.polynomial.legendre.leggauss(200)
     total, edges = 0.0, [-11.0, *boundaries(OVERLAPPING), 13.0]
     for low, high in pairwise(edges):
@@ -144,7 +143,7 @@ def test_draws_are_misclassified_at_the_rate_of_the_bayes_error():
 
 
 @pytest.mark.parametrize("k", range(3))
-def test_decoding_a_component_draws_from_it_alone(k):
+def test_decoding_a_component_draws_from_that_component(k):
     """False alarm 1e-6 in all."""
     mixture = plane()
     centred = mixture.sample_from(np.full(N, k), 5, np.arange(N)) - mixture.means[k]
@@ -152,7 +151,7 @@ def test_decoding_a_component_draws_from_it_alone(k):
     assert_mean(centred[:, :, None] * centred[:, None], mixture.covariances[k], 6)
 
 
-def test_decoding_the_components_of_draws_is_what_drawing_does_and_no_batch_matters():
+def test_decoding_the_components_of_draws_reproduces_the_draws():
     mixture, index = plane(), np.arange(40)
     x, component = mixture.sample(6, index, step=2)
     assert (mixture.sample_from(component, 6, index, 2) == x).all()
@@ -160,7 +159,7 @@ def test_decoding_the_components_of_draws_is_what_drawing_does_and_no_batch_matt
     assert (mixture.sample_from(component, 6, index, 3) != x).all() and (mixture.sample_from(component, 7, index, 2) != x).all()
 
 
-def test_components_that_are_far_apart_come_back_from_their_draws():
+def test_distant_components_are_recovered_from_their_draws():
     mixture, component = ring(8, 1.0, 0.01), np.arange(800) % 8
     x = mixture.sample_from(component, 0, np.arange(800))
     assert (map_encode(mixture, x) == component).all()
@@ -174,7 +173,7 @@ every_dimension = pytest.mark.parametrize("d", [1, 3])
 
 
 def restricted(t, s, d):
-    """Ex 1.6: all but the two deviations held at the tutorial's values."""
+    """Ex 1.6: all parameters except the two deviations have the tutorial's values."""
     return toy(1 / SIG, -MU / SIG, t, SIG, MU, s, d)
 
 
@@ -193,7 +192,7 @@ def two_points(d):
 
 @every_dimension
 @pytest.mark.parametrize("angle", [0.01, 0.3, np.pi / 4, 1.2, np.pi / 2])
-def test_a_whole_curve_of_toys_has_the_data_as_their_evidence_and_minus_the_entropy_as_mean_elbo(d, angle):
+def test_a_curve_of_toy_models_has_minus_the_entropy_as_mean_elbo(d, angle):
     c, s = SIG * np.cos(angle), SIG * np.sin(angle)
     model = toy(c / SIG**2, -c * MU / SIG**2, s / SIG, c, MU, s, d)
     scale = np.abs(model.reconstruction(samples(d))) + model.kl(samples(d)) + (samples(d) ** 2).sum(axis=1) / s**2
@@ -206,14 +205,14 @@ numbers, deviations = st.floats(-3, 3), st.floats(0.1, 3)
 
 
 @given(numbers, numbers, deviations, numbers, numbers, deviations)
-def test_no_toy_has_a_mean_elbo_above_minus_the_entropy(a, b, t, c, v, s):
+def test_the_mean_elbo_of_toy_models_is_at_most_minus_the_entropy(a, b, t, c, v, s):
     value, entropy = toy(a, b, t, c, v, s).elbo(two_points(1)).mean(), np.log(2 * np.pi * np.e * SIG**2) / 2
     assert value <= -entropy + EXACT * (abs(value) + 100 / s**2)
 
 
 @every_dimension
 @pytest.mark.parametrize("t, s", [(1.0, SIG), (0.5, 0.3), (0.05, 2.0), (1e-6, 1e-3)])
-def test_terms_of_the_restricted_toy_have_every_constant_once_a_dimension(d, t, s):
+def test_restricted_toy_terms_count_constants_per_dimension(d, t, s):
     x, model = samples(d), restricted(t, s, d)
     squares = (((x - MU) / SIG) ** 2).sum(axis=1)
     assert_close(model.kl(x), (t**2 * d - d + squares - 2 * d * np.log(t)) / 2, EXACT, 4 * (squares + d * (2 + abs(np.log(t)))))
@@ -223,7 +222,7 @@ def test_terms_of_the_restricted_toy_have_every_constant_once_a_dimension(d, t, 
 
 @every_dimension
 @pytest.mark.parametrize("t", [1.0, 0.5, 0.1, 1e-3, 1e-6])
-def test_the_restricted_toy_loses_half_of_t_squared_a_dimension_and_is_tight_in_the_limit(d, t):
+def test_restricted_toy_loses_half_t_squared_per_dimension(d, t):
     """At the tutorial's answer, t = 1 and s = sig, the loss is d/2 nats (E1)."""
     x, model = samples(d), restricted(t, SIG * t, d)
     squares = (((x - MU) / SIG) ** 2).sum(axis=1)
@@ -232,14 +231,14 @@ def test_the_restricted_toy_loses_half_of_t_squared_a_dimension_and_is_tight_in_
 
 @every_dimension
 @pytest.mark.parametrize("t", [1.0, 0.5, 0.1])
-def test_the_best_noise_of_the_restricted_toy_follows_its_encoders(d, t):
+def test_the_best_noise_of_the_restricted_toy_depends_on_its_encoder(d, t):
     x = two_points(d)
     best = restricted(t, SIG * t, d).elbo(x).mean()
     assert all(restricted(t, SIG * t * factor, d).elbo(x).mean() < best for factor in (0.5, 0.99, 1.01, 2.0))
 
 
 @every_dimension
-def test_term_by_term_the_restricted_toy_is_best_at_the_tutorials_answer_but_jointly_it_is_not(d):
+def test_tutorial_answer_is_optimal_per_term_but_not_jointly(d):
     x, answer = two_points(d), restricted(1.0, SIG, d)
     assert all(restricted(t, SIG, d).kl(x).mean() > answer.kl(x).mean() for t in (0.5, 0.99, 1.01, 2.0))
     assert all(
@@ -250,7 +249,7 @@ def test_term_by_term_the_restricted_toy_is_best_at_the_tutorials_answer_but_joi
 
 
 @every_dimension
-def test_reconstruction_is_best_where_the_decoder_inverts_the_encoder_and_grows_without_bound(d):
+def test_reconstruction_is_unbounded_if_the_decoder_inverts_the_encoder(d):
     """Ex 1.5: with a = 1/sig, b = -mu/sig and t -> 0 the answer is v = mu, c = sig, s -> 0."""
     x = two_points(d)
     encoder = 1 / SIG, -MU / SIG, 1e-6

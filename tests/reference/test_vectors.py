@@ -1,4 +1,4 @@
-"""``vectors``: what is written covers the contract, says all that a port needs, and tells a right port from a wrong one."""
+"""The command ``vectors``: its files cover the contract, are complete for a port, and distinguish right from wrong ports."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from reference.conformance.contract import OPS
 from reference.conformance.tolerances import FLOAT64_FROM_FLOAT32
 from reference.networks import MLP, UNet
 from reference.ops import Key
-from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
+from tests.meta.faulty_ops import FAULTS, FAULTS_AT_LARGE_SIZES
 
 NAMES = {"vectors.json", "vectors.safetensors", "README.md"}
 READER = Path(__file__).parents[1] / "vectors_reader.c"
@@ -36,11 +36,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(folder):
-    """(what vectors.json holds, tensors by name)."""
+    """(content of vectors.json, tensors by name)."""
     return json.loads((folder / "vectors.json").read_text()), load_file(folder / "vectors.safetensors")
 
 
-# A reader: it knows what README.md in the folder says, and the ops by name.
+# A reader based only on README.md in the folder and the names of the ops
 
 
 def argument(word, value, tensors):
@@ -92,7 +92,7 @@ def wrong_cases(written, name, function):
 # Ops.
 
 
-def test_every_row_of_the_contract_has_cases_in_both_dtypes_and_checks_of_every_result(written):
+def test_every_op_has_cases_in_both_dtypes_with_every_result_checked(written):
     facts, tensors = written
     cases = [case for case in facts["cases"] if case["op"] in OPS]
     dtypes = {name: {case["dtype"] for case in cases if case["op"] == name} for name in OPS}
@@ -112,7 +112,7 @@ def test_every_row_of_the_contract_has_cases_in_both_dtypes_and_checks_of_every_
     assert len({case["case"] for case in facts["cases"]}) == len(facts["cases"])
 
 
-def test_bounds_in_double_precision_are_those_in_single_precision_times_one_number(written):
+def test_float64_bounds_are_float32_bounds_times_one_factor(written):
     bounds = {
         (case["case"], word, check): result[check]
         for case in written[0]["cases"]
@@ -125,7 +125,7 @@ def test_bounds_in_double_precision_are_those_in_single_precision_times_one_numb
             assert np.array_equal(double, np.array(bound) * FLOAT64_FROM_FLOAT32), f"{case}: {word}"
 
 
-def test_the_options_of_an_op_all_occur(written):
+def test_all_options_of_an_op_occur(written):
     facts, tensors = written
     of = lambda name: [arguments(case, facts["ops"][name]["arguments"], tensors) for case in facts["cases"] if case["op"] == name]
     convolutions = {(len(w), stride, None if add is None else add.shape[1] == add.shape[2] == 1) for _, w, _, stride, add in of("conv2d")}
@@ -141,12 +141,12 @@ def test_the_options_of_an_op_all_occur(written):
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_a_port_that_reads_them_back_passes(written, name):
+def test_a_correct_port_passes_the_test_vectors(written, name):
     assert not wrong_cases(written, name, getattr(ops, name))
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "buffer handed out twice"])  # that takes two calls
-def test_a_planted_fault_fails(written, fault):
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "buffer handed out twice"])  # two calls are necessary
+def test_a_planted_fault_fails_the_test_vectors(written, fault):
     name, function = FAULTS[fault]
     assert wrong_cases(written, name, function)
 
@@ -159,13 +159,13 @@ def test_a_planted_fault_fails(written, fault):
         *["softmax_backward of more than 1,024 entries", "fokker_planck_step of more than 1,024 cells"],
     ],
 )
-def test_a_planted_fault_of_large_sizes_fails(written, fault):
-    name, function = FAULTS_OF_SIZE[fault]
+def test_a_planted_fault_at_large_sizes_fails_the_test_vectors(written, fault):
+    name, function = FAULTS_AT_LARGE_SIZES[fault]
     assert wrong_cases(written, name, function)
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_results_of_the_other_sign_fail_in_every_case(written, name):
+def test_results_of_the_opposite_sign_fail_every_case(written, name):
     facts, _ = written
 
     def negated(*args):
@@ -182,7 +182,7 @@ def test_results_of_the_other_sign_fail_in_every_case(written, name):
     assert found == {case["case"] for case in facts["cases"] if case["op"] == name}
 
 
-def test_no_number_is_one_that_javascript_would_round_and_none_is_infinite(folder):
+def test_json_numbers_are_exact_and_finite(folder):
     def numbers(value):
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
         return [value] if isinstance(value, (int, float)) else [number for part in parts for number in numbers(part)]
@@ -193,7 +193,7 @@ def test_no_number_is_one_that_javascript_would_round_and_none_is_infinite(folde
     assert all(np.isfinite(tensor).all() for tensor in load_file(folder / "vectors.safetensors").values())
 
 
-def test_every_case_is_a_line_and_every_tensor_belongs_to_one(folder, written):
+def test_every_case_is_one_line_and_every_tensor_belongs_to_a_case(folder, written):
     facts, tensors = written
     lines = (folder / "vectors.json").read_text().splitlines()
     first, last = (
@@ -204,7 +204,7 @@ def test_every_case_is_a_line_and_every_tensor_belongs_to_one(folder, written):
     assert {".".join(name.split(".")[:3]) for name in tensors} == cases
 
 
-# The training step, as a port would take it.
+# The training step as a port would compute it
 
 
 def training_step(case, tensors):
@@ -233,7 +233,7 @@ def training_cases(written):
     return [case for case in written[0]["cases"] if case["op"] in test_vectors.NETWORKS]
 
 
-def test_a_training_step_from_what_is_written_passes_and_every_result_has_a_check(written):
+def test_a_training_step_from_the_file_passes_with_every_result_checked(written):
     cases = training_cases(written)
     assert {(case["op"], case["dtype"]) for case in cases} == {(name, d) for name in test_vectors.NETWORKS for d in ("float32", "float64")}
     for case in cases:
@@ -242,7 +242,7 @@ def test_a_training_step_from_what_is_written_passes_and_every_result_has_a_chec
         assert results.keys() == case["results"].keys() and not wrong(case, results, written[1])
 
 
-def test_the_draws_of_the_training_step_are_those_of_its_seed_and_step(written):
+def test_draws_of_the_training_step_follow_from_its_seed_and_step(written):
     for case in training_cases(written):
         given = {word: argument(word, value, written[1]) for word, value in case["arguments"].items()}
         u = ops.uniform(0, np.arange(4), given["step"], ops.Purpose.TIME, (), np.float64)
@@ -252,7 +252,7 @@ def test_the_draws_of_the_training_step_are_those_of_its_seed_and_step(written):
 
 
 @pytest.mark.parametrize("word", ["step", "lr", "beta1", "beta2", "decay", "noise", "input_scale", "c"])
-def test_a_training_step_with_another_number_fails(written, word):
+def test_a_training_step_with_a_changed_number_fails(written, word):
     _, tensors = written
     for case in training_cases(written):
         value = case["arguments"][word]
@@ -266,14 +266,14 @@ def test_a_training_step_with_another_number_fails(written, word):
 # Files.
 
 
-def test_the_files_are_small_and_say_what_they_are(folder, capsys):
+def test_the_files_are_small_and_describe_themselves(folder, capsys):
     assert {path.name for path in folder.iterdir()} == NAMES
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert sum(sizes.values()) < 11e6 and all(size > 1000 for size in sizes.values())
     assert (folder / "README.md").read_text().startswith("# Vectors\n\n")
 
 
-def test_another_process_on_a_port_writes_the_same_bytes_and_says_where(folder, tmp_path):
+def test_another_process_writes_the_same_bytes_and_prints_the_folder(folder, tmp_path):
     command = [sys.executable, "-m", "accelerated", "test-vectors", "--port", "reference.ops", "--out", "deep/again"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": "7"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
@@ -283,7 +283,7 @@ def test_another_process_on_a_port_writes_the_same_bytes_and_says_where(folder, 
 
 
 @pytest.mark.parametrize(
-    "out, said",
+    "out, message",
     [
         ("taken", "taken exists already and is not empty: name another --out, or remove it first"),
         ("taken/file", "taken/file can't be written"),
@@ -291,13 +291,13 @@ def test_another_process_on_a_port_writes_the_same_bytes_and_says_where(folder, 
         ("", "out must not be empty"),
     ],
 )
-def test_a_folder_that_can_not_be_new_is_refused_in_one_line(out, said, tmp_path, monkeypatch, capsys):
+def test_an_existing_or_invalid_output_folder_is_refused_in_one_line(out, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
     assert main(["test-vectors", "--out", out]) == 2
     captured = capsys.readouterr()
-    assert said in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+    assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "file"] and (tmp_path / "taken" / "file").read_text() == "mine"
 
 
@@ -318,7 +318,7 @@ def read_in_c(reader, folder):
     return done.returncode, done.stdout
 
 
-def test_a_reader_in_c_finds_linear_and_philox_bits_right(reader, folder, written):
+def test_a_reader_in_c_passes_linear_and_philox_bits(reader, folder, written):
     count = sum(case["op"] in ("linear", "philox_bits") for case in written[0]["cases"])
     assert read_in_c(reader, folder) == (0, f"{count} cases, 0 wrong\n")
 

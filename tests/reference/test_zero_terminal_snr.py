@@ -1,4 +1,4 @@
-"""Schedules that end in noise alone, or in so little signal that it underflows, from the table to the samples."""
+"""Schedules that end in pure noise or in an underflowing signal, from the table to the samples."""
 
 import json
 
@@ -21,30 +21,29 @@ from reference.diffusion.schedules import (
 )
 from reference.networks import MLP
 from reference.runs.run import build_config, noise_range, open_run
+from tests.command_runs import FEW, run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
-from tests.reference.test_command_line import run
-from tests.reference.test_systems import FEW
 
 SERVING = [name for name in FEW if name not in ("indi", "decoder")]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("T", [2, 3, 20, 1000])
-def test_the_rescaled_schedule_keeps_its_first_time_and_ends_in_noise_alone(name, T):
-    """s'_t = (s_t - s_T) s_1 / (s_1 - s_T), s = sqrt(alpha_bar), in extended precision."""
+def test_the_rescaled_schedule_keeps_its_first_time_and_ends_in_pure_noise(name, T):
+    """s_t is replaced by (s_t - s_T) s_1 / (s_1 - s_T), s = sqrt(alpha_bar), in extended precision."""
     before = SCHEDULES[name](T)
     after = zero_terminal_snr(before)
     s = np.exp(before.log_alpha_bar.astype(np.longdouble) / 2)
     expected = (s - s[-1]) * s[1] / (s[1] - s[-1])
     t = np.arange(1, T)
     assert_close(after.signal(t), expected[1:-1].astype(np.float64), EXACT, 1.0)  # near T a difference of numbers below 1
-    # 1 - alpha_bar is small at first: it keeps its digits, but for those that extended precision lacks
+    # 1 - alpha_bar is small at first and accurate to the digits of extended precision
     assert_close(after.noise_power(t), (1 - expected[1:-1] ** 2).astype(np.float64), EXACT, np.maximum(after.noise_power(t), 2e-5))
     assert after.log_alpha_bar[1] == before.log_alpha_bar[1] and after.signal(0) == 1
     assert after.signal(T) == 0 and after.noise_scale(T) == 1 and after.log_snr(T) == -np.inf and after.last_with_signal == T - 1
 
 
-def test_a_table_may_end_in_noise_alone_but_not_hold_it_before_or_in_the_exploding_view():
+def test_pure_noise_is_allowed_only_at_the_end_of_a_preserving_schedule():
     assert Schedule(np.array([0.0, -1.0, -np.inf])).signal(2) == 0
     for table in ([0.0, -np.inf], [0.0, -np.inf, -np.inf], [0.0, -np.inf, -1.0]):
         with pytest.raises(ValueError, match="log_alpha_bar"):
@@ -55,7 +54,7 @@ def test_a_table_may_end_in_noise_alone_but_not_hold_it_before_or_in_the_explodi
         zero_terminal_snr(linear(1))
 
 
-def test_the_step_from_noise_alone_forgets_x_and_draws_from_the_law_of_its_end():
+def test_the_step_from_pure_noise_ignores_x_and_draws_the_next_marginal():
     schedule = zero_terminal_snr(linear(10))
     assert_close(posterior(schedule, 10, 7), (0.0, schedule.signal(7), schedule.noise_power(7)), EXACT)
     assert reverse_log_variance(schedule, 10, 7, "beta") == 0.0
@@ -64,7 +63,7 @@ def test_the_step_from_noise_alone_forgets_x_and_draws_from_the_law_of_its_end()
     assert forward_step(schedule, x, 10, 9, noise) == noise
 
 
-def test_predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_nothing():
+def test_at_zero_signal_x0_and_v_determine_x0_and_noise_does_not():
     assert conversion("v", "x0", 0.0, 1.0) == (0.0, -1.0) and conversion("v", "noise", 0.0, 1.0) == (1.0, 0.0)
     assert conversion("x0", "noise", 0.0, 1.0) == (1.0, 0.0) and conversion("x0", "v", 0.0, 1.0) == (0.0, -1.0)
     for schedule in (zero_terminal_snr(linear(10)), constant(50_000)):
@@ -77,7 +76,7 @@ def test_predictions_of_x0_and_v_say_all_where_there_is_no_signal_and_the_noise_
         assert "prediction noise can't tell x_0 from x_T = 0 x_0 + noise" in str(refused) and "take prediction v or x0" in str(refused)
 
 
-def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
+def test_steps_between_underflowing_signals_follow_their_ratio():
     schedule = constant(50_000)
     assert schedule.signal(50_000) == 0 and schedule.last_with_signal < 49_999
     assert_close(schedule.signal_ratio(50_000, 49_999), 0.97**0.5, UNDERFLOWING_TABLE)
@@ -85,7 +84,7 @@ def test_steps_between_times_whose_signals_underflow_are_those_of_their_ratio():
 
 
 @pytest.mark.parametrize("schedule", [cosine(), constant(50_000), zero_terminal_snr(linear())], ids=["cosine", "underflow", "zero"])
-def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_data(schedule):
+def test_samplers_evaluate_the_score_up_to_1000_data_deviations(schedule):
     from types import SimpleNamespace
 
     from reference.commands.ode_sde_options import as_sde
@@ -97,7 +96,7 @@ def test_samplers_ask_a_run_for_its_score_up_to_a_thousand_deviations_of_the_dat
     assert sde.noise_scale(sde.t_max) / sde.signal(sde.t_max) <= 500 * (1 + SDE_FORMULA)
 
 
-def test_a_ladder_of_noise_is_asked_up_to_its_own_largest_level():
+def test_a_noise_level_schedule_is_evaluated_up_to_its_largest_level():
     from types import SimpleNamespace
 
     run = SimpleNamespace(model=SimpleNamespace(schedule=geometric(10, 0.1, 1e4), data_variance=1.0))
@@ -106,7 +105,7 @@ def test_a_ladder_of_noise_is_asked_up_to_its_own_largest_level():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Runs of a few steps, each with a prediction that it can have."""
+    """Runs of a few steps, each with an allowed prediction."""
     folder = tmp_path_factory.mktemp("zero")
     common = "--width 8 --depth 1 --batch 4 --steps 4".split()
     for prediction in ("v", "x0"):
@@ -120,14 +119,14 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize("sampler", SERVING)
 @pytest.mark.parametrize("name", ["v", "x0", "underflow", "images"])
-def test_every_sampler_serves_a_run_that_ends_in_noise_alone(runs, tmp_path, name, sampler):
+def test_every_sampler_runs_on_a_schedule_that_ends_in_pure_noise(runs, tmp_path, name, sampler):
     assert run("sample", runs / name, "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", tmp_path / "s.npz") == 0
     with np.load(tmp_path / "s.npz") as archive:
         assert np.isfinite(archive["x"]).all()
 
 
 @pytest.mark.parametrize("name", ["v", "x0", "underflow"])
-def test_evaluate_gives_numbers_for_a_run_that_ends_in_noise_alone(runs, tmp_path, capsys, name):
+def test_evaluate_is_finite_for_a_run_that_ends_in_pure_noise(runs, tmp_path, capsys, name):
     assert run("evaluate", runs / name, "--steps", 5, "--n", 16, "--out", tmp_path / "evaluation") == 0
     out = capsys.readouterr().out
     assert "NaN" not in (tmp_path / "evaluation" / "results.json").read_text()
@@ -142,7 +141,7 @@ def test_export_writes_the_rescaled_schedule_for_diffusers(runs, tmp_path):
     assert_close(np.cumprod(1 - np.array(scheduler["trained_betas"])), schedule.signal_power(np.arange(1, 21)), EXACT)
 
 
-def test_the_option_belongs_to_ddpm_and_to_predictions_that_can_serve_it(tmp_path, capsys):
+def test_zero_terminal_snr_needs_method_ddpm_and_prediction_v_or_x0(tmp_path, capsys):
     for words, message in (
         ("sde --data mixture1d --zero-terminal-snr", "--zero-terminal-snr is not an option of train sde"),
         ("ddpm --data mixture1d --zero-terminal-snr --prediction noise", "take prediction v or x0"),
@@ -154,7 +153,7 @@ def test_the_option_belongs_to_ddpm_and_to_predictions_that_can_serve_it(tmp_pat
 
 
 @pytest.mark.parametrize("ends", [[1.0, -1.0], [0.0], [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], ["a", "b"], 3])
-def test_a_range_that_is_none_is_refused_when_the_run_is_opened(runs, tmp_path, ends, capsys):
+def test_an_invalid_data_range_is_refused_when_the_run_is_opened(runs, tmp_path, ends, capsys):
     import shutil
 
     shutil.copytree(runs / "v", tmp_path / "run")
@@ -164,7 +163,7 @@ def test_a_range_that_is_none_is_refused_when_the_run_is_opened(runs, tmp_path, 
     assert "can't be read as the config of a run" in capsys.readouterr().err
 
 
-def test_a_run_without_a_range_of_its_data_is_sampled_as_the_network_gives_it(runs, tmp_path):
+def test_without_stored_data_range_points_are_not_clipped_and_images_are(runs, tmp_path):
     from reference.commands.sampler_options import data_clip
 
     opened = open_run(runs / "v")
@@ -176,7 +175,7 @@ def test_a_run_without_a_range_of_its_data_is_sampled_as_the_network_gives_it(ru
     assert np.abs(data_clip(opened, "data")(np.full((1, 8, 8, 1), 3.0))).max() == 1.0
 
 
-def test_the_config_says_that_the_schedule_is_rescaled():
+def test_the_config_states_that_the_schedule_is_rescaled():
     from reference.data import datasets
 
     config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d", "zero_terminal_snr": True})

@@ -1,25 +1,25 @@
-"""NumPy in CuPy's place, for Numba's CUDA simulator: what works here without mistakes about where arrays lie works there.
+"""NumPy in CuPy's place: code that keeps arrays of the host and of the device apart here does so on a GPU, too.
 
-An array of this kind behaves as one of CuPy's: it refuses to become a NumPy array unless ``get`` is asked for, and to meet one in
-arithmetic.  ``copies`` counts how often numbers were brought to the host, a single one included: a device would have to be waited for.
+An array of this module behaves as CuPy's: only ``get`` turns it into a NumPy array, and arithmetic with a NumPy array is refused.
+``copies`` counts the copies to the host, single numbers included: on a device each of them waits.
 """
 
 import numpy as np
 
-copies = 0
-recording = False  # meanwhile numbers neither reach the host nor come from there
-poisoned = True
-launches = 0  # of what a device would do for the functions called here; which of these only look at shapes is said below
-SHAPES = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
+copies = 0  # from the device to the host, since the process began
+launches = 0  # that a device would need for the functions called here, since the process began
+capturing = False  # whether copies from and to the host are refused, as during the capture of a CUDA graph
+fill_with_nan = True  # whether new arrays are filled with NaN instead of zeros
+NO_LAUNCH = {"reshape", "ravel", "transpose", "swapaxes", "broadcast_to", "empty", "empty_like", "asarray", "view", "squeeze", "split"}
 
 
-class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # the name in CuPy
     def __init__(self, array):
         self.array = array
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
         if any(isinstance(value, np.ndarray) and value.ndim for value in inputs):
-            raise TypeError(f"{ufunc.__name__} of an array of the device and one of the host")
+            raise TypeError(f"{ufunc.__name__} of an array of the device and an array of the host")
         if out is not None:
             keywords["out"] = plain(out)
         _count(ufunc.__name__)
@@ -28,20 +28,20 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
 
     def __array_function__(self, function, types, args, kwargs):
         if function is np.copyto or function is np.array_equal:
-            raise TypeError(f"{function.__name__} is not for arrays of the device")
-        if "device" in kwargs:  # as NumPy asks for on the way from ``like=`` in full, ones and eye
-            raise TypeError(f"{function.__name__} of CuPy knows no device")
+            raise TypeError(f"{function.__name__} does not take arrays of the device")
+        if "device" in kwargs:  # full, ones and eye with ``like=`` pass it on
+            raise TypeError(f"{function.__name__} of CuPy has no argument device")
         if function is np.asarray:
             return asarray(*args, **kwargs)
         _count(function.__name__)
         return wrapped(function(*plain(args), **plain(kwargs)))
 
     def __array__(self, *args, **kwargs):
-        raise TypeError("an array of the device does not become one of the host by itself: use get")
+        raise TypeError("an array of the device becomes an array of the host only by its method get")
 
     def __getattr__(self, name):
-        if name.startswith("__") or name in ("item", "tolist", "tobytes", "data"):  # ways for its numbers to reach the host
-            raise AttributeError(f"an array of the device has no {name} here")
+        if name.startswith("__") or name in ("item", "tolist", "tobytes", "data"):  # each of them copies to the host
+            raise AttributeError(f"arrays of the device have no {name} in the simulator")
         value = getattr(self.array, name)
         return _counted(name, value) if callable(value) else wrapped(value)
 
@@ -50,7 +50,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
 
     def __setitem__(self, key, value):
         if isinstance(value, np.ndarray) and value.ndim:
-            raise TypeError("an array of the host can't be assigned to one of the device")
+            raise TypeError("an array of the host can't be assigned to an array of the device")
         self.array[plain(key)] = plain(value)
 
     def __len__(self):
@@ -73,19 +73,19 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # CuPy's name
 
     def get(self):
         global copies
-        _refuse_while_recording()
+        _refuse_while_capturing()
         copies += 1
         return self.array.copy()
 
 
-def _refuse_while_recording():
-    if recording:
-        raise RuntimeError("a recording neither takes from the host nor tells it")
+def _refuse_while_capturing():
+    if capturing:
+        raise RuntimeError("copies from and to the host are refused during capture")
 
 
 def _count(name):
     global launches
-    launches += name not in SHAPES
+    launches += name not in NO_LAUNCH
 
 
 def _counted(name, function):
@@ -97,7 +97,7 @@ def _counted(name, function):
 
 
 def plain(value):
-    """What holds arrays of this kind, with NumPy's in their place."""
+    """``value``, an array or a collection, with NumPy arrays in the place of arrays of this module."""
     if isinstance(value, ndarray):
         return value.array
     if isinstance(value, (tuple, list)):
@@ -107,7 +107,7 @@ def plain(value):
 
 
 def wrapped(value):
-    """The other way."""
+    """The inverse of ``plain``."""
     if isinstance(value, (np.ndarray, np.generic)):
         return ndarray(np.asarray(value))
     return type(value)(map(wrapped, value)) if isinstance(value, (tuple, list)) and not _is_shape(value) else value
@@ -118,17 +118,17 @@ def _is_shape(value):
 
 
 def empty(shape, dtype):
-    """Full of NaN, or the largest number: an element that is never written shows.  Of zeros where no kernel runs."""
-    poison = np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
-    return ndarray(np.full(shape, poison if poisoned else 0, dtype))
+    """Filled with NaN, or the largest integer, so that an entry that no kernel writes shows; with zeros where ``fill_with_nan`` is off."""
+    unwritten = np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    return ndarray(np.full(shape, unwritten if fill_with_nan else 0, dtype))
 
 
 def asarray(array, dtype=None):
     if isinstance(array, np.ndarray):
-        _refuse_while_recording()
+        _refuse_while_capturing()
     return array if isinstance(array, ndarray) and dtype in (None, array.dtype) else ndarray(np.array(plain(array), dtype))
 
 
 def __getattr__(name):
-    """Any other function of NumPy, on arrays of this kind."""
+    """Any other function of NumPy, on arrays of this module."""
     return _counted(name, getattr(np, name))

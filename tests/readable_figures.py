@@ -1,4 +1,4 @@
-"""What any picture of ours must be: titled, labelled, inside of its edges, and with all that a reader needs to tell things apart."""
+"""A check for every figure: it has a title and labels, nothing crosses its edges, and its lines and shades are distinguishable."""
 
 from itertools import combinations
 
@@ -7,8 +7,8 @@ from matplotlib.legend import Legend
 EDGE = 2.0  # pixels that stay free at each edge
 
 
-def assert_presentable(figure):
-    """Of a matplotlib figure: whatever fails is named."""
+def assert_readable(figure):
+    """Check a matplotlib figure; the message names the fault."""
     figure.canvas.draw()
     assert figure.get_suptitle(), "the figure has no title"
     _assert_inside(figure)
@@ -20,7 +20,7 @@ def assert_presentable(figure):
             assert axis.get_label_text() or not ticks, "an axis has no label"
         for image in (*axes.images, *axes.collections):
             grey = image.get_array() is None or image.cmap.name == "gray"
-            assert grey or image.colorbar is not None, "shades have no colour scale"
+            assert grey or image.colorbar is not None, "an image has no colour scale"
         styles = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.lines]
         assert len(set(styles)) == len(styles), f"lines look alike: {styles}"
 

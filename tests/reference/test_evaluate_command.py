@@ -1,0 +1,108 @@
+"""The command ``evaluate`` on each method: its numbers beside exact values and bounds, its files and figures."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reference import ops, plotting
+from reference.commands.evaluation_figures import by_level
+from reference.commands.sampler_options import DEFAULT_SAMPLER
+from reference.ops.random import Purpose
+from reference.runs.run import open_run
+from tests.command_runs import FEW, FOUR_STEPS, IMAGES, POINTS, run
+from tests.oracle_tolerances import FLOOR, assert_close, z_score
+from tests.readable_figures import assert_readable
+
+
+@pytest.mark.parametrize("matching", ["denoising", "implicit"])
+def test_score_matching_in_1d_reaches_near_its_floor_in_seconds(tmp_path, capsys, matching):
+    command = "train smld --data mixture1d --net mlp --steps 1500 --batch 128 --matching".split()
+    assert run(*command, matching, "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    assert run("evaluate", tmp_path / "run", "--steps", 2, "--n", 20) == 0
+    rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    loss, exact = float(rows["loss"]), float(rows["loss of the exact prediction"])
+    assert exact < loss < (1 + FLOOR) * exact
+    assert float(rows["loss of predicting zero"]) > 1.5 * exact
+
+
+def test_evaluate_reports_each_method_with_its_bounds(runs, capsys):
+    rows = {
+        "vae": ["-ELBO, reconstruction term", "-ELBO, kl term", "importance weights", "exact -log p", "sliced wasserstein of real"],
+        "ddpm": ["loss of the exact prediction", "-ELBO, consistency term", "exact -log p"],
+        "smld": ["loss of the exact prediction", "its expectation, by quadrature", "-ELBO (nats)"],
+        "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
+        "sde": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p"],
+        "sde images": ["-log p (bits per dimension, bins of 0.125)", "frechet_of_real"],
+        "vae images": ["-log p of the best linear VAE", "accepted"],
+        "deblur": ["frechet, in one step", "error of the restored by indi"],
+    }
+    for name, expected in rows.items():
+        few = FEW["ddim" if name == "ddpm" else DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
+        assert run("evaluate", runs[name], *few, "--n", 20) == 0
+        out = capsys.readouterr().out
+        for row in expected:
+            assert row in out, f"{name}: {row}"
+
+
+UNITS = {
+    "vae": "-ELBO (nats an example)",
+    "ddpm": "hybrid loss",
+    "smld": "sigma^2 times",
+    "sde": "squared error per entry of the predicted noise",
+    "indi": "squared error per entry",
+}
+
+
+@pytest.mark.parametrize("name", [*POINTS, *IMAGES])
+def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeypatch, name):
+    drawn = []
+    monkeypatch.setattr(
+        plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
+    )
+    system = open_run(runs[name]).system
+    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--n", 20)
+    assert run(*command, "--out", tmp_path / "out") == 0
+    printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {key: float(value) for key, value in printed.items()} == {key: float(f"{v:.5g}") for key, v in results["results"].items()}
+    assert results["config"]["system"] == system and results["sampling"]["n"] == 20 and results["by level"]
+    loss, levels, samples = drawn
+    for figure in drawn:
+        assert_readable(figure)
+    assert levels.axes[0].get_xlabel().startswith("latent variable" if system == "vae" else "noise level")
+    assert loss.get_suptitle().startswith("Training loss: ") and UNITS[system] in loss.axes[0].get_ylabel()
+    assert len(loss.axes[0].lines[0].get_xdata()) == results["results"]["training steps"]
+    titles = [axes.get_title() for axes in samples.axes]
+    assert len(titles) >= 2 and (titles[0] == "20 of the data" or titles[0] == "clean data")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "loss.png", "levels.png", "samples.png"}
+    assert run(*command, "--out", tmp_path / "out") == 2
+    assert "results.json exists already: name another --out" in capsys.readouterr().err
+
+
+def test_the_loss_by_level_equals_that_of_network_and_exact_prediction(runs):
+    trained = open_run(runs["sde"])
+    table = by_level(trained, ops)
+    sde, distribution = trained.model.schedule, trained.data.mixture
+    x0, noise = trained.data.held_out[:512], ops.normal(4, np.arange(512), 3, Purpose.EVALUATION, (1,), np.float32)
+    alpha, sigma = sde.marginal(sde.time_of_log_snr(-2 * np.log(table["noise level"][3])))
+    x = alpha * x0 + sigma * noise
+    assert_close(table["loss of the exact prediction"][3], ((distribution.expected_noise(x, alpha, sigma) - noise) ** 2).mean(), 1e-5, 1.0)
+    assert (table["loss of the exact prediction"] < 1.1 * table["loss of predicting zero"]).all()
+
+
+def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, capsys):
+    np.savez(tmp_path / "line.npz", x=np.outer(np.linspace(-1, 1, 100), [1.0, 2.0]).astype(np.float32))
+    command = ("train", "vae", "--data", tmp_path / "line.npz", "--latent", 1, *FOUR_STEPS, "--out", tmp_path / "run")
+    assert run(*command) == 0 and run("evaluate", tmp_path / "run", "--n", 10) == 0
+    out = capsys.readouterr().out
+    assert "-ELBO (nats)" in out and "best linear VAE" not in out
+
+
+def test_the_loss_floor_by_quadrature_is_near_that_of_draws(runs, capsys):
+    """Over 16,384 draws of a loss below 1 with a deviation of about 1."""
+    assert run("evaluate", runs["smld"], "--steps", 2, "--n", 20) == 0
+    rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    difference = float(rows["its expectation, by quadrature"]) - float(rows["loss of the exact prediction"])
+    assert abs(difference) < z_score() / 16_384**0.5
