@@ -1,8 +1,8 @@
-"""What ``evaluate RUN --out FOLDER`` writes: its numbers with their settings, and three pictures.
+"""The files of ``evaluate RUN --out FOLDER``.
 
-results.json   every number that is printed, those of levels.png, and the settings of the run and of the sampler
-loss.png       the training loss, step by step, beside the loss on held-out data and the least that is possible, where that is known
-levels.png     the loss on held-out data at each noise level; of a VAE, which has none, the KL of each latent variable
+results.json   every printed number, the numbers of levels.png, the settings of run and sampler
+loss.png       the training loss by step, beside the loss on held-out data and the least possible one
+levels.png     the loss on held-out data by noise level; for a VAE the KL of each latent variable
 samples.png    samples beside data
 """
 
@@ -21,16 +21,18 @@ from reference.runs.evaluation import losses_at, mean_square
 from reference.runs.files import output_folder, write_atomically
 from reference.samplers.grids import uniform_log_snr
 from reference.sde.sde import SDE
+from reference.smld.smld import ScoreModel
 
 FILES = ("results.json", "loss.png", "levels.png", "samples.png")
-IMAGES = 64  # that samples.png shows
-LEVELS, HELD_OUT = 14, 512  # of levels.png: how many, and the samples that each is measured on
+IMAGES = 64  # in samples.png
+LEVELS, HELD_OUT = 14, 512  # of levels.png: noise levels, and samples for each
 ENTRY = "squared error per entry"
 
 
 def folder_for(name):
-    """The folder to write to, None without a name.  ValueError if it can't be written or holds such
-    a file already.
+    """The folder to write to, None without a name.
+
+    ValueError if it can't be written to or already holds one of the files.
     """
     if name is None:
         return None
@@ -42,7 +44,7 @@ def folder_for(name):
 
 
 def write(run, ops, x, rows, how, evaluations, folder):
-    """``rows``: what ``evaluate`` printed; ``how``: the settings of the sampler that drew x[n,...]."""
+    """``rows``: the printed numbers; ``how``: the options of the sampler that drew x[n,...]."""
     table = by_level(run, ops)
     settings = {
         "run": str(run.folder),
@@ -56,15 +58,14 @@ def write(run, ops, x, rows, how, evaluations, folder):
         "results": rows,
         "by level": {name: values.tolist() for name, values in table.items()},
     }
-    own = {name: value for name, value in how.items() if name != "n"}
+    own = {name: value for name, value in how.items() if name != "samples"}
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
-    title = f"{run.system} on {Path(run.data.name).name}, {run.state.step} training steps"
+    title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     levels, unit = _levels_of_the_curve(run, rows)
+    curve = plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)
     made = {
         "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": plotting.png_bytes(
-            plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)
-        ),
+        "loss.png": plotting.png_bytes(curve),
         "levels.png": plotting.png_bytes(level_figure(table, title)),
         "samples.png": sample.picture(run, shown, own, settings),
     }
@@ -74,58 +75,52 @@ def write(run, ops, x, rows, how, evaluations, folder):
 
 
 def _levels_of_the_curve(run, rows):
-    """(name -> loss, what is measured): losses that the training loss is to be compared with, in
-    the units of the log.
-    """
-    if run.system == "vae":
-        return _present(
-            rows, 1, held_out="-ELBO (nats)", floor="exact -log p (nats)"
-        ), "-ELBO (nats an example)"
-    if run.system == "indi":
-        return _present(rows, 1, held_out="loss", floor="loss of the exact posterior mean"), ENTRY
+    """(name -> loss, unit): losses to compare the training loss with, in the units of the log."""
+    if run.method.likelihood == "importance weights":
+        levels = _given(rows, 1, held_out="-ELBO (nats)", floor="exact -log p (nats)")
+        return levels, "-ELBO (nats an example)"
+    if run.method.restores:
+        floor = "loss of the exact posterior mean"
+        return _given(rows, 1, held_out="loss", floor=floor), ENTRY
+    objective = run.config.get("objective", "simple")
     known = {
         "held_out": "loss",
         "floor": "loss of the exact prediction",
         "zero": "loss of predicting zero",
     }
-    if run.system == "smld":
-        plain = run.config["matching"] == "denoising"
+    if objective == "simple":
+        return _given(rows, 1, **known), f"{ENTRY} of the predicted {run.config['prediction']}"
+    if isinstance(run.model, ScoreModel):
         # (3.13) is half the squared error, summed over the entries
         each = run.data.held_out[0].size / 2
-        return _present(
-            rows, each, **known
-        ) if plain else {}, f"sigma^2 times the {run.config['matching']} loss"
-    if run.config.get("objective", "simple") != "simple":
-        return {}, f"{run.config['objective']} loss"
-    return _present(rows, 1, **known), f"{ENTRY} of the predicted {run.config['prediction']}"
+        levels = _given(rows, each, **known) if objective == "denoising" else {}
+        return levels, f"sigma^2 times the {objective} loss"
+    return {}, f"{objective} loss"
 
 
-def _present(rows, factor, **names):
-    said = {
+def _given(rows, factor, **names):
+    labels = {
         "held_out": "held-out data, averaged weights",
         "floor": "floor: the exact model",
         "zero": "predicting zero",
     }
-    return {said[key]: factor * rows[name] for key, name in names.items() if name in rows}
+    return {labels[key]: factor * rows[name] for key, name in names.items() if name in rows}
 
 
 def by_level(run, ops, seed=4):
-    """Name -> values at some noise levels sigma / alpha, rising: the loss on held-out data and what
-    it is to be compared with.
+    """Name -> values at rising noise levels sigma / alpha: the loss on held-out data and the losses
+    to compare it with.
     """
     x0 = run.data.held_out[:HELD_OUT]
-    if run.system == "vae":
+    if run.method.likelihood == "importance weights":
         return _kl_by_latent(run, x0, ops)
-    times, ratios, at = (
-        _restorations(run, x0, ops) if run.system == "indi" else _predictions(run, x0, ops)
-    )
-    parts = [
-        at(t, normal(seed, np.arange(len(x0)), k, Purpose.EVALUATION, run.data.shape, x0.dtype))
-        for k, t in enumerate(times)
-    ]
-    return {"noise level": np.array(ratios)} | {
-        name: np.array([part[name] for part in parts]) for name in parts[0]
-    }
+    losses = _restorations if run.method.restores else _predictions
+    times, ratios, at = losses(run, x0, ops)
+    sample, shape = np.arange(len(x0)), run.data.shape
+    noise = lambda k: normal(seed, sample, k, Purpose.EVALUATION, shape, x0.dtype)
+    parts = [at(t, noise(k)) for k, t in enumerate(times)]
+    by_name = {name: np.array([part[name] for part in parts]) for name in parts[0]}
+    return {"noise level": np.array(ratios)} | by_name
 
 
 def _predictions(run, x0, ops):
@@ -149,8 +144,8 @@ def _predictions(run, x0, ops):
 
 
 def _restorations(run, x0, ops):
-    """InDI's: at time t the degraded part has the share t; where it is noise alone, that is the
-    noise level t noise.
+    """The same for InDI.  At time t the degraded image has weight t; if the degradation is noise
+    alone, that is the noise level t noise.
     """
     model, times = run.model, np.arange(1, LEVELS + 1) / LEVELS
     z = (
@@ -184,7 +179,7 @@ def level_figure(table, title):
     if "latent variable" in table:
         latent, kl = table.values()
         figure, ((axes,),) = plotting.subplots(
-            1, 1, 7.5, 4.5, f"What each latent variable tells: {title}"
+            1, 1, 7.5, 4.5, f"KL of each latent variable: {title}"
         )
         axes.bar(latent, kl, color=plotting.BLUE)
         axes.set(

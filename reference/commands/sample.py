@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.commands.sampler_options import (
-    add_sampling_options,
-    degraded,
-    describe,
-    draw,
-    parse_sampler_options,
-)
+from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.run import open_run
+from reference.runs.sampling import draw
+from reference.runs.trajectory import degraded, describe
 
 SUFFIXES = (".png", ".npz", ".npy", ".csv")
-OUT_HELP = """FILE.png, a picture; FILE.npz, array x [n,...] with the settings as JSON; FILE.npy, x alone; FILE.csv, points, one a line.
-Points are in the units of the data file, images in [-1, 1]"""
+OUT_HELP = """FILE.png: a picture; FILE.npz: array x [n,...] with the settings as JSON; FILE.npy: x alone;
+FILE.csv: points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
 
 
 def add_options(parser):
@@ -32,57 +28,52 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     how = parse_sampler_options(run, arguments)
-    if not 1 <= arguments.n <= 2**32:
-        raise ValueError(f"n must be at least 1 and at most 2^32, got {arguments.n}")
+    n = arguments.samples
+    if not 1 <= n <= 2**32:
+        raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     settings = {
         "run": str(arguments.run),
         "weights": digest(run.state.ema),
-        "n": arguments.n,
+        "samples": n,
         **how,
     }
     if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
-        raise ValueError(
-            f"a .csv file holds points, and {run.folder} draws images: take .png, .npz or .npy"
-        )
+        draws = f"{run.folder} draws images"
+        raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
     path = _path(arguments.out, settings)
-    x, evaluations = draw(run, ops, arguments.n, **how)
+    x, evaluations = draw(run, ops, n, **how)
     arrays = with_origin(run, ops, x, how)
-    write_atomically(
-        path,
-        picture(run, arrays, how, settings)
-        if path.suffix == ".png"
-        else _numbers(path.suffix, arrays, settings),
-    )
-    print(
-        f"wrote {path}: {arguments.n} samples of {run.folder}, {describe(**how, evaluations=evaluations)}"
-    )
+    is_picture = path.suffix == ".png"
+    made = picture(run, arrays, how, settings) if is_picture else _numbers(path, arrays, settings)
+    write_atomically(path, made)
+    sampler = describe(**how, evaluations=evaluations)
+    print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
     return 0
 
 
 def with_origin(run, ops, x, how):
-    """The samples x by the name of their array; restored ones with the degraded data that they were
-    made from, and the clean data.
+    """The arrays of a file: the samples x, and for restored ones the degraded and the clean data.
 
-    Images without their padding, points in the units of their file.
+    Images without padding, points in the units of their file.
     """
     arrays = {"x": x}
     if how["sampler"] == "indi":
         arrays["degraded"], arrays["clean"] = degraded(
             run, ops, np.arange(len(x)), how["seed"], how["noise"], how["blur"]
         )
-    return {name: run.own(array) for name, array in arrays.items()}
+    return {name: run.in_data_units(array) for name, array in arrays.items()}
 
 
 def digest(weights):
-    """Tells apart the weights that two samples were drawn with."""
+    """A hash of the weights, to tell apart samples drawn with different ones."""
     return hashlib.sha256(
         b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())
     ).hexdigest()
 
 
 def _path(name, settings):
-    """The path to write to.  A file of the very same settings may be written again: nothing is lost
-    by it.
+    """The path to write to.  A file with the same settings may be overwritten: it would hold the
+    same samples.
     """
     path = Path(name)
     if path.suffix in (".npz", ".png") and path.is_file() and _settings_of(path) == settings:
@@ -99,31 +90,25 @@ def _settings_of(path):
         from reference import plotting
 
         return json.loads(plotting.description_of(path))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not a file of ours
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not written by this command
         return None
 
 
-def _numbers(suffix, arrays, settings):
+def _numbers(path, arrays, settings):
     stream, x = io.BytesIO(), arrays["x"]
-    if suffix == ".npz":
+    if path.suffix == ".npz":
         np.savez(stream, **arrays, settings=np.array(json.dumps(settings)))
-    elif suffix == ".npy":
+    elif path.suffix == ".npy":
         np.save(stream, x)
     else:
-        np.savetxt(
-            stream,
-            x,
-            "%.9g",
-            ",",
-            header=",".join(f"x{i}" for i in range(1, x.shape[1] + 1)),
-            comments="",
-        )
+        header = ",".join(f"x{i}" for i in range(1, x.shape[1] + 1))
+        np.savetxt(stream, x, "%.9g", ",", header=header, comments="")
     return stream.getvalue()
 
 
 def picture(run, arrays, how, settings):
-    """A PNG of the samples beside real data, or beside the degraded and the clean data that they
-    were restored from.
+    """A PNG of the samples beside real data, or beside the degraded and the clean data of a
+    restoration.
     """
     from reference import plotting
 
@@ -136,19 +121,18 @@ def picture(run, arrays, how, settings):
         }
     else:
         groups = _real_data(run, len(x)) | {f"{len(x)} samples": x}
-    title = f"{run.system} trained on {Path(run.config['data']).name}: {describe(**how)}"
-    return plotting.png_bytes(
-        plotting.sample_sheet(groups, title, datasets.exact_distribution(run.config["data"])),
-        json.dumps(settings),
-    )
+    data = run.config["data"]
+    title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
+    sheet = plotting.sample_sheet(groups, title, datasets.exact_distribution(data))
+    return plotting.png_bytes(sheet, json.dumps(settings))
 
 
 def _real_data(run, n):
-    """Up to n held-out samples of the run's data, by the name of their panel; none if the file of
-    the data is gone.
+    """Up to n held-out samples of the data, by the name of their panel; none if the data's file is
+    gone.
     """
     try:
-        real = run.own(run.data.held_out[:n])
+        real = run.in_data_units(run.data.held_out[:n])
     except ValueError:
         return {}
     return {f"{len(real)} of the data": real}
