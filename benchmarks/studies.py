@@ -18,7 +18,7 @@ import numpy as np
 
 import accelerated
 import accelerated.cpu
-from accelerated.cpu.conv import direct, direct_backward, sums
+from accelerated.cpu.conv import addend_gradients, direct, direct_backward
 from benchmarks.worker import synchronized
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
 from benchmarks.workloads.work import normal_array
@@ -54,7 +54,7 @@ def _direct_conv2d(x, w, b, stride=1, add=None):
 
 def _direct_conv2d_backward(dy, x, w, stride=1, add=None):
     check_backward(dy, x, w, stride, add)
-    return *direct_backward(dy, x, w, stride), *sums(dy, add)
+    return *direct_backward(dy, x, w, stride), *addend_gradients(dy, add)
 
 
 DIRECT = SimpleNamespace(**vars(accelerated.cpu) | {"conv2d": _direct_conv2d, "conv2d_backward": _direct_conv2d_backward})
