@@ -1,11 +1,25 @@
-"""How fast a port of the ops is, beside PyTorch, JAX and SciPy doing the same work: ``python -m benchmarks``.
+"""The speed of ports, compared with PyTorch, JAX and SciPy doing the same work: ``python -m benchmarks``.  README.md has the results.
 
-    workloads.py      the work, written once on the ops of a port, and its inputs
-    peers/            the same work in other libraries
-    counts.py         the operations of a workload by the contract's counts
+Measuring:
+
+    workloads/        the work to be timed, written once on the ops of a port, with its inputs
+    peers/            the same work in PyTorch, JAX and SciPy
     worker.py         a process in which one implementation does one workload
-    measure.py        validation, turns, statistics
-    __main__.py       which of them, the table and the JSON file
+    measure.py        validation, timing in turns, statistics
+    counts.py         operations and bytes of a workload, by the contract's counts
+    device.py         each op of the GPU port, timed on the device
 
-An implementation that disagrees with the reference is not timed.
+Programs, each a subcommand but the first:
+
+    __main__.py       all workloads: a table and a JSON file of results
+    report.py         tables and plots of a results file
+    compare.py        changes between two results files
+    profile.py        the time of one workload, op by op
+    roofline.py       the least time of each op on a device, and the kernel launches of the GPU port
+    scaling.py        time and memory over the size of the work
+    train_to_loss.py  whole training runs to a target loss
+    studies.py        fused ops, Winograd's accuracy in one op and in training, the cost of 50,000 images
+    kernels.py        registers, shared memory and spills of the GPU port's kernels
+
+table.py and progress.py print.  An implementation that disagrees with the reference is not timed.
 """

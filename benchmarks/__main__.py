@@ -1,114 +1,148 @@
-"""``python -m benchmarks``: every workload on every implementation that is installed, a table, and with ``--json`` every number."""
+"""``python -m benchmarks``: time every workload on every installed implementation; print a table and, with ``--json``, write all values."""
 
 from reference.commands.progress import end_on_interrupt, raise_on_interrupt
 
-if __name__ == "__main__":  # before the imports that take time
+if __name__ == "__main__":  # before the slow imports
     end_on_interrupt("python -m benchmarks")
 
+import argparse
 import importlib
 import json
 import signal
 import sys
 import time
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 import accelerated
 from benchmarks import measure, roofline
-from benchmarks.peers import PEERS, left_out, on_cuda, serves
+from benchmarks.peers import PEERS, runs_on_cuda, skip_reason, supports
 from benchmarks.progress import Progress
 from benchmarks.table import rows, table
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import SIZE_HELP, WORKLOADS
 from reference.__main__ import Parser
 from reference.runs.files import output_folder, write_atomically
 
-LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
-INTERRUPTED = 130  # the exit code
-PRODUCT = "product"  # the workload that measures the machine
+FORMAT = 2  # of the results file; report.py reads format 1, too
+SLOW_WORKLOADS = ("op-", "-backward", "unet32-step")  # parts of the names of workloads that --quick skips
+EXIT_INTERRUPTED = 130
+MATMUL = "matmul"  # the workload that measures the machine
 IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.SHIPPED.values(), *PEERS)
+SUBCOMMANDS = {  # each a module with a ``main``
+    "compare": "changes between two results files that exceed their noise",
+    "kernels": "registers, shared memory and spills of the GPU port's kernels, compiled without a GPU",
+    "profile": "time of one workload, op by op, compared with the roofline",
+    "report": "tables and plots of a results file",
+    "roofline": "least time of each op on a device, and the number of kernel launches on a GPU",
+    "scaling": "time and memory over batch, image size, channels, steps, particles, cells and threads",
+    "studies": "speed of fused ops, accuracy of Winograd's convolution, cost of 50,000 images",
+    "train-to-loss": "time of whole training runs to a target loss",
+}
 
 
 class Effort(NamedTuple):
-    """Seconds of turns for each implementation of a workload, and how many turns at least."""
+    """Seconds of timing for each implementation of a workload, and the least number of turns."""
 
-    budget: float
-    turns: int
+    seconds: float
+    min_turns: int
 
 
 FULL, QUICK = Effort(5.0, 5), Effort(0.5, 3)
 
 
 def build_parser():
-    more = f"other programs, as in python -m benchmarks roofline --help: {', '.join(WORDS)}"
-    parser = Parser(prog="python -m benchmarks", allow_abbrev=False, description=__doc__.replace("``", ""), epilog=more)
-    quick = "few calls, no op or backward pass alone, no large training step, no peer that compiles"
-    parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument(
-        "--only", nargs="+", metavar="WORD", help=f"workloads with one of these words in their names: {', '.join(WORKLOADS['full'])}"
+    width = max(map(len, SUBCOMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {help_text}" for name, help_text in SUBCOMMANDS.items())
+    parser = Parser(
+        prog="python -m benchmarks",
+        allow_abbrev=False,
+        description="Time every workload on every installed implementation and print a table.",
+        epilog=f"subcommands, each with a --help of its own:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    known = ", ".join(IMPLEMENTATIONS)
     parser.add_argument(
-        "--implementations",
+        "--quick",
+        action="store_true",
+        help="fewer repetitions, without single ops, backward passes, the 32x32 training step and peers that compile (default: off)",
+    )
+    parser.add_argument(
+        "--filter",
+        nargs="+",
+        metavar="TEXT",
+        help=f"texts that the names of the workloads contain (default: all workloads): {', '.join(WORKLOADS['full'])}",
+    )
+    parser.add_argument(
+        "--impl",
         nargs="+",
         metavar="NAME",
-        help=f"{known}, or a port of the ops, a module or a file (default: all)",
+        help=f"implementations: {', '.join(IMPLEMENTATIONS)}, or a port as a module or a file (default: all that work on the CPU)",
     )
-    ports = "gpu: on the device, that port op by op beside its roofline, and with peers there; another port is measured with the rest"
-    parser.add_argument("--port", metavar="P", help=ports)
-    parser.add_argument("--threads", type=int, metavar="N", help="of every implementation (default: every processor)")
-    parser.add_argument("--json", metavar="OUT.json", help="write every measured value there")
-    parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
+    parser.add_argument(
+        "--port",
+        metavar="PORT",
+        help="a port, as a module or a file, to be timed with the implementations; gpu: the GPU port and the peers on the GPU, "
+        "after a table of single ops and the roofline (default: none)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads for every implementation (default: all processors)")
+    parser.add_argument("--json", metavar="OUT.json", help="a new file for every measured value (default: no file)")
+    parser.add_argument("--size", choices=("full", "tiny"), default="full", help=SIZE_HELP)
     return parser
 
 
-# other programs, each a module with a ``main``
-WORDS = ("compare", "kernels", "profile", "questions", "report", "roofline", "runs", "scaling")
-
-
 def main(arguments=None):
-    """The exit code: that of the program, 130 if it was interrupted."""
+    """The exit code of the program; 130 if it was interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments and arguments[0] in WORDS:
-            program = importlib.import_module(f"benchmarks.{arguments[0]}")
-            raise_on_interrupt()
-            return program.main(arguments[1:])
-        return measured(arguments)
-    except OSError as error:  # a full disk; the results are printed already
+        if arguments and not arguments[0].startswith("-"):
+            return run_subcommand(*arguments)
+        return measure_all(arguments)
+    except OSError as error:  # for example a full disk, after the results were printed
         print(f"python -m benchmarks: {error.filename or 'a file'} can't be read or written: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("python -m benchmarks: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
 
 
-def measured(arguments):
-    """The exit code: 0, 1 if a port disagrees or fails, 2 for options that can't be, 130 if interrupted, with what there is kept."""
+def run_subcommand(name, *arguments):
+    if name not in SUBCOMMANDS:
+        nearest = "".join(f"; did you mean {found}?" for found in get_close_matches(name, SUBCOMMANDS, 1))
+        print(f"python -m benchmarks: unknown subcommand {name}, choose from {', '.join(SUBCOMMANDS)}{nearest}", file=sys.stderr)
+        return 2
+    program = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+    raise_on_interrupt()
+    return program.main(list(arguments))
+
+
+def measure_all(arguments):
+    """The exit code: 0, 1 if a port disagrees or fails, 2 for invalid options, 130 if interrupted; results up to then are kept."""
     options = build_parser().parse_args(arguments)
     try:
-        chosen, implementations, threads = workloads_of(options), implementations_of(options), threads_of(options)
-        out = options.json and path_of(options.json)
-        ops = of_ops(options)
+        names, implementations, threads = select_workloads(options), select_implementations(options), thread_count(options)
+        out = options.json and output_path(options.json)
+        device = device_report(options)
     except ValueError as error:
         print(f"python -m benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     raise_on_interrupt()
-    whole = options.size == "full" and not options.only
-    seconds = compile_ahead(implementations, threads) if whole else {}
-    report = run(chosen, implementations, threads, ops.get("size", options.size), options.quick, ops) | {"compiling": seconds}
+    everything = options.size == "full" and not options.filter
+    seconds = compile_ahead(implementations, threads) if everything else {}
+    report = run(names, implementations, threads, device.get("size", options.size), options.quick, device) | {"compiling": seconds}
     print(table(report))
     if out:
         write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
-        print(f"\nevery value: {out}")
-    wrong = [f"accelerated.gpu in {name}" for name, entry in ops.get("ops", {}).items() if not entry["valid"]]
-    wrong += [f"{port} in {name}" for name, workload in report["workloads"].items() for port in measure.failed(workload["implementations"])]
+        print(f"\nwrote {out}")
+    wrong = [f"accelerated.gpu in {name}" for name, entry in device.get("ops", {}).items() if not entry["valid"]]
+    for name, workload in report["workloads"].items():
+        wrong += [f"{port} in {name}" for port in measure.failed_ports(workload["implementations"])]
     if wrong:
-        print(f"python -m benchmarks: not timed, since it disagrees with the reference or fails: {', '.join(wrong)}", file=sys.stderr)
-    return INTERRUPTED if "interrupted" in report else int(bool(wrong))
+        print(f"python -m benchmarks: not timed, because it disagrees with the reference or fails: {', '.join(wrong)}", file=sys.stderr)
+    return EXIT_INTERRUPTED if "interrupted" in report else int(bool(wrong))
 
 
 def compile_ahead(implementations, threads):
-    """Compile the kernels of ports that can, on all processors, which no workload then waits for: the seconds that each port took."""
+    """Compile the kernels of ports that can, on all processors, before any workload is timed.  Returns port -> seconds."""
     seconds = {}
     for name in implementations:
         compile_all = None if name in PEERS else getattr(accelerated.load(name), "compile_all", None)
@@ -119,8 +153,8 @@ def compile_ahead(implementations, threads):
     return seconds
 
 
-def of_ops(options):
-    """What the device lane adds to a report: nothing without it.  ValueError where there is no device."""
+def device_report(options):
+    """The report of ``device.py`` for ``--port gpu``, else {}.  ValueError where there is no device."""
     if options.port != "gpu":
         return {}
     from benchmarks import device
@@ -128,74 +162,76 @@ def of_ops(options):
     return device.report(options.size)
 
 
-def workloads_of(options):
-    for word in options.only or ():
-        if not any(word in name for name in WORKLOADS[options.size]):
-            raise ValueError(f"--only: no workload has {word!r} in its name, they are {', '.join(WORKLOADS[options.size])}")
-    if options.quick and not options.only:
-        return [name for name in WORKLOADS[options.size] if not any(word in name for word in LONG)]
-    return [name for name in WORKLOADS[options.size] if not options.only or any(word in name for word in options.only)]
+def select_workloads(options):
+    names = list(WORKLOADS[options.size])
+    for text in options.filter or ():
+        if not any(text in name for name in names):
+            raise ValueError(f"--filter: no workload has {text!r} in its name; the names are {', '.join(names)}")
+    if options.quick and not options.filter:
+        return [name for name in names if not any(text in name for text in SLOW_WORKLOADS)]
+    return [name for name in names if not options.filter or any(text in name for text in options.filter)]
 
 
-def implementations_of(options):
-    """Names, the reference first; a peer among them may be missing."""
-    given = options.implementations or [name for name in IMPLEMENTATIONS if on_cuda(name) == (options.port == "gpu")]
-    given = [*given, *([accelerated.SHIPPED.get(options.port, options.port)] if options.port else [])]
-    for name in given:
+def select_implementations(options):
+    """Names in the order of IMPLEMENTATIONS, or as given.  Peers may be missing.  ValueError for a port that can't be imported."""
+    names = options.impl or [name for name in IMPLEMENTATIONS if runs_on_cuda(name) == (options.port == "gpu")]
+    names = [*names, *([accelerated.SHIPPED.get(options.port, options.port)] if options.port else [])]
+    for name in names:
         if name not in PEERS:
             accelerated.load(name)
-    return list(dict.fromkeys(given))
+    return list(dict.fromkeys(names))
 
 
-def threads_of(options):
-    available = len(measure.processors())
+def thread_count(options):
+    available = len(measure.available_processors())
     threads = available if options.threads is None else options.threads
     if not 1 <= threads <= available:
-        raise ValueError(f"--threads must lie in 1 .. {available}, the processors that there are, got {threads}")
+        raise ValueError(f"--threads must lie in 1 .. {available}, the number of available processors, got {threads}")
     return threads
 
 
-def path_of(given):
+def output_path(given):
     path = Path(given)
     if path.exists():
-        raise ValueError(f"--json: {path} exists and is not overwritten")
+        raise ValueError(f"--json: {path} exists and is not overwritten; choose another file")
     output_folder(path.parent, path.name)
     return path
 
 
-def run(chosen, implementations, threads, size, quick, device):
-    """The report, ready for JSON, of what works on the device that ``device`` tells of, or if that is empty, of what works without.
+def run(names, implementations, threads, size, quick, device):
+    """The report, ready for JSON.  ``device``: the report of ``device.py``, or {}.
 
-    Nothing would be a measure of both: neither the best peer nor the machine's own rates.
+    With a device, only implementations on the device are timed; without, only those on the CPU: the best peer and the machine's own rates
+    must belong to the same hardware.
     """
     begin, effort = time.perf_counter(), QUICK if quick else FULL
-    report: dict = {"format": 1, "machine": measure.machine(threads), "quick": quick, "size": size, "workloads": {}}
+    report: dict = {"format": FORMAT, "machine": measure.machine_info(threads), "quick": quick, "size": size, "workloads": {}}
     if device:
-        report["machine"]["processor"] = f"{device['device']}, beside {report['machine']['processor']}"
-    elsewhere = "left out, it works elsewhere" if device else "left out, measured apart: python -m benchmarks --port gpu"
-    reasons = {name: left_out(name, quick) or (elsewhere if on_cuda(name) != bool(device) else None) for name in implementations}
-    report["left_out"] = {name: reason for name, reason in reasons.items() if reason}
-    present = [name for name in implementations if name not in report["left_out"]]
-    serving = {name: [i for i in present if serves(i, WORKLOADS[size][name])] for name in (PRODUCT, *chosen)}
+        report["machine"]["processor"] = f"{device['device']}, host {report['machine']['processor']}"
+    elsewhere = "skipped, works on the CPU" if device else "skipped, works on the GPU: python -m benchmarks --port gpu"
+    reasons = {name: skip_reason(name, quick) or (elsewhere if runs_on_cuda(name) != bool(device) else None) for name in implementations}
+    report["skipped"] = {name: reason for name, reason in reasons.items() if reason}
+    present = [name for name in implementations if name not in report["skipped"]]
+    supporting = {name: [i for i in present if supports(i, WORKLOADS[size][name])] for name in (MATMUL, *names)}
     report |= device or {"copy_bandwidth": roofline.copy_bandwidth()}
-    with Progress(sum(map(len, serving.values()))) as say:
-        for name, reason in report["left_out"].items():
-            say(f"{name}: {reason}")
+    with Progress(sum(map(len, supporting.values()))) as log:
+        for name, reason in report["skipped"].items():
+            log(f"{name}: {reason}")
         try:
-            for name, those in serving.items():
-                report["workloads"][name] = measure.measure(name, size, those, threads, *effort, say)
-                say("\n".join(["done", "", *rows(name, compare(report)["workloads"][name]), ""]))
+            for name, supported in supporting.items():
+                report["workloads"][name] = measure.measure_workload(name, size, supported, threads, *effort, log)
+                log("\n".join(["done", "", *rows(name, add_ratios(report)["workloads"][name]), ""]))
         except KeyboardInterrupt:
             if not report["workloads"]:
                 raise
             report["interrupted"] = True
-            say("interrupted: what was measured until here is kept")
+            log("interrupted: results up to here are kept")
     report["seconds"] = time.perf_counter() - begin
     return report
 
 
-def compare(report):
-    """Add to each implementation what only all together say: ratios above 1 say that it is faster; operations and bytes a second."""
+def add_ratios(report):
+    """Add to each implementation its speed relative to the best peer and to the reference (above 1: faster), its rate and bandwidth."""
     rates = []
     for name, workload in report["workloads"].items():
         entries, operations = workload["implementations"], sum(workload["operations"].values())
@@ -208,16 +244,16 @@ def compare(report):
             entries[i]["share_of_copy_bandwidth"] = entries[i]["bandwidth"] / report["copy_bandwidth"]
             entries[i]["over_best_peer"] = best_peer and best_peer / median
             entries[i]["over_reference"] = reference and reference / median
-        if name == PRODUCT:
+        if name == MATMUL:
             rates = [operations / entries[i]["median"] for i in medians]
         for i in medians:
-            entries[i]["share_of_product_rate"] = entries[i]["rate"] / max(rates) if rates else None
-    report["product_rate"] = max(rates, default=None)
+            entries[i]["share_of_matmul_rate"] = entries[i]["rate"] / max(rates) if rates else None
+    report["matmul_rate"] = max(rates, default=None)
     return report
 
 
 if __name__ == "__main__":
-    for name in ("SIGTERM", "SIGHUP"):  # a kill or a closed terminal are interrupts: workers that stand still would be left behind
+    for name in ("SIGTERM", "SIGHUP"):  # handled as interrupts, so that stopped worker processes are ended, too
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
             signal.signal(getattr(signal, name), signal.default_int_handler)
     raise SystemExit(main())

@@ -1,7 +1,8 @@
-"""What work costs by the contract's counts: a port that computes as another does and adds up its calls."""
+"""Operations, bytes and calls of a workload, by the contract's counts: a proxy of a port adds them up while the port computes."""
 
 import time
 from collections import Counter
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,26 @@ from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, shape
 from reference.conformance.contract import OPS
 
 
-class Recorder:
-    """``operations``, ``bytes``, ``calls`` and ``seconds``, by op.  Noise that an op draws inside is not counted, in no implementation."""
+class PortProxy:
+    """A port that passes every call of an op to ``around``; subclasses define it."""
 
     def __init__(self, port):
         self.port = port
+
+    def __getattr__(self, name):
+        function = getattr(self.port, name)
+        return partial(self.around, name, function) if name in OPS else function
+
+    def around(self, name, function, *args, **kwargs):
+        """The results of ``function``, op ``name`` of the port, for these arguments."""
+        raise NotImplementedError
+
+
+class Recorder(PortProxy):
+    """Adds up ``operations``, ``bytes``, ``calls`` and ``seconds`` by op.  Noise that an op draws itself is not counted."""
+
+    def __init__(self, port):
+        super().__init__(port)
         self.clear()
 
     def clear(self):
@@ -24,26 +40,19 @@ class Recorder:
         self.calls: Any = Counter()
         self.seconds: Any = Counter()
 
-    def __getattr__(self, name):
-        function = getattr(self.port, name)
-        if name not in OPS:
-            return function
-
-        def op(*args, **kwargs):
-            begin = time.perf_counter()
-            results = function(*args, **kwargs)
-            self.seconds[name] += time.perf_counter() - begin
-            arguments = bind_arguments(name, args, kwargs)
-            self.operations[name] += operations(name, arguments, results)
-            self.bytes[name] += moved(name, arguments, results)
-            self.calls[name] += 1
-            return results
-
-        return op
+    def around(self, name, function, *args, **kwargs):
+        begin = time.perf_counter()
+        results = function(*args, **kwargs)
+        self.seconds[name] += time.perf_counter() - begin
+        arguments = bind_arguments(name, args, kwargs)
+        self.operations[name] += operations(name, arguments, results)
+        self.bytes[name] += bytes_moved(name, arguments, results)
+        self.calls[name] += 1
+        return results
 
 
 class Counts(NamedTuple):
-    """Of one call of a workload: calls, operations and bytes by op, and the seconds of all ops on the reference."""
+    """One call of a workload: calls, operations and bytes by op, and the seconds of all ops on the reference."""
 
     calls: dict
     operations: dict
@@ -52,24 +61,25 @@ class Counts(NamedTuple):
 
 
 def counts(workload):
-    one, times = workload.one()
+    """The Counts of a workload; of a workload with many equal steps, one step is run and multiplied."""
+    one, times = workload.single_step()
     recorder = Recorder(reference_ops)
     call = one.call(recorder)
-    recorder.clear()  # what prepares a call is no part of it
+    recorder.clear()  # preparing a call is not counted
     call()
     scaled = lambda counter: {name: count * times for name, count in counter.items()}
     return Counts(scaled(recorder.calls), scaled(recorder.operations), scaled(recorder.bytes), sum(recorder.seconds.values()) * times)
 
 
 def operations(name, arguments, results):
-    """Of one call."""
+    """Floating-point operations of one call of an op."""
     if name == "global_norm":  # of a list of arrays
         return sum(OPS[name].flops(array.shape, ()) for array in arguments[0])
     return OPS[name].flops(*shapes(name, arguments, results if isinstance(results, tuple) else (results,)))
 
 
-def moved(name, arguments, results):
-    """Bytes that one call has to move at least: every array that is there read once, every result, or target, written once."""
+def bytes_moved(name, arguments, results):
+    """The least number of bytes that one call of an op moves: each given array read once, each result or in-place argument written once."""
     read = [array for argument in arguments for array in (argument if isinstance(argument, list) else [argument])]
     written = results if isinstance(results, tuple) else [results]
     written = [arguments[position] for position in IN_PLACE_ARGUMENTS[name]] if name in IN_PLACE_ARGUMENTS else written

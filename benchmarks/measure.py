@@ -1,12 +1,12 @@
-"""How implementations are measured, so that the numbers can be trusted.
+"""Measuring: implementations are validated first, then timed in turns.
 
-Each does a workload in a process of its own (worker.py): its memory, its threads and its crashes are its own.  What it computes is held
-against the reference first, by the rule for networks (reference/conformance/tolerances.py), which is that of any other port: an implementation whose
-arithmetic differs may round in other places, 16 times as much as the reference does, and no more.  One that disagrees is not timed.
+Each implementation does a workload in a process of its own (worker.py), so that its memory, threads and crashes affect no other.  Its
+results are compared with the reference first, by the rule for networks (reference/conformance/tolerances.py): they may differ by 16 times the
+reference's own float32 rounding.  An implementation that disagrees is not timed.
 
-Then all take turns, A, B, C, A, B, C .., so that a change of the machine's speed hits all alike.  Between its turns a process is stopped
-by a signal: pools of threads spin for a while when their work is done, and would disturb whoever comes next on the same processors.
-A turn of short calls begins with some that are not recorded, since the caches hold another's data.
+The others take turns, A, B, C, A, B, C .., so that a change of the machine's speed affects all of them alike.  A process is stopped
+by a signal between its turns: idle thread pools spin for a while and would slow down the next process on the same processors.
+A turn of short calls begins with unrecorded calls, because the caches hold the data of another process.
 """
 
 import json
@@ -32,61 +32,61 @@ from reference import ops as reference_ops
 from reference.conformance.tolerances import FEW_ENTRIES, Mismatch, network_mismatches, worst
 
 REFERENCE = "reference.ops"
-LIMIT = 900  # seconds that an answer may take
-TURN = 0.2  # seconds that a turn lasts, if a call is shorter
-RECORDS = 20  # that a turn is divided into: a record is the mean of as many calls as fit
-STANDARD_ERRORS = 6  # by which moments of particles may differ: a false alarm in 10^8
-WIDE = 0.1  # a spread, quartile to quartile over the median, that says the median may be off
-BUSY = 0.1  # of the processors' time taken by others: say so
+TIMEOUT = 900  # seconds for one answer of a worker
+TURN_SECONDS = 0.2  # length of a turn, if a call is shorter
+RECORDS_PER_TURN = 20  # a record is the mean of as many calls as fit into its share of a turn
+STANDARD_ERRORS = 6  # allowed difference of the moments of particles: one false alarm in 10^8
+MAX_SPREAD = 0.1  # (upper - lower quartile) / median above which the median is unreliable
+MAX_OTHER_LOAD = 0.1  # share of the processors' time that other processes may take without a warning
 LIBRARIES = ("numpy", "scipy", "numba", "torch", "diffusers", "jax", "jaxlib")
 
 
 class Failure(Exception):
-    """An implementation can't be measured: why."""
+    """The reason why an implementation can't be measured."""
 
 
 class Expected(NamedTuple):
-    """What the reference says, in both precisions, the operations and bytes of a call by op, and the seconds that the reference needs."""
+    """The reference's results in float32 and float64, operations and bytes of a call by op, and the seconds of a call on the reference."""
 
-    single: dict
-    exact: dict
+    single: dict  # float32
+    exact: dict  # float64
     operations: dict
     bytes: dict
     seconds: float
 
 
-def expected(workload):
-    part, (_, operations, moved, seconds) = workload.part(), counts(workload)
-    single, exact = (part.results(reference_ops, dtype) for dtype in (np.float32, np.float64))
+def expected_results(workload):
+    subset, (_, operations, moved, seconds) = workload.subset(), counts(workload)
+    single, exact = (subset.results(reference_ops, dtype) for dtype in (np.float32, np.float64))
     return Expected(single, exact, operations, moved, seconds)
 
 
 def disagreement(results, single, exact):
-    """The worst error of an implementation's results, in units of its budget."""
+    """The worst error of an implementation's results, in units of its tolerance.  Failure for missing results or other shapes."""
     if "moments" in results:
-        return worst(_errors_of_moments(results["moments"], exact["particles"]["x"]))
+        return worst(_moment_errors(results["moments"], exact["particles"]["x"]))
     found = []
     for group, arrays in exact.items():
         given = results.get(group, {})
         if missing := [name for name in arrays if name not in given]:
-            raise Failure(f"it gives no {group} of {missing[0]}")
+            raise Failure(f"it returns no {group} of {missing[0]}")
         cut = {name: given[name][: len(array)] for name, array in arrays.items()}
         for name, array in arrays.items():
             if cut[name].shape != array.shape:
                 raise Failure(f"{group} of {name} has shape {cut[name].shape} instead of {array.shape}")
-        found += network_mismatches(group, *map(_few_joined, (cut, single[group], arrays)))
+        found += network_mismatches(group, *map(_join_small_arrays, (cut, single[group], arrays)))
     return worst(found)
 
 
-def _few_joined(arrays):
-    """Tensors of few entries as one: the scale of all weights is none for a bias, whose gradient sums up images, and its own is chance."""
+def _join_small_arrays(arrays):
+    """Join the arrays of few entries into one: each has too few for a scale of its own, and the others have another scale."""
     few = [name for name, array in arrays.items() if array.size < FEW_ENTRIES]
-    joined = {"the small tensors": np.concatenate([np.ravel(arrays[name]) for name in few])} if len(few) > 1 else {}
+    joined = {"the small arrays": np.concatenate([np.ravel(arrays[name]) for name in few])} if len(few) > 1 else {}
     return {name: array for name, array in arrays.items() if not joined or name not in few} | joined
 
 
-def _errors_of_moments(moments, x):
-    """Of many particles, against those of the reference's few [n,d]: only the few are uncertain."""
+def _moment_errors(moments, x):
+    """Errors of the moments of many particles, compared with the reference's few, x[n,d]; the few set the sampling error."""
     centred = x - x.mean(axis=0)
     samples = {"mean": x, "covariance": centred[:, :, None] * centred[:, None]}
     for name, of_each in samples.items():
@@ -97,14 +97,14 @@ def _errors_of_moments(moments, x):
 
 
 class Worker:
-    """The process of one implementation for one workload; stopped unless it is asked something.  Failure if it fails."""
+    """The process of one implementation for one workload; it is stopped while it has no question to answer.  Failure if it fails."""
 
     def __init__(self, implementation, name, size, threads, folder):
         self.results_path, self.log = Path(folder) / f"{name}.npz", tempfile.TemporaryFile("w+")
-        words = implementation, name, size, str(threads), str(LIMIT), str(self.results_path)
+        words = implementation, name, size, str(threads), str(TIMEOUT), str(self.results_path)
         self.process: Any = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", *words],
-            env=environment(threads),
+            env=thread_environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -120,21 +120,21 @@ class Worker:
         self.process.communicate()
         self.log.close()
 
-    def ask(self, **what):
+    def ask(self, **question):
         self._signal("SIGCONT")
         try:
-            self.process.stdin.write(json.dumps(what) + "\n")
+            self.process.stdin.write(json.dumps(question) + "\n")
         except BrokenPipeError:
-            pass  # it has ended: said below
+            pass  # it has ended; ``answer`` reports the reason
         return self.answer()
 
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
             self.log.seek(0)
-            said = self.log.read().strip().splitlines() or [""]
-            code, late = self.process.wait(), any(word.startswith("Timeout (") for word in said)
-            raise Failure(f"no answer within {LIMIT} s" if late else f"it ended with code {code}: {said[-1][:300]}")
+            lines = self.log.read().strip().splitlines() or [""]
+            code, late = self.process.wait(), any(line.startswith("Timeout (") for line in lines)
+            raise Failure(f"no answer within {TIMEOUT} s" if late else f"it ended with code {code}: {lines[-1][:300]}")
         self._signal("SIGSTOP")
         answer = json.loads(line)
         if "error" in answer:
@@ -142,7 +142,7 @@ class Worker:
         return answer
 
     def results(self):
-        """{group: {name: array}}, as it wrote them."""
+        """{group: {name: array}} from the file that the process wrote."""
         found: dict = {}
         with np.load(self.results_path) as file:
             for key in file:
@@ -152,129 +152,134 @@ class Worker:
         return found
 
     def _signal(self, name):
-        if hasattr(signal, name):  # else pools are left to go to sleep by themselves
+        if hasattr(signal, name):  # on other systems idle thread pools stop by themselves
             self.process.send_signal(getattr(signal, name))
 
 
-def processors():
-    """Those that this process may use, in order."""
+def available_processors():
+    """The processors that this process may use, in order."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def environment(threads):
-    """What tells every library how many threads it may have; the policy by which they wait is left as it is."""
+def thread_environment(threads):
+    """Environment variables that set the number of threads of every library; the wait policy of idle threads is not changed."""
     words = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     return os.environ | {word: str(threads) for word in words}
 
 
-def measure(name, size, implementations, threads, budget, least_turns, say):
-    """Everything about one workload, ready for JSON.  ``budget``: seconds of turns for each implementation; ``say``: a Progress."""
+def measure_workload(name, size, implementations, threads, seconds, min_turns, log):
+    """The results of one workload, ready for JSON.  ``seconds``: of timing for each implementation; ``log``: a Progress."""
     workload = WORKLOADS[size][name]
-    single, exact, operations, moved, of_reference = expected(workload)
+    single, exact, operations, moved, reference_seconds = expected_results(workload)
     workers: dict = {}
     entries: dict = {}
     with tempfile.TemporaryDirectory() as folder:
         try:
             for implementation in implementations:
-                say.now(f"{name}, {implementation}")
+                log.start(f"{name}, {implementation}")
                 entry = entries[implementation] = {}
-                if implementation == REFERENCE and of_reference > budget:
-                    entry |= {"estimate": of_reference, "not_run": f"a call takes about {of_reference:.0f} s"}
-                elif lacks := lacking(implementation, operations):
-                    entry |= {"lacks": lacks, "not_run": f"it lacks {', '.join(lacks)}"}
+                if implementation == REFERENCE and reference_seconds > seconds:
+                    entry |= {"estimate": reference_seconds, "not_timed": f"a call takes about {reference_seconds:.0f} s"}
+                elif lacks := missing_ops(implementation, operations):
+                    entry |= {"lacks": lacks, "not_timed": f"it lacks {', '.join(lacks)}"}
                 else:
-                    _admit(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
-                say(f"{name}: {implementation}: {_admission(entry)}")
-            say.now(f"{name}, in turns", len(implementations))
-            _take_turns(workers, entries, budget, least_turns)
+                    _validate(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
+                log(f"{name}: {implementation}: {_validation_line(entry)}")
+            log.start(f"{name}, in turns", len(implementations))
+            _take_turns(workers, entries, seconds, min_turns)
         finally:
             for worker in workers.values():
                 worker.__exit__()
     for entry in entries.values():
         if "turns" in entry:
             entry |= statistics(entry["turns"])
-    return {"workload": asdict(workload), "operations": operations, "bytes": moved, "implementations": entries, "doubts": doubts(entries)}
+    found = {"workload": asdict(workload), "operations": operations, "bytes": moved}
+    return found | {"implementations": entries, "warnings": timing_warnings(entries)}
 
 
-def lacking(implementation, called):
-    """The names of the ops that a workload calls and a port does not have; none for a peer, which is no port."""
+def missing_ops(implementation, called):
+    """The ops that a workload calls and a port lacks; none for a peer."""
     return [] if implementation in PEERS else [name for name in accelerated.lacking(accelerated.load(implementation)) if name in called]
 
 
-def failed(entries):
-    """The ports among a workload's implementations that disagree with the reference or fail; a peer may do as it likes."""
-    return [i for i, entry in entries.items() if i not in PEERS and "not_run" in entry and not entry.keys() & {"estimate", "lacks"}]
+def failed_ports(entries):
+    """The ports among a workload's implementations that disagree with the reference or fail; peers are not listed."""
+    return [i for i, entry in entries.items() if i not in PEERS and "not_timed" in entry and not entry.keys() & {"estimate", "lacks"}]
 
 
-def _admit(implementation, worker, workers, entry, single, exact):
-    """Have it prepare and compute, and hold that against the reference; it stays among ``workers`` if it may be timed."""
+def _validate(implementation, worker, workers, entry, single, exact):
+    """Let a worker prepare and compute, and compare its results with the reference; a worker that disagrees or fails leaves ``workers``."""
     workers[implementation] = worker
     try:
         entry |= worker.answer()
         error = disagreement(worker.results(), single, exact)
-        entry |= {"valid": bool(error.ratio <= 1), "error_over_budget": error.ratio, "turns": []}
+        entry |= {"valid": bool(error.ratio <= 1), "error_over_tolerance": error.ratio, "turns": []}
         if not entry["valid"]:
             del entry["turns"]
             raise Failure(f"it disagrees with the reference: {error}")
     except Failure as failure:
-        entry["not_run"] = str(failure)
+        entry["not_timed"] = str(failure)
         workers.pop(implementation).__exit__()
 
 
-def _admission(entry):
-    if "not_run" in entry:
-        return f"not timed: {entry['not_run']}"
-    return f"agrees, {entry['error_over_budget']:.2f} of the budget; first results after {entry['first']:.1f} s"
+def _validation_line(entry):
+    if "not_timed" in entry:
+        return f"not timed: {entry['not_timed']}"
+    return f"agrees, error {entry['error_over_tolerance']:.2f} of the tolerance; first results after {entry['first']:.1f} s"
 
 
-def _take_turns(workers, entries, budget, least_turns):
-    """Warm up by time, calibrate, and go round until the time is over."""
+def _take_turns(workers, entries, seconds, min_turns):
+    """Warm up, calibrate, then time the workers in turns until the time is over."""
     sizes = {}
     for implementation in list(workers):
-        sizes[implementation] = _guarded(workers, entries, implementation, lambda w: calibrate(w, min(1.0, budget / 2)))
+        sizes[implementation] = _drop_on_failure(workers, entries, implementation, lambda w: calibrate(w, min(1.0, seconds / 2)))
     begin, turns = time.perf_counter(), 0
-    while workers and (turns < least_turns or time.perf_counter() - begin < budget * len(workers)):
+    while workers and (turns < min_turns or time.perf_counter() - begin < seconds * len(workers)):
         turns += 1
         for implementation in list(workers):
-            _guarded(workers, entries, implementation, lambda w, i=implementation: _turn(w, sizes[i], entries[i]))
+            _drop_on_failure(workers, entries, implementation, lambda w, i=implementation: _turn(w, sizes[i], entries[i]))
 
 
-def _guarded(workers, entries, implementation, action):
-    """A worker that fails while it is timed keeps no numbers, and the rest goes on."""
+def _drop_on_failure(workers, entries, implementation, action):
+    """``action(worker)``; a worker that fails loses its times and leaves ``workers``, and the others go on."""
     try:
         return action(workers[implementation])
     except Failure as failure:
-        entries[implementation]["not_run"] = str(failure)
+        entries[implementation]["not_timed"] = str(failure)
         entries[implementation].pop("turns", None)
         workers.pop(implementation).__exit__()
 
 
 def calibrate(worker, seconds):
-    """How a turn of this worker looks, after it has run for some seconds."""
+    """The size of a turn for this worker, after it has run for so many seconds."""
     begin = time.perf_counter()
     taken: list = []
     while not taken or time.perf_counter() - begin < seconds:
         taken += worker.ask(repeats=max(1, min(10, int(0.1 / taken[-1]))) if taken else 1)["seconds"]
-    return turn_of(float(np.median(taken[len(taken) // 2 :])))
+    return turn_size(float(np.median(taken[len(taken) // 2 :])))
 
 
-def turn_of(call):
-    """{calls a record, records, calls before them} for a call of so many seconds."""
-    calls = max(1, round(TURN / RECORDS / call))
-    return {"calls": calls, "repeats": max(1, min(RECORDS, int(TURN / (calls * call)))), "warm": calls if call < TURN / 4 else 0}
+def turn_size(call):
+    """{calls in a record, records, unrecorded calls before them} for a call of so many seconds."""
+    calls = max(1, round(TURN_SECONDS / RECORDS_PER_TURN / call))
+    return {
+        "calls": calls,
+        "repeats": max(1, min(RECORDS_PER_TURN, int(TURN_SECONDS / (calls * call)))),
+        "warm": calls if call < TURN_SECONDS / 4 else 0,
+    }
 
 
 def _turn(worker, size, entry):
-    busy, begin = busy_seconds(), time.perf_counter()
+    busy, begin = machine_cpu_seconds(), time.perf_counter()
     answer = worker.ask(**size)
-    elapsed, after = time.perf_counter() - begin, busy_seconds()
+    elapsed, after = time.perf_counter() - begin, machine_cpu_seconds()
     entry["turns"].append(answer["seconds"])
     if busy is not None:
-        entry.setdefault("others", []).append([max(0.0, after - busy - answer["processor"]), elapsed * (os.cpu_count() or 1)])
+        entry.setdefault("other_processes", []).append([max(0.0, after - busy - answer["processor"]), elapsed * (os.cpu_count() or 1)])
 
 
-def busy_seconds():
-    """What all processes of this machine together have had of its processors; None where the system does not say."""
+def machine_cpu_seconds():
+    """Processor seconds of all processes of this machine up to now; None where the system has no /proc/stat."""
     try:
         user, nice, system, _, _, interrupt, soft = map(int, Path("/proc/stat").read_text().split()[1:8])
     except (OSError, ValueError):
@@ -283,27 +288,27 @@ def busy_seconds():
 
 
 def statistics(turns):
-    """Of the seconds a call, a list for each turn."""
+    """Median, quartiles, minimum and spread over all records; ``turns``: lists of seconds per call, one a turn."""
     seconds = np.concatenate(turns)
     low, median, high = np.percentile(seconds, (25, 50, 75))
     spread = (high - low) / median
     return {"median": float(median), "quartiles": [float(low), float(high)], "minimum": float(seconds.min()), "spread": float(spread)}
 
 
-def doubts(entries):
-    """Sentences about what makes the numbers of one workload doubtful."""
+def timing_warnings(entries):
+    """Sentences on unreliable times of one workload: a wide spread, or a busy machine."""
     found = []
     for implementation, entry in entries.items():
-        if entry.get("spread", 0) > WIDE:
-            found.append(f"{implementation}: the middle half of its times spans {entry['spread']:.0%} of the median")
-        taken, available = np.sum(entry.get("others", [[0.0, 1.0]]), axis=0)
-        if taken / available > BUSY:
-            found.append(f"{implementation}: others took {taken / available:.0%} of the processors meanwhile")
+        if entry.get("spread", 0) > MAX_SPREAD:
+            found.append(f"{implementation}: its quartiles are {entry['spread']:.0%} of the median apart")
+        taken, available = np.sum(entry.get("other_processes", [[0.0, 1.0]]), axis=0)
+        if taken / available > MAX_OTHER_LOAD:
+            found.append(f"{implementation}: other processes took {taken / available:.0%} of the processors during its turns")
     return found
 
 
-def machine(threads):
-    """What the numbers depend on."""
+def machine_info(threads):
+    """What the times depend on: system, processor, threads, load, versions, commit, date."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
@@ -326,7 +331,7 @@ def machine(threads):
 
 
 def _commit():
-    """The commit, with a + for changes; None outside of a repository."""
+    """The commit, with a + for uncommitted changes; None outside a repository."""
     git = lambda *words: subprocess.run(
         ["git", "-C", Path(__file__).parent, *words], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -1,4 +1,4 @@
-"""What a program that takes minutes says meanwhile: lines, and on a terminal below them a bar, with what is done now."""
+"""Progress of a program that takes minutes: printed lines, and on a terminal a bar with the current task below them."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ BAR = "{desc} |{bar}| {percentage:.0f} %, {remaining} left"
 
 
 class Progress:
-    """``say(line)`` prints it, ``say.now(what)`` begins a part, or several at once; to be closed by ``with``.
+    """A context manager: ``log(line)`` prints a line, ``log.start(task)`` names the current task and advances the bar.
 
-    ``pairs``: of an implementation and a workload, each prepared and then timed, which are two parts.
+    ``pairs``: number of pairs of an implementation and a workload.  A pair has two parts: preparing and timing.
     """
 
     def __init__(self, pairs):
@@ -28,7 +28,8 @@ class Progress:
         self.bar.write(f"{time.perf_counter() - self.begin:6.0f} s  {line}")
         sys.stdout.flush()
 
-    def now(self, what, parts=1):
+    def start(self, task, parts=1):
+        """Begin a task of so many parts; the task before it is done."""
         self.bar.update(self.running)
-        self.bar.set_description(what)
+        self.bar.set_description(task)
         self.running = parts

@@ -1,7 +1,8 @@
-"""``python -m benchmarks report OUT.json --out FOLDER``: a table in Markdown, and plots, of what was measured.
+"""``python -m benchmarks report OUT.json --out FOLDER``: a Markdown table and plots of a results file.
 
-bars.png      of every workload each implementation's median, with its quartiles, as a multiple of the fastest one's
-roofline.png  operations a second over operations a byte, below what the machine's products and copies allow
+table.md      times, ratios, rates, warnings
+bars.png      the median of each implementation, with quartiles, as a multiple of the fastest one's in each workload
+roofline.png  operations per second over operations per byte, below the roof: the rates of matrix products and copies on this machine
 """
 
 import json
@@ -21,13 +22,13 @@ PALETTE = (plotting.BLUE, plotting.VERMILION, plotting.SKY, plotting.ORANGE, plo
 
 
 def main(arguments=None):
-    """The exit code: 0, 2 for what can't be read or written."""
-    parser = Parser(prog="python -m benchmarks report", allow_abbrev=False, description="A table and plots of a measurement.")
-    parser.add_argument("report", metavar="OUT.json", help="what python -m benchmarks --json wrote")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="for table.md, bars.png and roofline.png")
+    """The exit code: 0, 2 for a file that can't be read or written."""
+    parser = Parser(prog="python -m benchmarks report", allow_abbrev=False, description="A table and plots of a results file.")
+    parser.add_argument("report", metavar="OUT.json", help="a results file of python -m benchmarks --json")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder for table.md, bars.png and roofline.png (required)")
     options = parser.parse_args(arguments)
     try:
-        report, folder = read(options.report), output_folder(options.out)
+        report, folder = read_report(options.report), output_folder(options.out)
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -38,30 +39,43 @@ def main(arguments=None):
     return 0
 
 
-FIELDS = {  # of a measurement, that tables and plots read
-    "": ("machine", "left_out", "product_rate", "copy_bandwidth"),
+NEW_NAMES = {  # of format 1's words in format 2
+    "left_out": "skipped",
+    "product_rate": "matmul_rate",
+    "share_of_product_rate": "share_of_matmul_rate",
+    "doubts": "warnings",
+    "not_run": "not_timed",
+    "error_over_budget": "error_over_tolerance",
+    "others": "other_processes",
+    "product": "matmul",
+    "particles-given": "particles-given-noise",
+    "particles-own": "particles-own-noise",
+}
+REQUIRED_FIELDS = {  # read by tables and plots
+    "": ("machine", "skipped", "matmul_rate", "copy_bandwidth"),
     "machine": ("processor", "threads", "time", "versions"),
-    "workload": ("implementations", "operations", "bytes", "doubts"),
+    "workload": ("implementations", "operations", "bytes", "warnings"),
     "time": ("median", "quartiles", "turns", "memory", "rate", "bandwidth", "over_best_peer"),
 }
 
 
-def read(path):
-    """A measurement.  ValueError if the file holds none."""
-    not_one = f"{path} is no measurement that python -m benchmarks --json wrote"
+def read_report(path):
+    """A report in format 2 from a results file of format 1 or 2.  ValueError for any other file."""
+    not_one = f"{path} is not a results file of python -m benchmarks --json"
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{not_one}: it is not JSON") from None
-    if not isinstance(report, dict) or report.get("format") != 1 or not report.get("workloads"):
-        raise ValueError(f"{not_one}: it must be an object of format 1 with workloads")
+    if not isinstance(report, dict) or report.get("format") not in (1, 2) or not report.get("workloads"):
+        raise ValueError(f"{not_one}: it must be an object of format 1 or 2 with workloads")
+    report = _renamed(report) if report["format"] == 1 else report
     try:
-        times = [entry for entries in timed(report).values() for entry in entries.values()]
+        times = [entry for entries in timed_entries(report).values() for entry in entries.values()]
         parts = [("", report), ("machine", report["machine"])]
         parts += [("workload", one) for one in report["workloads"].values()] + [("time", entry) for entry in times]
-        missing = [field for part, held in parts for field in FIELDS[part] if field not in held]
+        missing = [field for part, held in parts for field in REQUIRED_FIELDS[part] if field not in held]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{not_one}: {error}") from None
     if missing:
@@ -69,37 +83,44 @@ def read(path):
     return report
 
 
-def timed(report):
-    """workload -> implementation -> entry, of those that have a time."""
+def _renamed(part):
+    """A part of a report of format 1, with the names of format 2."""
+    if isinstance(part, dict):
+        return {NEW_NAMES.get(name, name): _renamed(inner) for name, inner in part.items()}
+    return part
+
+
+def timed_entries(report):
+    """workload -> implementation -> entry, for the timed ones."""
     of = {name: {i: e for i, e in work["implementations"].items() if "median" in e} for name, work in report["workloads"].items()}
     return {name: entries for name, entries in of.items() if entries}
 
 
 def markdown(report):
-    """Lines: a row a workload, a column an implementation, the fastest bold, a port's ratio to the best peer beside it; then all else."""
-    machine, work = report["machine"], timed(report)
+    """Lines: a table with a row a workload and a column an implementation; then untimed implementations, warnings and rates."""
+    machine, work = report["machine"], timed_entries(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [f"{machine['processor']}, {machine['threads']} threads, {machine['time'][:10]}; {versions}.", ""]
-    lines += ["Milliseconds, the median and the spread from quartile to quartile; x is how many times as fast as the best peer.", ""]
+    lines += ["Milliseconds: median ± half the distance between the quartiles, fastest in bold; x: speed relative to the best peer.", ""]
     lines += [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, entries in work.items():
         fastest = min(entry["median"] for entry in entries.values())
         cells = [cell(i, entries[i], fastest) if i in entries else "" for i in names]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    doubts = [f"- {name}: {doubt}" for name, one in report["workloads"].items() for doubt in one["doubts"]]
+    warnings = [f"- {name}: {line}" for name, one in report["workloads"].items() for line in one["warnings"]]
     not_timed = [
-        f"- {name}: {i} is not timed: {entry['not_run']}"
+        f"- {name}: {i} is not timed: {entry['not_timed']}"
         for name, one in report["workloads"].items()
         for i, entry in one["implementations"].items()
         if "median" not in entry
     ]
-    left_out = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
-    return [*lines, "", *not_timed, *left_out, *doubts, "", *rates(work)]
+    skipped = [f"- {name}: {reason}" for name, reason in report["skipped"].items()]
+    return [*lines, "", *not_timed, *skipped, *warnings, "", *rates_table(work)]
 
 
-def rates(work):
-    """Lines: a row for each implementation of each workload."""
+def rates_table(work):
+    """Lines: a table of rates, memory and start-up times, with a row for each implementation of each workload."""
     columns = COLUMNS[len(TIMES) :]
     lines = [LEGEND, "", f"| | | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     cells = lambda entry: " | ".join(row(entry)[len(TIMES) :])
@@ -107,6 +128,7 @@ def rates(work):
 
 
 def cell(implementation, entry, fastest):
+    """The time of one implementation, and for a port its speed relative to the best peer."""
     low, high = entry["quartiles"]
     text = f"{1e3 * entry['median']:.4g} ± {(high - low) / 2 / entry['median']:.0%}"
     text = f"**{text}**" if entry["median"] == fastest else text
@@ -119,8 +141,8 @@ def bars(report):
 
 
 def bars_figure(report):
-    """Times of each workload as multiples of its fastest implementation's, which a bar begins at, on a logarithmic axis."""
-    work = timed(report)
+    """Times of each workload as multiples of the fastest implementation's, on a logarithmic axis; each bar begins at 1."""
+    work = timed_entries(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
     title = f"Time of each workload, {report['machine']['processor']}, {report['machine']['threads']} threads"
     figure, ((axes,),) = plotting.subplots(1, 1, 9.5, 1.6 + 0.22 * sum(map(len, work.values())) + 0.2 * len(work), title)
@@ -130,8 +152,8 @@ def bars_figure(report):
         fastest, first = min(entry["median"] for entry in entries.values()), place
         for i, entry in entries.items():
             points[i].append((place, *(value / fastest for value in (entry["median"], *entry["quartiles"]))))
-            said, at = spoken(entry["median"]), (entry["quartiles"][1] / fastest, place)
-            axes.annotate(said, at, (6, 0), textcoords="offset points", va="center", fontsize=7, color="#444444")
+            text, at = format_time(entry["median"]), (entry["quartiles"][1] / fastest, place)
+            axes.annotate(text, at, (6, 0), textcoords="offset points", va="center", fontsize=7, color="#444444")
             place += 1
         ticks[(first + place - 1) / 2] = name
         place += 0.8
@@ -149,22 +171,22 @@ def bars_figure(report):
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.8, -1)
     axes.set_ylabel("workload")
-    axes.set_xlabel("median time over the fastest implementation's; lines from quartile to quartile")
+    axes.set_xlabel("median time / median time of the fastest implementation; lines: quartiles")
     figure.legend(fontsize=8, loc="outside lower center", ncols=4)
     return figure
 
 
-def spoken(seconds):
+def format_time(seconds):
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
 def roofline(report):
-    """Every workload of every implementation at its operations a byte, under the roof of this machine."""
+    """The rate of every implementation of every workload over operations per byte, and the roof of this machine."""
     title = f"Rate of each workload below this machine's roof, {report['machine']['processor']}, {report['machine']['threads']} threads"
     figure, ((axes,),) = plotting.subplots(1, 1, 9.5, 6, title)
-    work = timed(report)
+    work = timed_entries(report)
     names = list(dict.fromkeys(i for entries in work.values() for i in entries))
-    rate, bandwidth = report["product_rate"], report["copy_bandwidth"]
+    rate, bandwidth = report["matmul_rate"], report["copy_bandwidth"]
     intensities = {name: sum(one["operations"].values()) / sum(one["bytes"].values()) for name, one in report["workloads"].items()}
     x = np.geomspace(min(0.05, *intensities.values()) / 2, max(200, *intensities.values()) * 2, 200)
     axes.plot(x, np.minimum(rate, x * bandwidth) / 1e9, color=plotting.BLACK, label=f"{rate / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.0f} GB/s")
@@ -176,17 +198,17 @@ def roofline(report):
         axes.plot([], [], "o", color=PALETTE[names.index(i) % len(PALETTE)], label=i)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("operations a byte, by the contract's counts, if every op reads and writes memory")
+    axes.set_xlabel("operations per byte, by the contract's counts, if every op reads and writes memory")
     axes.set_ylabel("rate (GFLOP/s)")
     axes.legend(fontsize=7)
     axes.set_ylim(top=8 * max(rate, *(entry["rate"] for entries in work.values() for entry in entries.values())) / 1e9)
-    figure.draw_without_rendering()  # from now on it is known where everything lies
-    label(axes, {name: [(intensities[name], entry["rate"] / 1e9) for entry in entries.values()] for name, entries in work.items()})
+    figure.draw_without_rendering()  # fixes the positions that label_points reads
+    label_points(axes, {name: [(intensities[name], entry["rate"] / 1e9) for entry in entries.values()] for name, entries in work.items()})
     return plotting.png_bytes(figure)
 
 
-def label(axes, points, size=6):
-    """Each name above the highest of its points, higher where a point, of a workload or a line, or another name stands already."""
+def label_points(axes, points, size=6):
+    """Write each name above the highest of its points, clear of all plotted points and of the other names."""
     in_points, step = lambda place: axes.transData.transform(place) * 72 / axes.figure.dpi, 1.5 * size
     taken = [(*in_points(place), 2) for line in axes.lines for place in line.get_xydata()]
     for name, places in sorted(points.items(), key=lambda item: max(rate for _, rate in item[1])):

@@ -1,8 +1,8 @@
-"""``python -m benchmarks scaling --out FOLDER``: how time and memory grow with batch, image size, channels, steps, threads ..
+"""``python -m benchmarks scaling --out FOLDER``: time and memory over batch, image size, channels, steps, particles, cells, threads.
 
-On each axis every implementation is validated and timed at a few values, as always.  The exponent is the slope of a straight line through
-the upper half of the points on logarithmic axes, by least squares: below lies what does not depend on the work.  Where one implementation
-overtakes another on the way is said.  FOLDER gets scaling.json, scaling.md and scaling.png.
+On each axis every implementation is validated and timed at a few values.  The exponent is the slope of the least-squares line through the
+upper half of the points on logarithmic axes; at the lower half constant costs dominate.  Crossover points are reported.  FOLDER gets
+scaling.json, scaling.md and scaling.png.
 """
 
 import json
@@ -13,66 +13,67 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.peers import left_out, serves
+from benchmarks.peers import IMPL_HELP, skip_reason, supports
 from benchmarks.progress import Progress
 from benchmarks.report import PALETTE
-from benchmarks.workloads import AXES, WORKLOADS
+from benchmarks.workloads import AXES, SIZE_HELP, WORKLOADS
 from reference import plotting
 from reference.__main__ import Parser
 from reference.runs.files import output_folder, write_together
 
 THREADS = "threads"
-BUDGET, TURNS = 1.0, 3  # seconds of turns for each implementation and point, and how many at least
+SECONDS, MIN_TURNS = 1.0, 3  # of timing for each implementation and point, and the least number of turns
 DEFAULT = (measure.REFERENCE, "accelerated.cpu", "pytorch")
 
 
 def main(arguments=None):
-    """The exit code: 0, 1 if a port disagrees with the reference or fails, 2 for options that can't be."""
-    parser = Parser(prog="python -m benchmarks scaling", allow_abbrev=False, description="How time and memory grow.")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="for scaling.json, scaling.md and scaling.png")
-    parser.add_argument("--axes", nargs="+", choices=(*AXES["full"], THREADS), default=[*AXES["full"], THREADS], help="(default: all)")
-    parser.add_argument("--implementations", nargs="+", metavar="NAME", default=DEFAULT, help=f"(default: {', '.join(DEFAULT)})")
-    parser.add_argument("--size", choices=AXES, default="full", help="tiny: to try out the program itself")
+    """The exit code: 0, 1 if a port disagrees with the reference or fails, 2 for invalid options."""
+    parser = Parser(prog="python -m benchmarks scaling", allow_abbrev=False, description="Time and memory over the size of the work.")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder for scaling.json, scaling.md and scaling.png (required)")
+    axes = (*AXES["full"], THREADS)
+    parser.add_argument("--axes", nargs="+", choices=axes, default=axes, help="sizes to vary, one at a time (default: all)")
+    parser.add_argument("--impl", nargs="+", metavar="NAME", default=DEFAULT, help=IMPL_HELP.format(", ".join(DEFAULT)))
+    parser.add_argument("--size", choices=AXES, default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
     folder = Path(options.out)
     if (folder / "scaling.json").exists():
-        print(f"{parser.prog}: --out: {folder} holds a scaling.json, which is not overwritten", file=sys.stderr)
+        print(f"{parser.prog}: --out: {folder} already holds a scaling.json and is not overwritten; choose another folder", file=sys.stderr)
         return 2
     try:
         output_folder(folder, "scaling.json")
-        present = [name for name in options.implementations if not left_out(name)]
+        present = [name for name in options.impl if not skip_reason(name)]
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    report = {"machine": measure.machine(len(measure.processors())), "axes": {}}
+    report = {"machine": measure.machine_info(len(measure.available_processors())), "axes": {}}
     for axis in options.axes:
-        report["axes"][axis] = points(axis, present, options.size)
-        print("\n".join(of_axis(axis, report["axes"][axis])), flush=True)
+        report["axes"][axis] = measure_axis(axis, present, options.size)
+        print("\n".join(axis_table(axis, report["axes"][axis])), flush=True)
     texts = {"scaling.json": json.dumps(report, indent=1), "scaling.md": "\n".join(markdown(report))}
     made = {name: f"{text}\n".encode() for name, text in texts.items()} | {"scaling.png": plot(report)}
     write_together(folder, made)
     for name in made:
         print(f"wrote {folder / name}")
-    return int(any(measure.failed(entries) for axis in report["axes"].values() for entries in axis.values()))
+    return int(any(measure.failed_ports(entries) for axis in report["axes"].values() for entries in axis.values()))
 
 
-def points(axis, implementations, size):
-    """{value: {implementation: entry}} along an axis."""
-    available, works = len(measure.processors()), f"scaling-{size}"
+def measure_axis(axis, implementations, size):
+    """{value: {implementation: entry}} of one axis."""
+    available, group = len(measure.available_processors()), f"scaling-{size}"
     if axis == THREADS:
         steps = [(threads, f"batch-{max(AXES[size]['batch'])}", threads) for threads in range(1, available + 1)]
     else:
         steps = [(value, f"{axis}-{value}", available) for value in AXES[size][axis]]
-    serving = {value: [i for i in implementations if serves(i, WORKLOADS[works][name])] for value, name, _ in steps}
-    with Progress(sum(map(len, serving.values()))) as say:
+    supporting = {value: [i for i in implementations if supports(i, WORKLOADS[group][name])] for value, name, _ in steps}
+    with Progress(sum(map(len, supporting.values()))) as log:
         return {
-            value: measure.measure(name, works, serving[value], threads, BUDGET, TURNS, say)["implementations"]
+            value: measure.measure_workload(name, group, supporting[value], threads, SECONDS, MIN_TURNS, log)["implementations"]
             for value, name, threads in steps
         }
 
 
 def series(axis):
-    """implementation -> (values, medians, bytes) of the points that were timed."""
+    """implementation -> (values, medians, bytes) of the timed points of an axis."""
     found: dict = {}
     for value, entries in axis.items():
         for i, entry in entries.items():
@@ -83,15 +84,15 @@ def series(axis):
 
 
 def exponent(values, seconds):
-    """The slope of log seconds over log value in the upper half of the points; None of fewer than two."""
+    """The slope of log seconds over log value in the upper half of the points; None for fewer than two points."""
     half = len(values) - max(2, (len(values) + 1) // 2)
     if len(values) < 2:
         return None
     return float(np.polyfit(np.log(values[half:]), np.log(seconds[half:]), 1)[0])
 
 
-def overtakes(axis):
-    """Sentences: from which value on an implementation is faster, beyond the spread of both, than another that was faster before."""
+def crossovers(axis):
+    """Sentences: the value from which on an implementation is faster, by more than the spread of both, than one that was faster before."""
     lines = []
     for one, other in permutations(series(axis), 2):
         shared = {value: e for value, e in axis.items() if all("median" in e.get(i, {}) for i in (one, other))}
@@ -99,26 +100,26 @@ def overtakes(axis):
         ahead = [e[one]["quartiles"][1] < e[other]["quartiles"][0] for e in shared.values()]
         if any(behind) and ahead[-1]:
             begin = len(ahead) - ahead[::-1].index(False)
-            lines.append(f"{one} overtakes {other} at {float(list(shared)[begin]):g}")
+            lines.append(f"{one} is faster than {other} from {float(list(shared)[begin]):g} on")
     return lines
 
 
 def markdown(report):
     lines = [f"{report['machine']['processor']}, {report['machine']['threads']} threads, {report['machine']['time'][:10]}."]
     for name, axis in report["axes"].items():
-        lines += of_axis(name, axis)
+        lines += axis_table(name, axis)
     return lines
 
 
-def of_axis(name, axis):
-    """Lines: the table of one axis, and who overtakes whom."""
+def axis_table(name, axis):
+    """Lines: the table of one axis, and its crossovers."""
     values = [float(value) for value in axis]
     lines = ["", f"| {name} | {' | '.join(f'{value:g}' for value in values)} | exponent |", "|---" * (len(values) + 2) + "|"]
     for i, (have, seconds, memory) in series(axis).items():
         cells = [f"{1e3 * seconds[have.index(v)]:.4g} ms, {memory[have.index(v)] / 1e6:.0f} MB" if v in have else "" for v in values]
         slope = exponent(have, seconds)
         lines.append(f"| {i} | {' | '.join(cells)} | {'' if slope is None else f'{slope:.2f}'} |")
-    return [*lines, "", *[f"- {line}" for line in overtakes(axis)]]
+    return [*lines, "", *[f"- {line}" for line in crossovers(axis)]]
 
 
 def plot(report):

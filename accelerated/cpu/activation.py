@@ -2,11 +2,11 @@
 
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, count, span
+from accelerated.cpu.blocks import block_count, items_per_block, span
+from accelerated.cpu.contiguous import SUM, dot
 from accelerated.cpu.elementary import FUSED, exp, logistic
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import SUM, dot
+from accelerated.cpu.memory import aligned_empty
 from reference.ops.activation import check_softmax
 from reference.ops.checks import check, takes_out
 
@@ -15,14 +15,14 @@ from reference.ops.checks import check, takes_out
 def silu(x):
     """x[...] -> x / (1 + e^-x)."""
     check("x[...]", x)
-    y = empty(x.shape, x.dtype)
+    y = aligned_empty(x.shape, x.dtype)
     _silu(x, y)
     return y
 
 
 @kernel("r* w*")
 def _silu(x, y):
-    for block in prange(blocks(x.size)):
+    for block in prange(block_count(x.size)):
         begin, end = span(block, x.size)
         _silu_part(x[begin:end], y[begin:end])
 
@@ -37,14 +37,14 @@ def _silu_part(x, y):
 def silu_backward(dy, x):
     """dy[...], x[...] -> dx = dy silu'(x)."""
     check("dy[...] x[...]", dy, x)
-    dx = empty(x.shape, x.dtype)
+    dx = aligned_empty(x.shape, x.dtype)
     _silu_backward(dy, x, dx)
     return dx
 
 
 @kernel("r* r* w*")
 def _silu_backward(dy, x, dx):
-    for block in prange(blocks(x.size)):
+    for block in prange(block_count(x.size)):
         begin, end = span(block, x.size)
         _silu_backward_part(dy[begin:end], x[begin:end], dx[begin:end])
 
@@ -64,16 +64,16 @@ def silu_slope(x):
 
 @takes_out
 def silu_second(dy, v, x):
-    """dy[...], v[...], x[...] -> dy v silu''(x): what a gradient dy at ``silu_backward(v, x)`` sends back to x."""
+    """dy[...], v[...], x[...] -> dy v silu''(x): the gradient with respect to x of ``silu_backward(v, x)`` for upstream gradient dy."""
     check("dy[...] v[...] x[...]", dy, v, x)
-    dx = empty(x.shape, x.dtype)
+    dx = aligned_empty(x.shape, x.dtype)
     _silu_second(dy, v, x, dx)
     return dx
 
 
 @kernel("r* r* r* w*")
 def _silu_second(dy, v, x, dx):
-    for block in prange(blocks(x.size)):
+    for block in prange(block_count(x.size)):
         begin, end = span(block, x.size)
         _silu_second_part(dy[begin:end], v[begin:end], x[begin:end], dx[begin:end])
 
@@ -88,9 +88,9 @@ def _silu_second_part(dy, v, x, dx):
 
 @takes_out
 def softmax(x):
-    """x[...,n] -> y[...,n], positive and of sum one along the last axis."""
+    """x[...,n] -> y[...,n], positive and with sum 1 along the last axis."""
     check_softmax(x)
-    y = empty(x.shape, x.dtype)
+    y = aligned_empty(x.shape, x.dtype)
     _softmax(x, y, x.shape[-1])
     return y
 
@@ -98,8 +98,8 @@ def softmax(x):
 @kernel("r* w* i")
 def _softmax(x, y, n):
     rows = x.size // n
-    for block in prange(blocks(rows, count(n))):
-        begin, end = span(block, rows, count(n))
+    for block in prange(block_count(rows, items_per_block(n))):
+        begin, end = span(block, rows, items_per_block(n))
         for row in range(begin, end):
             _softmax_row(x[row * n : (row + 1) * n], y[row * n : (row + 1) * n])
 
@@ -111,13 +111,13 @@ def _softmax_row(x, y):
         largest = max(largest, x[i])
     for i in range(len(x)):
         y[i] = exp(x[i] - largest)
-    total = _total(y)
+    total = _sum(y)
     for i in range(len(x)):
         y[i] /= total
 
 
 @njit(fastmath=SUM)
-def _total(x):
+def _sum(x):
     total = x.dtype.type(0)
     for i in range(len(x)):
         total += x[i]
@@ -128,7 +128,7 @@ def _total(x):
 def softmax_backward(dy, y):
     """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
     check("dy[...,n] y[...,n]", dy, y)
-    dx = empty(y.shape, y.dtype)
+    dx = aligned_empty(y.shape, y.dtype)
     _softmax_backward(dy, y, dx, y.shape[-1])
     return dx
 
@@ -136,8 +136,8 @@ def softmax_backward(dy, y):
 @kernel("r* r* w* i")
 def _softmax_backward(dy, y, dx, n):
     rows = y.size // max(1, n)
-    for block in prange(blocks(rows, count(n))):
-        begin, end = span(block, rows, count(n))
+    for block in prange(block_count(rows, items_per_block(n))):
+        begin, end = span(block, rows, items_per_block(n))
         for row in range(begin, end):
             _softmax_backward_row(dy[row * n : (row + 1) * n], y[row * n : (row + 1) * n], dx[row * n : (row + 1) * n])
 

@@ -1,33 +1,40 @@
 """Multi-head attention: formulas as in reference/ops/attention.py.
 
-A head is often narrower than a vector, so that the numbers of a vector belong to as many queries (in the backward keys) of one head of one
-sample, a *panel*.  Some panels stand side by side in the columns of one matrix of scores, whichever head they are of: products take those
-of a head at once, and what concerns single entries goes along the whole rows.  The last panel of a head may have columns that stand for
-nothing; whatever they hold is never read out.
+A head is often narrower than a vector.  So the lanes of a vector are LANES queries of one head of one sample, a *panel* (in the backward
+pass LANES keys).  Up to MAX_PANELS panels, of one head or several, are the columns of one matrix of scores:
+
+                  head 0             head 1
+             panel    panel         panel            with LANES = 16:
+           +--------+---------+   +--------+
+    key 0  | q0-q15 | q16-q31 |   | q0-q15 |         matrix products: one head at a time
+    key 1  | q0-q15 | q16-q31 |   | q0-q15 |         elementwise work: along whole rows, over all heads
+    ..     +--------+---------+   +--------+
+
+The last panel of a head may have unused columns.  Their values are never read out.
 """
 
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, count, span
+from accelerated.cpu.blocks import block_count, items_per_block, span
+from accelerated.cpu.contiguous import clear, copy, dot
 from accelerated.cpu.elementary import FUSED, exp, log
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty, scratch
-from accelerated.cpu.product import accumulate, tall
-from accelerated.cpu.rows import clear, copy, dot
-from accelerated.cpu.simd import LANES, fill, store
+from accelerated.cpu.memory import aligned_empty, aligned_scratch
+from accelerated.cpu.product import gemm_accumulate, padded_rows
+from accelerated.cpu.simd import LANES, splat, store
 from reference.ops.attention import check_backward, check_forward
 from reference.ops.checks import takes_out
 
-PANELS = 128 // LANES  # side by side
+MAX_PANELS = 128 // LANES  # panels of a matrix of scores
 
 
 @takes_out
 def attention(q, k, v, heads):
-    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled logits."""
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural logarithm) of the scaled logits."""
     check_forward(q, k, v, heads)
     b, n, _ = q.shape
-    y, logsumexp = empty(q.shape, q.dtype), empty((b, heads, n), q.dtype)
+    y, logsumexp = aligned_empty(q.shape, q.dtype), aligned_empty((b, heads, n), q.dtype)
     _attention(q, k, v, y, logsumexp)
     return y, logsumexp
 
@@ -35,33 +42,37 @@ def attention(q, k, v, heads):
 @kernel("r3 r3 r3 w3 w3")
 def _attention(q, k, v, y, logsumexp):
     pairs, size = logsumexp.shape[0] * logsumexp.shape[1], q.shape[1] * k.shape[1]
-    for block in prange(blocks(pairs, count(size))):
-        begin, end = span(block, pairs, count(size))
+    for block in prange(block_count(pairs, items_per_block(size))):
+        begin, end = span(block, pairs, items_per_block(size))
         _attention_part(q, k, v, y, logsumexp, begin, end)
 
 
 @njit
 def _attention_part(q, k, v, y, logsumexp, begin, end):
-    """Of the pairs begin .. end of a sample and a head."""
+    """Of the pairs begin .. end - 1 of a sample and a head."""
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
-    e, of_pair = c // heads, blocks(n, LANES)
-    row, factor = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e))
-    queries, values, scores = _rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(m, row, q.dtype)
+    e = c // heads
+    panels_per_pair = block_count(n, LANES)
+    row = min(MAX_PANELS, panels_per_pair * (end - begin)) * LANES
+    factor = q.dtype.type(1 / np.sqrt(e))
+    queries = _zero_rows(e, row, q.dtype)
+    values = _zero_rows(e, row, q.dtype)
+    scores = _zero_rows(m, row, q.dtype)
     largest, total = np.empty(row, q.dtype), np.empty(row, q.dtype)
-    for first in range(begin * of_pair, end * of_pair, PANELS):
-        last = min(first + PANELS, end * of_pair)
+    for first in range(begin * panels_per_pair, end * panels_per_pair, MAX_PANELS):
+        last = min(first + MAX_PANELS, end * panels_per_pair)
         clear(scores.reshape(-1))
         clear(values.reshape(-1))
-        for sample, head, i, column, width in _by_heads(first, last, of_pair, heads):
-            _take(q[sample, i : i + width], head * e, factor, queries, column)
-            accumulate(m, e, k, sample * m * c + head * e, c, 1, queries, column, row, width, scores, column, row)
-        _largest(scores[:m], largest)
-        _exponentials(scores[:m], largest, total)
-        for sample, head, _, column, width in _by_heads(first, last, of_pair, heads):
-            accumulate(e, m, v, sample * m * c + head * e, 1, c, scores, column, row, width, values, column, row)
+        for sample, head, i, column, width in _head_runs(first, last, panels_per_pair, heads):
+            _pack_head(q[sample, i : i + width], head * e, factor, queries, column)
+            gemm_accumulate(m, e, k, sample * m * c + head * e, c, 1, queries, column, row, width, scores, column, row)
+        _column_max(scores[:m], largest)
+        _exponentiate(scores[:m], largest, total)
+        for sample, head, _, column, width in _head_runs(first, last, panels_per_pair, heads):
+            gemm_accumulate(e, m, v, sample * m * c + head * e, 1, c, scores, column, row, width, values, column, row)
         _normalise(values[:e], largest, total)
-        for sample, head, i, column, width in _by_heads(first, last, of_pair, heads):
-            _put(values, column, q.dtype.type(1), y[sample, i : i + width], head * e, e)
+        for sample, head, i, column, width in _head_runs(first, last, panels_per_pair, heads):
+            _unpack_head(values, column, q.dtype.type(1), y[sample, i : i + width], head * e, e)
             of_head = logsumexp[sample, head, i : i + width]
             copy(largest[column : column + len(of_head)], of_head)
 
@@ -70,7 +81,7 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
 def attention_backward(dy, q, k, v, heads, y, logsumexp):
     """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
     check_backward(dy, q, k, v, heads, y, logsumexp)
-    dq, dk, dv = (empty(array.shape, q.dtype) for array in (q, k, v))
+    dq, dk, dv = (aligned_empty(array.shape, q.dtype) for array in (q, k, v))
     _attention_backward(dy, q, k, v, y, logsumexp, dq, dk, dv)
     return dq, dk, dv
 
@@ -78,49 +89,53 @@ def attention_backward(dy, q, k, v, heads, y, logsumexp):
 @kernel("r3 r3 r3 r3 r3 r3 w3 w3 w3")
 def _attention_backward(dy, q, k, v, y, logsumexp, dq, dk, dv):
     pairs, size = logsumexp.shape[0] * logsumexp.shape[1], q.shape[1] * k.shape[1]
-    for block in prange(blocks(pairs, count(size))):
-        begin, end = span(block, pairs, count(size))
+    for block in prange(block_count(pairs, items_per_block(size))):
+        begin, end = span(block, pairs, items_per_block(size))
         _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end)
 
 
 @njit
 def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
-    """Of the pairs begin .. end of a sample and a head."""
+    """Of the pairs begin .. end - 1 of a sample and a head."""
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
-    e, of_pair = c // heads, blocks(m, LANES)
-    row, factor, one = min(PANELS, of_pair * (end - begin)) * LANES, q.dtype.type(1 / np.sqrt(e)), q.dtype.type(1)
-    keys, values, dkeys, dvalues = (_rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(e, row, q.dtype), _rows(e, row, q.dtype))
-    p, ds = _rows(n, row, q.dtype), _rows(n, row, q.dtype)
-    wide = blocks(e, LANES) * LANES
-    rows, dqueries, means = _rows(row, wide, q.dtype), _rows(n, wide, q.dtype), np.empty(n, q.dtype)
-    for first in range(begin * of_pair, end * of_pair, PANELS):
-        last = min(first + PANELS, end * of_pair)
+    e = c // heads
+    panels_per_pair = block_count(m, LANES)
+    row = min(MAX_PANELS, panels_per_pair * (end - begin)) * LANES
+    factor, one = q.dtype.type(1 / np.sqrt(e)), q.dtype.type(1)
+    keys, values = _zero_rows(e, row, q.dtype), _zero_rows(e, row, q.dtype)
+    dkeys, dvalues = _zero_rows(e, row, q.dtype), _zero_rows(e, row, q.dtype)
+    p, ds = _zero_rows(n, row, q.dtype), _zero_rows(n, row, q.dtype)
+    wide = block_count(e, LANES) * LANES
+    rows, dqueries = _zero_rows(row, wide, q.dtype), _zero_rows(n, wide, q.dtype)
+    means = np.empty(n, q.dtype)
+    for first in range(begin * panels_per_pair, end * panels_per_pair, MAX_PANELS):
+        last = min(first + MAX_PANELS, end * panels_per_pair)
         clear(dkeys.reshape(-1))
         clear(dvalues.reshape(-1))
-        for sample, head, j, column, width in _by_heads(first, last, of_pair, heads):
-            _take(k[sample, j : j + width], head * e, factor, keys, column)
-            _take(v[sample, j : j + width], head * e, one, values, column)
+        for sample, head, j, column, width in _head_runs(first, last, panels_per_pair, heads):
+            _pack_head(k[sample, j : j + width], head * e, factor, keys, column)
+            _pack_head(v[sample, j : j + width], head * e, one, values, column)
             if j == 0:
-                _means(dy[sample], y[sample], head * e, e, means)
-            _begin(p, logsumexp[sample, head], column, width)
-            _begin(ds, means, column, width)
+                _row_dots(dy[sample], y[sample], head * e, e, means)
+            _start_sums(p, logsumexp[sample, head], column, width)
+            _start_sums(ds, means, column, width)
             at = sample * n * c + head * e
-            accumulate(n, e, q, at, c, 1, keys, column, row, width, p, column, row)
-            accumulate(n, e, dy, at, c, 1, values, column, row, width, ds, column, row)
-        _weights(p[:n].reshape(-1), ds[:n].reshape(-1))
-        for sample, head, j, column, width in _by_heads(first, last, of_pair, heads):
+            gemm_accumulate(n, e, q, at, c, 1, keys, column, row, width, p, column, row)
+            gemm_accumulate(n, e, dy, at, c, 1, values, column, row, width, ds, column, row)
+        _softmax_gradient(p[:n].reshape(-1), ds[:n].reshape(-1))
+        for sample, head, j, column, width in _head_runs(first, last, panels_per_pair, heads):
             at = sample * n * c + head * e
-            accumulate(e, n, dy, at, 1, c, p, column, row, width, dvalues, column, row)
-            accumulate(e, n, q, at, 1, c, ds, column, row, width, dkeys, column, row)
-            _put(dvalues, column, one, dv[sample, j : j + width], head * e, e)
-            _put(dkeys, column, factor, dk[sample, j : j + width], head * e, e)
+            gemm_accumulate(e, n, dy, at, 1, c, p, column, row, width, dvalues, column, row)
+            gemm_accumulate(e, n, q, at, 1, c, ds, column, row, width, dkeys, column, row)
+            _unpack_head(dvalues, column, one, dv[sample, j : j + width], head * e, e)
+            _unpack_head(dkeys, column, factor, dk[sample, j : j + width], head * e, e)
             if j == 0:
                 clear(dqueries.reshape(-1))
             here = k[sample, j : j + width]
             for i in range(len(here)):
                 for a in range(e):
                     rows[i, a] = here[i, head * e + a]
-            accumulate(n, len(here), ds, column, row, 1, rows, 0, wide, wide, dqueries, 0, wide)
+            gemm_accumulate(n, len(here), ds, column, row, 1, rows, 0, wide, wide, dqueries, 0, wide)
             if j + width >= m:
                 for i in range(n):
                     for a in range(e):
@@ -128,26 +143,26 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
 
 
 @njit
-def _rows(count, width, dtype):
-    """Zeros, in rows for whole tiles."""
-    rows = scratch(tall(count) * width, dtype)
+def _zero_rows(count, width, dtype):
+    """Zeros [count,width], with further rows up to whole tiles of the matrix product."""
+    rows = aligned_scratch(padded_rows(count) * width, dtype)
     clear(rows)
-    return rows.reshape(tall(count), width)
+    return rows.reshape(padded_rows(count), width)
 
 
 @njit
-def _by_heads(first, last, of_pair, heads):
-    """The panels first .. last by heads: sample, head, the first query or key, and in which columns they stand: from where, how many."""
+def _head_runs(first, last, panels_per_pair, heads):
+    """The panels first .. last - 1, one head at a time: sample, head, first query or key, first column, number of columns."""
     panel = first
     while panel < last:
-        pair = panel // of_pair
-        stop = min(last, (pair + 1) * of_pair)
-        yield pair // heads, pair % heads, (panel - pair * of_pair) * LANES, (panel - first) * LANES, (stop - panel) * LANES
+        pair = panel // panels_per_pair
+        stop = min(last, (pair + 1) * panels_per_pair)
+        yield pair // heads, pair % heads, (panel - pair * panels_per_pair) * LANES, (panel - first) * LANES, (stop - panel) * LANES
         panel = stop
 
 
 @njit
-def _take(x, first, factor, panel, column):
+def _pack_head(x, first, factor, panel, column):
     """panel[a, column + i] = factor x[i, first + a]."""
     for a in range(len(panel)):
         for i in range(len(x)):
@@ -155,7 +170,7 @@ def _take(x, first, factor, panel, column):
 
 
 @njit
-def _put(panel, column, factor, x, first, width):
+def _unpack_head(panel, column, factor, x, first, width):
     """x[i, first + a] = factor panel[a, column + i]."""
     for i in range(len(x)):
         for a in range(width):
@@ -163,7 +178,8 @@ def _put(panel, column, factor, x, first, width):
 
 
 @njit
-def _largest(scores, largest):
+def _column_max(scores, largest):
+    """largest[i] = max_j scores[j,i]."""
     copy(scores[0], largest)
     for j in range(len(scores)):
         row = scores[j]
@@ -172,8 +188,8 @@ def _largest(scores, largest):
 
 
 @njit(fastmath=FUSED)
-def _exponentials(scores, largest, total):
-    """scores = e^(scores - largest), total = their sums."""
+def _exponentiate(scores, largest, total):
+    """scores = e^(scores - largest), total[i] = sum_j scores[j,i]."""
     clear(total)
     for j in range(len(scores)):
         row = scores[j]
@@ -185,7 +201,7 @@ def _exponentials(scores, largest, total):
 
 @njit
 def _normalise(values, largest, total):
-    """values / total; largest becomes the logarithm of the sum of exponentials."""
+    """values /= total; largest += log(total), the logarithm of the sum of exponentials."""
     for a in range(len(values)):
         row = values[a]
         for i in range(len(row)):
@@ -195,23 +211,23 @@ def _normalise(values, largest, total):
 
 
 @njit
-def _means(dy, y, first, width, means):
-    """D of the derivation."""
+def _row_dots(dy, y, first, width, means):
+    """D_i = sum_a dy_ia y_ia of one head, as in the derivation."""
     for i in range(len(means)):
         means[i] = dot(dy[i, first : first + width], y[i, first : first + width])
 
 
 @njit
-def _begin(sums, numbers, column, width):
-    """Sums that begin with a number subtracted, each row with another."""
+def _start_sums(sums, numbers, column, width):
+    """sums[i, column : column + width] = -numbers[i]: the matrix product then adds to it."""
     for i in range(len(numbers)):
         for c in range(column, column + width, LANES):
-            store(sums, i * sums.shape[1] + c, fill(-numbers[i]))
+            store(sums, i * sums.shape[1] + c, splat(-numbers[i]))
 
 
 @njit
-def _weights(p, ds):
-    """p = e^(s - l) from s - l, ds = p (dp - D) from dp - D."""
+def _softmax_gradient(p, ds):
+    """In place: p = e^(s - l) from s - l, and ds = p (dp - D) from dp - D."""
     for i in range(len(p)):
         p[i] = exp(p[i])
         ds[i] *= p[i]

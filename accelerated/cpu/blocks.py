@@ -1,23 +1,23 @@
-"""The parts into which kernels cut their work: as many as the sizes say, whatever the number of threads."""
+"""The blocks into which kernels divide their work.  Their number depends on sizes alone, never on the number of threads."""
 
 from numba import njit
 
-ENTRIES = 8192  # of a block of elementwise work: some microseconds, and small enough for the nearest cache
+BLOCK_ENTRIES = 8192  # of a block of elementwise work: some microseconds, and small enough for the L1 cache
 
 
 @njit
-def blocks(n, size=ENTRIES):
-    """How many blocks of ``size`` hold n things."""
+def block_count(n, size=BLOCK_ENTRIES):
+    """Number of blocks of ``size`` items that hold n items: n / size rounded up."""
     return (n + size - 1) // size
 
 
 @njit
-def span(block, n, size=ENTRIES):
-    """(begin, end) of a block among n things."""
+def span(block, n, size=BLOCK_ENTRIES):
+    """(begin, end) of a block of n items."""
     return block * size, min(n, (block + 1) * size)
 
 
 @njit
-def count(entries):
-    """How many things of so many entries make a block."""
-    return max(1, ENTRIES // max(1, entries))
+def items_per_block(entries):
+    """Number of items of ``entries`` entries each that make a block: at least 1."""
+    return max(1, BLOCK_ENTRIES // max(1, entries))

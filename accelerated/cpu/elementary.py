@@ -1,20 +1,20 @@
-"""Elementary functions that LLVM turns into vector code: no calls, no branches, the same few operations for every argument.
+"""Elementary functions that LLVM turns into vector code: they have no calls and no branches.
 
-exp.  x = n ln 2 + r with n whole and |r| <= ln 2 / 2, so that e^x = 2^n e^r.  n comes from adding and subtracting a number so large
-(1.5 2^23, in double precision 1.5 2^52) that the sum has no bits for a fraction; its low bits are then n itself, which shifted into place
-is the exponent of 2^n.  ln 2 is taken in two parts, the first with few enough bits that n times it is exact.  e^r is its Taylor series:
-the first term left out is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
+exp.  x = n ln 2 + r with an integer n and |r| <= ln 2 / 2, so e^x = 2^n e^r.  To round x / ln 2 to n, a large number is added and
+subtracted: 1.5 2^23, or 1.5 2^52 in double precision.  The sum has no bits for a fraction, and its low bits are n.  Shifted into place,
+n is the exponent of 2^n.  ln 2 is split into two parts; the first has so few bits that n times it is exact.  e^r is its Taylor series: the
+first omitted term is below 2^-27 (eight terms) or 2^-57 (fourteen).  2^n is applied in two halves, to reach the smallest numbers.
 
-exp2.  2^x = 2^n e^(r ln 2) with |r| <= 1/2 exact: the same series in r ln 2, whose powers are part of the coefficients.
+exp2.  2^x = 2^n e^{r ln 2} with |r| <= 1/2, exact.  The series is the same in r ln 2; powers of ln 2 are part of the coefficients.
 
-expm1.  e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where e^r - 1 is r times a series; n is 0 for small x, and nothing cancels.
+expm1.  e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where e^r - 1 is r times a series.  For small x, n is 0 and nothing cancels.
 
-log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)), read off the bits: those of sqrt(1/2) subtracted, what stands above the fraction is n.
-With s = f / (2 + f), f = m - 1 exact, is log m = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ..: the large term f is not rounded,
-so that the relative error stays small near 1.  |s| <= 0.172; the first term left out is below 2^-28 (four terms) or 2^-60 (ten).
+log.  x = 2^n m with m in [sqrt(1/2), sqrt(2)).  The bits of sqrt(1/2) are subtracted from the bits of x; n is then above the fraction.
+With f = m - 1, which is exact, and s = f / (2 + f), log m = 2 artanh s = f - s (f - R), R = 2 s^2/3 + 2 s^4/5 + ...  The large term f isn't
+rounded, so the relative error stays small near 1.  |s| <= 0.172; the first omitted term is below 2^-28 (four terms) or 2^-60 (ten).
 
-cos and sin.  x = n pi/2 + y with n whole, as for exp, and |y| <= pi/4; Taylor series of both in y; the last two bits of n say which of the
-two is which, and their signs.  The first terms left out are below 2^-58.
+cos and sin.  x = n pi/2 + y with an integer n, found as for exp, and |y| <= pi/4.  Both are Taylor series in y.  The last two bits of n
+decide which series is the cosine, and the signs.  The first omitted terms are below 2^-58.
 """
 
 import math
@@ -27,44 +27,44 @@ from numba.extending import intrinsic, overload
 from accelerated.cpu.simd import LANES, Vector, maximum
 
 SAME_WIDTH = {types.float32: types.int32, types.float64: types.int64, types.int32: types.float32, types.int64: types.float64}
-FUSED = {"contract"}  # a product and a sum may be one instruction with one rounding
-# a whole number of the same width, the bits of a fraction, the exponent of 1, and the first bits of ln 2
+FUSED = {"contract"}  # fast-math flag: a product and a sum may become one FMA, with one rounding
+# by Numba type: NumPy's type, the integer type of that width, number of bits of the fraction, exponent of 1, first bits of ln 2
 FORMATS: dict = {
     types.float32: (np.float32, np.int32, 23, 127, 0.693359375),
     types.float64: (np.float64, np.int64, 52, 1023, float.fromhex("0x1.62e42feep-1")),
 }
-LN2 = float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")  # their sum
+LN2 = float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56")  # ln 2 is their sum
 
 
 @intrinsic
 def bits(typing_context, x):
-    """A float's bits as a whole number of the same width, or back."""
+    """The bits of a float as an integer of the same width, or the float of such an integer."""
     target = SAME_WIDTH[x]
     return target(x), lambda context, builder, signature, args: builder.bitcast(args[0], context.get_value_type(target))
 
 
-def _number(x):
-    """The type of x, a number or a vector of them."""
+def _scalar_type(x):
+    """The type of the numbers of x, a number or a vector."""
     return getattr(x, "dtype", x)
 
 
 @intrinsic
-def times_power(typing_context, x, shifted):
-    """x 2^n, both normal numbers, where n is the low bits of ``shifted``."""
-    point = FORMATS[_number(x)][2]
+def times_power_of_two(typing_context, x, shifted):
+    """x 2^n, where n is the low bits of ``shifted``; x and x 2^n must be normal numbers."""
+    point = FORMATS[_scalar_type(x)][2]
 
     def generate(context, builder, signature, args):
-        whole = ir.IntType(_number(x).bitwidth)
-        whole, points = (ir.VectorType(whole, LANES), [point] * LANES) if isinstance(x, Vector) else (whole, point)
-        number, n = (builder.bitcast(arg, whole) for arg in args)
-        return builder.bitcast(builder.add(number, builder.shl(n, ir.Constant(whole, points))), args[0].type)
+        integer = ir.IntType(_scalar_type(x).bitwidth)
+        integer, points = (ir.VectorType(integer, LANES), [point] * LANES) if isinstance(x, Vector) else (integer, point)
+        number, n = (builder.bitcast(arg, integer) for arg in args)
+        return builder.bitcast(builder.add(number, builder.shl(n, ir.Constant(integer, points))), args[0].type)
 
     return x(x, shifted), generate
 
 
 @njit(fastmath=FUSED)
 def _polynomial(c, x):
-    """c[0] x^n + c[1] x^(n-1) + .. + c[n], by Horner's rule."""
+    """c[0] x^n + c[1] x^{n-1} + .. + c[n], by Horner's rule."""
     y = x * c[0] + c[1]
     for coefficient in c[2:]:
         y = y * x + coefficient
@@ -72,7 +72,7 @@ def _polynomial(c, x):
 
 
 def _reduced(x):
-    """r, and the sum whose low bits are n."""
+    """Argument reduction of exp: r, and the sum with the low bits n."""
 
 
 @overload(_reduced, jit_options={"fastmath": FUSED})
@@ -90,56 +90,58 @@ def _implement_reduced(x):
 
 
 def _series(r):
-    """(e^r - 1) / r"""
+    """(e^r - 1) / r."""
 
 
 @overload(_series, jit_options={"fastmath": FUSED})
 def _implement_series(r):
     real, terms = FORMATS[r][0], 8 if r == types.float32 else 14
-    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # Horner's rule begins with the last
+    c = tuple(real(1 / math.factorial(k)) for k in reversed(range(1, terms)))  # from the last term on, for Horner's rule
 
     return lambda r: _polynomial(c, r)
 
 
 def exp(x):
-    """e^x in x's dtype, within two roundings; 0 and infinity where these are nearest, NaN of NaN."""
+    """e^x in x's dtype, within two roundings.  It underflows to 0 and overflows to infinity; NaN for NaN."""
 
 
 @overload(exp, jit_options={"fastmath": FUSED})
 def _implement_exp(x):
-    real, whole, point, bias, _ = FORMATS[x]
+    real, integer, point, bias, _ = FORMATS[x]
     low, high = (-105, 89) if x == types.float32 else (-746, 710)
-    low, high, one, large_bits = real(low), real(high), real(1), real(1.5 * 2.0**point).view(whole)
-    point, bias = whole(point), whole(bias)
+    low, high, one, large_bits = real(low), real(high), real(1), real(1.5 * 2.0**point).view(integer)
+    point, bias = integer(point), integer(bias)
 
     def implementation(x):
         x = low if x < low else x
         x = high if x > high else x
         r, shifted = _reduced(x)
-        k = whole(bits(shifted) - large_bits)
-        half = whole(k >> 1)
-        return (_series(r) * r + one) * bits(whole((half + bias) << point)) * bits(whole((k - half + bias) << point))
+        k = integer(bits(shifted) - large_bits)
+        half = integer(k >> 1)
+        return (_series(r) * r + one) * bits(integer((half + bias) << point)) * bits(integer((k - half + bias) << point))
 
     return implementation
 
 
 def exp2(x):
-    """2^x for x <= 0, of a number or a vector, within two roundings; less than the smallest normal number where x is below its exponent,
-    and 0 from the next one down; NaN of NaN."""
+    """2^x of a number or a vector, x <= 0, within two roundings.  NaN for NaN.
+
+    For x < 1 - bias (bias 127, or 1023 in float64) the result is below the smallest normal number, but inaccurate; for x <= -bias it is 0.
+    """
 
 
 @overload(exp2, jit_options={"fastmath": FUSED})
 def _implement_exp2(x):
-    real, _, point, bias, _ = FORMATS[_number(x)]
-    terms = 8 if _number(x) == types.float32 else 14
-    low, large, one = real(-bias), real(1.5 * 2.0**point), real(1)  # 1 has the exponent ``bias``: less it, no bit is left
+    real, _, point, bias, _ = FORMATS[_scalar_type(x)]
+    terms = 8 if _scalar_type(x) == types.float32 else 14
+    low, large, one = real(-bias), real(1.5 * 2.0**point), real(1)  # 1 has the exponent ``bias``; minus that, all bits are 0
     c = tuple(real(math.log(2) ** k / math.factorial(k)) for k in reversed(range(1, terms)))
 
     def implementation(x):
         x = maximum(low, x)
         shifted = x + large
         r = x - (shifted - large)
-        return times_power(_polynomial(c, r) * r + one, shifted)
+        return times_power_of_two(_polynomial(c, r) * r + one, shifted)
 
     return implementation
 
@@ -158,14 +160,14 @@ def _implement_expm1(x):
         x = low if x < low else x
         x = high if x > high else x
         r, shifted = _reduced(x)
-        scale = times_power(half, shifted)  # 2^n / 2, which is finite for the largest n
+        scale = times_power_of_two(half, shifted)  # 2^n / 2, which is finite even for the largest n
         return two * (scale * (_series(r) * r) + (scale - half))
 
     return implementation
 
 
 def logistic(x):
-    """1 / (1 + e^-x) in x's dtype, within three roundings; for negative x it is e^x / (1 + e^x), which reaches the smallest numbers."""
+    """1 / (1 + e^{-x}) in x's dtype, within three roundings.  For x < 0 it is e^x / (1 + e^x), which reaches the smallest numbers."""
 
 
 @overload(logistic, jit_options={"fastmath": FUSED})
@@ -180,22 +182,25 @@ def _implement_logistic(x):
 
 
 def log(x):
-    """Natural logarithm of x, positive and not below the smallest normal number, in x's dtype within two roundings; NaN of NaN."""
+    """Natural logarithm of x, in x's dtype, within two roundings.  x must not be below the smallest normal number; NaN for NaN."""
 
 
 @overload(log, jit_options={"fastmath": FUSED})
 def _implement_log(x):
-    real, whole, point, bias, ln2 = FORMATS[x]
+    real, integer, point, bias, ln2 = FORMATS[x]
     ln2, rest = real(ln2), real(LN2[0] - ln2 + LN2[1])
     one, two = real(1), real(2)
-    root, fraction = real(math.sqrt(0.5)).view(whole), whole(2**point - 1)
-    up, large, large_bits, point = one.view(whole) - root, real(2.0**point + bias), real(2.0**point).view(whole), whole(point)
+    root, fraction = real(math.sqrt(0.5)).view(integer), integer(2**point - 1)
+    up = one.view(integer) - root
+    large = real(2.0**point + bias)
+    large_bits = real(2.0**point).view(integer)
+    point = integer(point)
     c = tuple(real(2 / (2 * k + 1)) for k in reversed(range(1, 5 if x == types.float32 else 11)))
 
     def implementation(x):
-        shifted = whole(bits(x) + up)
-        n = bits(whole((shifted >> point) | large_bits)) - large  # a whole number is the fraction of its sum with 2^point
-        f = bits(whole((shifted & fraction) + root)) - one
+        shifted = integer(bits(x) + up)
+        n = bits(integer((shifted >> point) | large_bits)) - large  # the fraction of 2^point + k is the integer k
+        f = bits(integer((shifted & fraction) + root)) - one
         s = f / (two + f)
         z = s * s
         return (f - s * (f - z * _polynomial(c, z))) + n * rest + n * ln2 if x == x else x
@@ -211,7 +216,7 @@ COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in reversed(range(1, 9)))
 
 @njit(fastmath=FUSED)
 def cos_sin(x):
-    """(cos x, sin x) in float64 for |x| <= 2^20, within 2^-52; NaN of NaN and of infinity."""
+    """(cos x, sin x) in float64 for |x| <= 2^20, within 2^-52.  NaN for NaN and infinity."""
     shifted = x * (2 / np.pi) + LARGE
     n = shifted - LARGE
     y = (x - n * HALF_PI[0]) - n * HALF_PI[1]

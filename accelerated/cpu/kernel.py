@@ -1,14 +1,14 @@
-"""How the kernels of this port are compiled, kept and called.
+"""How the kernels of this port are compiled, cached and called.
 
     @kernel("r* r* w*")
     def _silu_backward(dy, x, dx): ...
 
 compiles at the first call with arrays of a dtype, for that dtype alone.  The words are the arguments' types (signatures.py).  Arrays that
-are read may come in any layout and are made C-contiguous; those that are written must be so.
+are read may have any layout and are made C-contiguous; arrays that are written must be C-contiguous.
 
-A kernel shares its work by ``prange`` over blocks whose number depends on the shapes alone.  With one thread it is compiled as a plain
-loop; the bits are the same for any number of threads.  The machine code is kept in a folder whose name is a hash of every source file
-here, since Numba does not notice an edited helper in another file.
+A kernel divides its work by ``prange`` over blocks.  Their number depends on the shapes alone, so the bits are the same for any number of
+threads.  For one thread the kernel is compiled as a plain loop.  Machine code is cached in a folder named after a hash of every source file
+here, since Numba doesn't notice an edited helper in another file.
 """
 
 import contextlib
@@ -27,18 +27,18 @@ import numpy as np
 from accelerated import signatures
 from accelerated.signatures import flat, of_dtype, read, type_of
 
-HERE = Path(__file__).parent
-KERNELS: list = []  # all of this port
-KEPT = 4  # folders of machine code, each of a few megabytes
-SPIN = "GOMP_SPINCOUNT", "10000"  # how often a thread looks for new work before it sleeps, some ten microseconds
+SOURCES = Path(__file__).parent
+KERNELS: list = []  # every kernel of this port whose file is imported
+MAX_CACHES = 4  # folders of machine code that are kept, each of a few megabytes
+SPIN_VARIABLE, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"  # polls of an idle OpenMP thread before it sleeps: some ten microseconds
 
 
 def _start_threads():
-    """Numba's threads, started with another default: OpenMP's own is to look for milliseconds, which on a busy machine makes all wait."""
-    if not {SPIN[0], "OMP_WAIT_POLICY"} & {*os.environ}:
-        os.environ[SPIN[0]] = SPIN[1]
-        numba.get_num_threads()
-        del os.environ[SPIN[0]]
+    """Start Numba's threads with SPIN_COUNT, unless the user has chosen: by default idle threads spin for milliseconds."""
+    if not {SPIN_VARIABLE, "OMP_WAIT_POLICY"} & {*os.environ}:
+        os.environ[SPIN_VARIABLE] = SPIN_COUNT
+        numba.get_num_threads()  # starts the threads, which read the variable
+        del os.environ[SPIN_VARIABLE]
 
 
 _start_threads()
@@ -46,12 +46,12 @@ _threads = numba.get_num_threads()
 
 
 def threads():
-    """How many threads the kernels use: ``NUMBA_NUM_THREADS``, or all processors, until ``set_threads``."""
+    """Number of threads of the kernels: NUMBA_NUM_THREADS, or all processors, until ``set_threads``."""
     return _threads
 
 
 def set_threads(count):
-    """Use ``count`` threads, at least 1 and at most as many as Numba started with.  ValueError beyond."""
+    """Use ``count`` threads, at least 1 and at most as many as Numba started with.  ValueError otherwise."""
     global _threads
     if not 1 <= count <= numba.config.NUMBA_NUM_THREADS:
         raise ValueError(f"threads must lie in 1 .. {numba.config.NUMBA_NUM_THREADS}, got {count}")
@@ -59,55 +59,57 @@ def set_threads(count):
     _threads = count
 
 
-def contiguous(array):
-    """The array itself, or a copy where its memory is no C-contiguous one."""
+def as_contiguous(array):
+    """The array itself, or an aligned C-contiguous copy if it isn't one."""
     return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
 
 
 def environment():
-    """What the bits of a result depend on, beside the code and the processor; the number of threads is only told."""
+    """For reports: Numba's version, which the bits of a result depend on, and the number of threads, which they don't."""
     return {"threads": str(threads()), "numba": numba.__version__}
 
 
 def kernel(signature):
-    """A decorator: the function compiled for the argument types that ``signature`` spells."""
+    """A decorator that makes a function a ``Kernel`` with the argument types of ``signature``."""
     return lambda function: Kernel(function, signature.split())
 
 
 class Kernel:
+    """A function with its machine code, ``compiled[dtype, parallel]``."""
+
     def __init__(self, function, words):
         self.function, self.words = function, words
         self.file = function.__module__.rpartition(".")[2]
         self.name = f"{self.file}{function.__name__}"
-        self.read, self.flat, self.of_dtype = read(words), flat(words), of_dtype(words)
-        self.has_parts = "prange" in function.__code__.co_names
+        self.read_positions, self.flat_positions, self.dtype_position = read(words), flat(words), of_dtype(words)
+        self.has_prange = "prange" in function.__code__.co_names
         self.compiled = {}
         KERNELS.append(self)
 
     def __call__(self, *args):
         args = list(args)
-        for position in self.read:
-            args[position] = contiguous(args[position])
-        for position in self.flat:
+        for position in self.read_positions:
+            args[position] = as_contiguous(args[position])
+        for position in self.flat_positions:
             args[position] = args[position].reshape(-1)
-        key = self.key(None if self.of_dtype is None else args[self.of_dtype].dtype, _threads > 1)
+        key = self.key(None if self.dtype_position is None else args[self.dtype_position].dtype, _threads > 1)
         return (self.compiled.get(key) or self.compile(*key))(*args)
 
     def key(self, dtype, parallel):
-        """Which machine code serves a dtype with several threads or one."""
-        return None if self.of_dtype is None else dtype, self.has_parts and parallel
+        """The key of ``compiled`` for a dtype, with several threads or one."""
+        return None if self.dtype_position is None else dtype, self.has_prange and parallel
 
-    def mark(self, dtype, parallel):
-        """The file that says that this was compiled."""
+    def stamp_file(self, dtype, parallel):
+        """A file that exists once the kernel has been compiled for this dtype and kind."""
         dtype, parallel = self.key(dtype, parallel)
-        place = folder() / ("parallel" if parallel else "serial")  # in one folder either would overwrite the other
-        place.mkdir(parents=True, exist_ok=True)
-        return place / f"{'-'.join(filter(None, (self.name, dtype and dtype.name)))}.done"
+        parent = cache_folder() / ("parallel" if parallel else "serial")  # Numba gives both kinds the same file names
+        parent.mkdir(parents=True, exist_ok=True)
+        return parent / f"{'-'.join(filter(None, (self.name, dtype and dtype.name)))}.done"
 
     def compile(self, dtype, parallel):
         """The machine code for one dtype, from the cache or new."""
-        mark = self.mark(dtype, parallel)
-        with _cache(mark.parent), _progress.of(mark.stem.replace("-", " "), mark):
+        stamp = self.stamp_file(dtype, parallel)
+        with _numba_cache_in(stamp.parent), _progress.of(stamp.stem.replace("-", " "), stamp):
             compiled = numba.njit(cache=True, nogil=True, parallel=parallel, error_model="numpy")(self.function)
             compiled.compile(tuple(type_of(word, dtype) for word in self.words))
             compiled.disable_compile()
@@ -116,73 +118,73 @@ class Kernel:
 
 
 @functools.cache
-def folder():
-    """Where machine code is kept: below ``NUMBA_CACHE_DIR``, this folder, or the user's cache, whichever can be written first."""
-    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted((*HERE.glob("*.py"), Path(signatures.__file__))))
+def cache_folder():
+    """The folder for machine code: in NUMBA_CACHE_DIR if that is set; else here or in the user's cache, the first that is writable."""
+    sources = b"".join(path.name.encode() + path.read_bytes() for path in sorted((*SOURCES.glob("*.py"), Path(signatures.__file__))))
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features().flatten()}"
     machine = f"{numba.__version__} {numba.config.OPT} {processor}"
     name = f"kernels-{hashlib.sha256(sources + machine.encode()).hexdigest()[:16]}"
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion-from-scratch"
     given = os.environ.get("NUMBA_CACHE_DIR")
-    for parent in (Path(given),) if given else (HERE / "__pycache__", user):
+    for parent in (Path(given),) if given else (SOURCES / "__pycache__", user):
         with contextlib.suppress(OSError):
             (parent / name).mkdir(parents=True, exist_ok=True)
             if os.access(parent / name, os.W_OK):
-                _forget_others(parent, parent / name)
+                _prune_caches(parent, parent / name)
                 return parent / name
-    raise OSError(f"no folder can be written in which compiled kernels could be kept: set NUMBA_CACHE_DIR, {given or user} is none")
+    raise OSError(f"cannot write compiled kernels to {given or user}; set NUMBA_CACHE_DIR to a writable folder")
 
 
-def _forget_others(parent, used):
-    """Remove what other sources left behind, but for the few that were used last: another environment may share this folder."""
-    with contextlib.suppress(OSError):  # another process may be at it
+def _prune_caches(parent, used):
+    """Keep the MAX_CACHES folders that were used last, and remove the others: another environment may share the parent folder."""
+    with contextlib.suppress(OSError):  # another process may be removing them
         os.utime(used)
-        for old in sorted(parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        for old in sorted(parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)[:-MAX_CACHES]:
             shutil.rmtree(old, ignore_errors=True)
 
 
 class Progress:
-    """Says once that kernels are compiled, and then which: on a terminal in one line that changes, elsewhere every ten seconds."""
+    """Reports kernels as they are compiled: on a terminal in one line that changes, elsewhere in a line every ten seconds."""
 
     def __init__(self):
-        self.begin, self.said, self.count = None, 0.0, 0
+        self.begin, self.printed, self.count = None, 0.0, 0
 
     @contextlib.contextmanager
-    def of(self, what, mark):
-        """Within: ``what`` is compiled; ``mark`` is a file that tells later processes that it was."""
-        if mark.exists():
+    def of(self, name, stamp):
+        """Reports that kernel ``name`` is compiled inside of the context, unless its stamp file exists; creates the file at the end."""
+        if stamp.exists():
             yield
             return
         now, terminal = time.perf_counter(), sys.stderr.isatty()
         if self.begin is None:
-            self.begin = self.said = now
-            print("compiling the kernels that are needed, once on this machine; a whole network takes about a minute", file=sys.stderr)
+            self.begin = self.printed = now
+            print("compiling kernels at first use, once on this machine; a whole network takes about a minute", file=sys.stderr)
         self.count += 1
-        line = f"compiling {what}, the {self.count}. kernel, {now - self.begin:.0f} s"
+        line = f"compiling {name}, kernel {self.count}, {now - self.begin:.0f} s"
         if terminal:
             print(f"\r{line:70}", end="", file=sys.stderr, flush=True)
-        elif now - self.said >= 10:
+        elif now - self.printed >= 10:
             print(line, file=sys.stderr, flush=True)
-            self.said = now
+            self.printed = now
         yield
         if terminal:
             print(f"\r{'':70}\r", end="", file=sys.stderr, flush=True)
-        mark.touch()
+        stamp.touch()
 
 
 _progress = Progress()
 
 
-def quiet():
-    """Compile without a word."""
-    _progress.begin, _progress.said = 0.0, float("inf")
+def silence_progress():
+    """Compile without reports."""
+    _progress.begin, _progress.printed = 0.0, float("inf")
 
 
 @contextlib.contextmanager
-def _cache(place):
-    """Within: Numba keeps what it compiles there."""
+def _numba_cache_in(folder):
+    """Inside of the context, Numba caches what it compiles in ``folder``."""
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(place)
+    numba.config.CACHE_DIR = str(folder)
     try:
         yield
     finally:

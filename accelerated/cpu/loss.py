@@ -3,18 +3,18 @@
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, count, span
+from accelerated.cpu.blocks import block_count, items_per_block, span
+from accelerated.cpu.contiguous import SUM
 from accelerated.cpu.elementary import FUSED, expm1
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import SUM
+from accelerated.cpu.memory import aligned_empty
 from reference.ops.checks import check, takes_out
 from reference.ops.loss import entries
 
 
 @takes_out
 def mse(y, target):
-    """y[b,...], target[b,...] -> mean, per_sample[b] = mean over a sample's entries of (y - target)^2; mean is their mean."""
+    """y[b,...], target[b,...] -> mean, per_sample[b]: the mean of (y - target)^2 over a sample's entries, and its mean over samples."""
     check("y[b,...] target[b,...]", y, target)
     entries(y)
     per_sample = np.empty(len(y), y.dtype)
@@ -25,8 +25,8 @@ def mse(y, target):
 @kernel("r* r* w1")
 def _mse(y, target, per_sample):
     samples, size = len(per_sample), y.size // len(per_sample)
-    for block in prange(blocks(samples, count(size))):
-        begin, end = span(block, samples, count(size))
+    for block in prange(block_count(samples, items_per_block(size))):
+        begin, end = span(block, samples, items_per_block(size))
         for n in range(begin, end):
             sample = slice(n * size, (n + 1) * size)
             per_sample[n] = _squares(y[sample], target[sample]) / size
@@ -36,7 +36,7 @@ def _mse(y, target, per_sample):
 @njit
 def _squares(y, target):
     total = y.dtype.type(0)
-    for block in range(blocks(len(y))):
+    for block in range(block_count(len(y))):
         begin, end = span(block, len(y))
         total += _squares_part(y[begin:end], target[begin:end])
     return total
@@ -63,7 +63,7 @@ def mse_backward(d_per_sample, y, target):
     """d_per_sample[b], y[b,...], target[b,...] -> dy[b,...] = d_per_sample 2 (y - target) / entries.  For the mean, pass 1/b."""
     check("d_per_sample[b] y[b,...] target[b,...]", d_per_sample, y, target)
     entries(y)
-    dy = empty(y.shape, y.dtype)
+    dy = aligned_empty(y.shape, y.dtype)
     _mse_backward(d_per_sample, y, target, dy)
     return dy
 
@@ -71,8 +71,8 @@ def mse_backward(d_per_sample, y, target):
 @kernel("r1 r* r* w*")
 def _mse_backward(d_per_sample, y, target, dy):
     samples, size = len(d_per_sample), y.size // len(d_per_sample)
-    for block in prange(blocks(samples, count(size))):
-        begin, end = span(block, samples, count(size))
+    for block in prange(block_count(samples, items_per_block(size))):
+        begin, end = span(block, samples, items_per_block(size))
         for n in range(begin, end):
             sample = slice(n * size, (n + 1) * size)
             _scale_difference(y.dtype.type(2 * d_per_sample[n] / size), y[sample], target[sample], dy[sample])
@@ -86,7 +86,7 @@ def _scale_difference(factor, y, target, dy):
 
 @takes_out
 def gaussian_kl(mean, log_var):
-    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^log_var) to N(0, 1)) summed over a sample's entries."""
+    """mean[b,...], log_var[b,...] -> per_sample[b], in nats: KL(N(mean, e^{log_var}) ‖ N(0, 1)) summed over a sample's entries."""
     check("mean[b,...] log_var[b,...]", mean, log_var)
     entries(mean)
     per_sample = np.empty(len(mean), mean.dtype)
@@ -97,8 +97,8 @@ def gaussian_kl(mean, log_var):
 @kernel("r* r* w1")
 def _gaussian_kl(mean, log_var, per_sample):
     samples, size = len(per_sample), mean.size // len(per_sample)
-    for block in prange(blocks(samples, count(size))):
-        begin, end = span(block, samples, count(size))
+    for block in prange(block_count(samples, items_per_block(size))):
+        begin, end = span(block, samples, items_per_block(size))
         for n in range(begin, end):
             sample = slice(n * size, (n + 1) * size)
             per_sample[n] = _divergence(mean[sample], log_var[sample])
@@ -107,7 +107,7 @@ def _gaussian_kl(mean, log_var, per_sample):
 @njit
 def _divergence(mean, log_var):
     total = mean.dtype.type(0)
-    for block in range(blocks(len(mean))):
+    for block in range(block_count(len(mean))):
         begin, end = span(block, len(mean))
         total += _divergence_part(mean[begin:end], log_var[begin:end])
     return total / 2
@@ -128,10 +128,10 @@ def _divergence_entry(mean, log_var):
 
 @takes_out
 def gaussian_kl_backward(d_per_sample, mean, log_var):
-    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^log_var - 1) / 2."""
+    """d_per_sample[b] -> dmean[b,...] = d mean, dlog_var[b,...] = d (e^{log_var} - 1) / 2, with d = d_per_sample."""
     check("d_per_sample[b] mean[b,...] log_var[b,...]", d_per_sample, mean, log_var)
     entries(mean)
-    dmean, dlog_var = empty(mean.shape, mean.dtype), empty(mean.shape, mean.dtype)
+    dmean, dlog_var = aligned_empty(mean.shape, mean.dtype), aligned_empty(mean.shape, mean.dtype)
     _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var)
     return dmean, dlog_var
 
@@ -139,8 +139,8 @@ def gaussian_kl_backward(d_per_sample, mean, log_var):
 @kernel("r1 r* r* w* w*")
 def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var):
     samples, size = len(d_per_sample), mean.size // len(d_per_sample)
-    for block in prange(blocks(samples, count(size))):
-        begin, end = span(block, samples, count(size))
+    for block in prange(block_count(samples, items_per_block(size))):
+        begin, end = span(block, samples, items_per_block(size))
         for n in range(begin, end):
             sample = slice(n * size, (n + 1) * size)
             _gaussian_kl_backward_part(d_per_sample[n], mean[sample], log_var[sample], dmean[sample], dlog_var[sample])

@@ -1,81 +1,81 @@
 """Density and score of a Gaussian mixture: formulas as in reference/ops/mixture.py.
 
-One pass over the components for PARTICLES points at a time, whose coordinates, sums and maxima stand in rows, so that all loops over
-points are vector code.  The sums are those of e^(l - m), l = log(w_k N_k) and m the largest so far; where a component brings a larger
-one, they are scaled by e^(m - l) instead: one exponential, of -|l - m|, serves both.  Factors of covariances are inverted once.
+A kernel makes one pass over the components for POINT_BLOCK points.  Coordinates, sums and maxima are rows, so all loops over points are
+vector code.  The sums are an online softmax: sums of e^{l - m}, where l = log(w_k N_k) and m is the largest l so far.  A component with a
+larger l first scales the sums by e^{m - l}.  Either way one exponential is needed, of -|l - m|.  Factors of covariances are inverted once.
 
-In the plane, where particles are many, a vector of points at a time goes through in registers: first all l and the largest, then the
-weights.  The l are there taken to base 2, l / log 2 = constant / log 2 - |z'|^2 with z' = M' (x - mean), M' = M / sqrt(2 log 2).
+In the plane, where points are many, a vector of points at a time is processed in registers: first all l and their maximum, then the
+weights.  There l has base 2: l / log 2 = constant / log 2 - ‖z̃‖^2 with z̃ = M̃ (x - mean), M̃ = M / sqrt(2 log 2), M = L^{-1}.
 """
 
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, span
+from accelerated.cpu.blocks import block_count, span
+from accelerated.cpu.contiguous import clear
 from accelerated.cpu.elementary import FUSED, exp, exp2, log
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import clear
-from accelerated.cpu.simd import LANES, evens_odds, fill, in_turns, inlined, item, load, maximum, store
+from accelerated.cpu.memory import aligned_empty
+from accelerated.cpu.simd import LANES, always_inline, deinterleave, interleave, load, load_scalar, maximum, splat, store
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
 
-PARTICLES = 1024
-NUMBERS = 9  # by which a component of the plane is known
+POINT_BLOCK = 1024  # points of a block
+TABLE_COLUMNS = 9  # numbers of a component in the plane, see ``_plane_table``
 
 
 @takes_out
 def mixture_log_density(x, weights, means, covariances):
-    """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural)."""
+    """x[n,d], weights[k], means[k,d], covariances[k,d,d] or variances[k] -> log p[n] (natural logarithm)."""
     factors = cholesky_factors(x, weights, means, covariances)
-    y = empty((len(x),), x.dtype)
+    y = aligned_empty((len(x),), x.dtype)
     _log_density(x, means, factors, _constants(weights, factors), y)
     return y
 
 
 def _constants(weights, factors):
-    """log w - sum_i log L_ii - d/2 log(2 pi) of each component, in double precision, rounded once."""
+    """log w - sum_i log L_ii - d/2 log(2 pi) of each component: computed in float64 and rounded once."""
     logs = np.log(np.diagonal(factors, axis1=1, axis2=2).astype(np.float64)).sum(axis=1)
-    with np.errstate(divide="ignore"):  # a component of weight 0 has log-weight -inf and no say
+    with np.errstate(divide="ignore"):  # a component of weight 0 has log-weight -inf and adds nothing
         return (np.log(weights.astype(np.float64)) - logs - factors.shape[1] / 2 * np.log(2 * np.pi)).astype(weights.dtype)
 
 
 @kernel("r2 r2 r3 r1 w1")
 def _log_density(x, means, factors, constants, y):
-    inverses = _inverted(factors)
-    for block in prange(blocks(len(x), PARTICLES)):
-        begin, end = span(block, len(x), PARTICLES)
-        largest, total, _ = _sums(x[begin:end], means, inverses, constants, with_scores=False)
-        _log_sums(largest, total, y[begin:end])
+    inverses = _inverse_factors(factors)
+    for block in prange(block_count(len(x), POINT_BLOCK)):
+        begin, end = span(block, len(x), POINT_BLOCK)
+        largest, total, _ = _weighted_sums(x[begin:end], means, inverses, constants, with_scores=False)
+        _log_density_of_sums(largest, total, y[begin:end])
 
 
 @takes_out
 def mixture_score(x, weights, means, covariances):
-    """Arguments as ``mixture_log_density`` -> grad log p[n,d]."""
+    """Arguments as in ``mixture_log_density`` -> ∇ log p[n,d]."""
     factors = cholesky_factors(x, weights, means, covariances)
-    y = empty(x.shape, x.dtype)
+    y = aligned_empty(x.shape, x.dtype)
     _score(x, means, factors, _constants(weights, factors), y)
     return y
 
 
 @kernel("r2 r2 r3 r1 w2")
 def _score(x, means, factors, constants, y):
-    inverses = _inverted(factors)
-    table = _in_plane(means, inverses, constants) if x.shape[1] == 2 else constants
-    for block in prange(blocks(len(x), PARTICLES)):
-        begin, end = span(block, len(x), PARTICLES)
+    inverses = _inverse_factors(factors)
+    table = _plane_table(means, inverses, constants) if x.shape[1] == 2 else constants
+    for block in prange(block_count(len(x), POINT_BLOCK)):
+        begin, end = span(block, len(x), POINT_BLOCK)
         if x.shape[1] == 2:
             _scores_in_plane(x[begin:end].ravel(), table, y[begin:end].ravel())
         else:
-            _, total, scores = _sums(x[begin:end], means, inverses, constants, with_scores=True)
+            _, total, scores = _weighted_sums(x[begin:end], means, inverses, constants, with_scores=True)
             for j in range(x.shape[1]):
                 _divide(scores[j], total)
-                _put(scores[j], y[begin:end].reshape(-1)[j:], x.shape[1])
+                _store_strided(scores[j], y[begin:end].reshape(-1)[j:], x.shape[1])
 
 
 @njit
-def _inverted(factors):
-    """M = L^-1 [k,d,d], in double precision, rounded once."""
+def _inverse_factors(factors):
+    """M = L^{-1} [k,d,d]: computed in float64 and rounded once."""
     k, d, _ = factors.shape
     inverses = np.zeros(factors.shape)
     for c in range(k):
@@ -91,10 +91,12 @@ def _inverted(factors):
 
 
 @njit
-def _sums(x, means, inverses, constants, with_scores):
-    """For points x[n,d]: the largest l, the sum of e^(l - largest) and, if asked for, the scores' sum [d,n] under these weights."""
+def _weighted_sums(x, means, inverses, constants, with_scores):
+    """For points x[n,d]: the largest l, the sum of e^{l - largest} and, ``with_scores``, the sum of the scores [d,n] with these weights."""
     n, d = x.shape
-    coordinates, z, scores = np.empty((d, n), x.dtype), np.empty((d, n), x.dtype), np.zeros((d, n), x.dtype)
+    coordinates = np.empty((d, n), x.dtype)
+    z = np.empty((d, n), x.dtype)
+    scores = np.zeros((d, n), x.dtype)
     largest, total = np.full(n, np.finfo(x.dtype).min, x.dtype), np.zeros(n, x.dtype)
     weight, scale = np.empty(n, x.dtype), np.empty(n, x.dtype)
     for j in range(d):
@@ -107,7 +109,7 @@ def _sums(x, means, inverses, constants, with_scores):
             for j in range(i + 1):
                 if M[i, j] != 0:
                     _add_multiple(z[i], M[i, j], coordinates[j], means[k, j])
-        _weigh(z, constants[k], largest, total, weight, scale)
+        _add_component(z, constants[k], largest, total, weight, scale)
         if with_scores:
             for i in range(d):
                 _multiply(scores[i], scale)
@@ -118,22 +120,28 @@ def _sums(x, means, inverses, constants, with_scores):
 
 
 @njit
-def _in_plane(means, inverses, constants):
-    """Every component's numbers in a row: mean, constant / log 2, M', and M'M, the inverse covariance."""
-    table, log2 = np.empty((len(constants), NUMBERS), means.dtype), np.log(2.0)
+def _plane_table(means, inverses, constants):
+    """A row for each component: mean (2), constant / log 2, M̃ (3), and the inverse covariance MᵀM (3)."""
+    table, log2 = np.empty((len(constants), TABLE_COLUMNS), means.dtype), np.log(2.0)
     for k in range(len(constants)):
         M = inverses[k]
         m00, m10, m11 = M[0, 0], M[1, 0], M[1, 1]
-        table[k, 0], table[k, 1], table[k, 2] = means[k, 0], means[k, 1], constants[k] / log2
-        table[k, 3], table[k, 4], table[k, 5] = m00 / np.sqrt(2 * log2), m10 / np.sqrt(2 * log2), m11 / np.sqrt(2 * log2)
-        table[k, 6], table[k, 7], table[k, 8] = m00 * m00 + m10 * m10, m10 * m11, m11 * m11
+        table[k, 0] = means[k, 0]
+        table[k, 1] = means[k, 1]
+        table[k, 2] = constants[k] / log2
+        table[k, 3] = m00 / np.sqrt(2 * log2)
+        table[k, 4] = m10 / np.sqrt(2 * log2)
+        table[k, 5] = m11 / np.sqrt(2 * log2)
+        table[k, 6] = m00 * m00 + m10 * m10
+        table[k, 7] = m10 * m11
+        table[k, 8] = m11 * m11
     return table.ravel()
 
 
 @njit
 def _scores_in_plane(x, table, y):
-    """Scores y of the points x, both laid out flat, a vector of points at a time."""
-    logs, n = np.empty(len(table) // NUMBERS * LANES, x.dtype), len(x)
+    """Scores y of the points x, both flat [n,2], a vector of points at a time."""
+    logs, n = np.empty(len(table) // TABLE_COLUMNS * LANES, x.dtype), len(x)
     whole = n // (2 * LANES) * 2 * LANES
     for at in range(0, whole, 2 * LANES):
         _score_of_vector(x, at, table, logs, y)
@@ -144,28 +152,28 @@ def _scores_in_plane(x, table, y):
         y[whole:] = scores[: n - whole]
 
 
-@inlined
+@always_inline
 def _score_of_vector(x, at, table, logs, y):
-    components = len(table) // NUMBERS
-    x0, x1 = evens_odds(load(x, at), load(x, at + LANES))
-    largest = fill(x.dtype.type(np.finfo(x.dtype).min))
+    components = len(table) // TABLE_COLUMNS
+    x0, x1 = deinterleave(load(x, at), load(x, at + LANES))
+    largest = splat(x.dtype.type(np.finfo(x.dtype).min))
     for k in range(components):
-        row = k * NUMBERS
-        d0, d1 = x0 - item(table, row), x1 - item(table, row + 1)
-        z0, z1 = item(table, row + 3) * d0, item(table, row + 4) * d0 + item(table, row + 5) * d1
-        l = item(table, row + 2) - z1 * z1 - z0 * z0
+        row = k * TABLE_COLUMNS
+        d0, d1 = x0 - load_scalar(table, row), x1 - load_scalar(table, row + 1)
+        z0, z1 = load_scalar(table, row + 3) * d0, load_scalar(table, row + 4) * d0 + load_scalar(table, row + 5) * d1
+        l = load_scalar(table, row + 2) - z1 * z1 - z0 * z0
         store(logs, k * LANES, l)
         largest = maximum(l, largest)
-    zero = fill(x.dtype.type(0))
+    zero = splat(x.dtype.type(0))
     total, s0, s1 = zero, zero, zero
     for k in range(components):
-        row = k * NUMBERS
+        row = k * TABLE_COLUMNS
         weight = exp2(load(logs, k * LANES) - largest)
-        d0, d1 = x0 - item(table, row), x1 - item(table, row + 1)
+        d0, d1 = x0 - load_scalar(table, row), x1 - load_scalar(table, row + 1)
         total = total + weight
-        s0 = s0 - weight * (item(table, row + 6) * d0 + item(table, row + 7) * d1)
-        s1 = s1 - weight * (item(table, row + 7) * d0 + item(table, row + 8) * d1)
-    s0, s1 = in_turns(s0 / total, s1 / total)
+        s0 = s0 - weight * (load_scalar(table, row + 6) * d0 + load_scalar(table, row + 7) * d1)
+        s1 = s1 - weight * (load_scalar(table, row + 7) * d0 + load_scalar(table, row + 8) * d1)
+    s0, s1 = interleave(s0 / total, s1 / total)
     store(y, at, s0)
     store(y, at + LANES, s1)
 
@@ -177,8 +185,8 @@ def _add_multiple(z, m, x, mean):
 
 
 @njit(fastmath=FUSED)
-def _weigh(z, constant, largest, total, weight, scale):
-    """One component more: the weight e^(l - largest) that it has, and by how much all earlier ones have to be scaled."""
+def _add_component(z, constant, largest, total, weight, scale):
+    """Add a component: its weight e^{l - largest}, and the factor ``scale`` for the sums over all earlier ones."""
     zero, half, one = weight.dtype.type(0), weight.dtype.type(0.5), weight.dtype.type(1)
     clear(weight)
     for j in range(len(z)):
@@ -199,8 +207,8 @@ def _divide(scores, total):
 
 
 @njit
-def _put(column, x, step):
-    """Every ``step``th entry of x becomes the next of the column."""
+def _store_strided(column, x, step):
+    """x[::step] = column."""
     for i in range(len(column)):
         x[i * step] = column[i]
 
@@ -218,7 +226,7 @@ def _subtract_multiple(scores, m, z, weight):
 
 
 @njit
-def _log_sums(largest, total, y):
+def _log_density_of_sums(largest, total, y):
     one = y.dtype.type(1)
     for i in range(len(y)):
-        y[i] = largest[i] + log(total[i]) if total[i] != 0 else -one / total[i]  # further from all means than numbers reach
+        y[i] = largest[i] + log(total[i]) if total[i] != 0 else -one / total[i]  # underflow, too far from all means: -inf

@@ -1,40 +1,40 @@
 """Group normalisation, alone and followed by SiLU: formulas as in reference/ops/norm.py.
 
-Channels are the last axis and a group has few of them, so that a loop over one group's entries would be short and its sums serial.  All
-loops here run along *rows* instead, as many whole pixels as make up to ``ROW`` entries, with one partial sum for every place in a row;
-the pixels of a row and then the channels of a group are added up once a sample.  What belongs to a channel is written down for every
-pixel of a row.
+Channels are the last axis and a group has few of them, so a loop over the entries of one group would be short and its sum serial.  All
+loops here run along *rows* instead: as many whole pixels as fit into MAX_ROW_ENTRIES entries, with one partial sum for every place in a
+row.  The pixels of a row, then the channels of a group, are added up once per sample.  Values of channels are repeated for every pixel of
+a row.
 
-A sample is read once from memory and stays in the cache for the passes that follow.  The mean is found from the differences to the
-group's first entry and the variance from those to the mean, so that neither suffers where the mean is large beside the deviation.  A group
-whose squares overflow is gone through once more, scaled.
+A sample is read from memory once and stays in the cache for the following passes.  The mean comes from differences to the group's first
+entry, the variance from differences to the mean: neither loses digits where the mean is large beside the deviation.  A group whose squares
+overflow is computed again, scaled.
 """
 
 import numpy as np
 from numba import njit, prange
 
 from accelerated.cpu.activation import silu_slope
-from accelerated.cpu.blocks import blocks, count, span
+from accelerated.cpu.blocks import block_count, items_per_block, span
+from accelerated.cpu.contiguous import add_to, clear, dot
 from accelerated.cpu.elementary import FUSED, logistic
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty
-from accelerated.cpu.rows import add_to, clear, dot
+from accelerated.cpu.memory import aligned_empty
 from reference.ops.checks import takes_out
 from reference.ops.norm import check_backward, check_forward
 
-ROW = 256
+MAX_ROW_ENTRIES = 256  # of a row, unless one pixel has more
 
 
 @takes_out
 def group_norm(x, scale, shift, groups, eps=1e-5):
     """x[b,...,c], scale[c], shift[c] -> y[b,...,c], mean[b,g], rstd[b,g].  A group is c/g consecutive channels of one sample."""
-    return _results(x, scale, shift, groups, eps, False)
+    return _normalised(x, scale, shift, groups, eps, False)
 
 
 @takes_out
 def group_norm_silu(x, scale, shift, groups, eps=1e-5):
-    """``silu(group_norm(x))``, arguments and statistics as there."""
-    return _results(x, scale, shift, groups, eps, True)
+    """``silu(group_norm(x))``, with the arguments and statistics of ``group_norm``."""
+    return _normalised(x, scale, shift, groups, eps, True)
 
 
 @takes_out
@@ -49,16 +49,16 @@ def group_norm_silu_backward(dy, x, scale, shift, groups, mean, rstd):
     return _gradients(dy, x, scale, shift, groups, mean, rstd, True)
 
 
-def _results(x, scale, shift, groups, eps, with_silu):
+def _normalised(x, scale, shift, groups, eps, with_silu):
     check_forward(x, scale, shift, groups, eps)
-    y, mean, rstd = (empty(shape, x.dtype) for shape in (x.shape, (len(x), groups), (len(x), groups)))
+    y, mean, rstd = (aligned_empty(shape, x.dtype) for shape in (x.shape, (len(x), groups), (len(x), groups)))
     _forward(x, scale, shift, y, mean, rstd, eps, with_silu)
     return y, mean, rstd
 
 
 def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
     check_backward(dy, x, scale, shift, groups, mean, rstd)
-    dx, dscale, dshift = (empty(array.shape, x.dtype) for array in (x, scale, shift))
+    dx, dscale, dshift = (aligned_empty(array.shape, x.dtype) for array in (x, scale, shift))
     _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu)
     return dx, dscale, dshift
 
@@ -66,8 +66,8 @@ def _gradients(dy, x, scale, shift, groups, mean, rstd, with_silu):
 @kernel("r* r1 r1 w* w2 w2 s b")
 def _forward(x, scale, shift, y, mean, rstd, eps, with_silu):
     size = x.size // max(1, len(mean))
-    for block in prange(blocks(len(mean), count(size))):
-        begin, end = span(block, len(mean), count(size))
+    for block in prange(block_count(len(mean), items_per_block(size))):
+        begin, end = span(block, len(mean), items_per_block(size))
         entries = slice(begin * size, end * size)
         _forward_part(x[entries], scale, shift, y[entries], mean[begin:end], rstd[begin:end], eps, with_silu)
 
@@ -77,27 +77,30 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     width, entries = channels // groups, x.dtype.type(size // groups)
-    rows = _rows(4, size, channels, x.dtype)
-    centre, factor, offset, sums = rows[0], rows[1], rows[2], rows[3]
+    rows = _empty_rows(4, size, channels, x.dtype)
+    centre = rows[0]
+    factor = rows[1]
+    offset = rows[2]
+    sums = rows[3]
     ones, by_group = np.ones(channels, x.dtype), np.empty(groups, x.dtype)
-    _spread(np.ones(groups, x.dtype), shift, offset)
+    _fill_row(np.ones(groups, x.dtype), shift, offset)
     for n in range(samples):
         sample, result = x[n * size : (n + 1) * size], y[n * size : (n + 1) * size]
         first = sample[:channels:width]
-        _spread(first, ones, centre)
-        _add_differences(sample, centre, sums)
+        _fill_row(first, ones, centre)
+        _sum_differences(sample, centre, sums)
         _sum_groups(sums, ones, by_group)
         for g in range(groups):
             mean[n, g] = first[g] + by_group[g] / entries
-        _spread(mean[n], ones, centre)
-        _add_squares(sample, centre, sums)
+        _fill_row(mean[n], ones, centre)
+        _sum_squares(sample, centre, sums)
         _sum_groups(sums, ones, by_group)
         for g in range(groups):
             rstd[n, g] = 1 / np.sqrt(by_group[g] / entries + eps)
         if not by_group.max() < np.inf:
             _large_statistics(sample, channels, eps, mean[n], rstd[n])
-            _spread(mean[n], ones, centre)
-        _spread(rstd[n], scale, factor)
+            _fill_row(mean[n], ones, centre)
+        _fill_row(rstd[n], scale, factor)
         if with_silu:
             _normalise_silu(sample, centre, factor, offset, result)
         else:
@@ -106,10 +109,13 @@ def _forward_part(x, scale, shift, y, mean, rstd, eps, with_silu):
 
 @njit
 def _large_statistics(x, channels, eps, mean, rstd):
-    """Mean and rstd of each group of a sample, from differences in units of the largest one: in double precision, entry by entry."""
+    """Mean and rstd of each group of a sample, from differences divided by the largest difference: in float64, entry by entry."""
     width, entries = channels // len(mean), len(x) // len(mean)
     for g in range(len(mean)):
-        first, largest, total, squares = np.float64(x[g * width]), 1.0, 0.0, 0.0
+        first = np.float64(x[g * width])
+        largest = 1.0
+        total = 0.0
+        squares = 0.0
         for begin in range(g * width, len(x), channels):
             for i in range(begin, begin + width):
                 largest = max(largest, abs(x[i] - first))
@@ -126,9 +132,9 @@ def _large_statistics(x, channels, eps, mean, rstd):
 @kernel("r* r* r1 r1 r2 r2 w* w1 w1 b")
 def _backward(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_silu):
     size = x.size // max(1, len(mean))
-    parts = np.empty((blocks(len(mean), count(size)), 2, len(scale)), x.dtype)
+    parts = np.empty((block_count(len(mean), items_per_block(size)), 2, len(scale)), x.dtype)
     for block in prange(len(parts)):
-        begin, end = span(block, len(mean), count(size))
+        begin, end = span(block, len(mean), items_per_block(size))
         entries = slice(begin * size, end * size)
         of_samples = mean[begin:end], rstd[begin:end]
         _backward_part(dy[entries], x[entries], scale, shift, *of_samples, dx[entries], parts[block, 0], parts[block, 1], with_silu)
@@ -149,22 +155,30 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
     samples, groups = mean.shape
     channels, size = len(scale), len(x) // samples
     entries = x.dtype.type(size // groups)
-    rows = _rows(7, size, channels, x.dtype)
-    centre, factor, scales, offset, sums, dots, product = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
-    ones, mean_d, mean_dot = np.ones(channels, x.dtype), np.empty(groups, x.dtype), np.empty(groups, x.dtype)
-    below = np.empty(size if with_silu else 0, x.dtype)  # the gradient below SiLU
-    _spread(np.ones(groups, x.dtype), scale, scales)
-    _spread(np.ones(groups, x.dtype), shift, offset)
+    rows = _empty_rows(7, size, channels, x.dtype)
+    centre = rows[0]
+    factor = rows[1]
+    scales = rows[2]
+    offset = rows[3]
+    sums = rows[4]
+    dots = rows[5]
+    product = rows[6]
+    ones = np.ones(channels, x.dtype)
+    mean_d = np.empty(groups, x.dtype)
+    mean_dot = np.empty(groups, x.dtype)
+    below = np.empty(size if with_silu else 0, x.dtype)  # the gradient before SiLU
+    _fill_row(np.ones(groups, x.dtype), scale, scales)
+    _fill_row(np.ones(groups, x.dtype), shift, offset)
     clear(dscale)
     clear(dshift)
     for n in range(samples):
         part = slice(n * size, (n + 1) * size)
-        _spread(mean[n], ones, centre)
-        _spread(rstd[n], ones, factor)
+        _fill_row(mean[n], ones, centre)
+        _fill_row(rstd[n], ones, factor)
         if with_silu:
-            _through_silu(dy[part], x[part], centre, factor, scales, offset, below, sums, dots)
+            _silu_backward_and_sum(dy[part], x[part], centre, factor, scales, offset, below, sums, dots)
         else:
-            _add_products(dy[part], x[part], centre, factor, sums, dots)
+            _sum_products(dy[part], x[part], centre, factor, sums, dots)
         _sum_groups(sums, scale, mean_d)
         _sum_groups(dots, scale, mean_dot)
         add_to(dshift, sums[:channels])
@@ -172,27 +186,27 @@ def _backward_part(dy, x, scale, shift, mean, rstd, dx, dscale, dshift, with_sil
         for g in range(groups):
             mean_d[g] *= rstd[n, g] / entries
             mean_dot[g] *= rstd[n, g] * rstd[n, g] / entries
-        _spread(rstd[n], scale, product)
-        _spread(mean_d, ones, sums)
-        _spread(mean_dot, ones, dots)
+        _fill_row(rstd[n], scale, product)
+        _fill_row(mean_d, ones, sums)
+        _fill_row(mean_dot, ones, dots)
         if with_silu:
             _combine(below, x[part], centre, product, sums, dots, dx[part])
         else:
             _combine(dy[part], x[part], centre, product, sums, dots, dx[part])
 
 
-# Rows.
+# rows
 
 
 @njit
-def _rows(number, size, channels, dtype):
-    """Memory for so many rows, [number,entries]."""
-    return np.empty((number, channels * max(1, min(size // 16, ROW) // channels)), dtype)
+def _empty_rows(number, size, channels, dtype):
+    """Uninitialised rows [number,entries]."""
+    return np.empty((number, channels * max(1, min(size // 16, MAX_ROW_ENTRIES) // channels)), dtype)
 
 
 @njit
-def _spread(by_group, by_channel, row):
-    """The product of what belongs to a group and to a channel, for every place in a row."""
+def _fill_row(by_group, by_channel, row):
+    """row = by_group[g] by_channel[c], for the group g and the channel c of every place in the row."""
     channels, width = len(by_channel), len(by_channel) // len(by_group)
     for g in range(len(by_group)):
         for c in range(g * width, (g + 1) * width):
@@ -204,7 +218,7 @@ def _spread(by_group, by_channel, row):
 
 @njit
 def _sum_groups(row, by_channel, sums):
-    """The first pixel of a row becomes the sum of all; sums[g] that over a group's channels, each times its number."""
+    """The first pixel of the row becomes the sum of its pixels; then sums[g] = sum_c row[c] by_channel[c] over the channels of a group."""
     channels, width = len(by_channel), len(by_channel) // len(sums)
     for begin in range(channels, len(row), channels):
         add_to(row, row[begin : begin + channels])
@@ -212,12 +226,12 @@ def _sum_groups(row, by_channel, sums):
         sums[g] = dot(row[g * width : (g + 1) * width], by_channel[g * width : (g + 1) * width])
 
 
-# One sample, row by row.
+# one sample, row by row
 
 
 @njit(fastmath=FUSED)
-def _add_differences(x, centre, sums):
-    """sums = those of x - centre."""
+def _sum_differences(x, centre, sums):
+    """sums = sums of x - centre."""
     clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
@@ -226,8 +240,8 @@ def _add_differences(x, centre, sums):
 
 
 @njit(fastmath=FUSED)
-def _add_squares(x, centre, sums):
-    """sums = those of (x - centre)^2."""
+def _sum_squares(x, centre, sums):
+    """sums = sums of (x - centre)^2."""
     clear(sums)
     for begin in range(0, len(x), len(sums)):
         row = x[begin : begin + len(sums)]
@@ -253,8 +267,8 @@ def _normalise_silu(x, centre, factor, offset, y):
 
 
 @njit(fastmath=FUSED)
-def _add_products(dy, x, centre, factor, sums, dots):
-    """sums = those of dy, dots = those of dy x^."""
+def _sum_products(dy, x, centre, factor, sums, dots):
+    """sums = sums of dy, dots = sums of dy x̂."""
     clear(sums)
     clear(dots)
     for begin in range(0, len(x), len(centre)):
@@ -265,12 +279,14 @@ def _add_products(dy, x, centre, factor, sums, dots):
 
 
 @njit(fastmath=FUSED)
-def _through_silu(dy, x, centre, factor, scale, offset, d, sums, dots):
-    """d = the gradient dy sent back through SiLU, sums = those of d, dots = those of d x^."""
+def _silu_backward_and_sum(dy, x, centre, factor, scale, offset, d, sums, dots):
+    """d = the gradient before SiLU for the gradient dy after it, sums = sums of d, dots = sums of d x̂."""
     clear(sums)
     clear(dots)
     for begin in range(0, len(x), len(centre)):
-        row, above, below = x[begin : begin + len(centre)], dy[begin : begin + len(centre)], d[begin : begin + len(centre)]
+        row = x[begin : begin + len(centre)]
+        above = dy[begin : begin + len(centre)]
+        below = d[begin : begin + len(centre)]
         for i in range(len(row)):
             xhat = (row[i] - centre[i]) * factor[i]
             v = above[i] * silu_slope(xhat * scale[i] + offset[i])
@@ -283,6 +299,8 @@ def _through_silu(dy, x, centre, factor, scale, offset, d, sums, dots):
 def _combine(d, x, centre, scale, mean, slope, dx):
     """dx = scale d - mean - slope (x - centre)."""
     for begin in range(0, len(x), len(centre)):
-        row, above, below = x[begin : begin + len(centre)], d[begin : begin + len(centre)], dx[begin : begin + len(centre)]
+        row = x[begin : begin + len(centre)]
+        above = d[begin : begin + len(centre)]
+        below = dx[begin : begin + len(centre)]
         for i in range(len(row)):
             below[i] = scale[i] * above[i] - mean[i] - slope[i] * (row[i] - centre[i])

@@ -1,27 +1,27 @@
-"""Adam, the moving average of parameters, and the norm of a gradient: formulas as in reference/ops/optimizer.py."""
+"""Adam, the exponential moving average of parameters, and the norm of a gradient: formulas as in reference/ops/optimizer.py."""
 
 import math
 
 import numpy as np
 from numba import njit, prange
 
-from accelerated.cpu.blocks import blocks, span
+from accelerated.cpu.blocks import block_count, span
+from accelerated.cpu.contiguous import dot
 from accelerated.cpu.elementary import FUSED
-from accelerated.cpu.kernel import contiguous, kernel
-from accelerated.cpu.rows import dot
+from accelerated.cpu.kernel import as_contiguous, kernel
 from reference.ops.checks import check, takes_out
 from reference.ops.optimizer import check_adam, check_list, scalar
 
 
 def _writable(*targets):
-    """What a kernel can write to instead: the arrays themselves, or copies of those that are not contiguous."""
+    """Contiguous arrays for a kernel to write to: the targets themselves, or copies of the targets that aren't contiguous."""
     if not all(target.flags.writeable for target in targets):
         raise ValueError("assignment destination is read-only")
-    return [contiguous(target) for target in targets]
+    return [as_contiguous(target) for target in targets]
 
 
 def _write_back(targets, results):
-    """Where the kernel wrote to a copy, the array itself follows."""
+    """Copy the kernel's results to the targets that the kernel wrote copies of."""
     for target, result in zip(targets, results):
         if result is not target:
             target[...] = result
@@ -37,7 +37,7 @@ def adam_step_(p, g, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
 
 @kernel("w* w* w* r* s s s s s s s")
 def _adam(p, m, v, g, beta1, rest1, beta2, rest2, lr, correction, eps):
-    for block in prange(blocks(p.size)):
+    for block in prange(block_count(p.size)):
         begin, end = span(block, p.size)
         _adam_part(p[begin:end], m[begin:end], v[begin:end], g[begin:end], beta1, rest1, beta2, rest2, lr, correction, eps)
 
@@ -63,7 +63,7 @@ def ema_step_(average, p, decay):
 
 @kernel("w* r* s s")
 def _ema(average, p, decay, rest):
-    for block in prange(blocks(p.size)):
+    for block in prange(block_count(p.size)):
         begin, end = span(block, p.size)
         _ema_part(average[begin:end], p[begin:end], decay, rest)
 
@@ -83,16 +83,17 @@ def global_norm(arrays):
 
 @kernel("r*")
 def _sum_of_squares(x):
-    """Of blocks in x's dtype, of these in float64."""
-    parts = np.empty(blocks(x.size))
+    """The sum within a block in x's dtype, over the blocks in float64."""
+    parts = np.empty(block_count(x.size))
     for block in prange(len(parts)):
         begin, end = span(block, x.size)
         parts[block] = dot(x[begin:end], x[begin:end])
-    return _in_order(parts)
+    return _ordered_sum(parts)
 
 
 @njit
-def _in_order(parts):
+def _ordered_sum(parts):
+    """The sum from the first part to the last."""
     total = 0.0
     for part in parts:
         total += part

@@ -1,193 +1,210 @@
-"""The product of matrices, on which ``linear`` and ``conv2d`` stand.
+"""Matrix products for ``linear``, ``conv2d`` and ``attention``, after Goto and van de Geijn 2008, in the form of BLIS's micro-kernel.
 
-A tile of 6 rows and two vectors' columns of sums stays in registers while the terms go by: for each term k, two vectors of b's row k and
-six numbers of a's column k,
+The *micro-kernel* computes a tile of c, MR = 6 rows by NR = 2 LANES columns, that stays in registers while k runs over the terms:
 
-    c[r, 0 : 2 LANES] += a[r, k] b[k, 0 : 2 LANES],   r = 0 .. 5,
+               2 vectors of row k of b
+                +-------+-------+
+                | LANES | LANES |                c[r, :] += a[r, k] b[k, :],   r = 0 .. 5
+                +-------+-------+
+       a[0,k]   |  c0   |  d0   |
+       a[1,k]   |  c1   |  d1   |                Each step of k loads 2 vectors of b and 6 numbers of a,
+       a[2,k]   |  c2   |  d2   |                splats each number into a vector,
+       a[3,k]   |  c3   |  d3   |                and issues 12 fused multiply-adds (FMAs).
+       a[4,k]   |  c4   |  d4   |
+       a[5,k]   |  c5   |  d5   |                12 accumulators + 2 vectors of b + 1 of a: 15 registers
+                +-------+-------+                (AVX2 has 16).
 
-twelve instructions for eight reads, and none waits for another: a processor that begins two at a time and needs four steps for each wants
-eight at least.  b comes in panels of LANES columns, the last one filled up with zeros, and a tile takes two, or one where no other is
-left; the rows of a panel follow one another, since at a distance they would share few places of a cache, unless b is small.  a is stepped
-through along rows or columns, so that x' y needs no transposed copy.
+The 12 accumulators are independent.  With 2 FMA units and a latency of 4 cycles, at least 8 independent accumulators are needed.
+
+b is *packed* into panels of LANES columns.  The rows of a panel follow one another, since rows at a power of two from one another share
+few sets of a cache.  The last panel is padded with zeros:
+
+        b[k,columns]                       packed[panel,k,LANES]
+        +--------+--------+----+           panel 0         panel 1         panel 2
+    k=0 | b00 .. | ..     | .. |           +--------+      +--------+      +----+---+
+    k=1 | b10 .. | ..     | .. |    ->     | b00 .. | k=0  | ..     |      | .. | 0 |
+    k=2 | b20 .. | ..     | .. |           | b10 .. | k=1  | ..     |      | .. | 0 |
+        +--------+--------+----+           | b20 .. | k=2  | ..     |      | .. | 0 |
+         LANES    LANES                    +--------+      +--------+      +----+---+
+
+A small b is read where it is: its panels are then LANES apart and its rows as far apart as those of b.  A tile takes two panels, or one
+where only one is left.  a isn't packed: its row stride and its column stride are arguments, so xᵀ y needs no transposed copy.
+
+Loop order, from the outside: columns by NR, rows by MR, then k in the micro-kernel.  There is no loop over blocks of k: the callers cut
+their work into blocks of rows that stay in a cache.
+
+``gemm_bias`` and ``gemm_accumulate`` differ in how a tile is initialised and stored.  ``gemm_bias`` computes c = a b + bias: the
+accumulators begin with the bias, and c has exactly its rows and columns, so tiles at its edges are stored entry by entry.
+``gemm_accumulate`` computes c += a b: the accumulators begin with c, and c has room for whole tiles, so every tile is stored by vectors.
 """
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from accelerated.cpu.blocks import blocks
+from accelerated.cpu.blocks import block_count
+from accelerated.cpu.contiguous import clear, copy
 from accelerated.cpu.kernel import kernel
-from accelerated.cpu.memory import empty, scratch
-from accelerated.cpu.rows import clear, copy
-from accelerated.cpu.simd import LANES, fill, inlined, item, load, multiply_add, store
+from accelerated.cpu.memory import aligned_empty, aligned_scratch
+from accelerated.cpu.simd import LANES, always_inline, load, load6, load_scalar, multiply_add, repeat6, splat, store, store6
 
-ROWS = 6  # of a tile
+MR = 6  # rows of a register tile; the micro-kernels are written out for 6
+NR = 2 * LANES  # columns of a register tile
 
 
-@inlined
-def tile(terms, a, places, step, b, bt, below, sums):
-    """sums + a b of a panel: row r of a begins at places[r] and goes on in ``step``s, row k of b stands at bt + k below."""
-    a0, a1, a2, a3, a4, a5 = places
+@always_inline
+def micro_kernel_one_panel(terms, a, a_rows, a_step, b, b_offset, b_row_stride, sums):
+    """sums + a b for MR rows and one panel: a[r,k] is at a_rows[r] + k a_step, row k of b at b_offset + k b_row_stride."""
+    a0, a1, a2, a3, a4, a5 = a_rows
     c0, c1, c2, c3, c4, c5 = sums
     for k in range(terms):
-        s, row = k * step, load(b, bt + k * below)
-        c0 = multiply_add(fill(item(a, a0 + s)), row, c0)
-        c1 = multiply_add(fill(item(a, a1 + s)), row, c1)
-        c2 = multiply_add(fill(item(a, a2 + s)), row, c2)
-        c3 = multiply_add(fill(item(a, a3 + s)), row, c3)
-        c4 = multiply_add(fill(item(a, a4 + s)), row, c4)
-        c5 = multiply_add(fill(item(a, a5 + s)), row, c5)
+        step = k * a_step
+        row = load(b, b_offset + k * b_row_stride)
+        c0 = multiply_add(splat(load_scalar(a, a0 + step)), row, c0)
+        c1 = multiply_add(splat(load_scalar(a, a1 + step)), row, c1)
+        c2 = multiply_add(splat(load_scalar(a, a2 + step)), row, c2)
+        c3 = multiply_add(splat(load_scalar(a, a3 + step)), row, c3)
+        c4 = multiply_add(splat(load_scalar(a, a4 + step)), row, c4)
+        c5 = multiply_add(splat(load_scalar(a, a5 + step)), row, c5)
     return c0, c1, c2, c3, c4, c5
 
 
-@inlined
-def two_tiles(terms, a, places, step, b, bt, far, below, left, right):
-    """``tile`` for two panels at once, the second one ``far`` behind the first."""
-    a0, a1, a2, a3, a4, a5 = places
+@always_inline
+def micro_kernel_two_panels(terms, a, a_rows, a_step, b, b_offset, b_panel_stride, b_row_stride, left, right):
+    """The same for two panels of b, b_panel_stride apart: (left + a b[:, :LANES], right + a b[:, LANES:])."""
+    a0, a1, a2, a3, a4, a5 = a_rows
     c0, c1, c2, c3, c4, c5 = left
     d0, d1, d2, d3, d4, d5 = right
     for k in range(terms):
-        s, row, other = k * step, load(b, bt + k * below), load(b, bt + far + k * below)
-        c0, d0 = _multiply_add2(fill(item(a, a0 + s)), row, other, c0, d0)
-        c1, d1 = _multiply_add2(fill(item(a, a1 + s)), row, other, c1, d1)
-        c2, d2 = _multiply_add2(fill(item(a, a2 + s)), row, other, c2, d2)
-        c3, d3 = _multiply_add2(fill(item(a, a3 + s)), row, other, c3, d3)
-        c4, d4 = _multiply_add2(fill(item(a, a4 + s)), row, other, c4, d4)
-        c5, d5 = _multiply_add2(fill(item(a, a5 + s)), row, other, c5, d5)
+        step = k * a_step
+        row = load(b, b_offset + k * b_row_stride)
+        other = load(b, b_offset + b_panel_stride + k * b_row_stride)
+        c0, d0 = _multiply_add2(splat(load_scalar(a, a0 + step)), row, other, c0, d0)
+        c1, d1 = _multiply_add2(splat(load_scalar(a, a1 + step)), row, other, c1, d1)
+        c2, d2 = _multiply_add2(splat(load_scalar(a, a2 + step)), row, other, c2, d2)
+        c3, d3 = _multiply_add2(splat(load_scalar(a, a3 + step)), row, other, c3, d3)
+        c4, d4 = _multiply_add2(splat(load_scalar(a, a4 + step)), row, other, c4, d4)
+        c5, d5 = _multiply_add2(splat(load_scalar(a, a5 + step)), row, other, c5, d5)
     return (c0, c1, c2, c3, c4, c5), (d0, d1, d2, d3, d4, d5)
 
 
-@inlined
+@always_inline
 def _multiply_add2(x, row, other, c, d):
     return multiply_add(x, row, c), multiply_add(x, other, d)
 
 
-@inlined
-def places(at, row, rows=ROWS):
-    """Where the rows of a tile begin; beyond ``rows`` the last one stands again, and its sums are dropped."""
+@always_inline
+def row_offsets(offset, row_stride, rows=MR):
+    """Offsets of the MR rows of a tile.  Beyond ``rows`` the last row is repeated, and the caller drops its sums."""
     last = rows - 1
-    return at, at + min(1, last) * row, at + min(2, last) * row, at + min(3, last) * row, at + min(4, last) * row, at + min(5, last) * row
-
-
-@inlined
-def alike(vector):
-    return vector, vector, vector, vector, vector, vector
-
-
-@inlined
-def store6(array, at, step, vectors):
-    c0, c1, c2, c3, c4, c5 = vectors
-    store(array, at, c0)
-    store(array, at + step, c1)
-    store(array, at + 2 * step, c2)
-    store(array, at + 3 * step, c3)
-    store(array, at + 4 * step, c4)
-    store(array, at + 5 * step, c5)
-
-
-@inlined
-def load6(array, at, step):
-    near = load(array, at), load(array, at + step), load(array, at + 2 * step)
-    far = load(array, at + 3 * step), load(array, at + 4 * step), load(array, at + 5 * step)
-    return near[0], near[1], near[2], far[0], far[1], far[2]
+    o1, o2, o3 = offset + min(1, last) * row_stride, offset + min(2, last) * row_stride, offset + min(3, last) * row_stride
+    return offset, o1, o2, o3, offset + min(4, last) * row_stride, offset + min(5, last) * row_stride
 
 
 @njit
-def multiply(rows, terms, a, at, row, step, b, far, below, columns, c, ct, bias):
-    """c[rows,columns] = a b + bias, c laid out by rows from ct on; bias has numbers for whole panels.
+def gemm_bias(rows, terms, a, a_offset, a_row_stride, a_step, b, b_panel_stride, b_row_stride, columns, c, c_offset, bias):
+    """c[rows,columns] = a b + bias.
 
-    Panels of b are ``far`` from one another, their rows ``below`` each other.
+    a[r,k] is at a_offset + r a_row_stride + k a_step.  Row k of panel p of b is at p b_panel_stride + k b_row_stride.  c is contiguous from
+    c_offset on.  ``bias`` has entries for whole panels.
     """
-    edge = scratch(ROWS * LANES, c.dtype)
-    for column in range(0, columns, 2 * LANES):
-        width, bt, left = columns - column, column // LANES * far, alike(load(bias, column))
+    edge = aligned_scratch(MR * LANES, c.dtype)
+    for column in range(0, columns, NR):
+        width = columns - column
         two = width > LANES
-        right = alike(load(bias, column + LANES)) if two else left
-        for r in range(0, rows, ROWS):
-            height, target = min(ROWS, rows - r), ct + r * columns + column
-            start = places(at + r * row, row, height)
+        b_offset = column // LANES * b_panel_stride
+        left = repeat6(load(bias, column))
+        right = repeat6(load(bias, column + LANES)) if two else left
+        for row in range(0, rows, MR):
+            height = min(MR, rows - row)
+            target = c_offset + row * columns + column
+            a_rows = row_offsets(a_offset + row * a_row_stride, a_row_stride, height)
             if two:
-                first, second = two_tiles(terms, a, start, step, b, bt, far, below, left, right)
-                _put(second, height, min(LANES, width - LANES), edge, c, target + LANES, columns)
+                first, second = micro_kernel_two_panels(terms, a, a_rows, a_step, b, b_offset, b_panel_stride, b_row_stride, left, right)
+                _store_tile(second, height, min(LANES, width - LANES), edge, c, target + LANES, columns)
             else:
-                first = tile(terms, a, start, step, b, bt, below, left)
-            _put(first, height, min(LANES, width), edge, c, target, columns)
+                first = micro_kernel_one_panel(terms, a, a_rows, a_step, b, b_offset, b_row_stride, left)
+            _store_tile(first, height, min(LANES, width), edge, c, target, columns)
 
 
-@inlined
-def _put(sums, height, width, edge, c, ct, right):
-    """Those of a tile that there are."""
-    if height == ROWS and width == LANES:
-        store6(c, ct, right, sums)
+@always_inline
+def _store_tile(sums, height, width, edge, c, c_offset, c_row_stride):
+    """Store the first ``height`` rows and ``width`` columns of a tile of one panel; ``edge`` is scratch."""
+    if height == MR and width == LANES:
+        store6(c, c_offset, c_row_stride, sums)
     else:
         store6(edge, 0, LANES, sums)
-        for y in range(height):
-            for x in range(width):
-                c[ct + y * right + x] = edge[y * LANES + x]
+        for row in range(height):
+            for column in range(width):
+                c[c_offset + row * c_row_stride + column] = edge[row * LANES + column]
 
 
 @njit
-def accumulate(rows, terms, a, at, row, step, b, bt, below, columns, c, ct, right):
-    """c += a b for whole panels of columns side by side: row r of c stands at ct + r right, row k of b at bt + k below.
+def gemm_accumulate(rows, terms, a, a_offset, a_row_stride, a_step, b, b_offset, b_row_stride, columns, c, c_offset, c_row_stride):
+    """c += a b, where ``columns`` is a multiple of LANES.
 
-    c has rows for whole tiles; those beyond ``rows`` are left with anything.
+    a[r,k] is at a_offset + r a_row_stride + k a_step, row k of b at b_offset + k b_row_stride, row r of c at c_offset + r c_row_stride.
+    c has ``padded_rows(rows)`` rows; the rows beyond ``rows`` get arbitrary values.
     """
-    for column in range(0, columns, 2 * LANES):
-        for r in range(0, rows, ROWS):
-            start, target = places(at + r * row, row, min(ROWS, rows - r)), ct + r * right + column
+    for column in range(0, columns, NR):
+        for row in range(0, rows, MR):
+            a_rows = row_offsets(a_offset + row * a_row_stride, a_row_stride, min(MR, rows - row))
+            at, target = b_offset + column, c_offset + row * c_row_stride + column
             if column + LANES < columns:
-                sums = load6(c, target, right), load6(c, target + LANES, right)
-                sums = two_tiles(terms, a, start, step, b, bt + column, LANES, below, sums[0], sums[1])
-                store6(c, target, right, sums[0])
-                store6(c, target + LANES, right, sums[1])
+                left, right = load6(c, target, c_row_stride), load6(c, target + LANES, c_row_stride)
+                left, right = micro_kernel_two_panels(terms, a, a_rows, a_step, b, at, LANES, b_row_stride, left, right)
+                store6(c, target, c_row_stride, left)
+                store6(c, target + LANES, c_row_stride, right)
             else:
-                store6(c, target, right, tile(terms, a, start, step, b, bt + column, below, load6(c, target, right)))
+                left = load6(c, target, c_row_stride)
+                store6(c, target, c_row_stride, micro_kernel_one_panel(terms, a, a_rows, a_step, b, at, b_row_stride, left))
 
 
-def padded(n):
-    """The number of columns of whole panels that hold n."""
+def padded_columns(n):
+    """n rounded up to whole panels: to a multiple of LANES."""
     return -(-n // LANES) * LANES
 
 
 @register_jitable
-def tall(n):
-    """The number of rows of whole tiles that hold n."""
-    return blocks(n, ROWS) * ROWS
+def padded_rows(n):
+    """n rounded up to whole tiles: to a multiple of MR."""
+    return block_count(n, MR) * MR
 
 
-def filled_up(array):
-    """The array with zeros behind, on its last axis, to whole panels."""
+def pad_last_axis(array):
+    """The array with zeros after its last axis, up to whole panels."""
     if array.shape[-1] % LANES == 0:
         return array
-    wide = np.zeros((*array.shape[:-1], padded(array.shape[-1])), array.dtype)
-    wide[..., : array.shape[-1]] = array
-    return wide
+    padded = np.zeros((*array.shape[:-1], padded_columns(array.shape[-1])), array.dtype)
+    padded[..., : array.shape[-1]] = array
+    return padded
 
 
-def panels(w, turned=False):
-    """w[k,o], or w' if ``turned``, as [panels,k,LANES]."""
-    terms, columns = w.shape[::-1] if turned else w.shape
-    packed = empty((padded(columns) // LANES, terms, LANES), w.dtype)
-    _pack(w, turned, packed)
+def pack_panels(w, transposed=False):
+    """w[k,o], or wᵀ if ``transposed``, packed as [panels,k,LANES]."""
+    terms, columns = w.shape[::-1] if transposed else w.shape
+    packed = aligned_empty((padded_columns(columns) // LANES, terms, LANES), w.dtype)
+    _pack(w, transposed, packed)
     return packed
 
 
 @kernel("r2 b w3")
-def _pack(w, turned, packed):
-    """Too little work for several threads."""
-    terms, columns = (w.shape[1], w.shape[0]) if turned else w.shape
+def _pack(w, transposed, packed):
+    """On one thread: there is too little work for several."""
+    terms, columns = (w.shape[1], w.shape[0]) if transposed else w.shape
     w = w.ravel()
     for panel in range(len(packed)):
-        first, count = panel * LANES, min(LANES, columns - panel * LANES)
-        if count < LANES:
+        first = panel * LANES
+        width = min(LANES, columns - first)
+        if width < LANES:
             clear(packed[panel].ravel())
-        if turned:
-            for lane in range(count):
+        if transposed:
+            for lane in range(width):
                 for k in range(terms):
                     packed[panel, k, lane] = w[(first + lane) * terms + k]
-        elif count == LANES:
+        elif width == LANES:
             for k in range(terms):
                 store(packed, (panel * terms + k) * LANES, load(w, k * columns + first))
         else:
             for k in range(terms):
-                copy(w[k * columns + first : (k + 1) * columns], packed[panel, k, :count])
+                copy(w[k * columns + first : (k + 1) * columns], packed[panel, k, :width])

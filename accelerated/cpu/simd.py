@@ -1,7 +1,20 @@
-"""Vectors of LANES numbers as values in a kernel: ``load``, ``store``, ``fill``, ``multiply_add``, ``maximum``, ``evens_odds``,
-``in_turns``; +, -, * and / of two, or of a number and one.  And ``item`` and ``prefetch``, for what loads and stores go with.
+"""SIMD vectors of LANES numbers as values inside a kernel.
 
-One of float32 fills a register with AVX-512 and AVX2, two with NEON; LLVM sees to it.  Nothing here checks an index.
+``load`` and ``store`` move a vector from and to an array, ``splat`` copies one number into all lanes, ``multiply_add`` and ``maximum`` work
+lane by lane, ``interleave`` and ``deinterleave`` shuffle; +, -, * and / take two vectors, or a vector and a number.  ``load_scalar`` and
+``prefetch`` complete them.  No index is checked.
+
+A Numba *intrinsic* is a function with a hand-written translation into LLVM's intermediate representation (IR).  Numba calls it at compile
+time with the types of its arguments.  It returns two things: the type signature of the call, and a function that emits the IR:
+
+    @intrinsic
+    def name(typing_context, a, b):                      # a, b: Numba types
+        def generate(context, builder, signature, args): # args: the LLVM values of a and b
+            return builder.fadd(*args)                   # emits one instruction, returns its LLVM value
+        return result_type(a, b), generate
+
+A vector of 16 float32 fills one AVX-512 register, one of 8 fills one AVX2 register or two NEON registers.  A vector of float64 takes twice
+as many registers; LLVM splits it.
 """
 
 import operator
@@ -13,11 +26,13 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16 if get_host_cpu_features().get("avx512f") else 8
-inlined = njit(forceinline=True)  # for functions of vectors: called, they would pass them through memory
+LANES = 16 if get_host_cpu_features().get("avx512f") else 8  # entries of a vector: float32 numbers of an AVX-512 or AVX2 register
+always_inline = njit(forceinline=True)  # for functions of vectors: a real call would pass the vectors through memory
 
 
 class Vector(types.Type):
+    """Numba's type of a vector of LANES numbers."""
+
     def __init__(self, dtype):
         self.dtype = dtype
         super().__init__(name=f"Vector({dtype}, {LANES})")
@@ -25,12 +40,14 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
+    """How Numba stores a ``Vector``: as LLVM's own vector type <LANES x dtype>."""
+
     def __init__(self, manager, vector):
         super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), LANES))
 
 
 def _pointer(context, builder, array_type, array, index, vector=True):
-    """The address of array[index], as one of a vector."""
+    """The address of array[index]: a pointer to a vector, or to one number unless ``vector``."""
     data = context.make_array(array_type)(context, builder, array).data
     address = builder.gep(data, [index])
     lanes = ir.VectorType(context.get_value_type(array_type.dtype), LANES)
@@ -39,7 +56,7 @@ def _pointer(context, builder, array_type, array, index, vector=True):
 
 @intrinsic
 def load(typing_context, array, index):
-    """The LANES numbers from array[index] on; ``array`` has one axis or is contiguous."""
+    """The vector array[index : index + LANES]; ``array`` has one axis, or is contiguous and indexed as if it had."""
 
     def generate(context, builder, signature, args):
         pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
@@ -50,7 +67,7 @@ def load(typing_context, array, index):
 
 @intrinsic
 def store(typing_context, array, index, vector):
-    """The LANES numbers from array[index] on become those of the vector."""
+    """array[index : index + LANES] = vector."""
 
     def generate(context, builder, signature, args):
         builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1]), align=array.dtype.bitwidth // 8)
@@ -60,8 +77,8 @@ def store(typing_context, array, index, vector):
 
 
 @intrinsic
-def item(typing_context, array, index):
-    """array[index] for an index that is not negative."""
+def load_scalar(typing_context, array, index):
+    """array[index] for index >= 0: without the test for negative indices that Numba would add."""
 
     def generate(context, builder, signature, args):
         return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], vector=False))
@@ -71,22 +88,22 @@ def item(typing_context, array, index):
 
 @intrinsic
 def prefetch(typing_context, array, index):
-    """Ask for the line of array[index], which need not exist, into the cache behind the nearest."""
+    """Prefetch the cache line of array[index] into the L2 cache.  The index may lie outside of the array."""
 
     def generate(context, builder, signature, args):
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
         address = builder.bitcast(_pointer(context, builder, signature.args[0], args[0], args[1], vector=False), byte)
         function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        to_read, near, data = word(0), word(2), word(1)
-        builder.call(cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0"), [address, to_read, near, data])
+        read, level_2, data = word(0), word(2), word(1)  # the arguments rw, locality and cache type of llvm.prefetch
+        builder.call(cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0"), [address, read, level_2, data])
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
 
 
 @intrinsic
-def fill(typing_context, x):
-    """A vector of one number, LANES times."""
+def splat(typing_context, x):
+    """The vector x, x, .., x: insert x into lane 0, then shuffle with the indices 0, 0, .., 0."""
 
     def generate(context, builder, signature, args):
         lanes = ir.VectorType(context.get_value_type(x), LANES)
@@ -98,7 +115,7 @@ def fill(typing_context, x):
 
 @intrinsic
 def multiply_add(typing_context, a, b, c):
-    """a b + c, rounded once where the processor can."""
+    """a b + c, lane by lane; rounded once if the processor has a fused multiply-add (FMA)."""
 
     def generate(context, builder, signature, args):
         lanes = args[0].type
@@ -115,7 +132,7 @@ def _select_larger(typing_context, a, b):
 
 
 def maximum(a, b):
-    """The larger of a number and each one of b (or b itself, a number), b's where one is NaN."""
+    """max(a, b), lane by lane, for a number or vector a and a vector b, or for two numbers.  b where either is NaN."""
 
 
 @overload(maximum)
@@ -123,55 +140,82 @@ def _typed_maximum(a, b):
     if a == b:
         return lambda a, b: _select_larger(a, b)
     real = np.float32 if b.dtype == types.float32 else np.float64
-    return lambda a, b: _select_larger(fill(real(a)), b)
+    return lambda a, b: _select_larger(splat(real(a)), b)
 
 
-def _shuffled(order):
-    """An intrinsic: the vector of those numbers of two vectors, the second's counted on from the first's."""
+def _shuffle(indices):
+    """An intrinsic: lane n of the result is lane indices[n] of a, or lane indices[n] - LANES of b."""
 
     @intrinsic
     def shuffle(typing_context, a, b):
-        places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order))
-        return a(a, b), lambda context, builder, signature, args: builder.shuffle_vector(*args, places)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(indices))
+        return a(a, b), lambda context, builder, signature, args: builder.shuffle_vector(*args, mask)
 
     return shuffle
 
 
-_evens, _odds = _shuffled(range(0, 2 * LANES, 2)), _shuffled(range(1, 2 * LANES, 2))
-_first, _second = (_shuffled([n // 2 + n % 2 * LANES for n in range(half, half + LANES)]) for half in (0, LANES))
+_evens, _odds = _shuffle(range(0, 2 * LANES, 2)), _shuffle(range(1, 2 * LANES, 2))
+_turns = [n // 2 + n % 2 * LANES for n in range(2 * LANES)]  # 0, LANES, 1, LANES + 1, ..
+_first_half, _second_half = _shuffle(_turns[:LANES]), _shuffle(_turns[LANES:])
 
 
-@inlined
-def evens_odds(a, b):
-    """Of the numbers of a and b in a row the first, third .., and the second, fourth .."""
+@always_inline
+def deinterleave(a, b):
+    """The even and the odd entries of a and b one after the other: x0 y0 x1 y1 .. -> (x0 x1 .., y0 y1 ..)."""
     return _evens(a, b), _odds(a, b)
 
 
-@inlined
-def in_turns(a, b):
-    """The numbers of a and b in turns, as two vectors: ``evens_odds`` undone."""
-    return _first(a, b), _second(a, b)
+@always_inline
+def interleave(a, b):
+    """The entries of a and b in turns, as two vectors: (x0 x1 .., y0 y1 ..) -> x0 y0 x1 y1 ..; ``deinterleave`` undone."""
+    return _first_half(a, b), _second_half(a, b)
 
 
-def _operator(name, instruction):
-    """Let ``name`` take two vectors, or a vector and a number; a product and a sum may become one instruction."""
+@always_inline
+def load6(array, offset, stride):
+    """The vectors at offset, offset + stride, .., offset + 5 stride."""
+    v0, v1, v2 = load(array, offset), load(array, offset + stride), load(array, offset + 2 * stride)
+    v3, v4, v5 = load(array, offset + 3 * stride), load(array, offset + 4 * stride), load(array, offset + 5 * stride)
+    return v0, v1, v2, v3, v4, v5
+
+
+@always_inline
+def store6(array, offset, stride, vectors):
+    """Store six vectors at offset, offset + stride, .., offset + 5 stride."""
+    v0, v1, v2, v3, v4, v5 = vectors
+    store(array, offset, v0)
+    store(array, offset + stride, v1)
+    store(array, offset + 2 * stride, v2)
+    store(array, offset + 3 * stride, v3)
+    store(array, offset + 4 * stride, v4)
+    store(array, offset + 5 * stride, v5)
+
+
+@always_inline
+def repeat6(vector):
+    """The vector six times."""
+    return vector, vector, vector, vector, vector, vector
+
+
+def _define_operator(symbol, instruction):
+    """Define an operator for two vectors, or a vector and a number.  LLVM may contract a product and a sum into one FMA."""
 
     @intrinsic
     def apply(typing_context, a, b):
         return a(a, b), lambda context, builder, signature, args: getattr(builder, instruction)(*args, flags=("contract",))
 
-    @overload(name)
+    @overload(symbol)
     def typed(a, b):
         if isinstance(a, Vector) and a == b:
             return lambda a, b: apply(a, b)
         if isinstance(a, types.Number) and isinstance(b, Vector):
             real = np.float32 if b.dtype == types.float32 else np.float64
-            return lambda a, b: apply(fill(real(a)), b)
+            return lambda a, b: apply(splat(real(a)), b)
         if isinstance(a, Vector) and isinstance(b, types.Number):
             real = np.float32 if a.dtype == types.float32 else np.float64
-            return lambda a, b: apply(a, fill(real(b)))
+            return lambda a, b: apply(a, splat(real(b)))
         return None
 
 
-for _name, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
-    _operator(_name, _instruction)
+for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    _define_operator(_symbol, _instruction)

@@ -1,7 +1,7 @@
 """The same work in other libraries.  A module here has ``set_threads(n)`` and ``prepare(workload, **options) -> (results, call)``.
 
-``results()`` are those of ``workload.results``, by its names, from the very functions that ``call`` runs, with the draws that the workload
-states; in ``call`` each library draws by its own generator.  Every one is written as its users would who want it fast.
+``call()`` does the work once.  ``results()`` returns the results of the same functions under the names of ``workload.results``.  It uses
+the random numbers of the workload; ``call`` uses the library's own generator.  Each peer is written for speed, in its library's usual way.
 """
 
 from dataclasses import dataclass, field
@@ -11,60 +11,66 @@ import accelerated
 
 GPU = accelerated.SHIPPED["gpu"]
 DEVICE = "CUDA device"
-NETWORKS = ("Training", "Forward", "Backward", "Sampling")
+IMPL_HELP = "implementations to time: peers, or ports as modules or files (default: {})"
+NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling")
 
 
 @dataclass(frozen=True)
 class Peer:
     module: str
-    needs: tuple[str, ...]  # packages
-    works: tuple[str, ...]  # classes of workloads that it is a peer in
+    packages: tuple[str, ...]  # required
+    workloads: tuple[str, ...]  # classes of workloads that it can do
     options: dict = field(default_factory=dict)
     compiles: bool = False
-    cuda: bool = False  # works on a CUDA device
+    cuda: bool = False  # on a CUDA device
 
-    def missing(self):
-        """What is not there, by name."""
-        lacking = [name for name in self.needs if find_spec(name) is None]
+    def missing_requirements(self):
+        """The names of missing packages; of the CUDA device, if only that is missing."""
+        lacking = [name for name in self.packages if find_spec(name) is None]
         return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else [DEVICE]
 
 
-TORCH, BY_JAX = ("torch", "diffusers"), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck")
+TORCH_PACKAGES, JAX_WORKLOADS = ("torch", "diffusers"), ("MatMul", "Op", *NETWORK_WORKLOADS, "Particles", "FokkerPlanck")
 PEERS = {
-    "pytorch": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS)),
-    "pytorch-channels-last": Peer("in_pytorch", TORCH, NETWORKS, {"channels_last": True}),
-    "pytorch-compiled": Peer("in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"compiled": True}, compiles=True),
-    "jax": Peer("in_jax", ("jax",), BY_JAX, compiles=True),
+    "pytorch": Peer("in_pytorch", TORCH_PACKAGES, ("MatMul", "Op", *NETWORK_WORKLOADS)),
+    "pytorch-channels-last": Peer("in_pytorch", TORCH_PACKAGES, NETWORK_WORKLOADS, {"channels_last": True}),
+    "pytorch-compiled": Peer("in_pytorch", TORCH_PACKAGES, (*NETWORK_WORKLOADS, "Op", "Particles"), {"compiled": True}, compiles=True),
+    "jax": Peer("in_jax", ("jax",), JAX_WORKLOADS, compiles=True),
     "scipy": Peer("in_scipy", ("scipy",), ("FokkerPlanck",)),
     "scipy-bands-kept": Peer("in_scipy", ("scipy",), ("FokkerPlanck",), {"bands_kept": True}),
-    "pytorch-cuda": Peer("in_pytorch", TORCH, ("Product", "Op", *NETWORKS), {"device": "cuda"}, cuda=True),
+    "pytorch-cuda": Peer("in_pytorch", TORCH_PACKAGES, ("MatMul", "Op", *NETWORK_WORKLOADS), {"device": "cuda"}, cuda=True),
     "pytorch-cuda-compiled": Peer(
-        "in_pytorch", TORCH, (*NETWORKS, "Op", "Particles"), {"device": "cuda", "compiled": True}, compiles=True, cuda=True
+        "in_pytorch",
+        TORCH_PACKAGES,
+        (*NETWORK_WORKLOADS, "Op", "Particles"),
+        {"device": "cuda", "compiled": True},
+        compiles=True,
+        cuda=True,
     ),
-    "jax-cuda": Peer("in_jax", ("jax",), BY_JAX, {"platform": "cuda"}, compiles=True, cuda=True),
+    "jax-cuda": Peer("in_jax", ("jax",), JAX_WORKLOADS, {"platform": "cuda"}, compiles=True, cuda=True),
 }
 
 
-def serves(implementation, workload):
-    """Whether it does such work: a port does any, and a memory format is a matter of images."""
+def supports(implementation, workload):
+    """Whether an implementation can do a workload: ports can do all, and channels-last is for images only."""
     if implementation not in PEERS:
         return True
     peer = PEERS[implementation]
-    served = type(workload).__name__ in peer.works
+    served = type(workload).__name__ in peer.workloads
     return served and not ("channels_last" in peer.options and len(workload.network.sample_shape) == 1)
 
 
-def on_cuda(implementation):
-    """Does it work on a CUDA device?"""
+def runs_on_cuda(implementation):
+    """Whether an implementation runs on a CUDA device."""
     return PEERS[implementation].cuda if implementation in PEERS else implementation == GPU
 
 
-def left_out(implementation, quick=False):
-    """Why an implementation, a port or a peer, is not measured here; None if it is."""
+def skip_reason(implementation, quick=False):
+    """Why an implementation, a port or a peer, can't be measured here; None if it can."""
     if implementation not in PEERS:
         reason = accelerated.missing(accelerated.load(implementation))
-        return reason and f"left out, {reason}"
-    if missing := PEERS[implementation].missing():
-        install = "" if missing == [DEVICE] else ": pip install -e '.[peers]'"
-        return f"left out, there is no {' and no '.join(missing)}{install}"
-    return "not run (quick)" if quick and PEERS[implementation].compiles else None
+        return reason and f"skipped, {reason}"
+    if missing := PEERS[implementation].missing_requirements():
+        install = "" if missing == [DEVICE] else "; pip install -e '.[peers]'"
+        return f"skipped, missing: {', '.join(missing)}{install}"
+    return "skipped by --quick, it compiles" if quick and PEERS[implementation].compiles else None

@@ -1,4 +1,4 @@
-"""JAX: whole steps under jit, with the memory of what they replace handed over."""
+"""JAX: whole steps under jit, with the buffers of replaced arrays donated."""
 
 import dataclasses
 import os
@@ -14,15 +14,15 @@ from reference.networks import MLP, UNet
 
 
 def set_threads(threads):
-    """XLA takes as many as there are processors, and a worker has as many processors as threads."""
+    """XLA uses one thread for each processor of the process, and worker.py limits these to the number of threads."""
 
 
 def prepare(workload, platform="cpu"):
-    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory of the device, too
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # leaves memory of the device to other processes
     jax.config.update("jax_platforms", platform)
-    jax.config.update("jax_default_matmul_precision", "highest")  # on CUDA products would be rounded to TF32's eleven bits
-    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": of_particles}
-    kinds |= {"Backward": backward, "FokkerPlanck": fokker_planck, "Product": product, "Op": op}
+    jax.config.update("jax_default_matmul_precision", "highest")  # float32 products on CUDA, not TF32 with its 11-bit significand
+    kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": particle_steps}
+    kinds |= {"Backward": backward, "FokkerPlanck": fokker_planck, "MatMul": matmul, "Op": op}
     return kinds[type(workload).__name__](workload)
 
 
@@ -30,25 +30,25 @@ def to_jax(tree):
     return jax.tree.map(jnp.asarray, tree)
 
 
-class Points(MLP):
+class MLPModel(MLP):
     def _check(self, x, c, labels):
-        """JAX's arrays are none of NumPy's."""
+        """The reference's checks accept NumPy arrays only."""
 
 
-class Images(UNet):
-    _check = Points._check
+class UNetModel(UNet):
+    _check = MLPModel._check
 
 
-def network_of(workload):
-    """(params, x, c) -> y."""
+def forward_function(workload):
+    """The forward pass (params, x, c) -> y of the workload's network."""
     network = workload.network
     fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
-    wiring = {MLP: Points, UNet: Images}[type(network)](**fields)
+    wiring = {MLP: MLPModel, UNet: UNetModel}[type(network)](**fields)
     return lambda params, x, c: wiring.forward(params, x, c, jax_ops)[0]
 
 
 def training(workload):
-    network, data, settings = network_of(workload), jnp.asarray(workload.data()), workload.settings
+    network, data, settings = forward_function(workload), jnp.asarray(workload.data()), workload.settings
     tables, T = to_jax(workload.tables()), workload.model.schedule.T
 
     def loss_of(params, x0, t, noise):
@@ -76,13 +76,13 @@ def training(workload):
     advance = jax.jit(advance, donate_argnums=0)
 
     def begin():
-        """Four sets of arrays of their own: memory is handed over once."""
+        """Parameters, Adam's moments and the average, in separate arrays: a buffer can be donated only once."""
         copies = [jax.tree.map(jnp.array, workload.parameters()) for _ in range(4)]
         zeros = [jax.tree.map(jnp.zeros_like, copy) for copy in copies[1:3]]
         return copies[0], *zeros, copies[3]
 
     def take(state, step, draws):
-        """1 - 0.999^n would lose five of float32's seven digits: what depends on the step alone is computed here."""
+        """One step.  Coefficients of the step are computed in float64: in float32 1 - 0.999^n would lose five of seven digits."""
         return advance(state, np.array((1 - 0.9**step, 1 - 0.999**step, ema_decay(settings.ema, step)), np.float32), *draws)
 
     def results():
@@ -106,13 +106,13 @@ def training(workload):
 
 
 def forward(workload):
-    network, params, inputs = jax.jit(network_of(workload)), to_jax(workload.parameters()), to_jax(workload.inputs())
+    network, params, inputs = jax.jit(forward_function(workload)), to_jax(workload.parameters()), to_jax(workload.inputs())
     call = lambda: network(params, *inputs).block_until_ready()
     return lambda: {"output": {"y": np.asarray(call())}}, call
 
 
 def backward(workload):
-    network, params, (x, c) = network_of(workload), to_jax(workload.parameters()), to_jax(workload.inputs())
+    network, params, (x, c) = forward_function(workload), to_jax(workload.parameters()), to_jax(workload.inputs())
     dy = jnp.asarray(workload.upstream())
     pullback = jax.jit(lambda params, x: jax.vjp(lambda params, x: network(params, x, c), params, x)[1])(params, x)
     back = jax.jit(lambda pullback, dy: pullback(dy))
@@ -126,7 +126,7 @@ def backward(workload):
 
 
 def sampling(workload):
-    network, params, x_T = network_of(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
+    network, params, x_T = forward_function(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
     rows = jnp.asarray(workload.coefficients(), jnp.float32)
 
     @jax.jit
@@ -141,8 +141,8 @@ def sampling(workload):
     return lambda: {"samples": {"x": np.asarray(call())}}, call
 
 
-def of_particles(workload):
-    """With noise of its own the loop over the steps is compiled too; without, XLA would give such a loop one thread."""
+def particle_steps(workload):
+    """With its own noise the loop over the steps is compiled, too; with given noise XLA would run that loop on one thread."""
     x_T, rows = particles.coordinates(workload.prior(), jnp.asarray), particles.tables(workload, jnp.asarray)
 
     @jax.jit
@@ -179,7 +179,7 @@ def fokker_planck(workload):
 
     @jax.jit
     def step(p, drift, diffusion):
-        """reference/ops/fokker_planck.py, with nothing passing the outer faces."""
+        """The step of reference/ops/fokker_planck.py, with zero flux through the outer faces."""
         B = jnp.gradient(diffusion, dx) - drift
         w = jnp.abs(B) * dx / diffusion
         both = diffusion / dx**2 * jnp.where(w == 0, 1, w / jnp.expm1(jnp.where(w == 0, 1, w)))
@@ -209,7 +209,7 @@ def op(workload):
 
     @jax.jit
     def both(arrays, dy):
-        """y and the gradients: of several results the first is y."""
+        """y, the first of the op's results, and the gradients."""
         results = lambda *arrays: getattr(jax_ops, workload.op)(*arrays, *options)
         y, pullback = jax.vjp(lambda *arrays: jax.tree.leaves(results(*arrays))[0], *arrays)
         return y, pullback(dy)
@@ -224,8 +224,8 @@ def op(workload):
     return results, call
 
 
-def product(workload):
+def matmul(workload):
     x, w, b = to_jax(workload.inputs())
     linear = jax.jit(jax_ops.linear)
     call = lambda: linear(x, w, b).block_until_ready()
-    return lambda: {"product": {"y": np.asarray(call())}}, call
+    return lambda: {"matmul": {"y": np.asarray(call())}}, call

@@ -1,4 +1,4 @@
-"""PyTorch, eager and compiled: diffusers' UNet2DModel and a plain MLP with our weights; fused Adam, one fused call for the average."""
+"""PyTorch, eager and compiled: diffusers' UNet2DModel and an MLP with the workload's weights, fused Adam, a fused moving average."""
 
 from copy import deepcopy
 from itertools import pairwise
@@ -19,18 +19,18 @@ set_threads = torch.set_num_threads
 
 def prepare(workload, channels_last=False, compiled=False, device="cpu"):
     torch.set_default_device(device)
-    # on CUDA the best of cuDNN's ways of convolving, but none that rounds what it multiplies to TF32's eleven bits
+    # on CUDA cuDNN's fastest float32 convolution, without TF32 and its 11-bit significand
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
     kinds = {"Training": training, "Forward": forward, "Backward": backward, "Sampling": sampling}
-    kinds |= {"Particles": of_particles, "Product": product, "Op": op}
+    kinds |= {"Particles": particle_steps, "MatMul": matmul, "Op": op}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
     results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
     return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
 
 
 class Layout:
-    """Arrays [b,...] to tensors and back: images are [b,c,h,w] there, in one of two memory formats."""
+    """Converts arrays [b,...] to tensors and back; tensors of images are [b,c,h,w], in one of two memory formats."""
 
     def __init__(self, memory_format):
         self.memory_format = memory_format
@@ -45,14 +45,14 @@ class Layout:
         return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
     def noise(self, shape):
-        """For a tensor [b,...] of points, or of images in this format."""
+        """Normal noise for a tensor [b,...] of points, or of images in this memory format."""
         if len(shape) == 4 and self.memory_format == torch.channels_last:
             b, c, h, w = shape
             return torch.randn(b, h, w, c).permute(0, 3, 1, 2)
         return torch.randn(shape)
 
 
-class Points(torch.nn.Module):
+class MLPModel(torch.nn.Module):
     def __init__(self, network):
         super().__init__()
         widths = [network.entries + network.embedding, *[network.width] * network.depth, network.entries]
@@ -68,7 +68,7 @@ class Points(torch.nn.Module):
         return self.layers[-1](h)
 
 
-class Images(torch.nn.Module):
+class UNetModel(torch.nn.Module):
     """A UNet2DModel that takes tensors and returns one."""
 
     def __init__(self, network):
@@ -81,16 +81,16 @@ class Images(torch.nn.Module):
         return self.unet(x, c, return_dict=False)[0]
 
 
-def model_of(workload, layout):
+def build_model(workload, layout):
     network, arrays = workload.network, diffusers_format.to_diffusers_arrays(workload.parameters())
-    model: Any = {MLP: Points, UNet: Images}[type(network)](network)
-    inner = model.unet if isinstance(model, Images) else model
+    model: Any = {MLP: MLPModel, UNet: UNetModel}[type(network)](network)
+    inner = model.unet if isinstance(model, UNetModel) else model
     inner.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
     return model.to(memory_format=layout.memory_format), inner
 
 
 def training(workload, layout, maybe_compiled):
-    model, inner = model_of(workload, layout)
+    model, inner = build_model(workload, layout)
     data, T, settings = layout.tensor(workload.data()), workload.model.schedule.T, workload.settings
     tables = list(map(torch.tensor, workload.tables()))
     names, parameters = zip(*inner.named_parameters())
@@ -140,7 +140,7 @@ def training(workload, layout, maybe_compiled):
 
 
 def forward(workload, layout, maybe_compiled):
-    model, (x, c) = maybe_compiled(model_of(workload, layout)[0]), map(layout.tensor, workload.inputs())
+    model, (x, c) = maybe_compiled(build_model(workload, layout)[0]), map(layout.tensor, workload.inputs())
 
     @torch.inference_mode()
     def call():
@@ -150,11 +150,11 @@ def forward(workload, layout, maybe_compiled):
 
 
 def backward(workload, layout, maybe_compiled):
-    """Again and again from one forward pass: what it keeps may not be written over."""
+    """Many backward passes of one forward pass, so the arrays that it saves must not be overwritten."""
     from torch._functorch import config
 
     config.donated_buffer = False
-    (model, inner), (x, c), dy = model_of(workload, layout), map(layout.tensor, workload.inputs()), layout.tensor(workload.upstream())
+    (model, inner), (x, c), dy = build_model(workload, layout), map(layout.tensor, workload.inputs()), layout.tensor(workload.upstream())
     names, parameters = zip(*inner.named_parameters())
     y = maybe_compiled(model)(x.requires_grad_(), c)
     call = lambda: torch.autograd.grad(y, (x, *parameters), dy, retain_graph=True)
@@ -168,7 +168,7 @@ def backward(workload, layout, maybe_compiled):
 
 
 def sampling(workload, layout, maybe_compiled):
-    model, x_T, rows = model_of(workload, layout)[0], layout.tensor(workload.prior()), workload.coefficients()
+    model, x_T, rows = build_model(workload, layout)[0], layout.tensor(workload.prior()), workload.coefficients()
     rows = [tuple(map(torch.tensor, row)) for row in torch.tensor(rows, dtype=torch.float32).tolist()]
 
     @maybe_compiled
@@ -185,8 +185,8 @@ def sampling(workload, layout, maybe_compiled):
     return lambda: {"samples": {"x": layout.array(call())}}, call
 
 
-def of_particles(workload, layout, maybe_compiled):
-    """Noise of its own comes from torch.randn: what the compiler makes of that in its loop takes four times as long."""
+def particle_steps(workload, layout, maybe_compiled):
+    """Its own noise comes from torch.randn outside of the compiled step: inside, the compiler's version takes four times as long."""
     x_T, rows = particles.coordinates(workload.prior(), torch.tensor), particles.tables(workload, torch.tensor)
     step = maybe_compiled(lambda x, noise, row: particles.step(torch, x, noise, *row))
     noises = [] if workload.own else [particles.coordinates(noise, torch.tensor) for noise in workload.noises()]
@@ -201,18 +201,18 @@ def of_particles(workload, layout, maybe_compiled):
     return lambda: particles.results(workload, call()), call
 
 
-def product(workload, layout, maybe_compiled):
+def matmul(workload, layout, maybe_compiled):
     x, w, b = map(torch.tensor, workload.inputs())
 
     @torch.inference_mode()
     def call():
         return torch.addmm(b, x, w)
 
-    return lambda: {"product": {"y": call().cpu().numpy()}}, call
+    return lambda: {"matmul": {"y": call().cpu().numpy()}}, call
 
 
 def op(workload, layout, maybe_compiled):
-    """Forward by ``F``, backward by autograd.  Weights are kept as this library's layers keep them."""
+    """Forward by ``F``, backward by autograd.  Weights have the axes of PyTorch's layers."""
     args, (dy, *_) = workload.arguments()
     function, weights = OPS[workload.op]
     arrays, options = ([a for a in args if a is not None and isinstance(a, np.ndarray) == kind] for kind in (True, False))
@@ -236,15 +236,15 @@ def op(workload, layout, maybe_compiled):
     return results, call
 
 
-def attend(q, k, v, heads):
+def attention(q, k, v, heads):
     split = lambda x: x.view(*x.shape[:2], heads, -1).transpose(1, 2)
     return F.scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2)
 
 
-OPS: dict = {  # the function, and the axes of our weights in the order of theirs
+OPS: dict = {  # the function, and the permutation of our weights' axes to PyTorch's
     "linear": (F.linear, (1, 0)),
     "conv2d": (lambda x, w, b, stride: F.conv2d(x, w, b, stride, padding=w.shape[-1] // 2), (3, 2, 0, 1)),
     "group_norm_silu": (lambda x, scale, shift, groups, eps: F.silu(F.group_norm(x, groups, scale, shift, eps)), None),
-    "attention": (attend, None),
+    "attention": (attention, None),
     "silu": (F.silu, None),
 }

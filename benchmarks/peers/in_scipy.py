@@ -7,11 +7,11 @@ from reference.ops.fokker_planck import face_rates
 
 
 def set_threads(threads):
-    """The environment said it."""
+    """Nothing to do: measure.py sets the environment variables of the BLAS."""
 
 
 def prepare(workload, bands_kept=False):
-    """``bands_kept``: the matrices are made once, since the coefficients stay as they are; an op knows only those of its call."""
+    """``bands_kept``: compute the matrices once, since the coefficients are constant; an op must compute them in every call."""
     p, drift, diffusion, dx, dt = workload.inputs()
     kept = bands(drift, diffusion, dx, dt) if bands_kept else None
     step = lambda p: solve(p, kept or bands(drift, diffusion, dx, dt))
@@ -30,7 +30,7 @@ def prepare(workload, bands_kept=False):
 
 
 def bands(drift, diffusion, dx, dt):
-    """(to_left, to_right) on the inner faces, times dt/2, and the bands of 1 - dt/2 A (reference/ops/fokker_planck.py)."""
+    """(to_left, to_right) on the inner faces, times dt/2, and the bands of I - dt/2 A (reference/ops/fokker_planck.py)."""
     to_left, to_right = (dt / 2 * rates for rates in face_rates(drift, diffusion, dx))
     matrix = np.zeros((3, len(drift) - 1))
     matrix[0, 1:], matrix[1], matrix[2, :-1] = -to_left[1:-1], 1 + to_right[1:] + to_left[:-1], -to_right[1:-1]

@@ -1,4 +1,4 @@
-"""The ops that networks call on their way forward, in JAX: the reference's own wiring runs on them, and JAX differentiates it."""
+"""The forward ops of the networks in JAX.  The reference's networks run on them, and JAX differentiates the result."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def conv2d(x, w, b, stride=1, add=None):
 
 
 def group_norm(x, scale, shift, groups, eps=1e-5):
-    """Without the statistics, which only a backward written by hand needs."""
+    """Without the statistics: only the hand-written backward pass needs them."""
     entries = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
     mean, variance = entries.mean(axis=(1, 3), keepdims=True), entries.var(axis=(1, 3), keepdims=True)
     return ((entries - mean) * lax.rsqrt(variance + eps)).reshape(x.shape) * scale + shift, None, None

@@ -1,7 +1,7 @@
-"""A step of the reverse SDE by the exact score of a mixture, for libraries that fuse it into one loop over the particles.
+"""A step of the reverse SDE with the exact score of a mixture, for libraries that fuse it into one loop over the particles.
 
-Particles are d arrays [n], one a coordinate, and what depends on the law alone is computed beforehand.  (An array [d,n] has XLA compute
-every coordinate's score for each of them, eight times slower.)
+Particles are d arrays [n], one for each coordinate.  Terms that depend on the distribution only are computed beforehand.  (With one array
+[d,n], XLA would compute all coordinates of the score for every coordinate, eight times slower.)
 """
 
 from functools import reduce
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def tables(workload, array):
-    """Of every step: means [k,d], inverse covariances [k,d,d], log-weights with the Gaussians' constants [k], and a, b, c."""
+    """For every step: means [k,d], inverse covariances [k,d,d], log-weights plus the Gaussians' log-constants [k], and (a, b, c)."""
     rows = []
     for weights, means, covariances, coefficients in workload.tables(np.float64):
         constants = np.log(weights) - np.log(np.linalg.det(covariances)) / 2
@@ -20,7 +20,7 @@ def tables(workload, array):
 
 
 def step(library, x, noise, means, inverses, constants, coefficients):
-    """x -> a x + b score + c noise, lists of d arrays [n], the components one after the other: there is one expression a particle."""
+    """x -> a x + b score + c noise; x, noise: lists of d arrays [n].  The loop over components is unrolled: one expression per particle."""
     d, pulls, logs = range(len(x)), [], []
     for k in range(len(means)):
         difference = [means[k, i] - x[i] for i in d]
@@ -39,7 +39,7 @@ def coordinates(x, array):
 
 
 def results(workload, x):
-    """Of x, d arrays [n]: x[n,d] itself; of noise that no other library knows, the mean and the covariance of the particles."""
+    """The results for x, d arrays [n]: x[n,d]; with the library's own noise the mean and the covariance of the particles instead."""
     x = np.stack(x, axis=1)
     if not workload.own:
         return {"particles": {"x": x}}

@@ -1,24 +1,26 @@
-"""The work that is timed: each piece once, on the ops of a port, with inputs that are functions of a seed and serve every peer.
+"""The workloads: each written once on the ops of a port, with inputs that depend on a seed only and are used by every peer, too.
 
-    workload.results(ops, dtype)   {group: {name: array}}: in what an implementation must agree with the reference
-    workload.call(ops)             a function without arguments: the work once, as it is timed
-    workload.part()                the same work on fewer samples, since each sample's results are its own
-    workload.one()                 one step of it, and how many of those it is: what is counted
+    workload.results(ops, dtype)   {group: {name: array}}: the results that an implementation must agree on with the reference
+    workload.call(ops)             a function without arguments that does the work once; it is timed
+    workload.subset()              the same work on fewer samples, for validation; results of a sample do not depend on the others
+    workload.single_step()         (one step of the work, number of steps), for counting operations and bytes
 
-All in float32 but for the Fokker-Planck equation.
+All are in float32, except the Fokker-Planck equation in float64.
 """
 
 from benchmarks.workloads.fokker_planck import FokkerPlanck
 from benchmarks.workloads.networks import Backward, Forward, Sampling, Training
-from benchmarks.workloads.ops import Op, Product
+from benchmarks.workloads.ops import MatMul, Op
 from benchmarks.workloads.particles import Particles
 from reference.networks import MLP, UNet
 
+SIZE_HELP = "size of the workloads; tiny: to try the program, its times mean nothing (default: full)"
 
-def _workloads(product, points, small, large, images, steps, particles, cells, ops):
-    """``points``, ``small`` and ``large``: a network and a batch of each."""
+
+def _workloads(matmul, points, small, large, images, steps, particles, cells, ops):
+    """``points``, ``small`` and ``large``: (network, batch size) for points, small and large images."""
     return {
-        "product": Product(product),
+        "matmul": MatMul(matmul),
         "mlp-step": Training(*points),
         "mlp-forward": Forward(*points),
         "mlp-backward": Backward(*points),
@@ -29,8 +31,8 @@ def _workloads(product, points, small, large, images, steps, particles, cells, o
         "unet32-forward": Forward(*large),
         "unet32-backward": Backward(*large),
         "unet32-ddim": Sampling(large[0], images, steps),
-        "particles-given": Particles(particles, 2 * steps, own=False),
-        "particles-own": Particles(particles, 2 * steps, own=True),
+        "particles-given-noise": Particles(particles, 2 * steps, own=False),
+        "particles-own-noise": Particles(particles, 2 * steps, own=True),
         "fokker-planck": FokkerPlanck(cells),
         "fokker-planck-fine": FokkerPlanck(100 * cells),
         **{f"op-{op}": Op(op, sizes) for op, sizes in ops.items()},
@@ -39,7 +41,7 @@ def _workloads(product, points, small, large, images, steps, particles, cells, o
 
 WORKLOADS = {
     "full": _workloads(
-        product=1024,
+        matmul=1024,
         points=(MLP(), 512),
         small=(UNet(), 128),
         large=(UNet(size=(32, 32), channels=(32, 64, 64)), 32),
@@ -56,7 +58,7 @@ WORKLOADS = {
         },
     ),
     "tiny": _workloads(  # for tests
-        product=16,
+        matmul=16,
         points=(MLP(width=16, depth=2, embedding=8), 32),
         small=(UNet(size=(4, 4), channels=(8, 16), groups=4), 4),
         large=(UNet(size=(8, 8), channels=(8, 8, 16), groups=4), 2),
@@ -76,12 +78,12 @@ WORKLOADS = {
 
 
 def _axes(batches, sizes, channels, steps, particles, cells):
-    """axis -> value -> the workload there."""
+    """axis -> value -> workload."""
     image = lambda size: UNet(size=(size, size), channels=(32, 64, 64) if size > 8 else (32, 64))
     return {
-        "batch": {n: Training(UNet(), n, ends=False) for n in batches},
+        "batch": {n: Training(UNet(), n, compare_weights=False) for n in batches},
         "size": {n: Forward(image(n), 8) for n in sizes},
-        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32, ends=False) for n in channels},
+        "channels": {n: Training(UNet(channels=(n, 2 * n)), 32, compare_weights=False) for n in channels},
         "steps": {n: Sampling(MLP(), 256, n) for n in steps},
         "particles": {n: Particles(n, 10, own=False) for n in particles},
         "cells": {n: FokkerPlanck(n) for n in cells},
@@ -102,6 +104,9 @@ AXES = {
 for _size, _of in AXES.items():
     WORKLOADS[f"scaling-{_size}"] = {f"{axis}-{value}": workload for axis, works in _of.items() for value, workload in works.items()}
 
-RUNS = {"full": Training(UNet(), 64, steps=1000, digits=True), "tiny": Training(UNet(channels=(8, 16), groups=4), 2, steps=2, digits=True)}
-for _size, _run in RUNS.items():
-    WORKLOADS[f"runs-{_size}"] = {"digits": _run}
+TRAIN_TO_LOSS = {
+    "full": Training(UNet(), 64, steps=1000, digits=True),
+    "tiny": Training(UNet(channels=(8, 16), groups=4), 2, steps=2, digits=True),
+}
+for _size, _run in TRAIN_TO_LOSS.items():
+    WORKLOADS[f"train-to-loss-{_size}"] = {"digits": _run}

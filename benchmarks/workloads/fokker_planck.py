@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.workloads.work import Work
+from benchmarks.workloads.work import Workload
 from reference.diffusion.devices import to_device
 
 
 @dataclass(frozen=True)
-class FokkerPlanck(Work):
-    """Steps of the motion in a double well, each from the last one's p."""
+class FokkerPlanck(Workload):
+    """Steps of the Fokker-Planck equation in a double well, each from the density p after the previous one."""
 
     cells: int
     steps = 3

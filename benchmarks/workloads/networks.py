@@ -1,4 +1,4 @@
-"""The work of networks: a training step, a forward pass, a sample."""
+"""Workloads of networks: a training step, a forward pass, a backward pass, sampling."""
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads.work import SEED, Work, numbers
+from benchmarks.workloads.work import SEED, Workload, normal_array
 from reference import ops as reference_ops
 from reference.conformance.tolerances import FEW_ENTRIES
 from reference.data import datasets
@@ -29,7 +29,7 @@ def digits():
 
 
 @dataclass(frozen=True)
-class OfNetwork(Work):
+class NetworkWorkload(Workload):
     """A network that predicts the noise on DDPM's linear schedule, on data of variance 1/2."""
 
     network: Any
@@ -40,24 +40,25 @@ class OfNetwork(Work):
         return Denoiser(self.network, linear(1000), data_variance=0.5)
 
     def parameters(self, dtype=np.float32):
-        """None of them 0 or 1, as they are when training begins: that would hide faults."""
+        """Initial parameters plus noise: zeros and ones, as at the start of training, would hide faults."""
         params = init_params(self.network.shapes(), (), SEED, np.float32)
-        moved = lambda index, p: p + np.float32(0.1) * numbers(Purpose.INIT, index + 1, 1, p.shape)[0]
-        return {name: moved(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
+        perturbed = lambda index, p: p + np.float32(0.1) * normal_array(Purpose.INIT, index + 1, 1, p.shape)[0]
+        return {name: perturbed(index, p).astype(dtype) for index, (name, p) in enumerate(params.items())}
 
 
 @dataclass(frozen=True)
-class Training(OfNetwork):
-    """A step: draws, noising, forward, loss, backward, Adam, moving average.  Results: two steps' losses, and where they lead.
+class Training(NetworkWorkload):
+    """A training step: draws, noising, forward, loss, backward, Adam, moving average.
 
-    Gradients are those that Adam's first moment holds.  Adam divides each by its own size: where that leads is no result for the bias of
-    an attention's key, whose gradient is 0 but for rounding, and for a scale of sizes (``ends=False``) for none, since the larger the
-    work, the more gradients lie so near 0 that roundings decide.
+    Results: the losses of two steps, Adam's first moments, as these hold the gradients, and the averaged weights.  Adam divides a gradient
+    by its own size, so where a gradient is nearly 0 rounding decides the direction of the update.  The gradients of the biases of attention
+    keys are 0 up to rounding, so these averaged weights are no results.  The larger the work, the more gradients are nearly 0, so
+    ``compare_weights=False`` removes all averaged weights from the results.
     """
 
     steps: int = 2
-    digits: bool = False  # held-out ones excepted, from the network's own beginning; else normal numbers and parameters moved from there
-    ends: bool = True  # whether where Adam leads is a result, and gradients of few entries, sums over all pixels of all samples
+    digits: bool = False  # train on the training digits from the initial weights; else on normal numbers from perturbed ones
+    compare_weights: bool = True  # averaged weights and gradients of few entries, sums over all pixels and samples, are results
     examples = 1024
 
     @cached_property
@@ -70,14 +71,14 @@ class Training(OfNetwork):
     def data(self, dtype=np.float32):
         if self.digits:
             return digits().train.astype(dtype)
-        return numbers(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
+        return normal_array(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
 
     def draws(self, step):
         """Indices of examples [b], times [b] and noise [b,...] of a step."""
         return training.draw_batch(self.model, self.data(), self.settings, step)
 
     def tables(self):
-        """signal, noise scale, input scale and condition of every time 0 .. T, in float32: what a peer needs of the schedule."""
+        """The schedule for peers: signal, noise scale, input scale and condition at every time 0 .. T, in float32."""
         schedule, t = self.model.schedule, np.arange(self.model.schedule.T + 1)
         columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
         return [column.astype(np.float32) for column in (*columns, schedule.network_time(t))]
@@ -95,7 +96,7 @@ class Training(OfNetwork):
         average, m = to_host(dict(state.ema)), to_host(dict(state.m))
         average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
         found = {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
-        if not self.ends:
+        if not self.compare_weights:
             found = found | {"gradients": {name: array for name, array in m.items() if array.size >= FEW_ENTRIES}}
             del found["average"]
         return found
@@ -106,11 +107,11 @@ class Training(OfNetwork):
 
 
 @dataclass(frozen=True)
-class Forward(OfNetwork):
+class Forward(NetworkWorkload):
     def inputs(self, dtype=np.float32):
         """x [b,...] and conditions c [b]."""
         u = reference_ops.uniform(SEED, np.arange(self.batch), 0, Purpose.TIME, (), np.float32)
-        return numbers(Purpose.DATA, 1, self.batch, self.network.sample_shape, dtype), (1000 * u).astype(dtype)
+        return normal_array(Purpose.DATA, 1, self.batch, self.network.sample_shape, dtype), (1000 * u).astype(dtype)
 
     def results(self, ops, dtype=np.float32):
         return {"output": {"y": self.network.forward(self.parameters(dtype), *self.inputs(dtype), ops, keep=False)[0]}}
@@ -119,17 +120,17 @@ class Forward(OfNetwork):
         params, inputs = to_device(self.parameters(), ops), [to_device(array, ops) for array in self.inputs()]
         return lambda: self.network.forward(params, *inputs, ops, keep=False)
 
-    def part(self):
+    def subset(self):
         return replace(self, batch=min(self.batch, 8))
 
 
 @dataclass(frozen=True)
 class Backward(Forward):
-    """From a random upstream gradient to those of all parameters and of x; what the forward pass keeps is there before."""
+    """The gradients of all parameters and of x from a random upstream gradient; the forward pass is done beforehand."""
 
     def upstream(self, dtype=np.float32):
         """dy [b,...]."""
-        return numbers(Purpose.DATA, 2, self.batch, self.network.sample_shape, dtype)
+        return normal_array(Purpose.DATA, 2, self.batch, self.network.sample_shape, dtype)
 
     def call(self, ops, dtype=np.float32):
         params, dy, *inputs = (to_device(array, ops) for array in (self.parameters(dtype), self.upstream(dtype), *self.inputs(dtype)))
@@ -140,25 +141,25 @@ class Backward(Forward):
         dx, gradients = self.call(ops, dtype)()
         return {"input": {"dx": to_host(dx)}, "gradients": to_host(gradients)}
 
-    def part(self):
+    def subset(self):
         return self
 
 
 @dataclass(frozen=True)
-class Sampling(OfNetwork):
-    """DDIM without noise of its own, from the prior."""
+class Sampling(NetworkWorkload):
+    """Deterministic DDIM from the prior."""
 
     steps: int
 
     def prior(self, dtype=np.float32):
-        return numbers(Purpose.PRIOR, 0, self.batch, self.network.sample_shape, dtype)
+        return normal_array(Purpose.PRIOR, 0, self.batch, self.network.sample_shape, dtype)
 
     @property
     def grid(self):
         return self.model.schedule.timesteps(self.steps)
 
     def coefficients(self):
-        """(input scale, condition, a, b) of each step x <- a x + b network(scale x, condition): ``ddim`` in one line."""
+        """(scale, condition, a, b) of each DDIM step, written as x <- a x + b network(scale x, condition)."""
         schedule, rows = self.model.schedule, []
         for t, t_prev in pairwise(self.grid):
             scale = self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
@@ -178,8 +179,8 @@ class Sampling(OfNetwork):
         params, x = to_device(self.parameters(), ops), to_device(self.prior(), ops)
         return lambda: self.sample(params, x, ops)
 
-    def part(self):
+    def subset(self):
         return replace(self, batch=1)
 
-    def one(self):
+    def single_step(self):
         return replace(self, steps=1), self.steps

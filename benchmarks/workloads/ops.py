@@ -1,10 +1,10 @@
-"""Ops alone, and the product of matrices by which the machine is measured."""
+"""Single ops, and the matrix product that measures the machine."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.workloads.work import SEED, Work, numbers
+from benchmarks.workloads.work import SEED, Workload, normal_array
 from reference import ops as reference_ops
 from reference.conformance import op_inputs
 from reference.conformance.call import backward_arguments, call_op, result_names
@@ -14,17 +14,17 @@ from reference.ops.random import Purpose
 
 
 @dataclass(frozen=True)
-class Op(Work):
-    """One op, forward and backward at a random gradient; ``sizes`` as reference/conformance/op_inputs.py takes them.
+class Op(Workload):
+    """One op, forward and backward with a random upstream gradient; ``sizes``: the arguments of its function in reference/conformance/op_inputs.py.
 
-    Gradients of few entries, sums over all samples and pixels, are no results: the rule for networks measures them by the others.
+    Gradients of few entries, sums over all samples and pixels, are no results: the rule for networks would use the scale of the others.
     """
 
     op: str
     sizes: tuple
 
     def arguments(self, dtype=np.float32):
-        """Of the forward, and of the backward."""
+        """(arguments of the forward, arguments of the backward)."""
         args = getattr(op_inputs, self.op)(op_inputs.RandomArrays(SEED, 1.0, 0.0, dtype), *self.sizes)
         y = call_op(self.op, getattr(reference_ops, self.op), args)[0]
         return args, backward_arguments(self.op, args, op_inputs.RandomArrays(SEED + 1, 1.0, 0.0, dtype)(*y.shape))
@@ -42,18 +42,18 @@ class Op(Work):
 
 
 @dataclass(frozen=True)
-class Product(Work):
-    """Two square matrices and a bias: the fastest implementation of it is the machine's matrix-product rate."""
+class MatMul(Workload):
+    """The product of two square matrices, plus a bias.  Its fastest implementation gives the machine's matrix-product rate."""
 
     n: int
 
     def inputs(self, dtype=np.float32):
         """x [n,n], w [n,n], b [n]."""
-        x, w = (numbers(Purpose.DATA, step, self.n, (self.n,), dtype) for step in range(2))
+        x, w = (normal_array(Purpose.DATA, step, self.n, (self.n,), dtype) for step in range(2))
         return x, w, np.ones(self.n, dtype)
 
     def results(self, ops, dtype=np.float32):
-        return {"product": {"y": ops.linear(*self.inputs(dtype))}}
+        return {"matmul": {"y": ops.linear(*self.inputs(dtype))}}
 
     def call(self, ops):
         inputs = [to_device(array, ops) for array in self.inputs()]

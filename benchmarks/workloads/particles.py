@@ -1,11 +1,11 @@
-"""Many particles that go by an exact score."""
+"""Many particles that follow the reverse SDE with an exact score."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.workloads.work import SEED, Work, numbers, place_noise
+from benchmarks.workloads.work import SEED, Workload, normal_array, place_noise
 from reference.diffusion.devices import to_device
 from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Key, Purpose
@@ -15,11 +15,11 @@ from reference.sde.sde import VP
 
 
 @dataclass(frozen=True)
-class Particles(Work):
-    """Euler-Maruyama of the reverse VP SDE in the plane by the exact score of a mixture with full covariances.
+class Particles(Workload):
+    """Euler-Maruyama steps of the reverse VP SDE in the plane, with the exact score of a mixture with full covariances.
 
-    ``own``: every implementation draws the noise of each step by its own generator; else it is given, ten arrays in turns (one for
-    each step would measure the memory alone).
+    ``own``: every implementation draws the noise with its own generator.  Otherwise the noise is given, as ten arrays used in turns: an
+    array for each step would measure memory only.
     """
 
     count: int
@@ -28,33 +28,33 @@ class Particles(Work):
     components = 8
     given = 10
 
-    def law(self):
+    def mixture(self):
         angles = 2 * np.pi * np.arange(self.components) / self.components
         means = 2 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-        along, across = 0.4, 0.1  # deviations, on the circle and off it
-        turns = np.stack((means[:, ::-1] * (-1, 1), means), axis=2) / 2
-        covariances = np.einsum("kia,a,kja->kij", turns, np.square((along, across)), turns)
+        along, across = 0.4, 0.1  # standard deviations tangential and normal to the circle
+        axes = np.stack((means[:, ::-1] * (-1, 1), means), axis=2) / 2
+        covariances = np.einsum("kia,a,kja->kij", axes, np.square((along, across)), axes)
         weights = np.array((1, 2, 3, 4, 5, 6, 7, 4)) / 32  # exact in float32: they sum to 1 in any dtype
         return Mixture(weights, means, covariances)
 
     def tables(self, dtype=np.float32):
-        """Of every step: the noised law's weights, means and covariances, and a, b, c of x <- a x + b score + c noise."""
+        """For every step: weights, means and covariances of the noised mixture, and (a, b, c) of x <- a x + b score + c noise."""
         sde, rows = VP(), []
         for t, t_prev in pairwise(uniform(sde, self.steps)):
-            law = self.law().noised(*sde.marginal(t))
-            arrays = (array.astype(dtype) for array in (law.weights, law.means, law.covariances))
+            noised = self.mixture().noised(*sde.marginal(t))
+            arrays = (array.astype(dtype) for array in (noised.weights, noised.means, noised.covariances))
             rows.append((*arrays, euler_maruyama_predictor(sde, t, t_prev)))
         return rows
 
     def prior(self, dtype=np.float32):
-        return numbers(Purpose.PRIOR, 0, self.count, (2,), dtype)
+        return normal_array(Purpose.PRIOR, 0, self.count, (2,), dtype)
 
     def noises(self, dtype=np.float32):
-        """What stands for the noise of each step in turns."""
+        """Keys or arrays of noise; step n uses number n modulo their count."""
         if self.own:
             sample = np.arange(self.count)
             return [Key(SEED, sample, step, Purpose.STEP_NOISE) for step in range(self.steps)]
-        return [numbers(Purpose.STEP_NOISE, step, self.count, (2,), dtype) for step in range(min(self.given, self.steps))]
+        return [normal_array(Purpose.STEP_NOISE, step, self.count, (2,), dtype) for step in range(min(self.given, self.steps))]
 
     def run(self, ops, x, tables, noises):
         for step, (weights, means, covariances, coefficients) in enumerate(tables):
@@ -69,8 +69,8 @@ class Particles(Work):
         x, tables, noises = to_device(self.prior(), ops), self.tables(), [place_noise(noise, ops) for noise in self.noises()]
         return lambda: self.run(ops, x, tables, noises)
 
-    def part(self):
+    def subset(self):
         return replace(self, count=min(self.count, 10_000))
 
-    def one(self):
+    def single_step(self):
         return replace(self, steps=1), self.steps

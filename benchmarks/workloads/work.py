@@ -1,4 +1,4 @@
-"""What all workloads have in common: their numbers, and what a workload is asked for."""
+"""The base class of workloads, and their random numbers."""
 
 import numpy as np
 
@@ -9,23 +9,25 @@ from reference.ops.random import Key
 SEED = 1
 
 
-def numbers(purpose, step, n, shape, dtype=np.float32):
-    """Normal numbers [n,*shape] that float32 holds, whatever the dtype; those of fewer samples are the first ones of more."""
+def normal_array(purpose, step, n, shape, dtype=np.float32):
+    """Normal numbers [n,*shape], drawn in float32 for every dtype; a smaller n gives the first samples of a larger one."""
     return reference_ops.normal(SEED, np.arange(n), step, purpose, shape, np.float32).astype(dtype)
 
 
 def place_noise(noise, ops):
-    """An array, or the samples of a key, where a port works."""
+    """Noise, an array or a Key, on the device of a port."""
     return noise._replace(sample=to_device(noise.sample, ops)) if isinstance(noise, Key) else to_device(noise, ops)
 
 
-class Work:
+class Workload:
+    """The defaults of a workload; benchmarks/workloads/__init__.py lists its methods."""
+
     dtype: np.dtype = np.dtype(np.float32)
 
-    def part(self):
-        """Fewer samples, since each sample's results are its own."""
+    def subset(self):
+        """The same work on fewer samples, for validation."""
         return self
 
-    def one(self):
-        """(the work of one step alone, how many of it this one is)."""
+    def single_step(self):
+        """(the work of one step, number of steps)."""
         return self, 1

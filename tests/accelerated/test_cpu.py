@@ -1,10 +1,11 @@
-"""The CPU port beside its results: how kernels compile and are kept, threads, memory."""
+"""The CPU port, apart from its results: how kernels are compiled and cached, threads, memory."""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numba import njit
 
 import accelerated.cpu
 from accelerated.__main__ import PROGRAM
-from accelerated.cpu import ahead, kernel, memory
+from accelerated.cpu import kernel, memory, precompile
 from accelerated.cpu.activation import _silu
 from reference.__main__ import main
 from reference.conformance.contract import OPS
@@ -24,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def python(program, **environment):
-    """What a new process says on standard output and error."""
+    """The standard output and standard error of a program in a new process."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 
-def test_every_op_of_the_contract_is_there_by_name():
+def test_the_port_exports_every_op_of_the_contract():
     names: dict = {}
     exec("from accelerated.cpu import *", names)
     assert not {*OPS} - {*names}
@@ -39,7 +40,7 @@ def test_every_op_of_the_contract_is_there_by_name():
 # compilation
 
 
-def test_a_kernel_is_compiled_once_a_dtype_whatever_the_layout_of_the_arguments():
+def test_a_kernel_is_compiled_once_per_dtype_for_any_layout():
     for dtype in (np.float32, np.float64):
         x = numbers(0, 6, 4).astype(dtype)
         read_only = x.copy()
@@ -53,55 +54,57 @@ def test_a_kernel_is_compiled_once_a_dtype_whatever_the_layout_of_the_arguments(
 SILU = "import numpy as np, accelerated.cpu; print(accelerated.cpu.silu(np.ones(3))[0])"
 
 
-def test_a_new_installation_says_once_that_it_compiles_and_later_processes_say_nothing(tmp_path):
+def test_the_first_process_reports_compiling_once_and_later_ones_dont(tmp_path):
     first, second = (python(SILU, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
-    assert first[1].count("compiling the kernels") == 1 and second[1] == "" and first[0] == second[0]
+    assert first[1].count("compiling kernels at first use") == 1 and second[1] == "" and first[0] == second[0]
 
 
-AHEAD = """
+PRECOMPILE = """
 import accelerated.cpu, numpy as np
-from accelerated.cpu import ahead
-ahead.KERNELS[:] = [kernel for kernel in ahead.KERNELS if kernel.file in ("activation", "embedding")]
-ahead.compile_all()
+from accelerated.cpu import precompile
+precompile.KERNELS[:] = [kernel for kernel in precompile.KERNELS if kernel.file in ("activation", "embedding")]
+precompile.compile_all()
 accelerated.cpu.silu(np.ones(3, np.float32)), accelerated.cpu.timestep_embedding(np.ones(3, np.float32), 4)
 """
 
 
-def test_what_is_compiled_ahead_is_compiled_once_and_then_nothing_is(tmp_path):
-    first, second = (python(AHEAD, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") for _ in range(2))
+def test_precompiled_kernels_are_not_compiled_again(tmp_path):
+    first, second = (python(PRECOMPILE, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") for _ in range(2))
     assert first[1].startswith("compiling the kernels, once on this machine, 2 at a time ..\n.. which took ") and first[1].count("\n") == 2
     assert second[1] == ""
 
 
-def test_what_a_process_fails_to_compile_ahead_is_compiled_here(tmp_path):
-    broken = AHEAD.replace("ahead.compile_all()", f"import sys; sys.executable = {str(tmp_path / 'fails')!r}; ahead.compile_all()")
+def test_kernels_are_compiled_in_process_when_a_compile_worker_fails(tmp_path):
+    broken = PRECOMPILE.replace(
+        "precompile.compile_all()", f"import sys; sys.executable = {str(tmp_path / 'fails')!r}; precompile.compile_all()"
+    )
     (tmp_path / "fails").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "fails").chmod(0o755)
-    first, second = (python(program, NUMBA_CACHE_DIR=str(tmp_path / "kept"), NUMBA_NUM_THREADS="2") for program in (broken, AHEAD))
-    assert "compiling the kernels that are needed" in first[1] and ".. which took" in first[1] and second[1] == ""
+    first, second = (python(program, NUMBA_CACHE_DIR=str(tmp_path / "kept"), NUMBA_NUM_THREADS="2") for program in (broken, PRECOMPILE))
+    assert "compiling kernels at first use" in first[1] and ".. which took" in first[1] and second[1] == ""
 
 
-def test_networks_have_no_use_for_the_kernels_of_laws(monkeypatch):
-    monkeypatch.setattr(kernel.Kernel, "mark", lambda self, dtype, parallel: Path("absent"))
+def test_compiling_for_networks_skips_the_kernels_of_distributions(monkeypatch):
+    monkeypatch.setattr(kernel.Kernel, "stamp_file", lambda self, dtype, parallel: Path("absent"))
     asked = []
-    monkeypatch.setattr(ahead, "shared", lambda files, count: asked.append(files) or [])
+    monkeypatch.setattr(precompile, "balanced", lambda files, count: asked.append(files) or [])
     monkeypatch.setattr(kernel.Kernel, "compile", lambda *_: None)
-    ahead.compile_all(laws=False)
-    assert asked == [{one.file for one in kernel.KERNELS} - {*ahead.LAWS}]
-    ahead.compile_all()
+    precompile.compile_all(laws=False)
+    assert asked == [{one.file for one in kernel.KERNELS} - {*precompile.NOT_FOR_NETWORKS}]
+    precompile.compile_all()
     assert asked[1] == {one.file for one in kernel.KERNELS}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50])
-def test_files_are_shared_among_processes_each_once_and_evenly(count):
+def test_files_are_divided_evenly_among_processes(count):
     files = sorted({one.file for one in kernel.KERNELS})
-    shares = ahead.shared(files, min(count, len(files)))
+    shares = precompile.balanced(files, min(count, len(files)))
     assert sorted(name for share in shares for name in share) == files and all(shares)
-    sizes = [sum((kernel.HERE / f"{name}.py").stat().st_size for name in share) for share in shares]
-    assert max(sizes) - min(sizes) <= max((kernel.HERE / f"{name}.py").stat().st_size for name in files)
+    sizes = [sum((kernel.SOURCES / f"{name}.py").stat().st_size for name in share) for share in shares]
+    assert max(sizes) - min(sizes) <= max((kernel.SOURCES / f"{name}.py").stat().st_size for name in files)
 
 
-def test_compile_is_a_word_of_ports_that_can(capsys, monkeypatch):
+def test_the_compile_command_refuses_ports_without_compile_all(capsys, monkeypatch):
     monkeypatch.setattr(accelerated.cpu, "compile_all", lambda: print("compiles"))
     assert main(["compile", "--port", "cpu"], PROGRAM) == 0 and "compiles\nevery kernel" in capsys.readouterr().out
     assert main(["compile", "--port", "reference.ops"], PROGRAM) == 2
@@ -109,27 +112,27 @@ def test_compile_is_a_word_of_ports_that_can(capsys, monkeypatch):
 
 
 def test_machine_code_of_other_sources_is_not_used(tmp_path, monkeypatch):
-    before = kernel.folder.__wrapped__()
+    before = kernel.cache_folder.__wrapped__()
     (tmp_path / "one.py").write_text("changed")
-    monkeypatch.setattr(kernel, "HERE", tmp_path)
-    assert kernel.folder.__wrapped__().name != before.name
+    monkeypatch.setattr(kernel, "SOURCES", tmp_path)
+    assert kernel.cache_folder.__wrapped__().name != before.name
 
 
-def test_folders_of_machine_code_that_nobody_used_lately_are_removed(tmp_path, monkeypatch):
+def test_the_least_recently_used_caches_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    old = [tmp_path / f"kernels-{n}" for n in range(2 * kernel.KEPT)]
+    old = [tmp_path / f"kernels-{n}" for n in range(2 * kernel.MAX_CACHES)]
     for age, path in enumerate(old):
         path.mkdir()
         os.utime(path, (age, age))
-    used = kernel.folder.__wrapped__()
-    assert {*tmp_path.iterdir()} == {used, *old[-kernel.KEPT + 1 :]}
+    used = kernel.cache_folder.__wrapped__()
+    assert {*tmp_path.iterdir()} == {used, *old[-kernel.MAX_CACHES + 1 :]}
 
 
-def test_a_folder_that_can_not_be_written_is_said_in_a_sentence(tmp_path):
+def test_a_cache_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").touch()
-    program = "from accelerated.cpu import kernel\ntry:\n    kernel.folder()\nexcept OSError as error:\n    print(error)"
-    said, _ = python(program, NUMBA_CACHE_DIR=str(tmp_path / "file"))
-    assert re.fullmatch("no folder can be written in which compiled kernels could be kept: .*file is none\n", said)
+    program = "from accelerated.cpu import kernel\ntry:\n    kernel.cache_folder()\nexcept OSError as error:\n    print(error)"
+    printed, _ = python(program, NUMBA_CACHE_DIR=str(tmp_path / "file"))
+    assert re.fullmatch("cannot write compiled kernels to .*file; set NUMBA_CACHE_DIR to a writable folder\n", printed)
 
 
 # threads
@@ -181,14 +184,14 @@ def test_results_are_the_same_bits_for_any_number_of_threads():
     assert python(BITS, NUMBA_NUM_THREADS="3")[0] == "[]\n"
 
 
-def test_threads_are_those_that_were_asked_for():
+def test_set_threads_sets_the_number_of_threads():
     program = "from accelerated import cpu; cpu.set_threads(2); print(cpu.threads(), cpu.environment()['threads'])"
     assert python(program, NUMBA_NUM_THREADS="3")[0] == "2 2\n"
     with pytest.raises(ValueError, match=r"threads must lie in 1 \.\. \d+, got 0"):
         accelerated.cpu.set_threads(0)
 
 
-def test_a_process_that_is_spawned_after_a_parallel_kernel_works_and_no_package_forks():
+def test_a_process_spawned_after_a_parallel_kernel_works_and_nothing_forks():
     program = """if True:
         import multiprocessing, numpy as np, accelerated.cpu
         x = np.ones(2**20, np.float32)
@@ -202,7 +205,7 @@ def test_a_process_that_is_spawned_after_a_parallel_kernel_works_and_no_package_
         assert text.count("ProcessPoolExecutor(") == text.count('multiprocessing.get_context("spawn")'), path
 
 
-def test_blas_is_told_to_sleep_before_it_is_loaded():
+def test_the_blas_thread_timeout_is_set_before_numpy_is_imported():
     program = """if True:
         import os, sys
         class Watch:
@@ -215,7 +218,7 @@ def test_blas_is_told_to_sleep_before_it_is_loaded():
     assert python(program, OPENBLAS_THREAD_TIMEOUT="5")[0].split() == ["5"]
 
 
-def test_the_command_line_takes_threads_for_a_shipped_port_alone(capsys):
+def test_the_threads_option_is_for_shipped_ports_alone(capsys):
     assert main(["info", "--threads", "1"], PROGRAM) == 0
     assert re.search(r"^threads +1$", capsys.readouterr().out, re.MULTILINE)
     assert main(["info", "--threads", "1000"], PROGRAM) == 2 and "threads must lie in 1 .. " in capsys.readouterr().err
@@ -227,15 +230,15 @@ def test_the_command_line_takes_threads_for_a_shipped_port_alone(capsys):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_ops_return_and_what_kernels_work_in_begins_at_a_cache_line(dtype):
+def test_results_and_scratch_begin_at_a_cache_line(dtype):
     address = njit(lambda array: array.ctypes.data)
     for entries in (2000, 2001, 5000, 7777):
         x = numbers(0, entries).astype(dtype)
         results = accelerated.cpu.silu(x), accelerated.cpu.silu_backward(x, x), accelerated.cpu.linear(x[:, None], x[None, :40])
-        places = [array.ctypes.data for array in results if array.nbytes >= memory.SMALL]
-        places += [address(memory.scratch(entries, x.dtype)) for _ in range(3)]
-        assert len(places) > 5 and all(place % memory.LINE == 0 for place in places)
-        assert len(memory.scratch(entries, x.dtype)) == entries
+        addresses = [array.ctypes.data for array in results if array.nbytes >= memory.MIN_ALIGNED_BYTES]
+        addresses += [address(memory.aligned_scratch(entries, x.dtype)) for _ in range(3)]
+        assert len(addresses) > 5 and all(one % memory.CACHE_LINE == 0 for one in addresses)
+        assert len(memory.aligned_scratch(entries, x.dtype)) == entries
 
 
 GROWTH = """
@@ -271,11 +274,23 @@ print(resident() - before)
 """
 
 
+@pytest.mark.parametrize("variable", [None, *sorted(memory.MALLOC_VARIABLES)])
+def test_malloc_is_left_alone_if_the_user_has_set_it(variable, monkeypatch):
+    settings = []
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *arguments: settings.append(arguments)))
+    for name in memory.MALLOC_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "131072")
+    memory.retain_freed_memory()
+    assert len(settings) == (0 if variable else 2)
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident memory of a process is read from /proc")
 def test_memory_does_not_grow_over_ten_thousand_steps():
-    """What one call may leave behind is at least a line of cache: 10,000 of them would be 640 kB for each op alone.
+    """A leak is at least one cache line a call, so 10,000 calls of one op would leak 640 kB.
 
-    In a process of its own: in one that has freed memory already, what is left behind would hide there.
+    In a new process: elsewhere a leak would fit into memory that was freed before.
     """
     assert int(python(GROWTH)[0]) < 640_000
 
@@ -283,8 +298,8 @@ def test_memory_does_not_grow_over_ten_thousand_steps():
 # training
 
 
-def test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps(tmp_path):
-    """Each mode has more of the samples than one of a ring without modes would, .054, by four standard errors."""
+def test_the_defaults_for_points_learn_the_modes_of_mixture2d_in_a_third_of_their_steps(tmp_path):
+    """The share of samples near each mode exceeds .054, the share for a ring without modes, by four standard errors."""
     n = 4000
     command = "train ddpm --data mixture2d --steps 7000 --save-every 7000 --out".split()
     assert main([*command, str(tmp_path / "run")], PROGRAM) == 0

@@ -1,4 +1,4 @@
-"""The compile lane: faults that only machine code shows are found by it."""
+"""``benchmarks kernels``: it finds faults that only machine code shows."""
 
 import re
 from types import SimpleNamespace
@@ -10,29 +10,32 @@ from numba import cuda
 from accelerated.gpu.kernel import KERNELS, Kernel, device_function
 from accelerated.signatures import DTYPES
 from benchmarks import kernels
-from benchmarks.kernels import Compiled, float64_instructions, main, table
+from benchmarks.kernels import CompiledKernel, float64_instructions, main, table
 
-NEEDS = pytest.mark.skipif(kernels.missing() is not None, reason=kernels.missing() or "")
-FINE = Compiled("conv_gather", "float32", "sm_90", 32, 1024, 0, 256, ())
+NEEDS = pytest.mark.skipif(kernels.unavailable_reason() is not None, reason=kernels.unavailable_reason() or "")
+FINE = CompiledKernel("conv_gather", "float32", "sm_90", 32, 1024, 0, 256, ())
 
 
-def test_occupancy_is_bounded_by_registers_by_shared_memory_and_by_threads():
+def test_occupancy_is_bounded_by_registers_shared_memory_and_threads():
     assert FINE.occupancy == 1
-    assert Compiled("k", "float32", "sm_90", 64, 0, 0, 256, ()).occupancy == 0.5  # 64 of 32: half the threads
-    assert Compiled("k", "float32", "sm_90", 33, 0, 0, 256, ()).occupancy == 0.75  # a warp gets 1280 registers
-    assert Compiled("k", "float32", "sm_80", 32, 81 * 1024, 0, 256, ()).occupancy == 0.25  # two blocks share 164 KB
-    assert Compiled("k", "float32", "sm_90", 16, 0, 0, 32, ()).occupancy == 0.5  # 32 blocks of a warp
+    assert CompiledKernel("k", "float32", "sm_90", 64, 0, 0, 256, ()).occupancy == 0.5  # 64 of 32: half the threads
+    assert CompiledKernel("k", "float32", "sm_90", 33, 0, 0, 256, ()).occupancy == 0.75  # a warp gets 1280 registers
+    assert CompiledKernel("k", "float32", "sm_80", 32, 81 * 1024, 0, 256, ()).occupancy == 0.25  # two blocks share 164 KB
+    assert CompiledKernel("k", "float32", "sm_90", 16, 0, 0, 32, ()).occupancy == 0.5  # 32 blocks of a warp
 
 
-def test_a_spill_and_a_stray_float64_are_faults_by_name():
-    spilled, mixed = Compiled("k", "float32", "sm_80", 255, 0, 24, 256, ()), Compiled("m", "float32", "sm_80", 20, 0, 0, 256, ("mul.f64",))
+def test_spills_and_mistaken_float64_are_listed_as_faults():
+    spilled, mixed = (
+        CompiledKernel("k", "float32", "sm_80", 255, 0, 24, 256, ()),
+        CompiledKernel("m", "float32", "sm_80", 20, 0, 0, 256, ("mul.f64",)),
+    )
     lines = table([FINE, spilled, mixed])
-    assert "k float32 sm_80: it spills 24 bytes a thread" in lines
-    assert "m float32 sm_80: it has float64: mul.f64" in lines
-    assert "1 spill, 1 have stray float64" in lines[-1] and not FINE.faults
+    assert "k float32 sm_80: it spills 24 bytes per thread" in lines
+    assert "m float32 sm_80: it uses float64: mul.f64" in lines
+    assert "1 spill, 1 use float64 by mistake" in lines[-1] and not FINE.faults
 
 
-def test_registers_that_are_called_f64_are_no_instructions():
+def test_registers_named_f64_are_not_instructions():
     ptx = "\tmov.f32 \t%f64, 0f3F800000;\n\t@%p1 mul.rn.f64 \t%fd1, %fd2, %fd3;\n\tcvt.f64.f32 \t%fd1, %f1;\n"
     assert float64_instructions(ptx) == {"mul.rn.f64", "cvt.f64.f32"}
 
@@ -43,10 +46,10 @@ def doubled(x, y):
 
 
 @NEEDS
-def test_a_plain_constant_in_a_float32_kernel_is_found_in_types_and_instructions():
+def test_a_float64_constant_in_a_float32_kernel_is_found():
     kernel = Kernel(doubled, ["r*", "w*"], 0, ())
     try:
-        found = kernels.compiled(kernel, np.dtype(np.float32), "sm_90", (9, 0), 256).float64
+        found = kernels.compile_kernel(kernel, np.dtype(np.float32), "sm_90", (9, 0), 256).float64
     finally:
         KERNELS.remove(kernel)
     assert any(fault.endswith(": float64") for fault in found)
@@ -63,11 +66,11 @@ def doubled_elsewhere(x, y):
 
 
 @NEEDS
-def test_a_plain_constant_in_a_function_that_kernels_call_is_found(monkeypatch):
+def test_a_float64_constant_in_a_function_called_by_kernels_is_found(monkeypatch):
     here = SimpleNamespace(compute_capability=(9, 0))
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: here)
     cuda.compile_ptx(doubled_elsewhere, (DTYPES[np.dtype(np.float32)][:],) * 2, cc=(9, 0))
-    (row,) = kernels.mixed_calls(twice, "sm_90")
+    (row,) = kernels.float64_calls(twice, "sm_90")
     assert row.kernel.startswith("twice") and "float64" in row.faults[0]
 
 
@@ -76,7 +79,7 @@ SIZES = {"u64": 8, "f64": 8, "f32": 4, "u8": 1}  # of PTX's types
 
 @NEEDS
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_launch_hands_over_as_many_bytes_for_each_parameter_as_the_kernel_takes(dtype):
+def test_a_launch_passes_each_parameter_with_the_size_that_ptx_declares(dtype):
     def nothing(x, sample, number, double, whole, flag, y):
         return
 
@@ -88,12 +91,12 @@ def test_a_launch_hands_over_as_many_bytes_for_each_parameter_as_the_kernel_take
 
 
 @NEEDS
-def test_every_kernel_compiles_for_a_device_without_a_fault(capsys):
+def test_every_kernel_compiles_without_a_fault(capsys):
     assert main(["--arch", "sm_90"]) == 0
-    assert "0 spill, 0 have stray float64" in capsys.readouterr().out
+    assert "0 spill, 0 use float64 by mistake" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(kernels.missing() is None, reason="all is installed")
-def test_what_is_missing_is_said_in_a_sentence(capsys):
+@pytest.mark.skipif(kernels.unavailable_reason() is None, reason="all is installed")
+def test_a_missing_compiler_is_reported_in_one_line(capsys):
     assert main([]) == 2
     assert "pip install 'numba-cuda[cu13]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a long program says on a terminal and elsewhere."""
+"""Progress of a long program, on a terminal and elsewhere."""
 
 import io
 
@@ -13,13 +13,13 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("stream, bar", [(Terminal, True), (io.StringIO, False)])
-def test_lines_are_printed_and_a_terminal_has_a_bar_below_them(stream, bar, monkeypatch, capsys):
+def test_lines_are_printed_and_only_a_terminal_has_a_bar(stream, bar, monkeypatch, capsys):
     error = stream()
     monkeypatch.setattr("sys.stderr", error)
-    with Progress(1) as say:
-        say.now("first")
-        say("a line")
-        say.now("second")
+    with Progress(1) as log:
+        log.start("first")
+        log("a line")
+        log.start("second")
     shown = error.getvalue()
     assert capsys.readouterr().out.split()[2:] == ["a", "line"]
     assert ("first" in shown and "second" in shown and "50 %" in shown) == bar and bool(shown) == bar

@@ -1,10 +1,10 @@
-"""The workloads at their tiny size: the reference agrees with itself, faulty ports do not, and what is counted is what a call does."""
+"""The workloads at their tiny size: the reference agrees with itself, faulty ports do not, and counts agree with the calls."""
 
 import numpy as np
 import pytest
 
 from benchmarks.counts import Recorder, counts, operations
-from benchmarks.measure import Failure, disagreement, expected
+from benchmarks.measure import Failure, disagreement, expected_results
 from benchmarks.workloads import WORKLOADS
 from reference import ops
 from reference.conformance.contract import OPS
@@ -23,7 +23,7 @@ class Faulty:
 
 def compared(name, port):
     workload = WORKLOADS["tiny"][name]
-    single, exact, *_ = expected(workload)
+    single, exact, *_ = expected_results(workload)
     return disagreement(workload.results(port, workload.dtype.type), single, exact)
 
 
@@ -58,26 +58,26 @@ def test_a_planted_fault_is_a_disagreement(fault, name):
     assert compared(name, Faulty(fault)).ratio > 1
 
 
-def test_particles_of_other_noise_agree_by_their_moments_and_without_noise_they_do_not():
-    workload = WORKLOADS["tiny"]["particles-own"]
-    _, exact, *_ = expected(workload)
+def test_particles_with_other_noise_are_compared_by_their_moments():
+    workload = WORKLOADS["tiny"]["particles-own-noise"]
+    _, exact, *_ = expected_results(workload)
     others = ops.normal(99, np.arange(100_000), 0, 0, (2,)) @ np.linalg.cholesky(np.cov(exact["particles"]["x"].T)).T
     moments = lambda x: {"moments": {"mean": x.mean(axis=0), "covariance": np.cov(x.T)}}
     assert disagreement(moments(others + exact["particles"]["x"].mean(axis=0)), {}, exact).ratio <= 1
     assert disagreement(moments(0.7 * others), {}, exact).ratio > 1
 
 
-def test_results_that_are_missing_or_of_another_shape_are_said():
+def test_missing_results_and_wrong_shapes_are_failures():
     workload = WORKLOADS["tiny"]["mlp-forward"]
-    single, exact, *_ = expected(workload)
-    with pytest.raises(Failure, match="it gives no output of y"):
+    single, exact, *_ = expected_results(workload)
+    with pytest.raises(Failure, match="it returns no output of y"):
         disagreement({}, single, exact)
     with pytest.raises(Failure, match=r"output of y has shape \(8, 1\) instead of \(8, 2\)"):
         disagreement({"output": {"y": np.ones((32, 1), np.float32)}}, single, exact)
 
 
-@pytest.mark.parametrize("name", [name for name, workload in WORKLOADS["tiny"].items() if workload.one()[1] > 1])
-def test_a_call_of_many_steps_is_counted_as_so_many_of_one(name):
+@pytest.mark.parametrize("name", [name for name, workload in WORKLOADS["tiny"].items() if workload.single_step()[1] > 1])
+def test_many_steps_are_counted_as_a_multiple_of_one(name):
     workload, recorder = WORKLOADS["tiny"][name], Recorder(ops)
     call = workload.call(recorder)
     recorder.clear()
@@ -87,16 +87,16 @@ def test_a_call_of_many_steps_is_counted_as_so_many_of_one(name):
         assert {op: pytest.approx(n) for op, n in getattr(recorder, counted).items()} == getattr(of_steps, counted)
 
 
-def test_the_forward_pass_that_a_backward_pass_needs_is_not_counted():
+def test_counts_of_a_backward_pass_exclude_its_forward_pass():
     calls, *_ = counts(WORKLOADS["tiny"]["mlp-backward"])
     assert calls == {"linear_backward": 3, "silu_backward": 2, "concat_backward": 1}
 
 
-def test_an_mlps_forward_is_counted_as_by_hand():
+def test_counts_of_an_mlps_forward_pass_agree_with_those_by_hand():
     network, batch = WORKLOADS["tiny"]["mlp-forward"].network, WORKLOADS["tiny"]["mlp-forward"].batch
     i, width, o = network.entries + network.embedding, network.width, network.entries
     products = 2 * batch * (i * width + width * width + width * o)  # a multiplication and an addition, the bias with the first
-    counted = expected(WORKLOADS["tiny"]["mlp-forward"]).operations
+    counted = expected_results(WORKLOADS["tiny"]["mlp-forward"]).operations
     assert counted["linear"] == products
     assert counted["silu"] == 4 * batch * 2 * width
     assert counted["concat"] == 0
@@ -111,7 +111,7 @@ def test_calls_are_counted_by_their_own_shapes():
     assert operations("adam_step_", (x, x, x, x, 1, 0.1, 0.9, 0.999, 1e-8), None) == OPS["adam_step_"].flops(*[x.shape] * 4)
 
 
-def test_where_adam_leads_and_gradients_of_few_entries_are_no_results_on_a_scale_of_sizes():
+def test_scaling_compares_neither_weights_nor_gradients_of_few_entries():
     workload = WORKLOADS["scaling-tiny"]["batch-2"]
     found = workload.results(ops)
     assert found.keys() == {"losses", "gradients"} and min(array.size for array in found["gradients"].values()) >= 64

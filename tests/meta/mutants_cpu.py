@@ -1,4 +1,4 @@
-"""Known mistakes in the kernels of the CPU port.  Each one is compiled: choose one test of one kernel in one precision."""
+"""Mistakes in the kernels of the CPU port.  Each mutant is compiled anew, so its test runs one kernel in one precision."""
 
 CPU = "accelerated/cpu/"
 OPS = "tests/conformance/test_ops.py::test_"
@@ -15,41 +15,46 @@ LARGE = "tests/conformance/test_sizes.py::test_results_at_large_sizes_are_within
 
 MUTANTS = (
     # products
-    (CPU + "product.py", "at + min(5, last) * row\n", "at + min(4, last) * row\n", LINEAR),
-    (CPU + "product.py", "alike(load(bias, column))", "alike(load(bias, 0))", LINEAR),
-    (CPU + "product.py", "alike(load(bias, column + LANES))", "alike(load(bias, column))", LINEAR),
-    (CPU + "product.py", "load(b, bt + far + k * below)", "load(b, bt + k * below)", LINEAR),
+    (CPU + "product.py", "offset + min(5, last) * row_stride\n", "offset + min(4, last) * row_stride\n", LINEAR),
+    (CPU + "product.py", "repeat6(load(bias, column))", "repeat6(load(bias, 0))", LINEAR),
+    (CPU + "product.py", "repeat6(load(bias, column + LANES))", "repeat6(load(bias, column))", LINEAR),
+    (CPU + "product.py", "b_offset + b_panel_stride + k * b_row_stride", "b_offset + k * b_row_stride", LINEAR),
     (CPU + "product.py", "min(LANES, width - LANES), edge", "LANES, edge", LINEAR),
     (
         CPU + "product.py",
-        "sums = load6(c, target, right), load6(c, target + LANES, right)",
-        "sums = alike(fill(c.dtype.type(0))), alike(fill(c.dtype.type(0)))",
+        "left, right = load6(c, target, c_row_stride), load6(c, target + LANES, c_row_stride)",
+        "left, right = repeat6(splat(c.dtype.type(0))), repeat6(splat(c.dtype.type(0)))",
         MANY,
     ),
     (CPU + "product.py", "copy(w[k * columns + first : (k + 1) * columns]", "copy(w[k * columns : (k + 1) * columns - first]", LINEAR),
     (CPU + "product.py", "w[(first + lane) * terms + k]", "w[lane * terms + k]", LINEAR),
     (CPU + "linear.py", "store(db, column + c, total)", "store(db, column, total)", LINEAR),
-    (CPU + "linear.py", "for begin in range(first, last, CHUNK):", "for begin in range(first + 1, last, CHUNK):", LINEAR),
+    (CPU + "linear.py", "for begin in range(first, last, SAMPLE_BLOCK):", "for begin in range(first + 1, last, SAMPLE_BLOCK):", LINEAR),
     (CPU + "linear.py", "for c in range(whole, width):", "for c in range(whole, width - 1):", LINEAR),
-    (CPU + "linear.py", "for part in range(1, parts):", "for part in range(2, parts):", MANY),
+    (CPU + "linear.py", "for split in range(1, splits):", "for split in range(2, splits):", MANY),
     # Winograd
-    (CPU + "winograd.py", "B * (d3 - AA * d1)", "B * (d3 + AA * d1)", WINOGRAD),
-    (CPU + "winograd.py", "AA * near_odd + BB * far_odd + m5", "near_odd + BB * far_odd + m5", WINOGRAD),
-    (CPU + "winograd.py", "d0 = load(x, at) if top > 0 else zero", "d0 = zero", WINOGRAD),
-    (CPU + "winograd.py", "if top + 4 < h else zero", "if top + 5 < h else zero", WINOGRAD),
-    (CPU + "winograd.py", "((8 - tap) * o", "(tap * o", WINOGRAD),
-    (CPU + "winograd.py", "B * (y1 + BB * y3)", "B * (y1 + AA * y3)", WINOGRAD),
-    (CPU + "winograd.py", "first, last = part * tiles // parts, (part + 1) * tiles // parts", "first, last = 0, tiles // parts", WINOGRAD),
-    (CPU + "winograd.py", "c * o + left + column + panel * LANES", "c * o + column + panel * LANES", WIDE),
+    (CPU + "winograd_transforms.py", "POINT_B * (d3 - A2 * d1)", "POINT_B * (d3 + A2 * d1)", WINOGRAD),
+    (CPU + "winograd_transforms.py", "A2 * a_odd + B2 * b_odd + m5", "a_odd + B2 * b_odd + m5", WINOGRAD),
+    (CPU + "winograd_tiles.py", "d0 = load(x, at) if tile.top > 0 else zero", "d0 = zero", WINOGRAD),
+    (CPU + "winograd_tiles.py", "if tile.top + 4 < h else zero", "if tile.top + 5 < h else zero", WINOGRAD),
+    (CPU + "winograd_forward.py", "((8 - tap) * o", "(tap * o", WINOGRAD),
+    (CPU + "winograd_transforms.py", "POINT_B * (y1 + B2 * y3)", "POINT_B * (y1 + A2 * y3)", WINOGRAD),
     (
-        CPU + "winograd.py",
-        "        where = _next(where, h, w)\n        for c in range(first, last, LANES):",
+        CPU + "winograd_weights.py",
+        "first, last = part * tiles // parts, (part + 1) * tiles // parts",
+        "first, last = 0, tiles // parts",
+        WINOGRAD,
+    ),
+    (CPU + "winograd_weights.py", "c * o + left + column + panel * LANES", "c * o + column + panel * LANES", WIDE),
+    (
+        CPU + "winograd_weights.py",
+        "        next_origin = next_tile(tile, h, w)\n        for c in range(first, last, LANES):",
         "        for c in range(first, last, LANES):",
         WINOGRAD,
     ),
     # attention
-    (CPU + "attention.py", "(panel - pair * of_pair) * LANES, (panel", "0, (panel", ATTENTION),
-    (CPU + "attention.py", "            _begin(ds, means, column, width)\n", "", ATTENTION),
+    (CPU + "attention.py", "(panel - pair * panels_per_pair) * LANES, (panel", "0, (panel", ATTENTION),
+    (CPU + "attention.py", "            _start_sums(ds, means, column, width)\n", "", ATTENTION),
     (CPU + "attention.py", "if j + width >= m:", "if j == 0:", ATTENTION),
     # products over patches
     (CPU + "conv.py", "clear(target[: first * i])", "clear(target[:0])", PATCHES),
@@ -91,20 +96,20 @@ MUTANTS = (
         OPS + "group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient[accelerated.cpu-7-1-12345.678-float32]",
     ),
     # mixtures in the plane
-    (CPU + "mixture.py", "means[k, 1], constants[k] / log2", "means[k, 1], constants[k]", MIXTURE),
+    (CPU + "mixture.py", "table[k, 2] = constants[k] / log2", "table[k, 2] = constants[k]", MIXTURE),
     (CPU + "mixture.py", "y[whole:] = scores[: n - whole]", "y[whole:] = rest[: n - whole]", MIXTURE),
-    # memory that is kept
+    # compiling and caching
     (
         CPU + "kernel.py",
         "hashlib.sha256(sources + machine.encode())",
         "hashlib.sha256(machine.encode())",
         PORT + "machine_code_of_other_sources_is_not_used",
     ),
-    (CPU + "ahead.py", "        shares.sort()\n", "", PORT + "files_are_shared_among_processes_each_once_and_evenly[2]"),
+    (CPU + "precompile.py", "        shares.sort()\n", "", PORT + "files_are_divided_evenly_among_processes[2]"),
     (
-        CPU + "ahead.py",
+        CPU + "precompile.py",
         "if one.file in files else ()",
         "if one.file in files[1:] else ()",
-        PORT + "what_is_compiled_ahead_is_compiled_once_and_then_nothing_is",
+        PORT + "precompiled_kernels_are_not_compiled_again",
     ),
 )

@@ -226,7 +226,7 @@ PICTURES = (
         "benchmarks/report.py",
         "axes.barh(places, median - 1, 0.5, left=1, color=color)",
         "axes.barh(places, median, 0.5, color=color)",
-        "tests/benchmarks/test_report.py::test_a_plot_of_times_begins_at_the_fastest_and_names_what_it_shows",
+        "tests/benchmarks/test_report.py::test_bars_begin_at_the_fastest_and_the_plot_has_title_and_labels",
     ),
     (
         "reference/tutorial/figures/chapter_3.py",

@@ -4,8 +4,10 @@ LIMITS = "tests/reference/test_limits.py::test_"
 INTERRUPT = LIMITS + "an_interrupt_during_imports_exits_with_one_line"
 SECOND = LIMITS + "a_second_signal_ends_a_step_that_hangs[15]"
 TOGETHER = LIMITS + "a_group_of_files_is_written_completely_or_not_at_all"
-MEASUREMENT = "tests/benchmarks/test_report.py::test_what_is_no_measurement_is_refused_in_a_line"
+MEASUREMENT = "tests/benchmarks/test_report.py::test_invalid_results_files_are_refused_in_one_line"
 COMMAND = "tests/benchmarks/test_command_line.py::test_"
+READ_OLD = "tests/benchmarks/test_report.py::test_results_files_of_format_1_are_read_with_the_new_names"
+CRITERION = "tests/benchmarks/test_studies.py::test_winograd_training_exits_1_if_losses_differ_beyond_the_seeds[2.0-1]"
 
 MUTANTS = (
     # interrupts
@@ -55,7 +57,7 @@ MUTANTS = (
         "benchmarks/__main__.py",
         "output_folder(path.parent, path.name)",
         "pass",
-        COMMAND + "a_wrong_option_is_one_sentence_and_code_2[arguments5-can't be written]",
+        COMMAND + "bad_options_exit_2_with_one_line[arguments5-can't be written]",
     ),
     ("reference/runs/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
     ("reference/runs/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
@@ -122,17 +124,25 @@ MUTANTS = (
         "own = set().union(*SYSTEM_OPTIONS.values(), *networks)",
         LIMITS + "help_of_a_method_lists_only_its_options[vae]",
     ),
-    ("benchmarks/report.py", "it has no {missing[0]}", "KeyError {missing[0]}", MEASUREMENT + "[content10-it has no doubts]"),
+    ("benchmarks/report.py", "it has no {missing[0]}", "KeyError {missing[0]}", MEASUREMENT + "[content10-it has no warnings]"),
+    ("benchmarks/report.py", '    "product": "matmul",\n', "", READ_OLD),
     (
         "benchmarks/__main__.py",
-        "if not options.only or any(word in name",
-        "if not options.only or name != PRODUCT and any(word in name",
-        COMMAND + "every_row_of_the_table_can_be_asked_for_by_name_and_is_shown_as_soon_as_it_is_measured",
+        "get_close_matches(name, SUBCOMMANDS, 1)",
+        "[]",
+        COMMAND + "bad_options_exit_2_with_one_line[arguments9-did you mean scaling?]",
+    ),
+    ("benchmarks/studies.py", "bool(difference <= spread)", "True", CRITERION),
+    (
+        "benchmarks/__main__.py",
+        "if not options.filter or any(text in name",
+        "if not options.filter or name != MATMUL and any(text in name",
+        COMMAND + "filter_selects_any_workload_and_its_row_is_printed_at_once",
     ),
     (
         "benchmarks/__main__.py",
-        'say("\\n".join(["done", "", *rows(name, compare(report)["workloads"][name]), ""]))',
-        "compare(report)",
-        COMMAND + "every_row_of_the_table_can_be_asked_for_by_name_and_is_shown_as_soon_as_it_is_measured",
+        'log("\\n".join(["done", "", *rows(name, add_ratios(report)["workloads"][name]), ""]))',
+        "add_ratios(report)",
+        COMMAND + "filter_selects_any_workload_and_its_row_is_printed_at_once",
     ),
 )
