@@ -2,13 +2,13 @@
 
 import sys
 
-from reference.commands.progress import end_on_interrupt
+from reference.commands.interrupts import end_on_interrupt
 
 if __name__ == "__main__":  # before the imports that take time
     end_on_interrupt("python -m accelerated")
 
 import accelerated
-from reference.__main__ import COMMANDS, Program, main
+from reference.commands.cli import COMMANDS, Program, main
 
 COMPILE = "a port's kernels now, on all processors, instead of each when it is needed first"
 TRACE = "one training step on port and reference, op by op: the first op that differs by more than its budget"

@@ -1,6 +1,6 @@
 """``python -m benchmarks``: time every workload on every installed implementation; print a table and, with ``--json``, write all values."""
 
-from reference.commands.progress import end_on_interrupt, raise_on_interrupt
+from reference.commands.interrupts import end_on_interrupt, raise_on_interrupt
 
 if __name__ == "__main__":  # before the slow imports
     end_on_interrupt("python -m benchmarks")
@@ -21,7 +21,7 @@ from benchmarks.peers import PEERS, runs_on_cuda, skip_reason, supports
 from benchmarks.progress import Progress
 from benchmarks.table import rows, table
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 from reference.runs.files import output_folder, write_atomically
 
 FORMAT = 2  # of the results file; report.py reads format 1, too

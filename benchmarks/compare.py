@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from benchmarks.report import read_report, timed_entries
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 
 MIN_CHANGE = 0.05
 DRAWS = 2000

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 
 # bytes of shared memory of a multiprocessor (NVIDIA's tuning guides); all have 65,536 registers, 2,048 threads and 32 blocks
 SHARED_MEMORY = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}

@@ -11,7 +11,7 @@ import accelerated
 from benchmarks.counts import Recorder
 from benchmarks.roofline import measure_machine
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 
 SECONDS = 5.0
 

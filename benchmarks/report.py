@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.peers import PEERS
 from benchmarks.table import COLUMNS, LEGEND, TIMES, row
 from reference import plotting
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 from reference.runs.files import output_folder, write_atomically
 
 PALETTE = (plotting.BLUE, plotting.VERMILION, plotting.SKY, plotting.ORANGE, plotting.GREEN, plotting.PURPLE, plotting.BLACK, plotting.GREY)

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.counts import counts
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 
 LAUNCH_SECONDS = 3e-6  # from one launch to the next in a compiled program; Python takes several times as long
 

@@ -18,7 +18,7 @@ from benchmarks.progress import Progress
 from benchmarks.report import PALETTE
 from benchmarks.workloads import AXES, SIZE_HELP, WORKLOADS
 from reference import plotting
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 from reference.runs.files import output_folder, write_together
 
 THREADS = "threads"

@@ -22,8 +22,7 @@ from accelerated.cpu.conv import addend_gradients, direct, direct_backward
 from benchmarks.worker import synchronized
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
 from benchmarks.workloads.work import normal_array
-from reference.__main__ import Parser
-from reference.commands.progress import progress
+from reference.commands.cli import Parser
 from reference.conformance.op_inputs import RandomArrays, conv2d
 from reference.conformance.tolerances import mismatches, worst
 from reference.data import datasets
@@ -33,6 +32,7 @@ from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops.conv import check_backward, check_forward
 from reference.ops.random import Key, Purpose
+from reference.runs.progress import progress
 
 IMAGES = 50_000
 EVALUATIONS = {  # of the network per image, for each sampler at a usual number of steps

@@ -15,7 +15,7 @@ from benchmarks.counts import counts
 from benchmarks.peers import IMPL_HELP, skip_reason
 from benchmarks.workloads import SIZE_HELP, TRAIN_TO_LOSS
 from benchmarks.workloads.networks import digits
-from reference.__main__ import Parser
+from reference.commands.cli import Parser
 
 TARGET_LOSS = {"full": 0.095, "tiny": np.inf}  # on held-out digits; predicting zero has a loss of about 1
 DEFAULT = ("accelerated.cpu", "pytorch", measure.REFERENCE)

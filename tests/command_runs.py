@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from reference.__main__ import main
-from reference.commands.ode_sde_options import STEPS
+from reference.commands.cli import main
+from reference.runs.solvers import STEPS
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
 
@@ -24,7 +24,7 @@ def files(folder):
 FOUR_STEPS = [*TINY, "--steps", "4"]
 POINTS = {
     "vae": "vae --data mixture1d",
-    "ddpm": "ddpm --data mixture1d --objective hybrid --T 30",
+    "ddpm": "ddpm --data mixture1d --objective hybrid --timesteps 30",
     "smld": "smld --data mixture1d --levels 4",
     "sde": "sde --data mixture1d",
     "indi": "indi --data mixture1d --noise 1",

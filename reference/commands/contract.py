@@ -1,4 +1,4 @@
-"""``ops``: the contract, one row an op."""
+"""``contract``: the ops of the contract, one row each."""
 
 from reference.conformance.contract import CONTRACT
 

@@ -1,6 +1,4 @@
-"""``demo``: the main job end to end, a U-Net trained with DDPM on handwritten digits, and a look at
-what it has learned.
-"""
+"""``demo``: train a U-Net by DDPM on handwritten digits, draw samples, and measure them."""
 
 import json
 import time
@@ -9,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from reference import plotting
-from reference.commands import evaluate, train
-from reference.commands.progress import progress
-from reference.commands.sampler_options import draw, trajectory
+from reference.commands import train
+from reference.commands.train_options import CONFIG_ENTRY
 from reference.runs.checkpoint import read_log
+from reference.runs.evaluation import losses, quality
 from reference.runs.files import write_atomically
+from reference.runs.progress import progress
+from reference.runs.sampling import draw
+from reference.runs.trajectory import trajectory
 from reference.samplers.ancestral import prior
 
 FULL = {"steps": 1500, "ddpm": 250, "n": 256}
@@ -27,23 +28,32 @@ def add_options(parser):
         "--out", default="demo", metavar="FOLDER", help="folder of the run (default demo)"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with a demo in FOLDER that was stopped"
+        "--resume",
+        action="store_true",
+        help="continue a stopped demo in FOLDER (default: begin a demo)",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a minute instead of ten: enough to see it work, too little for good digits",
+        help=f"{QUICK['steps']} training steps instead of {FULL['steps']}: enough to see it work, too few for "
+        "good digits (default: the full demo)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of weights, data order and noise (default 0)",
+    )
 
 
 def execute(arguments, ops, compare=None):
-    """``compare(run, data)``: what a port adds to the report, as a dictionary."""
+    """``compare(run, data)``: a port's entries of the report, a dictionary."""
     begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
     taken = [name for name in FILES if (Path(arguments.out) / name).exists()]
     if taken and not arguments.resume:
         raise ValueError(f"{arguments.out} holds {taken[0]} already: name another --out")
-    options = dict.fromkeys((*train.OPTIONS, "steps")) | {
+    options = dict.fromkeys((*CONFIG_ENTRY, "steps")) | {
         "data": "digits",
         "net": "unet",
         "seed": arguments.seed,
@@ -53,7 +63,7 @@ def execute(arguments, ops, compare=None):
     written = run.folder / "report.json"
     if run.state.step == run.steps and written.exists():
         print(f"{run.folder} is finished")
-        tell(json.loads(written.read_text(encoding="utf-8")), run.folder, arguments.program)
+        print_report(json.loads(written.read_text(encoding="utf-8")), run.folder, arguments.program)
         return 0
     first, before = run.state.step, time.perf_counter()
     status = train.continue_training(run, data, 100, ops)
@@ -66,89 +76,82 @@ def execute(arguments, ops, compare=None):
     report |= compare(run, data) if compare else {}
     report["seconds"] = time.perf_counter() - begin
     write_atomically(written, (json.dumps(report, indent=2) + "\n").encode())
-    tell(report, run.folder, arguments.program)
+    print_report(report, run.folder, arguments.program)
     return 0
 
 
 def evaluate_and_draw(run, data, ops, size, seed):
-    """Write the figures; the numbers of report.json."""
-    losses = evaluate.losses(run, data, ops)
-    samples = {
-        "DDPM": draw(
-            run, ops, size["n"], sampler="ddpm", steps=size["ddpm"], variance="posterior", seed=seed
-        )[0],
-        "DDIM": draw(run, ops, size["n"], sampler="ddim", steps=DDIM_STEPS, eta=0.0, seed=seed)[0],
-    }
+    """Write the figures; return the numbers of report.json."""
+    found = losses(run, data, ops)
+    ddpm = {"sampler": "ddpm", "steps": size["ddpm"], "variance": "posterior", "seed": seed}
+    ddim = {"sampler": "ddim", "steps": DDIM_STEPS, "eta": 0.0, "seed": seed}
+    by_ddpm, by_ddim = (draw(run, ops, size["n"], **how)[0] for how in (ddpm, ddim))
     panels = {
         "real digits": data.held_out[:64],
-        f"DDPM, {size['ddpm']} steps": samples["DDPM"][:64],
-        f"DDIM, {DDIM_STEPS} steps": samples["DDIM"][:64],
+        f"DDPM, {size['ddpm']} steps": by_ddpm[:64],
+        f"DDIM, {DDIM_STEPS} steps": by_ddim[:64],
     }
     title = f"DDPM on {data.name}: {run.state.step} steps of {run.settings.batch} images"
-    levels = {"predicting zero": losses["loss of predicting zero"]}
+    levels = {"predicting zero": found["loss of predicting zero"]}
+    unit = "squared error of the predicted noise, per entry"
+    stages = _stages(run, ops, size["ddpm"], seed)
     drawn = {
         "samples": plotting.sample_sheet(panels, title),
-        "loss": plotting.loss_curve(
-            read_log(run.folder), levels, title, "squared error of the predicted noise, per entry"
-        ),
-        "strip": plotting.filmstrip(
-            _stages(run, ops, size["ddpm"], seed),
-            f"From noise to digits: {size['ddpm']} steps of DDPM",
-        ),
+        "loss": plotting.loss_curve(read_log(run.folder), levels, title, unit),
+        "strip": plotting.filmstrip(stages, f"From noise to digits: {size['ddpm']} steps of DDPM"),
     }
     for name, figure in drawn.items():
         write_atomically(run.folder / f"{name}.png", plotting.png_bytes(figure))
-    ddpm, ddim = (evaluate.quality(samples[name], data) for name in ("DDPM", "DDIM"))
+    of_ddpm, of_ddim = quality(by_ddpm, data), quality(by_ddim, data)
     return {
-        "loss": losses["loss"],
-        "loss_of_zero": losses["loss of predicting zero"],
-        **ddpm,
-        "frechet_ddim": ddim["frechet"],
-        "accepted_ddim": ddim["accepted"],
+        "loss": found["loss"],
+        "loss_of_zero": found["loss of predicting zero"],
+        **of_ddpm,
+        "frechet_ddim": of_ddim["frechet"],
+        "precision_ddim": of_ddim["precision"],
     }
 
 
 def _stages(run, ops, steps, seed, rows=6, columns=11):
     """(t, x) of the first samples at about ``columns`` times from T to 0."""
     schedule, sample = run.model.schedule, np.arange(rows)
-    shown = shown_of(schedule, steps, columns)
+    shown = shown_steps(schedule, steps, columns)
     states = trajectory(run, ops, sample, "ddpm", seed, steps=steps, variance="posterior")
-    stages = [
-        (t, x)
-        for k, (t, x, _) in enumerate(progress(states, steps, "reverse process, step"), 1)
-        if k in shown
-    ]
+    states = progress(states, steps, "reverse process, step")
+    stages = [(t, x) for k, (t, x, _) in enumerate(states, 1) if k in shown]
     return [(schedule.T, prior(seed, sample, run.model.network.sample_shape, ops=ops)), *stages]
 
 
-def shown_of(schedule, steps, columns):
+def shown_steps(schedule, steps, columns):
     """The numbers k of the steps after which the strip shows the samples.
 
-    Their times are even in the angle arctan(sigma / alpha), a function of the log-SNR alone that
-    ends at both ends: where the samples are plain noise, or finished, it hardly changes.
+    Their times are even in the angle arctan(sigma / alpha).  This angle hardly changes where the
+    samples are plain noise, or finished.
     """
-    angles = np.arctan2(
-        schedule.noise_scale(np.array(schedule.timesteps(steps))),
-        schedule.signal(np.array(schedule.timesteps(steps))),
-    )
+    times = np.array(schedule.timesteps(steps))
+    angles = np.arctan2(schedule.noise_scale(times), schedule.signal(times))
     return {int(abs(angles - wanted).argmin()) for wanted in np.linspace(angles[0], 0, columns)}
 
 
-def tell(report, folder, program):
-    compared = ""
-    if "port" in report:
-        compared = f"""
-{report["port"]}: a training step is {report["speedup_over_reference"]:.1f} times as fast as the reference's, and no result is further
-from it than {report["worst_error_over_budget"]:.2f} of the budget ({report["worst_op"]})"""
+def print_report(report, folder, program):
+    """The numbers with their meaning, and the files."""
+    real = f"real digits: {report['frechet_of_real']:.2f}"
+    frechet = f"DDPM {report['frechet']:.2f}, DDIM {report['frechet_ddim']:.2f}   ({real})"
+    precision = f"DDPM {report['precision']:.0%}, DDIM {report['precision_ddim']:.0%}"
     print(f"""
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
-loss on held-out digits   {report["loss"]:.4f}   (predicting zero scores {report["loss_of_zero"]:.4f})
-Fréchet distance          DDPM {report["frechet"]:.2f}, DDIM {report["frechet_ddim"]:.2f}   (real ones {report["frechet_of_real"]:.2f})
-accepted as digits        DDPM {report["accepted"]:.0%}, DDIM {report["accepted_ddim"]:.0%}   (real ones 95%)
-{report["seconds"]:.0f} seconds in all{compared}
-
+loss on held-out digits   {report["loss"]:.4f}   (predicting zero: {report["loss_of_zero"]:.4f}; lower is better)
+Fréchet distance          {frechet}; lower is better
+precision                 {precision}   (real digits: 95%): samples as near to real digits as these are to each other
+{report["seconds"]:.0f} seconds in all""")
+    if "port" in report:
+        faster = f"a training step {report['speedup_over_reference']:.1f} times as fast as the reference's"
+        worst = f"{report['worst_error_over_budget']:.2f} of its tolerance, of {report['worst_op']}"
+        print(f"{report['port']}: {faster}, and the largest error {worst}")
+    command = f"{program} sample {folder} --samples 64 --out samples.png"
+    print(f"""
 wrote {folder / "samples.png"}   real digits beside samples
 wrote {folder / "loss.png"}   the loss, step by step
 wrote {folder / "strip.png"}   the reverse process
 wrote {folder / "report.json"}   these numbers
-the run can be sampled: {program} sample {folder} --n 64 --out samples.png""")
+draw more samples: {command}""")

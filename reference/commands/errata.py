@@ -1,6 +1,4 @@
-"""``errata``: each misprint of the tutorial, as printed, as corrected, and the number that shows
-it.
-"""
+"""``errata``: each misprint of the tutorial, as printed and as corrected, and a number that shows it."""
 
 import sys
 
@@ -12,9 +10,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    """The exit code: 1 if a number of the corrected form is not the right one, so that the code is
-    wrong where the tutorial was.
-    """
+    """The exit code: 1 if a corrected form does not give the right number, so the code is wrong."""
     wrong = []
     for row in ERRATA:
         printed, corrected = row.values()
@@ -23,16 +19,13 @@ def execute(arguments, ops):
         if row.holds(corrected):
             print(f"      {row.quantity}: {printed:.4g} as printed, {corrected:.4g} as corrected")
         else:
-            print(
-                f"      {row.quantity}: {printed:.4g} as printed, {corrected:.7g} by this code, WRONG: it should be {row.right}"
-            )
+            numbers = f"{printed:.4g} as printed, {corrected:.7g} by this code"
+            print(f"      {row.quantity}: {numbers}, WRONG: it should be {row.right}")
             wrong.append(f"{row.number} ({row.where})")
-    print("left out, because no number shows it")
+    print("left out, because no number shows them")
     for number, reason in LEFT_OUT.items():
         print(f"{number:5} {reason}")
     if wrong:
-        print(
-            f"{arguments.program} errata: the code no longer gives the right number of {', '.join(wrong)}",
-            file=sys.stderr,
-        )
+        found = f"the code no longer gives the right number of {', '.join(wrong)}"
+        print(f"{arguments.program} errata: {found}", file=sys.stderr)
     return int(bool(wrong))

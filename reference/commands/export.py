@@ -131,5 +131,7 @@ def output_formula(run):
     formulas = {"noise": "the noise", "x0": "x_0", "v": "alpha noise - sigma x_0"}
     formula = formulas[run.model.prediction]
     if run.model.network.outputs > 1:
-        return f"{formula}, and in as many further channels the position of the variance in its range"
+        return (
+            f"{formula}, and in as many further channels the position of the variance in its range"
+        )
     return formula

@@ -1,4 +1,4 @@
-"""``figures NAME...|all``: the tutorial's computed figures, each in a file of its own."""
+"""``figures NAME...|all``: draw the tutorial's computed figures, a file each."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,27 @@ NAMES = (*FIGURES, *ANIMATIONS)
 
 def add_options(parser):
     parser.add_argument(
-        "names", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(NAMES)}"
+        "names",
+        nargs="+",
+        choices=("all", *NAMES),
+        metavar="NAME",
+        help=f"all, or some of {', '.join(NAMES)}",
     )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="made if need be")
-    parser.add_argument("--quick", action="store_true", help="fewer particles, coarser maps")
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="folder of the figures (no default)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer particles and coarser maps (default: the full figures)",
+    )
 
 
 def execute(arguments, ops):
     names = _chosen(arguments.names)
     paths = {name: _path(arguments.out, name) for name in names}
     for name, path in paths.items():
-        _refuse_to_lose(path, _settings(name, arguments.quick))
+        _check_overwrite(path, _settings(name, arguments.quick))
     output_folder(arguments.out)
     for number, (name, path) in enumerate(paths.items(), 1):
         write_atomically(path, _drawn(name, arguments.quick))
@@ -31,10 +41,7 @@ def execute(arguments, ops):
 
 
 def _chosen(names):
-    """Each name once, in the order of the tutorial.  ValueError for one that is not known."""
-    for name in names:
-        if name != "all" and name not in NAMES:
-            raise ValueError(f"NAME must be all or one of {', '.join(NAMES)}, got {name!r}")
+    """Each name once, in the order of the tutorial."""
     return [name for name in NAMES if "all" in names or name in names]
 
 
@@ -46,20 +53,17 @@ def _settings(name, quick):
     return {"tutorial figure": name, "quick": quick}
 
 
-def _refuse_to_lose(path, settings):
-    """ValueError where a file is in the way, but for one that the same command made: nothing is
-    lost by drawing that again.
-    """
+def _check_overwrite(path, settings):
+    """ValueError if the file exists, unless the same command made it: then it may be overwritten."""
     if not path.exists() and not path.is_symlink():
         return
     try:
         if json.loads(plotting.description_of(path)) == settings:
             return
-    except (OSError, KeyError, ValueError):  # not a picture of ours
+    except (OSError, KeyError, ValueError):  # not drawn by this command
         pass
-    raise ValueError(
-        f"{path} exists already, and was not made by the same command: name another --out, or remove it first"
-    )
+    other = "was not made by the same command: name another --out, or remove it first"
+    raise ValueError(f"{path} exists already, and {other}")
 
 
 def _drawn(name, quick):

@@ -1,6 +1,4 @@
-"""``info``: what a result depends on, beside code and options; with ``--data``, how that data is
-read.
-"""
+"""``info``: the versions and threads that a result depends on; with ``--data``, how data is read."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +11,7 @@ from reference.runs.checkpoint import environment
 from reference.runs.files import output_path, write_atomically
 
 LIBRARIES = ("matplotlib", "numba", "safetensors", "scikit-learn", "tqdm")
-COORDINATES = 8  # of points, that are listed
+COORDINATES = 8  # listed for points
 SHOWN = {"images": 64, "points": 4000}  # in a picture
 
 
@@ -21,20 +19,25 @@ def add_options(parser):
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help=f"say how this data is read: {', '.join(datasets.NAMES)}, or {formats.HELP}",
+        help=f"data to describe: {', '.join(datasets.NAMES)}, or {formats.HELP} (default: versions "
+        "and threads are printed instead)",
     )
-    parser.add_argument("--labels", metavar="FILE", help="file of labels, as in train")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="with --data: IDX or .npy file of labels for a file of images (default: the file beside it)",
+    )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
-        help="that chooses the samples held out (default 0)",
+        help="seed that chooses the held-out samples (default 0)",
     )
     parser.add_argument(
         "--out",
         metavar="FILE.png",
-        help="with --data: a picture of the first images, or of the points",
+        help="with --data: a picture of the first images or of the points (default: none)",
     )
 
 
@@ -42,34 +45,33 @@ def execute(arguments, ops):
     if arguments.data is None:
         if arguments.labels is not None or arguments.out is not None:
             raise ValueError("--labels and --out belong to info --data")
-        return tell(
+        return print_rows(
             {"reference": reference.__version__}
             | environment(ops)
             | {name: version(name) for name in LIBRARIES}
         )
     path = None if arguments.out is None else output_path(arguments.out, (".png",))
     data = datasets.load(arguments.data, arguments.seed, arguments.labels)
-    tell(rows(data))
+    print_rows(rows(data))
     if path:
         write_atomically(path, picture(data))
         print(f"wrote {path}")
     return 0
 
 
-def tell(rows):
+def print_rows(rows):
     for name, value in rows.items():
         print(f"{name:12}  {value}")
     return 0
 
 
 def rows(data):
-    """Name -> text: what is known of a data set before training."""
-    x, labels = (
-        np.concatenate((data.train, data.held_out)),
-        np.concatenate((data.train_labels, data.held_out_labels)),
-    )
+    """Name -> text: the description of a data set."""
+    x = np.concatenate((data.train, data.held_out))
+    labels = np.concatenate((data.train_labels, data.held_out_labels))
     known, counts = np.unique(labels, return_counts=True)
-    many = f"{len(known)} classes, from {known[0]} to {known[-1]}, of {counts.min()} to {counts.max()} samples"
+    classes = f"{len(known)} classes, from {known[0]} to {known[-1]}"
+    many = f"{classes}, of {counts.min()} to {counts.max()} samples"
     return {
         "data": data.name,
         "shape": "images of {}x{} pixels, channels: {}".format(*data.shape)
@@ -89,9 +91,7 @@ def rows(data):
 
 
 def _ranges(x, data):
-    """The range of the values in the file's numbers and in those that the network sees, of points
-    coordinate by coordinate.
-    """
+    """The range of the values, in the file's numbers and in the network's; for points by coordinate."""
     axes = None if data.is_image else 0
     ends = np.stack([np.atleast_1d(x.min(axis=axes)), np.atleast_1d(x.max(axis=axes))])
     own = data.units.own(ends) if data.units else ends
@@ -113,8 +113,5 @@ def picture(data):
     shown = data.train[: SHOWN["images" if data.is_image else "points"]]
     own = data.units.own(shown) if data.units and not data.is_image else shown
     title = f"{Path(data.name).name}: training data"
-    return plotting.png_bytes(
-        plotting.sample_sheet(
-            {f"the first {len(shown)} of {len(data.train)}": own}, title, data.mixture
-        )
-    )
+    panels = {f"the first {len(shown)} of {len(data.train)}": own}
+    return plotting.png_bytes(plotting.sample_sheet(panels, title, data.mixture))

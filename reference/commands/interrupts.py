@@ -12,11 +12,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signal():
-    """Within: an interrupt (Ctrl-C) or a termination sets ``.asked``, so that a step is finished
-    first; a second one ends the process.
+    """Within the context a first SIGINT (Ctrl-C) or SIGTERM sets ``.asked``, so that the step is
+    finished; a second one ends the process.
 
-    Python calls a handler between two of its own instructions, and one of these may be an op that
-    takes minutes.  So a thread, to which the system tells every signal at once, answers them.
+    Python runs a handler only between two of its instructions, and one instruction may be an op
+    that takes minutes.  So a thread, which is woken at every signal, answers.
     """
     import socket
     import threading
@@ -31,7 +31,7 @@ def stop_on_signal():
             b"stopping after this step; once more stops at once\n",
             b"stopped at once: the last checkpoint is kept\n",
         ):
-            if not told.recv(1):  # the other end is closed: nothing is to be stopped any more
+            if not told.recv(1):  # the other end is closed: the context has ended
                 return
             os.write(2, line)
         os._exit(130)
@@ -54,10 +54,11 @@ def stop_on_signal():
 
 
 def end_on_interrupt(program):
-    """From here on an interrupt (Ctrl-C) ends the process, in a line: for imports, in which an
-    exception may be lost.
+    """From here on an interrupt (Ctrl-C) ends the process with one line.
+
+    For the time of imports, which may lose an exception.
     """
-    # a process in the background may have been told to ignore it
+    # a process in the background may ignore interrupts
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, functools.partial(_end, program))
 

@@ -1,8 +1,6 @@
-"""``vectors``: inputs, outputs, gradients and tolerances of every op as files, so that a port
-without Python can be checked.
+"""``test-vectors``: inputs, results and tolerances of every op as files, for ports without Python.
 
-vectors.json, vectors.safetensors, and README.md, which describes them: the head of
-reference/conformance/test_vectors.py.
+README.md in the folder describes the files: it is the head of conformance/test_vectors.py.
 """
 
 from reference.conformance import test_vectors
@@ -10,7 +8,7 @@ from reference.runs.files import new_folder, write_together
 
 
 def add_options(parser):
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder (no default)")
 
 
 def execute(arguments, ops):
@@ -27,8 +25,6 @@ def execute(arguments, ops):
     }
     write_together(folder, files)
     for name, content in files.items():
-        print(
-            f"wrote {folder / name}"
-            + (f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else "")
-        )
+        size = f": {counts[name]}, {len(content) / 1e6:.1f} MB" if name in counts else ""
+        print(f"wrote {folder / name}{size}")
     return 0

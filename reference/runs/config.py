@@ -53,7 +53,9 @@ def build_config(name, data, options):
         "data_variance": padded.variance,
         "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
         "bin_width": data.bin_width,
-        "units": {field: value.tolist() for field, value in asdict(units).items()} if units else None,
+        "units": {field: value.tolist() for field, value in asdict(units).items()}
+        if units
+        else None,
         "crop": None if padded is data else data.shape[:2],
         "net": {"kind": kind, **asdict(network)},
         **method.configure(data, given),
@@ -113,7 +115,9 @@ def _as_tuple(value):
 
 def _check_kind(method, kind):
     if kind not in method.networks:
-        kinds = " or ".join(f"{'an' if name[0] in 'am' else 'a'} {name}" for name in method.networks)
+        kinds = " or ".join(
+            f"{'an' if name[0] in 'am' else 'a'} {name}" for name in method.networks
+        )
         raise ValueError(f"{method.name} trains {kinds}, got --net {kind}")
 
 
@@ -125,7 +129,11 @@ def fingerprint(data):
 def units_of(config):
     """The Units of the run's data; None for built-in data."""
     units = config.get("units")
-    return Units(*(np.array(units[name], np.float64) for name in ("offset", "factor"))) if units else None
+    return (
+        Units(*(np.array(units[name], np.float64) for name in ("offset", "factor")))
+        if units
+        else None
+    )
 
 
 def write_config(folder, config):
@@ -155,7 +163,9 @@ def read_config(folder):
     except FileNotFoundError:
         raise ValueError(f"{folder} holds no run: it has no config.json") from None
     except KeyError as error:
-        raise ValueError(f"{path} can't be read as the config of a run: it has no {error}") from None
+        raise ValueError(
+            f"{path} can't be read as the config of a run: it has no {error}"
+        ) from None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
 
@@ -173,7 +183,9 @@ def _check_crop(crop, shape):
         inside = len(shape) == 3 and len(crop) == 2
         if not inside or not all(is_whole(n) and 1 <= n <= most for n, most in zip(crop, shape)):
             found = f"got {crop!r}"
-            raise ValueError(f"crop must be a height and a width within the network's images, {found}")
+            raise ValueError(
+                f"crop must be a height and a width within the network's images, {found}"
+            )
 
 
 def _check_range(ends, shape):
@@ -181,4 +193,6 @@ def _check_range(ends, shape):
     if ends is not None:
         low, high = (np.broadcast_to(np.asarray(end, np.float64), shape[-1:]) for end in ends)
         if not (low <= high).all():
-            raise ValueError(f"data_range must hold the low and the high end of the data, got {ends}")
+            raise ValueError(
+                f"data_range must hold the low and the high end of the data, got {ends}"
+            )

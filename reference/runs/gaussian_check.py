@@ -62,6 +62,8 @@ def check_steps_on_gaussian_data(run, sampler, **how):
         beside = f"is large beside the data's deviation, {spread:.3g}"
         cause = f"its smallest noise, {smallest:.3g}, {beside}"
         advice = cause if smallest > spread / 2 else "take more steps or another sampler"
-        wrong = f"would give Gaussian data of the run's variance {deviation:.2g} times its deviation"
+        wrong = (
+            f"would give Gaussian data of the run's variance {deviation:.2g} times its deviation"
+        )
         message = f"{describe(sampler, **how)} {wrong}, even with a perfect network: {advice}"
         warnings.warn(message, SamplingWarning, stacklevel=3)

@@ -70,7 +70,9 @@ def complete_schedule(method, config, option="schedule"):
     complete = {parameter.name: parameter.default for parameter in parameters}
     for argument in config:
         if argument not in complete and argument != "name":
-            owners = [other for other, f in functions.items() if argument in signature(f).parameters]
+            owners = [
+                other for other, f in functions.items() if argument in signature(f).parameters
+            ]
             owner = owners[0] if owners else "none"
             raise ValueError(f"{argument} belongs to --{option} {owner}, not to {name}")
     return complete | config
@@ -88,9 +90,7 @@ def build_schedule(method, config):
 def _checked_objective(method, objective):
     if objective not in method.objectives:
         choices = ", ".join(method.objectives)
-        raise ValueError(
-            f"objective of {method.name} must be one of {choices}, got {objective!r}"
-        )
+        raise ValueError(f"objective of {method.name} must be one of {choices}, got {objective!r}")
     return objective
 
 
@@ -119,7 +119,9 @@ def _configure_smld(data, given):
     objective, bandwidth = given.get("objective", "denoising"), given.get("bandwidth")
     if schedule["T"] < 2:
         found = f"got {schedule['T']}"
-        raise ValueError(f"smld needs at least 2 levels, the smallest noise and the largest, {found}")
+        raise ValueError(
+            f"smld needs at least 2 levels, the smallest noise and the largest, {found}"
+        )
     if bandwidth is not None and objective != "explicit":
         raise ValueError(f"--bandwidth is not an option of --objective {objective}")
     return {

@@ -52,7 +52,9 @@ class Run:
         """
         data = datasets.load(self.config["data"], self.settings.seed)
         if fingerprint(data) != self.config["data_sha256"]:
-            raise ValueError(f"{self.config['data']} is not the data that {self.folder} was begun with")
+            raise ValueError(
+                f"{self.config['data']} is not the data that {self.folder} was begun with"
+            )
         return data.padded(self.model.network.sample_shape)
 
     def in_data_units(self, x):
@@ -77,7 +79,9 @@ def training_model(run, data):
         return run.model
     if data.is_image:
         holds = f"{data.name} holds images"
-        raise ValueError(f"explicit score matching needs points, and {holds}: take another --objective")
+        raise ValueError(
+            f"explicit score matching needs points, and {holds}: take another --objective"
+        )
     bandwidth, points = run.config["bandwidth"], data.train.astype(np.float64)
     if data.mixture and bandwidth is None:
         return replace(run.model, distribution=data.mixture)

@@ -67,7 +67,9 @@ def draw(run, ops, n, clip="data", **how):
         raise ValueError(f"the samples are not finite: {diverged}; a shorter step may help")
     if beyond > MOST_BEYOND * n:
         share = f"the network's predictions of {beyond / n:.0%} of the samples"
-        message = f"{share} end far outside of the range of the training data: such samples are wrong"
+        message = (
+            f"{share} end far outside of the range of the training data: such samples are wrong"
+        )
         advice = "longer training, more steps or --sampler ddpm may help"
         warnings.warn(f"{message}; {advice}", SamplingWarning, stacklevel=2)
     return x, ops.evaluations / len(parts) or None

@@ -30,7 +30,9 @@ def check_trainable(run, data, ops):
     free = free_memory()
     if needed > free:
         step = f"a step of {run.settings.batch} samples"
-        sizes = f"at least {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
+        sizes = (
+            f"at least {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
+        )
         raise ValueError(f"batch must be smaller: {step} takes {sizes}")
 
 

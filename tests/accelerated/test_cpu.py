@@ -15,7 +15,7 @@ import accelerated.cpu
 from accelerated.__main__ import PROGRAM
 from accelerated.cpu import kernel, memory, precompile
 from accelerated.cpu.activation import _silu
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.conformance.contract import OPS
 from reference.data.metrics import mode_shares
 from reference.diffusion.mixtures import ring
@@ -303,7 +303,7 @@ def test_the_defaults_for_points_learn_the_modes_of_mixture2d_in_a_third_of_thei
     n = 4000
     command = "train ddpm --data mixture2d --steps 7000 --save-every 7000 --out".split()
     assert main([*command, str(tmp_path / "run")], PROGRAM) == 0
-    out = ["--n", str(n), "--out", str(tmp_path / "s.npz")]
+    out = ["--samples", str(n), "--out", str(tmp_path / "s.npz")]
     assert main(["sample", str(tmp_path / "run"), "--sampler", "ddpm", "--steps", "250", *out], PROGRAM) == 0
     with np.load(tmp_path / "s.npz") as archive:
         shares = mode_shares(archive["x"], ring())

@@ -20,8 +20,8 @@ from accelerated.gpu.graphs import CapturedCalls, State
 from accelerated.gpu.product import blas_layout, gemm
 from accelerated.gpu.simulator import launch
 from reference import ops
-from reference.__main__ import main
-from reference.commands.sampler_options import draw, parse_sampler_options
+from reference.commands.cli import main
+from reference.commands.sampler_options import parse_sampler_options
 from reference.conformance import op_inputs
 from reference.conformance.call import call_op
 from reference.conformance.contract import OPS
@@ -31,6 +31,7 @@ from reference.diffusion import schedules
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.devices import to_device, to_host
 from reference.networks import MLP
+from reference.runs.sampling import draw
 from reference.samplers.ancestral import ancestral
 from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
@@ -218,7 +219,7 @@ def test_the_command_line_trains_resumes_and_samples_on_the_port(tmp_path):
     assert main(["train", "sde", *words, "--steps", "2"], PROGRAM) == 0
     assert main(["train", "sde", *words, "--steps", "3", "--resume"], PROGRAM) == 0
     out = tmp_path / "samples.npz"
-    assert main(["sample", str(tmp_path / "run"), "--steps", "2", "--n", "3", "--port", "gpu", "--out", str(out)], PROGRAM) == 0
+    assert main(["sample", str(tmp_path / "run"), "--steps", "2", "--samples", "3", "--port", "gpu", "--out", str(out)], PROGRAM) == 0
     with np.load(out) as archive:
         assert archive["x"].shape == (3, 2) and np.isfinite(archive["x"]).all()
 

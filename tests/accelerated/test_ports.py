@@ -12,7 +12,7 @@ import accelerated
 from accelerated import complete, load
 from accelerated.__main__ import PROGRAM
 from reference import ops
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.conformance import contract
 from reference.conformance.contract import OPS
 from reference.runs.checkpoint import environment

@@ -6,7 +6,7 @@ from accelerated import SHIPPED, trace
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.conformance.contract import OPS
 from reference.runs.run import open_run
 

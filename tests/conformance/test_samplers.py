@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reference.commands.sampler_options import SAMPLERS, parse_sampler_options, trajectory
+from reference.commands.sampler_options import parse_sampler_options
 from reference.data import datasets
 from reference.ops.random import Purpose
-from reference.runs.run import build_config, new_run
+from reference.runs.config import build_config
+from reference.runs.run import new_run
+from reference.runs.sampler_options import SAMPLERS
+from reference.runs.trajectory import trajectory
 from reference.samplers.indi import indi
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.example_networks import random_parameters

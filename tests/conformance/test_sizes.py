@@ -33,7 +33,7 @@ from reference.data.datasets import Dataset
 from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops import Key, Purpose
-from reference.runs.run import build_config, build_model
+from reference.runs.config import build_config, build_model
 from tests.ports import SIMULATED
 
 pytestmark = pytest.mark.skipif(SIMULATED, reason="a thread of the simulator takes a millisecond, and each of these has thousands")

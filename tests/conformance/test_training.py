@@ -6,7 +6,7 @@ import pytest
 from reference.data import datasets
 from reference.diffusion import training
 from reference.diffusion.devices import to_host
-from reference.runs.run import build_config, build_model
+from reference.runs.config import build_config, build_model
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.ports import SIMULATED
 

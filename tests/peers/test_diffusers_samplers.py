@@ -33,7 +33,7 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.ddpm.ddpm import posterior
 from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import betas_of_log_alpha_bar, convert
@@ -248,7 +248,7 @@ def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final):
 @pytest.mark.parametrize("prediction, objective", [("x0", "simple"), ("v", "hybrid")])
 def test_the_program_in_an_exports_readme_samples_as_we_do(prediction, objective, tmp_path, monkeypatch):
     # 16 channels in 8 groups: groups of one channel would take out again what the time embedding adds
-    words = f"--channels 16 16 --T 12 --batch 2 --steps 1 --prediction {prediction} --objective {objective}".split()
+    words = f"--channels 16 16 --timesteps 12 --batch 2 --steps 1 --prediction {prediction} --objective {objective}".split()
     assert main(arguments=["train", "ddpm", *words, "--out", str(tmp_path / "run")]) == 0
     run = open_run(tmp_path / "run")
     run.state.ema = random_parameters(run.model.network)

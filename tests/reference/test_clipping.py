@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import ops
-from reference.commands.evaluate import quality
-from reference.commands.ode_sde_options import clipped_score
-from reference.commands.sampler_options import SAMPLERS, deviation_on_gaussian_data, draw, parse_sampler_options
+from reference.commands.sampler_options import parse_sampler_options
 from reference.data import datasets
 from reference.diffusion.schedules import cosine, linear
 from reference.diffusion.training import train
-from reference.runs.run import as_score, build_config, new_run, open_run
+from reference.runs.config import build_config
+from reference.runs.evaluation import quality
+from reference.runs.gaussian_check import deviation_on_gaussian_data
+from reference.runs.run import new_run, open_run
+from reference.runs.sampler_options import SAMPLERS
+from reference.runs.sampling import draw
+from reference.runs.solvers import clipped_score
+from reference.runs.views import score_of
 from reference.samplers import final_sample
 from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
@@ -136,7 +141,7 @@ def test_an_inactive_bound_leaves_the_score_unchanged(tmp_path, prediction):
         size = (
             (np.abs(x).max() + 1) * (alpha + sigma) / sigma**2 / min(alpha, 1)
         )  # size of the terms in the conversions through x_0 and through the noise
-        assert_close(bounded(x, alpha, sigma), as_score(run)(x, alpha, sigma), EXACT32, size)
+        assert_close(bounded(x, alpha, sigma), score_of(run)(x, alpha, sigma), EXACT32, size)
 
 
 @pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
@@ -187,7 +192,7 @@ def test_default_prediction_is_v_for_schedules_that_end_in_almost_pure_noise(opt
 def test_sample_and_evaluate_use_the_same_sampler_and_bound(tmp_path, capsys):
     assert command("train", "ddpm", "--data", "mixture1d", "--steps", 4, "--width", 8, "--batch", 4, "--out", tmp_path / "run") == 0
     assert command("sample", tmp_path / "run", "--steps", 5, "--out", tmp_path / "x.npz") == 0
-    assert command("evaluate", tmp_path / "run", "--steps", 5, "--n", 16) == 0
+    assert command("evaluate", tmp_path / "run", "--steps", 5, "--samples", 16) == 0
     assert capsys.readouterr().out.count("ddim, 5 steps") == 2
     low, high = open_run(tmp_path / "run").config["data_range"]
     with np.load(tmp_path / "x.npz") as arrays:

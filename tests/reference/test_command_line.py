@@ -16,10 +16,10 @@ from tests.command_runs import TINY, files, run
 
 def test_sample_evaluate_and_export_accept_a_trained_run(points_run, tmp_path, capsys):
     assert sorted(path.name for path in points_run.iterdir()) == ["checkpoint.safetensors", "config.json", "log.jsonl"]
-    assert run("sample", points_run, "--steps", 5, "--n", 7, "--out", tmp_path / "new" / "s.npz") == 0
+    assert run("sample", points_run, "--steps", 5, "--samples", 7, "--out", tmp_path / "new" / "s.npz") == 0
     with np.load(tmp_path / "new" / "s.npz") as archive:
         assert archive["x"].shape == (7, 1) and archive["x"].dtype == np.float32 and np.isfinite(archive["x"]).all()
-    assert run("evaluate", points_run, "--steps", 5, "--n", 20) == 0
+    assert run("evaluate", points_run, "--steps", 5, "--samples", 20) == 0
     assert "loss of the exact prediction" in capsys.readouterr().out
     assert run("export", points_run, "--out", tmp_path / "w.safetensors") == 0
     from safetensors.numpy import load_file
@@ -71,7 +71,7 @@ WRONG = {
     "groups do not divide": ("train ddpm --groups 7 --out OUT", "groups must divide the channels"),
     "unet on points": ("train ddpm --data mixture1d --net unet --out OUT", "take --net mlp"),
     "mlp's option for a unet": ("train ddpm --width 3 --out OUT", "--width is not an option of --net unet"),
-    "T": ("train ddpm --T 0 --out OUT", "T must be a whole number from 1 on, got 0"),
+    "T": ("train ddpm --timesteps 0 --out OUT", "T must be a whole number from 1 on, got 0"),
     "beta": ("train ddpm --schedule constant --beta 1 --out OUT", "beta must lie between 0 and 1, got 1.0"),
     "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant"),
     "steps": ("train ddpm --steps 0 --out OUT", "steps must be at least 1, got 0"),
@@ -90,10 +90,10 @@ WRONG = {
     "unknown variance": ("sample RUN --sampler ddpm --variance x --out OUT.png", "variance must be posterior or beta"),
     "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
     "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
-    "negative n": ("sample RUN --n -1 --out OUT.png", "n must be at least 1 and at most 2^32, got -1"),
-    "an option of another sampler": ("sample RUN --tau 0.5 --out OUT.png", "--tau is not an option of --sampler ddim"),
+    "negative n": ("sample RUN --samples -1 --out OUT.png", "n must be at least 1 and at most 2^32, got -1"),
+    "an option of another sampler": ("sample RUN --step-size 0.5 --out OUT.png", "--step-size is not an option of --sampler ddim"),
     "seed of a sample": ("sample RUN --seed -1 --out OUT/s.png", "seed must lie in"),
-    "more memory than there is": ("train ddpm --data mixture1d --T 100000000000000 --out OUT", "needs more memory"),
+    "more memory than there is": ("train ddpm --data mixture1d --timesteps 100000000000000 --out OUT", "needs more memory"),
     "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),
     "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),

@@ -9,7 +9,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.commands.export import input_formula
 from reference.data import datasets
 from reference.ddpm.learned import LearnedVariance
@@ -17,7 +17,8 @@ from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.schedules import cosine, linear
 from reference.networks import UNet
 from reference.runs import diffusers_format
-from reference.runs.run import build_config, new_run, open_run
+from reference.runs.config import build_config
+from reference.runs.run import new_run, open_run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, accumulated, assert_close
 
 TWO_LEVELS = UNet()
@@ -250,7 +251,7 @@ def run(*words):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "images"
-    assert run("train", "ddpm", "--channels", 8, 8, "--T", 40, "--batch", 2, "--steps", 2, "--out", folder) == 0
+    assert run("train", "ddpm", "--channels", 8, 8, "--timesteps", 40, "--batch", 2, "--steps", 2, "--out", folder) == 0
     return folder
 
 

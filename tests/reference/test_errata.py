@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import reference
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.tutorial.errata import ERRATA, LEFT_OUT
 from tests.meta.mutants_errata import NOT_TYPED, TYPED
 from tests.meta.test_mutants import MUTANTS

@@ -7,7 +7,6 @@ import pytest
 
 from reference import ops, plotting
 from reference.commands.evaluation_figures import by_level
-from reference.commands.sampler_options import DEFAULT_SAMPLER
 from reference.ops.random import Purpose
 from reference.runs.run import open_run
 from tests.command_runs import FEW, FOUR_STEPS, IMAGES, POINTS, run
@@ -17,10 +16,10 @@ from tests.readable_figures import assert_readable
 
 @pytest.mark.parametrize("matching", ["denoising", "implicit"])
 def test_score_matching_in_1d_reaches_near_its_floor_in_seconds(tmp_path, capsys, matching):
-    command = "train smld --data mixture1d --net mlp --steps 1500 --batch 128 --matching".split()
+    command = "train smld --data mixture1d --net mlp --steps 1500 --batch 128 --objective".split()
     assert run(*command, matching, "--out", tmp_path / "run") == 0
     capsys.readouterr()
-    assert run("evaluate", tmp_path / "run", "--steps", 2, "--n", 20) == 0
+    assert run("evaluate", tmp_path / "run", "--steps", 2, "--samples", 20) == 0
     rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     loss, exact = float(rows["loss"]), float(rows["loss of the exact prediction"])
     assert exact < loss < (1 + FLOOR) * exact
@@ -39,8 +38,8 @@ def test_evaluate_reports_each_method_with_its_bounds(runs, capsys):
         "deblur": ["frechet, in one step", "error of the restored by indi"],
     }
     for name, expected in rows.items():
-        few = FEW["ddim" if name == "ddpm" else DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
-        assert run("evaluate", runs[name], *few, "--n", 20) == 0
+        few = FEW["ddim" if name == "ddpm" else open_run(runs[name]).method.sampler].split()
+        assert run("evaluate", runs[name], *few, "--samples", 20) == 0
         out = capsys.readouterr().out
         for row in expected:
             assert row in out, f"{name}: {row}"
@@ -61,13 +60,13 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
     )
-    system = open_run(runs[name]).system
-    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--n", 20)
+    system = open_run(runs[name]).method.name
+    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--samples", 20)
     assert run(*command, "--out", tmp_path / "out") == 0
     printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {key: float(value) for key, value in printed.items()} == {key: float(f"{v:.5g}") for key, v in results["results"].items()}
-    assert results["config"]["system"] == system and results["sampling"]["n"] == 20 and results["by level"]
+    assert results["config"]["method"] == system and results["sampling"]["samples"] == 20 and results["by level"]
     loss, levels, samples = drawn
     for figure in drawn:
         assert_readable(figure)
@@ -95,14 +94,14 @@ def test_the_loss_by_level_equals_that_of_network_and_exact_prediction(runs):
 def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, capsys):
     np.savez(tmp_path / "line.npz", x=np.outer(np.linspace(-1, 1, 100), [1.0, 2.0]).astype(np.float32))
     command = ("train", "vae", "--data", tmp_path / "line.npz", "--latent", 1, *FOUR_STEPS, "--out", tmp_path / "run")
-    assert run(*command) == 0 and run("evaluate", tmp_path / "run", "--n", 10) == 0
+    assert run(*command) == 0 and run("evaluate", tmp_path / "run", "--samples", 10) == 0
     out = capsys.readouterr().out
     assert "-ELBO (nats)" in out and "best linear VAE" not in out
 
 
 def test_the_loss_floor_by_quadrature_is_near_that_of_draws(runs, capsys):
     """Over 16,384 draws of a loss below 1 with a deviation of about 1."""
-    assert run("evaluate", runs["smld"], "--steps", 2, "--n", 20) == 0
+    assert run("evaluate", runs["smld"], "--steps", 2, "--samples", 20) == 0
     rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     difference = float(rows["its expectation, by quadrature"]) - float(rows["loss of the exact prediction"])
     assert abs(difference) < z_score() / 16_384**0.5

@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import norm
 
 from reference import ops
-from reference.commands.evaluate import flow_likelihood
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.networks import MLP
 from reference.ops.random import Key, Purpose
+from reference.runs.evaluation import flow_likelihood
 from reference.samplers import CallCounter, final_sample
 from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood

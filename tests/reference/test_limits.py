@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import reference
-from reference.__main__ import main
 from reference.commands import train
+from reference.commands.cli import main
 from reference.runs import checkpoint, files
 
 ROOT = Path(reference.__file__).parents[1]
 TINY = "--data mixture2d --width 16 --depth 2 --batch 32".split()
 SYSTEMS_OWN = {
     "vae": {"--latent"},
-    "ddpm": {"--schedule", "--T", "--beta", "--objective", "--prediction"},
-    "smld": {"--levels", "--sigma-min", "--sigma-max", "--matching", "--bandwidth"},
+    "ddpm": {"--schedule", "--timesteps", "--beta", "--objective", "--prediction"},
+    "smld": {"--levels", "--sigma-min", "--sigma-max", "--objective", "--bandwidth"},
     "sde": {"--sde", "--prediction", "--sigma-min", "--sigma-max"},
     "indi": {"--noise", "--blur", "--epsilon"},
 }
@@ -55,7 +55,7 @@ def test_an_interrupt_during_imports_exits_with_one_line(package, tmp_path):
 
 STUCK = """
 import ctypes
-from reference.commands.progress import stop_on_signal
+from reference.commands.interrupts import stop_on_signal
 
 lock, library = ctypes.create_string_buffer(64), ctypes.CDLL(None)
 with stop_on_signal():
@@ -82,7 +82,7 @@ def test_a_second_signal_ends_a_step_that_hangs(number):
 
 
 def test_signal_handlers_are_restored_after_training():
-    from reference.commands.progress import stop_on_signal
+    from reference.commands.interrupts import stop_on_signal
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stop_on_signal() as stop:

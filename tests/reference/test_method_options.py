@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from reference.data import datasets
-from reference.runs.run import build_config
+from reference.runs.config import build_config
 from tests.command_runs import files, run
 
 
@@ -26,13 +26,13 @@ WRONG = {
     "no level": ("train smld --levels 0 --out OUT", "smld needs at least 2 levels, the smallest noise and the largest, got 0"),
     "sigmas beyond numbers": ("train smld --sigma-max 1e200 --out OUT", "must lie between 1e-100 and 1e100"),
     "infinite bandwidth": (
-        "train smld --data mixture1d --matching explicit --bandwidth inf --out OUT",
+        "train smld --data mixture1d --objective explicit --bandwidth inf --out OUT",
         "bandwidth must be positive and finite",
     ),
     "more blur than image": ("train indi --blur 1e6 --out OUT", "blur must be at most the images' larger side, 8 pixels, got 1e+06"),
     "noise beyond numbers": ("train indi --noise 1e39 --out OUT", "noise must be 0 or from 1e-6 to 1e6, got 1e+39"),
     "one level": ("train smld --levels 1 --out OUT", "at least 2 levels"),
-    "unknown matching": ("train smld --matching fisher --out OUT", "matching must be one of denoising, explicit"),
+    "unknown matching": ("train smld --objective fisher --out OUT", "matching must be one of denoising, explicit"),
     "unknown objective": ("train ddpm --objective best --out OUT", "objective must be one of simple, variational, hybrid"),
     "a schedule for smld": ("train smld --schedule linear --out OUT", "--schedule is not an option of train smld"),
     "levels for ddpm": ("train ddpm --levels 4 --out OUT", "--levels is not an option of train ddpm"),
@@ -42,20 +42,20 @@ WRONG = {
     "a unet for vae": ("train vae --net unet --out OUT", "vae trains an autoencoder, got --net unet"),
     "an autoencoder for ddpm": ("train ddpm --net autoencoder --out OUT", "ddpm trains a unet or an mlp, got --net autoencoder"),
     "no latent variable": ("train vae --latent 0 --out OUT", "size, latent and width must be at least 1"),
-    "sliced with a unet": ("train smld --matching sliced --out OUT", "take --net mlp"),
-    "explicit on images": ("train smld --matching explicit --out OUT", "explicit score matching needs points"),
+    "sliced with a unet": ("train smld --objective sliced --out OUT", "take --net mlp"),
+    "explicit on images": ("train smld --objective explicit --out OUT", "explicit score matching needs points"),
     "bandwidth of another matching": (
         "train smld --data mixture1d --bandwidth 1 --out OUT",
-        "--bandwidth is not an option of --matching denoising",
+        "--bandwidth is not an option of --objective denoising",
     ),
-    "bandwidth": ("train smld --data mixture1d --matching explicit --bandwidth -1 --out OUT", "bandwidth must be positive"),
+    "bandwidth": ("train smld --data mixture1d --objective explicit --bandwidth -1 --out OUT", "bandwidth must be positive"),
     "blurred points": ("train indi --data mixture1d --blur 1 --out OUT", "blur needs images, and mixture1d holds points"),
     "negative noise": ("train indi --noise -1 --out OUT", "noise and blur must not be negative"),
     "no degradation": ("train indi --noise 0 --out OUT", "not both be 0"),
     "epsilon of training": ("train indi --epsilon -1 --out OUT", "epsilon must not be negative"),
-    "learned variances in one step": ("train ddpm --T 1 --objective hybrid --out OUT", "2 outputs and T at least 2"),
-    "no langevin step": ("sample @smld --sampler langevin --tau 0 --out OUT.png", "tau must be a positive number, got 0.0"),
-    "a langevin step that is no number": ("sample @smld --sampler langevin --tau nan --out OUT.png", "tau must be a positive number"),
+    "learned variances in one step": ("train ddpm --timesteps 1 --objective hybrid --out OUT", "2 outputs and T at least 2"),
+    "no langevin step": ("sample @smld --sampler langevin --step-size 0 --out OUT.png", "tau must be a positive number, got 0.0"),
+    "a langevin step that is no number": ("sample @smld --sampler langevin --step-size nan --out OUT.png", "tau must be a positive number"),
     "no langevin steps": ("sample @smld --sampler langevin --steps 0 --out OUT.png", "steps must be at least 1"),
     "base step": ("sample @smld --epsilon -1 --out OUT.png", "epsilon must be a positive number"),
     "levels of a sampler": ("sample @smld --levels 1 --out OUT.png", "levels must be at least 2"),
@@ -68,11 +68,11 @@ WRONG = {
     "unknown grid": ("sample @sde --grid even --out OUT.png", "grid must be one of t, log-snr, karras, got 'even'"),
     "unknown predictor": ("sample @sde --predictor best --out OUT.png", "predictor must be one of euler-maruyama, reverse-diffusion"),
     "negative corrections": ("sample @sde --corrections -1 --out OUT.png", "corrections must not be negative, got -1"),
-    "corrector's step": ("sample @sde --step 0 --out OUT.png", "step must be a positive number, got 0.0"),
+    "corrector's step": ("sample @sde --corrector-step 0 --out OUT.png", "step must be a positive number, got 0.0"),
     "no tolerance": ("sample @sde --sampler ode-rk45 --tolerance nan --out OUT.png", "tolerance must be a positive number"),
     "steps of rk45": ("sample @sde --sampler ode-rk45 --steps 5 --out OUT.png", "--steps is not an option of --sampler ode-rk45"),
     "negative reverse_noise": (
-        "sample @sde --sampler euler-maruyama --reverse_noise -1 --out OUT.png",
+        "sample @sde --sampler euler-maruyama --reverse-noise -1 --out OUT.png",
         "reverse_noise must not be negative",
     ),
     "unknown sde": ("train sde --sde vq --out OUT", "sde must be one of vp, ve, subvp, got 'vq'"),

@@ -8,14 +8,16 @@ import pytest
 from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
-from reference.commands.evaluate import losses
-from reference.commands.sampler_options import draw, parse_sampler_options
+from reference.commands.sampler_options import parse_sampler_options
 from reference.commands.train import continue_training
 from reference.data import datasets
 from reference.diffusion import training
 from reference.diffusion.devices import is_numpy, table_like, to_device, to_host
 from reference.diffusion.schedules import linear
-from reference.runs.run import build_config, build_model, new_run
+from reference.runs.config import build_config, build_model
+from reference.runs.evaluation import losses
+from reference.runs.run import new_run
+from reference.runs.sampling import draw
 from tests import device_port
 from tests.conformance.test_samplers import NAMES
 from tests.conformance.test_training import IMAGES, RUNS

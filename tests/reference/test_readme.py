@@ -25,7 +25,7 @@ def test_the_readme_names_the_two_commands():
 
 def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
     from accelerated.__main__ import PROGRAM
-    from reference.__main__ import Program, build_parser
+    from reference.commands.cli import Program, build_parser
 
     for program, least in ((Program(), 7), (PROGRAM, 2)):
         lines = re.findall(rf"^{program.name} (.*?)(?:  +.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)

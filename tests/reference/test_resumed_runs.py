@@ -62,7 +62,7 @@ def test_resuming_in_another_environment_reports_the_change(points_run, tmp_path
         ("config.json", {"units": 3}, "can't be read as the config"),
         ("config.json", {"crop": [1, 1]}, "crop must be a height and a width"),
         ("config.json", {"crop": "large"}, "crop must be a height and a width"),
-        ("config.json", {"system": "gan"}, "system must be one of"),
+        ("config.json", {"method": "gan"}, "method must be one of"),
         ("checkpoint.safetensors", "short", "can't be read"),
     ],
 )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from reference import ops, plotting
-from reference.commands.sampler_options import draw
 from reference.data.datasets import load
 from reference.runs.run import open_run
+from reference.runs.sampling import draw
 from tests.command_runs import TINY, run
 from tests.oracle_tolerances import CSV_DIGITS, FIVE_STEPS32, LINEAR_ALGEBRA, assert_close
 from tests.readable_figures import assert_readable
@@ -19,7 +19,7 @@ from tests.readable_figures import assert_readable
 @pytest.mark.parametrize("suffix", [".npz", ".png"])
 def test_the_same_sample_command_twice_gives_the_same_bits(images_run, tmp_path, sampler, suffix):
     path = tmp_path / f"s{suffix}"
-    command = ("sample", images_run, "--sampler", sampler, "--steps", 3, "--n", 5, "--seed", 1, "--out", path)
+    command = ("sample", images_run, "--sampler", sampler, "--steps", 3, "--samples", 5, "--seed", 1, "--out", path)
     assert run(*command) == 0
     first = path.read_bytes()
     assert run(*command) == 0
@@ -35,8 +35,8 @@ def test_another_sample_does_not_overwrite_a_file(points_run, tmp_path, capsys):
 
 
 def test_a_sample_depends_only_on_its_index_and_the_seed(points_run, tmp_path):
-    run("sample", points_run, "--steps", 5, "--n", 9, "--out", tmp_path / "nine.npz")
-    run("sample", points_run, "--steps", 5, "--n", 4, "--out", tmp_path / "four.npz")
+    run("sample", points_run, "--steps", 5, "--samples", 9, "--out", tmp_path / "nine.npz")
+    run("sample", points_run, "--steps", 5, "--samples", 4, "--out", tmp_path / "four.npz")
     with np.load(tmp_path / "nine.npz") as nine, np.load(tmp_path / "four.npz") as four:
         assert_close(nine["x"][:4], four["x"], FIVE_STEPS32, np.abs(four["x"]).max())
 
@@ -45,7 +45,7 @@ def test_samples_use_averaged_weights_and_images_are_clipped(images_run, tmp_pat
     from reference.samplers import final_sample
     from reference.samplers.ancestral import ancestral, prior
 
-    run("sample", images_run, "--sampler", "ddpm", "--steps", 3, "--n", 2, "--out", tmp_path / "s.npz")
+    run("sample", images_run, "--sampler", "ddpm", "--steps", 3, "--samples", 2, "--out", tmp_path / "s.npz")
     trained, sample = open_run(images_run), np.arange(2)
     schedule, x = trained.model.schedule, prior(0, np.arange(2), (8, 8, 1))
     expected = final_sample(
@@ -71,7 +71,7 @@ def test_non_square_images_can_be_trained_on_and_sampled(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).integers(0, 255, (20, 4, 6), dtype=np.uint8))
     folder = tmp_path / "run"
     assert run("train", "ddpm", "--data", tmp_path / "d.npz", "--channels", 8, 8, "--batch", 2, "--steps", 2, "--out", folder) == 0
-    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npz") == 0
+    assert run("sample", folder, "--steps", 2, "--samples", 3, "--out", tmp_path / "s.npz") == 0
     with np.load(tmp_path / "s.npz") as archive:
         assert archive["x"].shape == (3, 4, 6, 1)
 
@@ -82,22 +82,22 @@ def test_samples_of_images_padded_for_the_unet_are_cropped(tmp_path, capsys):
     assert run(*command, "--data", tmp_path / "d.npy", "--steps", 2) == 0
     expected = "d.npy: values 0 to 1 are scaled to [-1, 1]; images of 7x5 are padded to 8x6, and samples are cropped"
     assert expected in capsys.readouterr().out and open_run(folder).data.shape == (8, 6, 1)
-    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npz") == 0
-    assert run("sample", folder, "--steps", 2, "--n", 3, "--out", tmp_path / "s.npy") == 0
+    assert run("sample", folder, "--steps", 2, "--samples", 3, "--out", tmp_path / "s.npz") == 0
+    assert run("sample", folder, "--steps", 2, "--samples", 3, "--out", tmp_path / "s.npy") == 0
     with np.load(tmp_path / "s.npz") as archive:
         assert all(archive[name].shape == (3, 7, 5, 1) for name in ("x", "degraded", "clean"))
         np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), archive["x"])
         np.testing.assert_array_equal(archive["clean"], load(str(tmp_path / "d.npy")).held_out[:3])
     assert run("sample", folder, "--steps", 2, "--out", tmp_path / "s.csv") == 2
     assert "a .csv file holds points" in capsys.readouterr().err
-    assert run("evaluate", folder, "--steps", 2, "--n", 4) == 0 and run(*command, "--resume", "--steps", 3) == 0
+    assert run("evaluate", folder, "--steps", 2, "--samples", 4) == 0 and run(*command, "--resume", "--steps", 3) == 0
 
 
 @pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
 def test_samples_of_points_are_in_the_units_of_the_file(tmp_path, far_points):
     folder = tmp_path / "run"
     for name in ("s.npz", "s.npy", "s.csv", "s.png"):
-        assert run("sample", folder, "--steps", 3, "--n", 9, "--out", tmp_path / name) == 0
+        assert run("sample", folder, "--steps", 3, "--samples", 9, "--out", tmp_path / name) == 0
     config = json.loads((folder / "config.json").read_text())
     assert_close(config["units"]["offset"], far_points.mean(axis=0), LINEAR_ALGEBRA, np.abs(far_points).max(axis=0))
     assert_close(config["units"]["factor"], far_points.std(axis=0), LINEAR_ALGEBRA, np.abs(far_points).max(axis=0))
@@ -117,7 +117,7 @@ def test_sample_images_show_data_beside_samples_if_the_data_exist(tmp_path, monk
     monkeypatch.setattr(plotting, "png_bytes", lambda figure, description="": drawn.append(figure) or own(figure, description))
     np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).uniform(-1, 1, (50, 2)))
     assert run("train", "ddpm", "--data", tmp_path / "mine.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
-    command = ("sample", tmp_path / "run", "--steps", 2, "--n", 4)
+    command = ("sample", tmp_path / "run", "--steps", 2, "--samples", 4)
     assert run(*command, "--out", tmp_path / "a.png") == 0
     (tmp_path / "mine.npz").unlink()
     assert run(*command, "--out", tmp_path / "b.png") == 0

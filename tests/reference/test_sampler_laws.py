@@ -13,12 +13,15 @@ import pytest
 
 from reference import ops
 from reference.commands import ode_sde_options
-from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, parse_sampler_options, trajectory
+from reference.commands.sampler_options import parse_sampler_options
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import Denoiser, interpolation_error
 from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from reference.ops.random import Key
-from reference.runs.run import Run, largest_level_ratio
+from reference.runs.run import Run
+from reference.runs.sampler_options import SAMPLERS
+from reference.runs.trajectory import trajectory
+from reference.runs.views import largest_level_ratio
 from reference.samplers import SamplingWarning, final_sample
 from reference.samplers.annealed_langevin import step_sizes
 from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_LAW, START32, assert_close
@@ -80,7 +83,7 @@ class Responses:
 
 def run_of(schedule, prediction="v"):
     model = Denoiser(Exact(schedule, prediction), schedule, prediction, V)
-    config = {"system": "smld" if schedule.name == "geometric" else "ddpm", "data": "exact"}
+    config = {"method": "smld" if schedule.name == "geometric" else "ddpm", "data": "exact"}
     return Run("a run", config, model, Namespace(ema={}), None)
 
 

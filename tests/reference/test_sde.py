@@ -10,7 +10,7 @@ from scipy.integrate import quad, solve_ivp
 
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import constant, from_betas, geometric, linear
-from reference.runs.run import as_sde, noise_range
+from reference.runs.views import noise_range, sde_of
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from tests.oracle_tolerances import EXACT, MIXTURE, PRECISE, SDE_FORMULA, assert_close, assert_slope, integrated
 from tests.oracles import SDE_EXAMPLES as GIVEN
@@ -269,7 +269,7 @@ def test_vp_divided_by_its_signal_equals_ve():
 @pytest.mark.parametrize("schedule", [linear(100), constant(), geometric(5, 0.1, 30.0)], ids=["linear", "short", "ladder"])
 def test_a_run_on_a_schedule_is_the_sde_over_its_trained_noise_range(schedule):
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.5))
-    sde, (smallest, largest) = as_sde(run), noise_range(run)
+    sde, (smallest, largest) = sde_of(run), noise_range(run)
     assert type(sde) is (VE if schedule.prior_scale != 1 else VP)
     assert_close([smallest, largest], [schedule.noise_scale(t) / schedule.signal(t) for t in (1, schedule.T)], SDE_FORMULA)
     assert_close(sde.noise_scale(sde.t_min) / sde.signal(sde.t_min), smallest, SDE_FORMULA)
@@ -283,7 +283,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_its_trained_noise_range(schedule):
 @every_sde
 def test_a_run_on_an_sde_uses_that_sde(sde):
     run = SimpleNamespace(model=SimpleNamespace(schedule=sde))
-    assert as_sde(run) is sde
+    assert sde_of(run) is sde
     assert_close(noise_range(run), [sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)], EXACT)
 
 

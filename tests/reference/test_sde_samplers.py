@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands.ode_sde_options import OPTIONS, STEPS, as_schedule, fill_defaults, prior_sample, solve
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
 from reference.ops.random import Purpose
+from reference.runs.solvers import OPTIONS, STEPS, fill_defaults, prior_sample, solve
+from reference.runs.views import schedule_of
 from reference.samplers import CallCounter, final_sample
 from reference.samplers.sde import PREDICTORS, predictor_corrector
 from reference.sde.sde import VP
@@ -158,7 +159,7 @@ def test_a_solver_starts_with_the_variance_of_data_at_the_end_time(sde):
 @pytest.mark.parametrize("steps", [1, 6])
 def test_chain_samplers_receive_the_posterior_mean_of_the_sde_at_even_times(name, steps):
     sde = SDE_EXAMPLES[name]
-    chain, x0_of = as_schedule(run_of(sde), ops, steps)
+    chain, x0_of = schedule_of(run_of(sde), ops, steps)
     times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
     assert chain.T == steps and type(chain) is (VarianceExplodingSchedule if name == "ve" else Schedule)
     x = np.ones((3, 2))

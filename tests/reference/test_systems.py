@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, initial_sample
 from reference.ddpm.indi import Degradation
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import Denoiser, split_prediction
 from reference.diffusion.mixtures import example_2_1
-from reference.runs.run import as_score, open_run, training_model
+from reference.runs.run import open_run, training_model
+from reference.runs.sampler_options import SAMPLERS
+from reference.runs.trajectory import initial_sample
+from reference.runs.views import score_of
 from tests.command_runs import FEW, FOUR_STEPS, IMAGES, POINTS, TINY, files, run, sampled
 from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, assert_close, assert_mean
 
@@ -30,8 +32,8 @@ def test_each_method_has_its_network(runs):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", [*POINTS, *IMAGES])
 def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_path, capsys, name, sampler):
-    system, path = open_run(runs[name]).system, tmp_path / "s.npz"
-    code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", path)
+    system, path = open_run(runs[name]).method.name, tmp_path / "s.npz"
+    code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", path)
     message = capsys.readouterr().err
     generates = sampler not in ("indi", "decoder") and system != "vae" and name != "deblur"
     if sampler == DEFAULT_SAMPLER[system] or (generates and (name != "indi" or sampler == "langevin")):
@@ -55,8 +57,8 @@ def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_pat
 @pytest.mark.parametrize("name", [*POINTS, *IMAGES])
 @pytest.mark.parametrize("suffix", [".npz", ".png"])
 def test_default_samplers_give_the_same_bits_twice(runs, tmp_path, name, suffix):
-    few = FEW[DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
-    command = ("sample", runs[name], *few, "--n", 4, "--out", tmp_path / f"s{suffix}")
+    few = FEW[open_run(runs[name]).method.sampler].split()
+    command = ("sample", runs[name], *few, "--samples", 4, "--out", tmp_path / f"s{suffix}")
     assert run(*command) == 0
     first = (tmp_path / f"s{suffix}").read_bytes()
     assert run(*command) == 0 and (tmp_path / f"s{suffix}").read_bytes() == first
@@ -64,10 +66,10 @@ def test_default_samplers_give_the_same_bits_twice(runs, tmp_path, name, suffix)
 
 @pytest.mark.parametrize("name", POINTS)
 def test_a_sample_depends_only_on_its_index_and_the_seed(runs, tmp_path, name):
-    few = FEW[DEFAULT_SAMPLER[open_run(runs[name]).system]].split()
+    few = FEW[open_run(runs[name]).method.sampler].split()
     for n in (9, 4):
-        run("sample", runs[name], *few, "--n", n, "--out", tmp_path / f"{n}.npz")
-    run("sample", runs[name], *few, "--n", 4, "--seed", 1, "--out", tmp_path / "other.npz")
+        run("sample", runs[name], *few, "--samples", n, "--out", tmp_path / f"{n}.npz")
+    run("sample", runs[name], *few, "--samples", 4, "--seed", 1, "--out", tmp_path / "other.npz")
     nine, four, other = (sampled(tmp_path / f"{file}.npz")["x"] for file in (9, 4, "other"))
     assert_close(nine[:4], four, FIVE_STEPS32, np.abs(four).max())
     assert (other != four).any()  # many samples of an untrained network are clipped to the data range
@@ -75,7 +77,7 @@ def test_a_sample_depends_only_on_its_index_and_the_seed(runs, tmp_path, name):
 
 def test_a_restored_file_also_holds_the_degraded_and_clean_data(runs, tmp_path):
     for noise in ("1", "0.25"):
-        assert run("sample", runs["indi"], "--steps", 2, "--n", 5, "--noise", noise, "--out", tmp_path / f"{noise}.npz") == 0
+        assert run("sample", runs["indi"], "--steps", 2, "--samples", 5, "--noise", noise, "--out", tmp_path / f"{noise}.npz") == 0
         arrays, held_out = sampled(tmp_path / f"{noise}.npz"), open_run(runs["indi"]).data.held_out
         assert arrays.keys() == {"x", "degraded", "clean"}
         np.testing.assert_array_equal(arrays["clean"], held_out[:5])
@@ -97,7 +99,7 @@ def test_the_score_of_a_run_is_minus_its_predicted_noise_over_sigma(runs, name):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
         prediction, _ = split_prediction(opened.predictor(ops)(x, t))
         noise = convert(prediction, x, opened.model.prediction, "noise", alpha, sigma)
-        score = as_score(opened)(x, alpha, sigma)
+        score = score_of(opened)(x, alpha, sigma)
         assert score.dtype == np.float32
         assert_close(score, noise / -sigma, 64 * EXACT32, (np.abs(x).max() + 4) / sigma**2)
 
@@ -107,17 +109,17 @@ def test_the_score_of_a_run_is_minus_its_predicted_noise_over_sigma(runs, name):
 )
 def test_a_run_without_a_score_is_refused(runs, name, message):
     with pytest.raises(ValueError, match=message):
-        as_score(open_run(runs[name]))
+        score_of(open_run(runs[name]))
 
 
 def test_a_score_outside_the_trained_range_is_refused_naming_the_range(runs):
-    score = as_score(open_run(runs["smld"]))
+    score = score_of(open_run(runs["smld"]))
     with pytest.raises(ValueError, match=r"outside of what was trained, -4\.605 to 5\.991"):
         score(np.zeros((1, 1), np.float32), 1.0, 11.0)
 
 
 def test_explicit_matching_uses_the_exact_or_a_kernel_density(tmp_path):
-    train = lambda *words: run("train", "smld", "--matching", "explicit", *words, *FOUR_STEPS, "--out", tmp_path / "-".join(words))
+    train = lambda *words: run("train", "smld", "--objective", "explicit", *words, *FOUR_STEPS, "--out", tmp_path / "-".join(words))
     assert train("--data", "mixture1d") == 0
     opened = open_run(tmp_path / "--data-mixture1d")
     distribution = training_model(opened, opened.data).distribution
@@ -145,16 +147,16 @@ def test_a_run_extended_by_resume_equals_an_uninterrupted_run(runs, tmp_path, na
 
 
 def test_a_langevin_step_above_its_limit_gives_a_one_line_warning(runs, tmp_path, capsys):
-    command = ("sample", runs["smld"], "--sampler", "langevin", "--steps", 2, "--n", 3)
-    assert run(*command, "--tau", 0.2, "--out", tmp_path / "a.npz") == 0
+    command = ("sample", runs["smld"], "--sampler", "langevin", "--steps", 2, "--samples", 3)
+    assert run(*command, "--step-size", 0.2, "--out", tmp_path / "a.npz") == 0
     err = capsys.readouterr().err
     assert "warning: tau = 0.2 is not below the stability limit 0.085: the samples may diverge" in err and err.count("\n") == 1
-    assert run(*command, "--tau", 0.08, "--out", tmp_path / "b.npz") == 0
+    assert run(*command, "--step-size", 0.08, "--out", tmp_path / "b.npz") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_samples_that_diverge_are_not_written(runs, tmp_path, capsys):
-    command = ("sample", runs["smld"], "--steps", 200, "--epsilon", 1e12, "--n", 3, "--out", tmp_path / "s.npz")
+    command = ("sample", runs["smld"], "--steps", 200, "--epsilon", 1e12, "--samples", 3, "--out", tmp_path / "s.npz")
     assert run(*command) == 2
     err = capsys.readouterr().err
     assert "the samples are not finite" in err and "nothing was written" in err and not (tmp_path / "s.npz").exists()
@@ -172,16 +174,16 @@ def test_each_method_has_its_default_sampler(runs, tmp_path, capsys):
         "sde": "predictor-corrector",
         "indi": "indi",
     }.items():
-        assert run("sample", runs[name], *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{name}.npz") == 0
+        assert run("sample", runs[name], *FEW[sampler].split(), "--samples", 2, "--out", tmp_path / f"{name}.npz") == 0
         assert f"of {runs[name]}, {sampler}" in capsys.readouterr().out
 
 
 def test_only_the_indi_sampler_restores_and_others_start_from_noise(runs, tmp_path, capsys):
     for sampler in ("ode-heun", "ddim", "annealed-langevin"):
         path = tmp_path / f"{sampler}.npz"
-        assert run("sample", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", path) == 0
+        assert run("sample", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", path) == 0
         assert sampled(path).keys() == {"x"}
-        assert run("evaluate", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--n", 20) == 0
+        assert run("evaluate", runs["much noise"], "--sampler", sampler, *FEW[sampler].split(), "--samples", 20) == 0
         assert "restored" not in capsys.readouterr().out
     opened, sample = open_run(runs["much noise"]), np.arange(20_000)
     x = initial_sample(opened, ops, sample, "ddim", 0)
@@ -193,13 +195,16 @@ def test_only_the_indi_sampler_restores_and_others_start_from_noise(runs, tmp_pa
 def test_progress_ends_at_the_last_step_of_the_sampler(runs, tmp_path, capsys):
     totals = {"annealed-langevin": 4 * 2 + 1, "langevin": 5, "ddim": 3, "predictor-corrector": 4, "edm": 3, "ode-rk45": 2}
     for sampler, total in totals.items():
-        assert run("sample", runs["smld"], "--sampler", sampler, *FEW[sampler].split(), "--n", 2, "--out", tmp_path / f"{sampler}.npz") == 0
+        assert (
+            run("sample", runs["smld"], "--sampler", sampler, *FEW[sampler].split(), "--samples", 2, "--out", tmp_path / f"{sampler}.npz")
+            == 0
+        )
         assert f"step {total} of {total}" in capsys.readouterr().out
 
 
 def test_data_with_less_noise_are_restored_from_their_time_on_the_path(runs, tmp_path):
     """One step gives the estimate at t = noise / trained noise."""
-    assert run("sample", runs["indi"], "--steps", 1, "--n", 5, "--noise", 0.25, "--out", tmp_path / "s.npz") == 0
+    assert run("sample", runs["indi"], "--steps", 1, "--samples", 5, "--noise", 0.25, "--out", tmp_path / "s.npz") == 0
     opened, arrays = open_run(runs["indi"]), sampled(tmp_path / "s.npz")
     expected = opened.model.denoise_function(opened.state.ema)(arrays["degraded"], 0.25)
     assert_close(arrays["x"], expected, EXACT32, 8.0)

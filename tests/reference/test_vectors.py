@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from reference import ops
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.conformance import test_vectors
 from reference.conformance.call import IN_PLACE_ARGUMENTS, call_op
 from reference.conformance.contract import OPS

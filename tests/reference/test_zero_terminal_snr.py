@@ -20,7 +20,9 @@ from reference.diffusion.schedules import (
     zero_terminal_snr,
 )
 from reference.networks import MLP
-from reference.runs.run import build_config, noise_range, open_run
+from reference.runs.config import build_config
+from reference.runs.run import open_run
+from reference.runs.views import noise_range
 from tests.command_runs import FEW, run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
 
@@ -87,12 +89,12 @@ def test_steps_between_underflowing_signals_follow_their_ratio():
 def test_samplers_evaluate_the_score_up_to_1000_data_deviations(schedule):
     from types import SimpleNamespace
 
-    from reference.commands.ode_sde_options import as_sde
+    from reference.runs.views import sde_of
 
     run = SimpleNamespace(model=SimpleNamespace(schedule=schedule, data_variance=0.25))
     smallest, largest = noise_range(run)
     assert_close([smallest, largest], [schedule.noise_scale(1) / schedule.signal(1), 500.0], SDE_FORMULA)
-    sde = as_sde(run)
+    sde = sde_of(run)
     assert sde.noise_scale(sde.t_max) / sde.signal(sde.t_max) <= 500 * (1 + SDE_FORMULA)
 
 
@@ -111,8 +113,11 @@ def runs(tmp_path_factory):
     for prediction in ("v", "x0"):
         own = ["--prediction", prediction, *common, "--out", folder / prediction]
         assert run("train", "ddpm", "--data", "mixture1d", "--zero-terminal-snr", *own) == 0
-    assert run("train", "ddpm", "--data", "mixture1d", "--schedule", "constant", "--T", 50_000, *common, "--out", folder / "underflow") == 0
-    small = "--channels 8 8 --batch 2 --steps 2 --T 20".split()
+    assert (
+        run("train", "ddpm", "--data", "mixture1d", "--schedule", "constant", "--timesteps", 50_000, *common, "--out", folder / "underflow")
+        == 0
+    )
+    small = "--channels 8 8 --batch 2 --steps 2 --timesteps 20".split()
     assert run("train", "ddpm", "--zero-terminal-snr", *small, "--out", folder / "images") == 0
     return folder
 
@@ -120,14 +125,14 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("sampler", SERVING)
 @pytest.mark.parametrize("name", ["v", "x0", "underflow", "images"])
 def test_every_sampler_runs_on_a_schedule_that_ends_in_pure_noise(runs, tmp_path, name, sampler):
-    assert run("sample", runs / name, "--sampler", sampler, *FEW[sampler].split(), "--n", 3, "--out", tmp_path / "s.npz") == 0
+    assert run("sample", runs / name, "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", tmp_path / "s.npz") == 0
     with np.load(tmp_path / "s.npz") as archive:
         assert np.isfinite(archive["x"]).all()
 
 
 @pytest.mark.parametrize("name", ["v", "x0", "underflow"])
 def test_evaluate_is_finite_for_a_run_that_ends_in_pure_noise(runs, tmp_path, capsys, name):
-    assert run("evaluate", runs / name, "--steps", 5, "--n", 16, "--out", tmp_path / "evaluation") == 0
+    assert run("evaluate", runs / name, "--steps", 5, "--samples", 16, "--out", tmp_path / "evaluation") == 0
     out = capsys.readouterr().out
     assert "NaN" not in (tmp_path / "evaluation" / "results.json").read_text()
     assert "nan" not in out and "inf" not in out.replace("info", "") and "loss of the exact prediction" in out
@@ -145,8 +150,8 @@ def test_zero_terminal_snr_needs_method_ddpm_and_prediction_v_or_x0(tmp_path, ca
     for words, message in (
         ("sde --data mixture1d --zero-terminal-snr", "--zero-terminal-snr is not an option of train sde"),
         ("ddpm --data mixture1d --zero-terminal-snr --prediction noise", "take prediction v or x0"),
-        ("ddpm --data mixture1d --schedule constant --T 50000 --prediction noise", "take prediction v or x0"),
-        ("ddpm --data mixture1d --zero-terminal-snr --T 1", "needs T at least 2, got 1"),
+        ("ddpm --data mixture1d --schedule constant --timesteps 50000 --prediction noise", "take prediction v or x0"),
+        ("ddpm --data mixture1d --zero-terminal-snr --timesteps 1", "needs T at least 2, got 1"),
     ):
         assert run("train", *words.split(), "--out", tmp_path / "run") == 2
         assert message in capsys.readouterr().err and not (tmp_path / "run").exists()
@@ -164,7 +169,7 @@ def test_an_invalid_data_range_is_refused_when_the_run_is_opened(runs, tmp_path,
 
 
 def test_without_stored_data_range_points_are_not_clipped_and_images_are(runs, tmp_path):
-    from reference.commands.sampler_options import data_clip
+    from reference.runs.trajectory import data_clip
 
     opened = open_run(runs / "v")
     del opened.config["data_range"]

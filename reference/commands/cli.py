@@ -1,0 +1,135 @@
+"""The command line: the parser, and the errors that become one line and an exit code.
+
+A command is a module with ``add_options(parser)`` and ``execute(arguments, ops) -> exit code``.
+"""
+
+import argparse
+import difflib
+import importlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import reference
+from reference import ops as reference_ops
+from reference.commands.interrupts import raise_on_interrupt
+from reference.samplers import SamplingWarning
+
+COMMANDS = {
+    "demo": "train on digits, draw samples and measure them, in minutes on two cores",
+    "train": "train a model",
+    "sample": "draw samples from a trained run",
+    "evaluate": "loss, likelihood bound and sample quality of a trained run",
+    "experiment": "run an experiment and compare its answer with theory",
+    "export": "write the weights of a run, in our format or for diffusers",
+    "figures": "draw the tutorial's computed figures",
+    "errata": "list misprints of the tutorial, each with the number that shows it",
+    "contract": "list the ops of the contract between reference and ports",
+    "test-vectors": "write inputs, results and tolerances of every op, for ports without Python",
+    "info": "print versions and threads; with --data, how data is read",
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """``port(arguments)`` returns the ops; ``add_options`` adds options to every command;
+    ``commands``: name -> help.
+    """
+
+    name: str = "python -m reference"
+    description: str = "Diffusion models in NumPy, every backward pass derived by hand."
+    port: Callable = lambda arguments: reference_ops
+    add_options: Callable = lambda parser: None
+    commands: dict = field(default_factory=lambda: COMMANDS)
+    modules: dict = field(default_factory=dict)  # of commands that are not in reference.commands
+
+    def module(self, command):
+        default = f"reference.commands.{command.replace('-', '_')}"
+        return importlib.import_module(self.modules.get(command, default))
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that refuses in one line, with the nearest known name."""
+
+    def error(self, message):
+        print(f"{self.prog}: {message}{self._nearest(message)}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _nearest(self, message):
+        """``; did you mean --steps?`` for an unknown option; empty where no known one is near."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        known = [name for action in self._actions for name in action.option_strings]
+        near = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
+        return f"; did you mean {near[0]}?" if near else ""
+
+    def parse_args(self, args=None, namespace=None):
+        """As argparse's, but a subcommand refuses its own unknown options."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            chosen = self
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    chosen = action.choices.get(getattr(parsed, action.dest, None), self)
+            chosen.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
+
+
+def build_parser(program):
+    parser = Parser(prog=program.name, allow_abbrev=False, description=program.description)
+    parser.add_argument("--version", action="version", version=reference.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in program.commands.items():
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        program.module(name).add_options(command)
+        program.add_options(command)
+    return parser
+
+
+def main(arguments=None, program=Program()):
+    """Run one command.
+
+    The exit code: 0, 1 if training diverged or a check failed, 2 for bad input, 130 for a stop.
+    """
+    for stream in (sys.stdout, sys.stderr):  # "?" for a letter that the terminal can't show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    parsed = build_parser(program).parse_args(arguments)
+    parsed.program = program.name
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=SamplingWarning)
+        warnings.showwarning = lambda message, *where: print(
+            f"{program.name}: warning: {message}", file=sys.stderr
+        )
+        return _execute(parsed, program)
+
+
+def _execute(parsed, program):
+    try:
+        for name in ("out", "run", "data", "labels"):
+            if getattr(parsed, name, None) == "":
+                raise ValueError(f"{name} must not be empty")
+        ops = program.port(parsed)
+        raise_on_interrupt()
+        return program.module(parsed.command).execute(parsed, ops)
+    except (ValueError, TypeError) as error:
+        return _refuse(program, error, 2)
+    except BrokenPipeError:  # the reader of the output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        file = error.filename or "a file"
+        return _refuse(program, f"{file} can't be read or written: {error.strerror or error}", 2)
+    except (MemoryError, OverflowError) as error:
+        return _refuse(program, f"out of memory, or a size is too large: {error}", 2)
+    except FloatingPointError as error:
+        return _refuse(program, f"{error}; the last checkpoint is kept", 1)
+    except KeyboardInterrupt:
+        return _refuse(program, "interrupted", 130)
+
+
+def _refuse(program, message, code):
+    print(f"{program.name}: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
