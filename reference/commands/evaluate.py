@@ -23,7 +23,7 @@ from reference.ops.random import Key, Purpose, normal, uniform
 from reference.runs.evaluation import losses_at, mean_square
 from reference.runs.run import open_run
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
-from reference.smld.score_matching import signs
+from reference.smld.score_matching import rademacher
 from reference.smld.smld import floors
 from reference.vae.linear import probabilistic_pca
 
@@ -159,13 +159,13 @@ def flow_likelihood(run, ops, seed=2, count=64):
     )
     sample = np.arange(len(x))
     if data.is_image:
-        probe = signs(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
+        probe = rademacher(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
     if bin_width:
         x = dequantise(x, bin_width, uniform(seed, sample, 0, Purpose.EVALUATION, data.shape))
     alpha, sigma = sde.marginal(sde.t_min)
     x = add_noise(x, alpha, sigma, Key(seed, sample, 1, Purpose.EVALUATION))
     log_p = log_likelihood(
-        sde, lambda x, t: at(x, *sde.marginal(t)), x, probe, first=sde.t_min, rtol=1e-3, atol=1e-3
+        sde, lambda x, t: at(x, *sde.marginal(t)), x, probe, t_start=sde.t_min, rtol=1e-3, atol=1e-3
     ).mean()
     rows = {f"-log p with noise {sde.min_noise_ratio:g} (nats)": float(-log_p)}
     if bin_width:

@@ -230,7 +230,7 @@ def _indi(run, steps, noise, blur):
     trained = run.model.degradation
     steps = _at_least_one("steps", 20 if steps is None else steps)
     noise, blur = trained.noise if noise is None else noise, trained.blur if blur is None else blur
-    trained.start(noise, blur)
+    trained.start_time(noise, blur)
     return {"steps": steps, "noise": noise, "blur": blur}
 
 
@@ -419,7 +419,7 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
         return steps_of(predict, schedule, schedule.timesteps(steps), x, seed, sample, **how)
     x = initial_sample(run, ops, sample, sampler, seed, **own)
     if sampler == "indi":
-        start = model.degradation.start(own["noise"], own["blur"])
+        start = model.degradation.start_time(own["noise"], own["blur"])
         deviation = brownian_deviation(model.epsilon) if model.epsilon else None
         if deviation:
             x = ops.add_noise(
@@ -522,7 +522,7 @@ def draw(run, ops, n, clip="data", **how):
                     )
                 )
             )
-            beyond += held.share_beyond() * len(parts[-1])
+            beyond += held.fraction_outside() * len(parts[-1])
             warnings.simplefilter("ignore")  # what the first batch said holds of the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():

@@ -30,7 +30,7 @@ from reference.ops.checks import is_whole
 from reference.runs import checkpoint
 from reference.runs.files import write_atomically
 from reference.sde.sde import SDE, SDES, VE, VP
-from reference.smld.kernel_density import kernel_density, silverman
+from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 from reference.smld.smld import ScoreModel
 from reference.vae.vae import VAE
 
@@ -200,7 +200,7 @@ def training_model(run, data):
         return replace(run.model, distribution=data.mixture)
     return replace(
         run.model,
-        distribution=kernel_density(points, silverman(points) if bandwidth is None else bandwidth),
+        distribution=kernel_density(points, silverman_bandwidth(points) if bandwidth is None else bandwidth),
     )
 
 

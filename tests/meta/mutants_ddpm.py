@@ -135,7 +135,7 @@ ELBO = (
         "- log_r + squares).reshape(len(x0), -1).sum(axis=1)",
         "elbo_of_gaussian_data_in_closed_form[10-0.7-1.0]",
     ),
-    ("+ power - 1 - np.log(power))", "+ power - 1)", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
+    ("+ power - 1 - np.log(power)", "+ power - 1", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
     ("flat >= 1 - half, np.inf", "flat >= 1 + half, np.inf", "discretised_decoder_integrates_the_density_over_the_cell"),
 )
 
@@ -183,7 +183,7 @@ SAMPLERS = (
         "schedule.signal(t_next), schedule.noise_scale(t_next))\n        x0 =",
         "inversion_of_a_point_finds_its_noise",
     ),
-    ("ddim", "asked = t or t_next", "asked = t_next", "inversion_asks_for_the_noise_where_it_stands"),
+    ("ddim", "at = t or t_next", "at = t_next", "inversion_asks_for_the_noise_where_it_stands"),
     (
         "exact",
         "(np.cumsum(weights, axis=1)[:, :-1] < u)",

@@ -185,8 +185,8 @@ MUTANTS = (
         "constant_noise_on_the_path_adds_none_on_the_way_and_brownian_noise_that_of_a_bridge",
     ),
     _step(
-        "return lambda t, x: (x - denoise(x, t)) / t",
-        "return lambda t, x: x - denoise(x, t)",
+        "return lambda x, t: (x - denoise(x, t)) / t",
+        "return lambda x, t: x - denoise(x, t)",
         "the_limit_of_small_steps_is_the_flow_with_the_spread_of_clean_data",
     ),
     _smld(

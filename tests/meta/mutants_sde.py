@@ -69,7 +69,7 @@ SDES = (
         "drift_diffusion_marginal_and_prior_are_those_of_the_table[0.5-vp]",
     ),
     ("(1 + reverse_noise**2) / 2 * self", "(1 + reverse_noise) / 2 * self", FAMILY),
-    ("self.drift_coefficient(t) * x - (", "self.drift_coefficient(t) * x + (", FAMILY),
+    ("self.drift_coefficient(t) * x - score", "self.drift_coefficient(t) * x + score", FAMILY),
     ("reverse_noise * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_make_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_make_one"),
@@ -141,21 +141,21 @@ PRINTED_EDM = "printed_errors_of_edm_on_the_mixture_and_its_evaluations[18-.1313
 
 EDM = (
     ("sigma_min ** (1 / rho), n) ** rho", "sigma_min ** (1 / rho), n + 1)[:-1] ** rho", "levels_of_edm_are_even_in_a_root_and_end_with_0"),
-    ("ahead - denoise(ahead, sigma_next)", "ahead - denoise(ahead, sigma)", PRINTED_EDM),
-    ("(1 / sigma_next)) * 0.5", "(1 / sigma)) * 0.5", PRINTED_EDM),
+    ("predicted - denoise(predicted, sigma_next)", "predicted - denoise(predicted, sigma)", PRINTED_EDM),
+    ("* (1 / sigma_next)", "* (1 / sigma)", PRINTED_EDM),
 )
 
 GRID = "grids_fall_strictly_between_their_ends_even_in_their_measure[{}]".format
 
 GRIDS = (
-    ("return np.linspace(first, last, _count(n))", "return np.geomspace(first, last, _count(n))", GRID("t")),
+    ("return np.linspace(t_max, t_min, _count(n))", "return np.geomspace(t_max, t_min, _count(n))", GRID("t")),
     ("(2 * rho)) for t", "(3 * rho)) for t", GRID("karras")),
     (
-        "np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n))",
-        "np.linspace(sde.log_snr(first), sde.log_snr(last), n)",
+        "np.linspace(sde.log_snr(t_max), sde.log_snr(t_min), _count(n))",
+        "np.linspace(sde.log_snr(t_max), sde.log_snr(t_min), n)",
         GRID("log-snr"),
     ),
-    ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.t_min])", GRID("log-snr")),
+    ("log_snrs[1:-1]), t_min])", "log_snrs[1:-1]), sde.t_min])", GRID("log-snr")),
 )
 
 AS_WRITTEN = "a_step_is_as_written_whatever_its_direction[-0.2]"
@@ -182,9 +182,9 @@ SOLVERS = (
     ),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - h) / 2", AS_WRITTEN),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - abs(h))", GEOMETRIC("milstein-1-1.0")),
-    ("diffusion(ahead, t_next)) / 2 * dW", "g) / 2 * dW", "weak_order_1_where_noise_depends_on_x[heun]"),
-    ("drift(ahead, t_next)) / 2", "drift(ahead, t)) / 2", AS_WRITTEN),
-    ("ahead = x + h * f + g * dW", "ahead = x + h * f", "printed_means_of_stratonovich_and_ito"),
+    ("(g + g_next) / 2 * dW", "g * dW", "weak_order_1_where_noise_depends_on_x[heun]"),
+    ("drift(predicted, t_next)", "drift(predicted, t)", AS_WRITTEN),
+    ("predicted = x + h * f + g * dW", "predicted = x + h * f", "printed_means_of_stratonovich_and_ito"),
     # predictors
     ("1 - h * sde.drift_coefficient(t), h", "1 + h * sde.drift_coefficient(t), h", COEFFICIENTS("vp")),
     ("h, power = t - t_prev, sde.diffusion(t) ** 2", "h, power = t - t_prev, sde.diffusion(t_prev) ** 2", COEFFICIENTS("ve")),
@@ -204,17 +204,16 @@ SOLVERS = (
     # the corrector and the loop
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, step, step**0.5, key", STATIONARY),  # E11
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, -step, (2 * step) ** 0.5, key", STATIONARY),
-    ("score(x, t_prev), length", "score(x, t), length", ASKED),  # E11b
+    ("score_at_t(x, t_prev), length", "score_at_t(x, t), length", ASKED),  # E11b
     (  # E11b: the prediction is thrown away
-        "x = ops.reverse_step(\n            x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE)\n        )",
-        "        predicted = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n"
-        "        x = x if corrections else predicted\n",
+        "x = ops.reverse_step(x, score_at_t(x, t), c_x, c_score, deviation, key)\n",
+        "predicted = ops.reverse_step(x, score_at_t(x, t), c_x, c_score, deviation, key)\n        x = x if corrections else predicted\n",
         PAIR,
     ),
-    ("score(x, t), c_x", "score(x, t_prev), c_x", ASKED),
+    ("score_at_t(x, t), c_x", "score_at_t(x, t_prev), c_x", ASKED),
     ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_power(t)", PAIR),
-    ("Purpose.CORRECTOR), ops\n                )", "Purpose.STEP_NOISE), ops)", PAIR),
-    ("ops\n                ),\n                n + 1", "ops), n\n", ASKED),
+    ("Purpose.CORRECTOR)", "Purpose.STEP_NOISE)", PAIR),
+    ("key, ops), n + 1", "key, ops), n", ASKED),
     ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED.replace("[1", "[3")),
 )
 
@@ -256,7 +255,7 @@ LIKELIHOOD = (
         DENSITY("gaussian-vp"),
     ),
     ("sde.diffusion(t) ** 2, _trace", "sde.diffusion(t), _trace", DENSITY("gaussian-subvp")),
-    ("(first, sde.t_max), start", "(0.0, sde.t_max), start", "from_a_later_time_it_is_the_density_of_that_time[vp]"),
+    ("(t_start, sde.t_max), start", "(0.0, sde.t_max), start", "from_a_later_time_it_is_the_density_of_that_time[vp]"),
     (
         "_dot(probe, pullback(probe))",
         "_dot(np.ones_like(probe), pullback(probe))",

@@ -255,5 +255,5 @@ def test_a_base_step_that_is_none_is_refused(epsilon):
 
 
 def test_no_step_a_level_is_refused():
-    with pytest.raises(ValueError, match="steps_per_level must be at least 1 step a level, got 0"):
+    with pytest.raises(ValueError, match="steps_per_level must be at least 1, got 0"):
         annealed_langevin(lambda x, sigma: -x, [2.0, 1.0], np.zeros((1, 1)), 0, 0, np.arange(1))

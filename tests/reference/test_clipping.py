@@ -41,9 +41,9 @@ def test_a_clip_that_is_not_active_changes_nothing_and_counts_the_same():
     x0 = np.float32([[0.0, 0.9], [1.1, 0.0], [1.3, 0.0], [0.0, np.nan]])
     for active in (True, False):
         clip = Clip(-1.0, 1.0, active)
-        assert clip.share_beyond() == 0.0
+        assert clip.fraction_outside() == 0.0
         assert clip(x0).dtype == np.float32 and (clip(x0) is x0) == (not active)
-        assert clip.share_beyond() == 0.5 and clip.share_beyond(0.2) == 0.25
+        assert clip.fraction_outside() == 0.5 and clip.fraction_outside(0.2) == 0.25
 
 
 @pytest.mark.parametrize("schedule, steps", [(cosine(), 50), (linear(), 50), (linear(), 5)], ids=["cosine", "linear", "few"])

@@ -12,7 +12,7 @@ from reference import ops
 from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Purpose
 from reference.samplers import final_sample
-from reference.samplers.langevin import decreasing, langevin, mala, sgld
+from reference.samplers.langevin import decreasing_step_sizes, langevin, mala, sgld
 from tests.oracle_tolerances import EXACT, FALSE_ALARM, MIXTURE, accumulated, assert_close, assert_mean, assert_slope, ks_distance, line
 
 COUNT = 20_000
@@ -40,7 +40,7 @@ def variances(start, step_sizes):
         yield variance
 
 
-@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing(0.1, 5.0, 0.7)], ids=["constant", "decreasing"])
+@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing_step_sizes(0.1, 5.0, 0.7)], ids=["constant", "decreasing"])
 def test_sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance(step_size):
     x, sample = ops.normal(1, np.arange(30), 0, Purpose.PRIOR, (2,)), np.arange(4, 34)
     gradient = lambda x, n: np.sin(3 * x + n)
@@ -58,7 +58,7 @@ def test_the_minibatch_gradient_has_no_bias_and_the_variance_it_is_said_to_have(
     assert_mean(error**2, GRADIENT_VARIANCE, 2)
 
 
-@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing(0.2, 2.0, 0.6)], ids=["constant", "decreasing"])
+@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing_step_sizes(0.2, 2.0, 0.6)], ids=["constant", "decreasing"])
 def test_sgld_follows_its_moment_recursions_with_the_variance_of_minibatches(step_size):
     mean, start = 0.0, np.zeros((COUNT, 1))
     expected = variances(0.0, map(step_size, range(60)))
@@ -78,7 +78,7 @@ def test_a_constant_step_keeps_the_bias_of_step_and_minibatch():
 
 
 def test_decreasing_steps_lose_the_bias():
-    step_size = decreasing(0.1, 10.0, 0.9)
+    step_size = decreasing_step_sizes(0.1, 10.0, 0.9)
     bias = np.fromiter(variances(1.0, map(step_size, range(100_000))), float) * PRECISION - 1
     n = np.array([1000, 10_000, 99_999])
     e = np.array([step_size(i) for i in n])
@@ -89,7 +89,7 @@ def test_decreasing_steps_lose_the_bias():
 
 @given(st.floats(0.001, 10), st.floats(0.5, 100), st.floats(0.51, 0.99), st.integers(1, 3000))
 def test_decreasing_steps_sum_to_infinity_and_their_squares_do_not(first, offset, power, count):
-    e = np.array([decreasing(first, offset, power)(n) for n in range(count)])
+    e = np.array([decreasing_step_sizes(first, offset, power)(n) for n in range(count)])
     assert e[0] == first and (np.diff(e) < 0).all()
     # an integral lies below its sum of left ends, and above it but for the first term
     integral = lambda p: offset / (1 - p) * ((1 + count / offset) ** (1 - p) - 1)
@@ -103,8 +103,8 @@ def test_decreasing_steps_sum_to_infinity_and_their_squares_do_not(first, offset
 @pytest.mark.parametrize("power", [0.5, 0.0, -1.0, 1.0001, float("nan")])
 def test_powers_at_which_a_condition_fails_are_refused(power):
     with pytest.raises(ValueError, match=rf"power must lie in \(1/2, 1\], got {power}"):
-        decreasing(0.1, power=power)
-    assert decreasing(0.1, 2.0, 1.0)(2) == 0.05
+        decreasing_step_sizes(0.1, power=power)
+    assert decreasing_step_sizes(0.1, 2.0, 1.0)(2) == 0.05
 
 
 def test_langevin_is_sgld_with_steps_twice_as_long():

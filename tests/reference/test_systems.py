@@ -312,7 +312,7 @@ WRONG = {
     "more blur than image": ("train indi --blur 1e6 --out OUT", "blur must be at most the images' larger side, 8 pixels, got 1e+06"),
     "noise beyond numbers": ("train indi --noise 1e39 --out OUT", "noise must be 0 or from 1e-6 to 1e6, got 1e+39"),
     "one level": ("train smld --levels 1 --out OUT", "at least 2 levels"),
-    "unknown matching": ("train smld --matching fisher --out OUT", "matching must be one of denoising, explicit"),
+    "unknown matching": ("train smld --matching fisher --out OUT", "objective must be one of denoising, explicit"),
     "unknown objective": ("train ddpm --objective best --out OUT", "objective must be one of simple, variational, hybrid"),
     "a schedule for smld": ("train smld --schedule linear --out OUT", "--schedule is not an option of train smld"),
     "levels for ddpm": ("train ddpm --levels 4 --out OUT", "--levels is not an option of train ddpm"),
@@ -384,7 +384,7 @@ def test_whatever_does_not_fit_is_said_in_one_line_with_exit_code_2_and_nothing_
     [
         ("smld", {"schedule": {"name": "geometric", "T": 4, "sigma_min": 3.0, "sigma_max": 2.0}}, "0 < sigma_min < sigma_max"),
         ("smld", {"schedule": {"name": "linear", "T": 4}}, "schedule must be one of geometric, got 'linear'"),
-        ("smld", {"matching": "fisher"}, "matching must be one of"),
+        ("smld", {"matching": "fisher"}, "objective must be one of"),
         ("indi", {"degradation": {"noise": -1.0, "blur": 0.0}}, "noise and blur must not be negative"),
         ("indi", {"degradation": {"dust": 1.0}}, "can't be read as the config"),
         ("indi", {"epsilon": "much"}, "can't be read as the config"),
