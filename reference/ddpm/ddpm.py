@@ -28,10 +28,11 @@ def posterior(schedule, t, t_prev):
     The tutorial's (2.26) has 1 - sqrt(A_prev) in the variance; its proof (2.32) is right (E4).  At
     t_prev = 0 this is (0, 1, 0).
     """
-    beta, fresh = schedule.beta(t, t_prev), schedule.noise_power(t_prev) / schedule.noise_power(t)
-    c_x = schedule.signal_ratio(t, t_prev) * fresh
+    beta = schedule.beta(t, t_prev)
+    noise_ratio = schedule.noise_power(t_prev) / schedule.noise_power(t)
+    c_x = schedule.signal_ratio(t, t_prev) * noise_ratio
     c_x0 = schedule.signal(t_prev) * beta / schedule.noise_power(t)
-    return c_x, c_x0, beta * fresh
+    return c_x, c_x0, beta * noise_ratio
 
 
 def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):

@@ -170,7 +170,7 @@ class InDI:
 
     @property
     def schedule(self):
-        """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that need a schedule."""
+        """The noise levels t noise, t = 1/1000, 2/1000 .. 1, for samplers that need a schedule."""
         sigmas = self.degradation.noise * np.arange(1001) / 1000
         return VarianceExplodingSchedule(log_alpha_bar_of_sigma(sigmas), "uniform")
 

@@ -200,7 +200,9 @@ def training_model(run, data):
         return replace(run.model, distribution=data.mixture)
     return replace(
         run.model,
-        distribution=kernel_density(points, silverman_bandwidth(points) if bandwidth is None else bandwidth),
+        distribution=kernel_density(
+            points, silverman_bandwidth(points) if bandwidth is None else bandwidth
+        ),
     )
 
 

@@ -57,12 +57,12 @@ def _between(sde, s, t, share):
 
 def _second(sde, predict_noise, x, s, t):
     middle = _between(sde, s, t, 1 / 2)
-    return _toward(
-        sde, x, s, t, predict_noise(_toward(sde, x, s, middle, predict_noise(x, s)), middle)
-    )
+    x_middle = _toward(sde, x, s, middle, predict_noise(x, s))
+    return _toward(sde, x, s, t, predict_noise(x_middle, middle))
 
 
 def _third(sde, predict_noise, x, s, t):
+    # e0, e0 + d1 and e0 + d2 are the noise at the fractions 0, r1 and r2 of the step
     r1, r2 = 1 / 3, 2 / 3
     h = (sde.log_snr(t) - sde.log_snr(s)) / 2
     t1, t2 = _between(sde, s, t, r1), _between(sde, s, t, r2)

@@ -5,9 +5,8 @@ of variance 2 tau (Def 3.1):
 
     x <- x + tau score(x) + sqrt(2 tau) z.
 
-Other texts write x + (a/2) score(x) + sqrt(a) z, with a = 2 tau (E16).  Each generator yields ``(n,
-x, None)`` after step n = 1, 2 ..; ``mala`` yields accepted [b], booleans,
-in place of None.
+Other texts write x + (a/2) score(x) + sqrt(a) z, with a = 2 tau (E16).  Each generator yields
+``(n, x, None)`` after step n = 1, 2 ..; ``mala`` yields the booleans accepted [b] in place of None.
 
 For a Gaussian of variance s^2 a step multiplies the mean by 1 - tau/s^2.  So the iteration is
 stable only for tau < 2 s^2, with s^2 the smallest variance of any direction.  The stationary
@@ -46,7 +45,7 @@ def check_step(name, value, limit):
 
 
 def gradient_ascent(score, x, tau, steps, ops=reference_ops):
-    """x <- x + tau score(x): to a mode of p, not to a sample (the tutorial calls it descent: E19)."""
+    """x <- x + tau score(x): to a mode of p, not a sample (the tutorial calls it descent: E19)."""
     check_step("tau", tau, None)
     for n in range(steps):
         x = ops.reverse_step(x, score(x), 1.0, tau, 0, None)

@@ -6,9 +6,9 @@ On the way from the data at time 0 to T = t_max, where the density is the prior,
 
     log p_0(x_0) = log p_T(x_T) + int_0^T ∇·F dt,   ∇·F = d f - g^2/2 tr J,   J = ds/dx,
 
-with the dimension d, the drift coefficient f, the diffusion coefficient g and the score s at time
-t. The trace is sum_i e_iᵀ J e_i, from d pullbacks of the score, or Hutchinson's unbiased estimate
-vᵀ J v for one random v with E[v vᵀ] = I.
+with the dimension d, drift coefficient f, diffusion coefficient g and score s at time t.  The trace
+is sum_i e_iᵀ J e_i, from d pullbacks of the score, or Hutchinson's unbiased estimate vᵀ J v for one
+random v with E[v vᵀ] = I.
 """
 
 import numpy as np

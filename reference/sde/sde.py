@@ -13,13 +13,12 @@ with the drift coefficient f = ``drift_coefficient`` and the diffusion coefficie
 An SDE is given by drift, diffusion, marginal (alpha, sigma) and the prior N(0, ``prior_scale``^2 I)
 from which sampling starts at t = ``t_max``.  The rest follows, for x of any shape:
 
-    transition from s to t    N(a x_s, (sigma_t^2 - a^2 sigma_s^2) I),  a = alpha_t / alpha_s,
-    reverse SDE, backward     dx = [ f x - (1 + lambda^2)/2 g^2 ∇ log p_t(x) ] dt + lambda g dw
-    in time
+    transition from s to t:  N(a x_s, (sigma_t^2 - a^2 sigma_s^2) I),  a = alpha_t / alpha_s,
+    reverse SDE, backward in time (Anderson 1982):
+        dx = [ f x - (1 + lambda^2)/2 g^2 ∇ log p_t(x) ] dt + lambda g dw.
 
-(Anderson 1982).  lambda >= 0 is the reverse noise, the argument ``reverse_noise`` of ``reverse``:
-lambda = 1 is the reverse SDE (4.11), lambda = 0 the probability-flow ODE.  The marginals are p_t
-for every lambda.
+lambda >= 0 is the reverse noise, the argument ``reverse_noise`` of ``SDE.reverse``.  lambda = 1 is
+the reverse SDE (4.11), lambda = 0 the probability-flow ODE.  Every lambda has the marginals p_t.
 
 An SDE is a schedule in continuous time: it has the methods of ``schedules.Schedule`` that a
 ``Denoiser`` and the samplers need, with real times t.

@@ -11,8 +11,8 @@ from reference.diffusion.mixtures import Mixture
 
 
 def kernel_density(points, bandwidth):
-    """points[m,d] -> q_h(x) = 1/m sum_m h^-d K((x - x_m) / h), K standard normal.  (The tutorial
-    prints h^-1 for every d: E10d.)
+    """points[m,d] -> q_h(x) = 1/m sum_m h^{-d} K((x - x_m) / h), K standard normal.  (The tutorial
+    prints h^{-1} for every d: E10d.)
     """
     if not 1e-150 < bandwidth < 1e150:  # its square is finite and not 0
         raise ValueError(f"bandwidth must be positive and finite, got {bandwidth}")

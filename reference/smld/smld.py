@@ -2,8 +2,8 @@
 2019).
 
 The network predicts the noise eps = -sigma s, because the score itself scales as 1/sigma across
-the levels.  The loss of each level is weighted by lambda = sigma^2, so that all levels have losses
-of the same size: sigma^2 times the denoising loss is
+the levels.  The loss of each level is weighted by sigma^2, so that all levels have losses of the
+same size: sigma^2 times the denoising loss is
 
     sigma^2 1/2 ‖s(x + sigma z) + z/sigma‖^2 = 1/2 ‖z - eps‖^2.
 

@@ -90,11 +90,11 @@ DDPM = (
         "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x =",
         "posterior_is_the_bivariate_gaussian_conditioned_on_the_full_grid[vp]",
     ),
-    ("return c_x, c_x0, beta * fresh", "return c_x0, c_x, beta * fresh", "printed_coefficients_of_figure_2_10"),
+    ("return c_x, c_x0, beta * noise_ratio", "return c_x0, c_x, beta * noise_ratio", "printed_coefficients_of_figure_2_10"),
     ("c_x0 = schedule.signal(t_prev) * beta", "c_x0 = schedule.signal(t) * beta", "printed_coefficients_of_figure_2_10"),
     (
-        "beta, fresh = schedule.beta(t, t_prev)",
-        "beta, fresh = schedule.beta(t, t - 1)",
+        "    beta = schedule.beta(t, t_prev)\n",
+        "    beta = schedule.beta(t, t - 1)\n",
         "posterior_variance_of_skipped_steps_is_not_that_of_one_step[linear]",
     ),
     (

@@ -67,13 +67,13 @@ MUTANTS = (
         "ex_5_6_comes_to_rest_at_the_gaussian_of_its_temperature",
     ),
     _equation(
-        "beside = -np.sqrt(to_left[1:-1] * to_right[1:-1])",
-        "beside = -to_left[1:-1]",
+        "off_diagonal = -np.sqrt(to_left[1:-1] * to_right[1:-1])",
+        "off_diagonal = -to_left[1:-1]",
         "on_a_gaussian_modes_relax_at_n_over_its_variance[1.0]",
     ),
     _equation(
-        "to_right[1:] + to_left[:-1], beside",
-        "to_right[:-1] + to_left[1:], beside",
+        "to_right[1:] + to_left[:-1], off_diagonal",
+        "to_right[:-1] + to_left[1:], off_diagonal",
         "on_a_gaussian_modes_relax_at_n_over_its_variance[1.0]",
     ),
     _equation(
@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     _equation("np.exp(-k * w**2 * t)", "np.exp(-k / 2 * w**2 * t)", "waves_of_the_heat_equation_fall_as_their_square"),
     _equation(
-        "np.abs(((slope - self.D1) * self.dx)[self.passed] / self.D2[self.passed]).max()",
+        "np.abs(((slope - self.D1) * self.dx)[self.open_faces] / self.D2[self.open_faces]).max()",
         "np.abs(self.D1 * self.dx).max() / 2",
         "what_is_no_equation_is_refused_in_one_sentence",
     ),
@@ -111,7 +111,7 @@ MUTANTS = (
         "return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_steps_of_several_variables_keep_the_stationary_law_and_compose"
     ),
     _langevin(
-        "return lambda x: h(x) + g(x) * slope(x), lambda", "return lambda x: h(x), lambda", "the_coefficients_are_stratonovichs"
+        "return lambda x: h(x) + g(x) * g_derivative(x), lambda", "return lambda x: h(x), lambda", "the_coefficients_are_stratonovichs"
     ),  # E15
     _langevin("lambda x: g(x) ** 2", "lambda x: g(x) ** 2 / 2", "the_coefficients_are_stratonovichs"),
     _langevin(

@@ -87,7 +87,7 @@ LAWS = _mutants(
         "if schedule.T == 0:",
         "a_run_of_one_level_is_refused_by_what_steps_between_levels",
     ),
-    ("ddpm/ddpm", "c_x = schedule.signal_ratio(t, t_prev) * fresh", "c_x = fresh", CHAIN("linear-20")),
+    ("ddpm/ddpm", "c_x = schedule.signal_ratio(t, t_prev) * noise_ratio", "c_x = noise_ratio", CHAIN("linear-20")),
     ("samplers/ddim", "clip, ops, prediction)", "clip, ops)", CHAIN("vp-100")),
 )
 ZERO = _mutants(

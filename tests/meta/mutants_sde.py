@@ -122,7 +122,7 @@ TABLES = (
 
 DPM = (
     ("sde.log_snr(t) / 2\n", "sde.log_snr(t)\n", ORDER("dpm-solver-1")),
-    ("noise(x, s)), middle))", "noise(x, s)), s))", ORDER("dpm-solver-2")),
+    ("predict_noise(x_middle, middle)", "predict_noise(x_middle, s)", ORDER("dpm-solver-2")),
     ("_between(sde, s, t, 1 / 2)", "_between(sde, s, t, 1 / 3)", ORDER("dpm-solver-2")),
     (
         "(1 - share) * sde.log_snr(s) + share * sde.log_snr(t)",

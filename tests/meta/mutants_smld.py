@@ -51,7 +51,11 @@ LANGEVIN = (
 
 CORRECTED = (
     ("e / 2, e**0.5, key)", "e / 2, 1.0, key)", "sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance[constant]"),  # E8
-    ("score_estimate(x, n), 1.0", "score_estimate(x, 0), 1.0", "sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance[constant]"),
+    (
+        "score_estimate(x, n), 1.0",
+        "score_estimate(x, 0), 1.0",
+        "sgld_adds_half_a_step_of_gradient_and_noise_of_the_steps_variance[constant]",
+    ),
     (
         "        e = step_size(n)\n",
         "        e = step_size(0)\n",
