@@ -35,7 +35,7 @@ class Call:
     port: float
 
     @property
-    def over(self):
+    def ratio(self):
         return 0.0 if self.error is None else self.error.ratio
 
     def __str__(self):

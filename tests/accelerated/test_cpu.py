@@ -138,7 +138,7 @@ BITS = """
 import hashlib, numpy as np
 from accelerated import cpu
 from reference import ops
-from reference.conformance.call import backward_arguments, outputs
+from reference.conformance.call import backward_arguments, call_op
 from reference.ops import Key
 draw = lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 image, sample = draw(5, 9, 10, 32), np.arange(600)
@@ -163,14 +163,14 @@ alone = {
 for name, drawn in calls.items():
     alone |= {(name, n): args for n, args in enumerate(drawn)}
     for n, args in enumerate(drawn):
-        dy = draw(*outputs(name, getattr(ops, name), args)[name == "mse"].shape)
+        dy = draw(*call_op(name, getattr(ops, name), args)[name == "mse"].shape)
         alone[f"{name}_backward", n] = backward_arguments(name, args, dy)
 bits = []
 for threads in (1, 2, 3):
     cpu.set_threads(threads)
     for name, args in alone.items():
         name = name[0] if isinstance(name, tuple) else name
-        results = outputs(name, getattr(cpu, name), args)
+        results = call_op(name, getattr(cpu, name), args)
         bits.append((name, hashlib.sha256(b"".join(r.tobytes() for r in results if r is not None)).hexdigest()))
 third = len(bits) // 3
 print([one[0] for one, *others in zip(bits[:third], bits[third : 2 * third], bits[2 * third :]) if any(one != other for other in others)])
@@ -244,11 +244,11 @@ from pathlib import Path
 import numpy as np
 from accelerated import cpu
 from reference.networks import MLP
-from reference.diffusion.training import begin
+from reference.diffusion.training import init_state
 from tests.example_networks import numbers
 
 network, x, c = MLP(width=16, depth=2, embedding=4), numbers(0, 8, 2).astype(np.float32), np.full(8, 5, np.float32)
-state, image = begin(network, 0), numbers(1, 1, 5, 5, 16).astype(np.float32)
+state, image = init_state(network, 0), numbers(1, 1, 5, 5, 16).astype(np.float32)
 w = numbers(2, 3, 3, 16, 16).astype(np.float32)
 
 def step(n):

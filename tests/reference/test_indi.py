@@ -252,10 +252,10 @@ def test_gradient_of_the_loss_in_every_parameter(epsilon):
 
 def test_a_step_draws_times_and_noise_and_the_paths_noise_only_where_it_has_some():
     sample = np.arange(2000)
-    t, n, z = InDI(MLP(), Degradation(1.0), 1.0, 0.3).draw(0, sample, 5, (2,), np.float32)
+    t, n, z = InDI(MLP(), Degradation(1.0), 1.0, 0.3).sample_training_noise(0, sample, 5, (2,), np.float32)
     assert 0 < t.min() < 0.01 and 0.99 < t.max() < 1 and n.shape == z.shape == (2000, 2) and n.dtype == np.float32
     assert np.abs(np.corrcoef(n.ravel(), z.ravel())[0, 1]) < z_score() / n.size**0.5
-    later, _, nothing = InDI(MLP(), Degradation(1.0)).draw(0, sample, 6, (2,), np.float32)
+    later, _, nothing = InDI(MLP(), Degradation(1.0)).sample_training_noise(0, sample, 6, (2,), np.float32)
     assert nothing is None and (later != t).all()
 
 

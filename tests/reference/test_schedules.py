@@ -70,7 +70,7 @@ def test_tables_are_float64_read_only_copies(name):
 @every_schedule
 def test_whole_numbers_give_python_floats_and_arrays_give_arrays(name):
     schedule = SCHEDULES[name](10)
-    for function in (schedule.alpha_bar, schedule.noise_power, schedule.signal, schedule.noise_scale, schedule.log_snr):
+    for function in (schedule.signal_power, schedule.noise_power, schedule.signal, schedule.noise_scale, schedule.log_snr):
         for t in (3, 3.0, np.int32(3), np.array(3)):
             assert type(function(t)) is float
         assert (function(np.array([3, 7])) == [function(3), function(7)]).all()
@@ -272,7 +272,7 @@ def test_tables_that_are_no_schedule_are_refused(table):
 @pytest.mark.parametrize("t", [-1, 11, 2.5, NAN, float("inf")])
 def test_times_that_are_not_on_the_table_are_refused(name, t):
     schedule = SCHEDULES[name](10)
-    for function in (schedule.alpha_bar, schedule.noise_power, schedule.signal, schedule.noise_scale, schedule.log_snr):
+    for function in (schedule.signal_power, schedule.noise_power, schedule.signal, schedule.noise_scale, schedule.log_snr):
         for time in (t, np.array([1, t])):
             with pytest.raises(ValueError, match=re.escape(str(t).strip("0").rstrip("."))):
                 function(time)

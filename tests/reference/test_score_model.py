@@ -127,7 +127,7 @@ def test_levels_and_probes_are_drawn_anew_every_step():
     assert set(t.tolist()) == {1, 2, 3, 4, 5} and set(np.unique(v).tolist()) == {-1.0, 1.0} and v.dtype == noise.dtype == np.float32
     later = scores.sample_training_noise(0, sample, 4, (2,), np.float32)
     assert all((one != other).any() for one, other in zip((t, noise, v), later))
-    assert model("denoising").draw(0, sample, 3, (2,), np.float32)[2] is None
+    assert model("denoising").sample_training_noise(0, sample, 3, (2,), np.float32)[2] is None
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

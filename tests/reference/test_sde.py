@@ -88,8 +88,8 @@ def test_drift_diffusion_marginal_and_prior_are_those_of_the_table(kind, part):
 
 
 def test_defaults_are_those_of_the_literature():
-    assert (VP().beta_min, VP().beta_max, VP().end) == (SubVP().beta_min, SubVP().beta_max, SubVP().end) == (0.1, 20.0, 1.0)
-    assert (VE().sigma_min, VE().sigma_max, VE().end) == (0.01, 50.0, 1.0)
+    assert (VP().beta_min, VP().beta_max, VP().t_max) == (SubVP().beta_min, SubVP().beta_max, SubVP().t_max) == (0.1, 20.0, 1.0)
+    assert (VE().sigma_min, VE().sigma_max, VE().t_max) == (0.01, 50.0, 1.0)
     assert (OrnsteinUhlenbeck().gamma, OrnsteinUhlenbeck().q) == (1.0, 2.0) and Brownian().a == 1.0  # Thm 5.3 for the law N(0, 1)
     assert SDES == {"vp": VP, "ve": VE, "subvp": SubVP}
 

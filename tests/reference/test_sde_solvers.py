@@ -575,7 +575,7 @@ def run_of(sde, variance=0.6):
     """What a solver needs of a trained run, with the exact denoiser of Gaussian data of mean 0."""
     mean = lambda x, alpha, sigma: alpha * variance * x / (alpha**2 * variance + sigma**2)
     model = SimpleNamespace(
-        schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(2,)), posterior_mean=lambda params, ops: mean
+        schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(2,)), posterior_mean_function=lambda params, ops: mean
     )
     return SimpleNamespace(model=model, state=SimpleNamespace(ema={}))
 
