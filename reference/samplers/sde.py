@@ -94,7 +94,7 @@ def corrector(x, score, step, key, ops=reference_ops):
     a Langevin step.
 
     The tutorial's corrector for score matching has sqrt(step), half of the variance, and ∇ score in
-    place of score (E11).
+    place of score (E11).  ``score``: the array of scores at x.
     """
     return ops.reverse_step(x, score, 1.0, step, (2 * step) ** 0.5, key)
 

@@ -97,7 +97,7 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
     return per_sample.mean(), per_sample, gradients
 
 
-def exponential_family(gradients, laplacians):
+def fit_exponential_family(gradients, laplacians):
     """theta[p], the minimiser of the implicit loss of s = sum_j theta_j ∇ phi_j(x): -E[G Gᵀ]^{-1}
     E[L] (Hyvarinen 2005).
 

@@ -151,7 +151,7 @@ def test_images_are_matched_too():
     [
         ((NETWORK, LADDER, "noise", 1.0, "fisher"), "objective must be one of denoising, explicit, implicit, sliced, got 'fisher'"),
         ((NETWORK, linear(10)), "needs a variance-exploding schedule"),
-        ((NETWORK, LADDER, "v"), "predicts the noise"),
+        ((NETWORK, LADDER, "v"), "and prediction noise"),
         ((UNet(), LADDER, "noise", 1.0, "implicit"), "implicit score matching needs the derivative of the network along a direction"),
         ((UNet(), LADDER, "noise", 1.0, "sliced"), "take --net mlp"),
     ],
