@@ -181,7 +181,7 @@ def test_a_method_that_is_not_there_is_refused(method):
 @pytest.mark.parametrize("sizes", [(1, 2, 2, 2), (2, 1, 2, 2), (2, 2, 1, 2), (2, 2, 2, 1), (2, 3, 2, 3)])
 def test_divergence_of_laws_of_different_dimension_is_refused(sizes):
     m0, C0, m1, C1 = sizes
-    with pytest.raises(ValueError, match=rf"of one dimension, got shapes \({m0},\), \({C0}, {C0}\), \({m1},\), \({C1}, {C1}\)"):
+    with pytest.raises(ValueError, match=rf"must have one dimension, got shapes \({m0},\), \({C0}, {C0}\), \({m1},\), \({C1}, {C1}\)"):
         kl(np.zeros(m0), np.eye(C0), np.zeros(m1), np.eye(C1))
 
 
