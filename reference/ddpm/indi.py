@@ -130,10 +130,8 @@ class InDI:
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all
         samples.
         """
-        network_function = captured(
-            lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops
-        )
-        return lambda x, t: network_function(x, full_per_sample(x, t))
+        forward = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
+        return lambda x, t: forward(x, full_per_sample(x, t))
 
     def score_function(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> ∇ log p(x) for x = alpha x_0 + sigma eps, by Tweedie's

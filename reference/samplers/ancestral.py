@@ -1,6 +1,7 @@
 """Ancestral sampling of DDPM (tutorial, (2.48) and (2.52)), and the loop that DDIM shares with it.
 
-One step from t to t_prev, for every kernel (c_x, c_x0, deviation):
+One step from t to t_prev, for every kernel (c_x, c_x0, deviation), with the symbols of
+ddpm/ddpm.py:
 
     x0 = (x - sqrt(1 - A) eps) / sqrt(A),   x <- c_x x + c_x0 x0 + deviation z.
 

@@ -18,11 +18,11 @@ from reference.samplers.ode import rk45
 
 
 def log_likelihood(
-    sde, score_and_pullback, x, probe=None, prior=None, t_start=0.0, rtol=1e-6, atol=1e-6
+    sde, score_and_pullback_at_t, x, probe=None, prior=None, t_start=0.0, rtol=1e-6, atol=1e-6
 ):
     """log p_t(x) [b] in nats at the time t = ``t_start``, for x[b,...].
 
-    ``score_and_pullback(x, t)`` -> (score, pullback), where pullback(v) is Jᵀ v.  ``probe``
+    ``score_and_pullback_at_t(x, t)`` -> (score, pullback), where pullback(v) is Jᵀ v.  ``probe``
     v[b,...]: Hutchinson's probe, the same for all times; without it the exact trace.  ``prior(x)``
     [b] is log p_T at T = t_max; by default N(0, prior_scale^2 I).  For a network ``t_start`` is the
     SDE's ``t_min``, the smallest noise of its training.  With the exact score and prior, the
@@ -32,7 +32,7 @@ def log_likelihood(
 
     def flow(state, t):
         x_t = state[:, :d].reshape(x.shape)
-        score, pullback = score_and_pullback(x_t.astype(x.dtype), t)
+        score, pullback = score_and_pullback_at_t(x_t.astype(x.dtype), t)
         power, trace = sde.diffusion(t) ** 2, _trace(pullback, x, probe)
         drift = sde.drift_coefficient(t) * x_t - power / 2 * score
         return np.concatenate(

@@ -105,7 +105,7 @@ def probabilistic_pca(x, k):
 
     With the eigenvalues lam_1 >= .. >= lam_d of the data's covariance and the eigenvectors U: s2 is
     the mean of lam_j over j > k, and W = U_k (Lam_k - s2 I)^{1/2}.  The mean log-likelihood is
-    -1/2 [ d log(2 pi) + sum_{j<=k} log lam_j + (d - k) log s2 + d ].
+    -1/2 [ d log(2 pi) + sum_{j<=k} log(lam_j) + (d - k) log(s2) + d ].
     """
     n, d = x.shape
     if not 1 <= k < d:

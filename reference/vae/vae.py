@@ -103,8 +103,8 @@ class VAE:
         )
 
     def importance_weighted(self, params, x, count, seed, ops=reference_ops):
-        """log(1/count sum of ``count`` weights) [b] (Burda et al. 2016).  Its mean grows with
-        ``count`` from the ELBO to log p(x).
+        """log(1/count sum_k w_k) [b] for ``count`` weights w_k (Burda et al. 2016).  Its mean grows
+        with ``count`` from the ELBO to log p(x).
         """
         sample, shape = np.arange(len(x)), (self.network.latent,)
         draws = (
