@@ -229,7 +229,7 @@ def test_followed_from_the_end_the_family_has_the_marginals_all_the_way(sde, rev
 
 
 def test_vp_backward_has_the_printed_rates_whatever_the_moments():
-    """d var/dr = beta [var + lambda^2 - (1 + lambda^2) var / v_t], d mean/dr = beta [mean/2 - (1 + lambda^2)/2 (mean - sqrt(A) m) / v_t]."""
+    """d var/dr = beta [var + lambda^2 - (1 + lambda^2) var / v_t], d mean/dr = beta [mean/2 - (1 + lambda^2)/2 (mean - sqrt(A) m) / v_t]"""
     sde = GIVEN["vp"]
     for t, reverse_noise, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
         m, v, _ = gaussian_score(sde, t, MEAN, VARIANCE)
