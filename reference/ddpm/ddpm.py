@@ -1,8 +1,8 @@
 """Denoising diffusion probabilistic models (tutorial, Sec. 2; Ho et al. 2020).
 
-Every function of a step takes its two ends ``(t, t_prev)``, so that a chain on any sub-grid of 0 ..
-T is a model like the full one.  "Given" symbols: A = alpha_bar_t, A' = alpha_bar_prev, a = A / A'
-(the tutorial's alpha_t on the full grid), beta = 1 - a.
+Every function of a step takes its two ends ``(t, t_prev)``, so a chain on any sub-grid of 0 .. T is
+a model like the full chain.  Symbols: A = alpha_bar_t, A_prev = alpha_bar_prev, a = A / A_prev (the
+tutorial's alpha_t on the full grid), beta = 1 - a.
 """
 
 from itertools import pairwise
@@ -22,35 +22,41 @@ VARIANCES = ("posterior", "beta", "exact")
 def posterior(schedule, t, t_prev):
     """(c_x, c_x0, variance) of q(x_prev | x_t, x_0) = N(c_x x_t + c_x0 x_0, variance I) (Thm 2.5).
 
-    c_x = sqrt(a) (1 - A') / (1 - A),   c_x0 = sqrt(A') (1 - a) / (1 - A),   variance = (1 - a) (1 - A') / (1 - A).
-    The tutorial's (2.26) has 1 - sqrt(A') in the variance; its proof (2.32) is right (E4).  At t_prev = 0 this is (0, 1, 0).
+    c_x = sqrt(a) (1 - A_prev) / (1 - A),   c_x0 = sqrt(A_prev) (1 - a) / (1 - A),
+    variance = (1 - a) (1 - A_prev) / (1 - A).
+
+    The tutorial's (2.26) has 1 - sqrt(A_prev) in the variance; its proof (2.32) is right (E4).  At
+    t_prev = 0 this is (0, 1, 0).
     """
-    beta, fresh = schedule.beta(t, t_prev), schedule.noise_power(t_prev) / schedule.noise_power(t)
-    c_x = schedule.signal_ratio(t, t_prev) * fresh
+    beta = schedule.beta(t, t_prev)
+    noise_ratio = schedule.noise_power(t_prev) / schedule.noise_power(t)
+    c_x = schedule.signal_ratio(t, t_prev) * noise_ratio
     c_x0 = schedule.signal(t_prev) * beta / schedule.noise_power(t)
-    return c_x, c_x0, beta * fresh
+    return c_x, c_x0, beta * noise_ratio
 
 
 def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
     """Log of the variance of the model's step p(x_prev | x_t), per entry; finite at every step.
 
-    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known; on the step to t_prev = 0,
-    where that is 0, what it is on the step to t_prev = 1.  "beta": 1 - a, right for data of unit
-    variance.  "exact": that of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with
-    mmse(t) = E||x_0 - E[x_0|x_t]||^2 per entry (Bao et al. 2022).  For Gaussian data of one
-    variance this is beta v_prev / v_t and the chain has no discretisation error.  On the step to
-    t_prev = 0 it is mmse(t) itself, which is what the decoder there should have (``elbo_terms``); a
-    sampler returns the mean.
+    "posterior": sigma_q^2 of ``posterior``, right if x_0 were known.  On the step to t_prev = 0
+    sigma_q^2 is 0, and its value on the step to t_prev = 1 takes its place.
+    "beta": 1 - a, right for data of unit variance.
+    "exact": the variance of q(x_prev | x_t), averaged over x_t: sigma_q^2 + c_x0^2 mmse(t), with
+    mmse(t) = E[‖x_0 - E[x_0 | x_t]‖^2] per entry (Bao et al. 2022).  For Gaussian data with one
+    variance in every direction this is beta v_prev / v_t, v_t the variance of x_t, and the chain
+    has no discretisation error.  On the step to t_prev = 0 it is mmse(t), the right variance for
+    the decoder (``elbo_terms``); a sampler returns the mean there.
     """
     if choice not in VARIANCES:
         raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {choice!r}")
-    # one step in all: there is no other to look at
+    # a chain of one step has no step to t_prev = 1
     if choice == "beta" or (choice == "posterior" and schedule.T == 1):
         return as_float(np.log(schedule.beta(t, t_prev)))
     if choice == "exact":
         if mmse is None:
             raise ValueError(
-                "the exact variance needs mmse, the mean squared error of the best denoiser per entry, as a function of t"
+                "the exact variance needs mmse, the mean squared error of the best denoiser per"
+                " entry, as a function of t"
             )
         _, c_x0, variance = posterior(schedule, t, t_prev)
         return as_float(np.log(variance + c_x0**2 * mmse(t)))
@@ -62,18 +68,20 @@ def reverse_log_variance(schedule, t, t_prev, choice="posterior", mmse=None):
 
 
 def interpolated_log_variance(schedule, t, t_prev, v):
-    """(1 + v)/2 log beta + (1 - v)/2 log sigma_q^2: a network's say in the log-variance, v = 1 and
-    -1 its two ends (Nichol, Dhariwal 2021).
+    """(1 + v)/2 log(beta) + (1 - v)/2 log(sigma_q^2), a learned log-variance: v = 1 gives
+    log(beta), v = -1 log(sigma_q^2) (Nichol and Dhariwal 2021).
 
-    v[b,...]; t and t_prev numbers or [b].  The exact variance lies between the ends for data of at
-    most unit variance.
+    v[b,...]; t and t_prev numbers or [b].  The exact variance lies between sigma_q^2 and beta for
+    data of at most unit variance.
     """
     low, high = log_variance_range(schedule, t, t_prev, v)
     return (high + low) / 2 + v * ((high - low) / 2)
 
 
 def log_variance_range(schedule, t, t_prev, x):
-    """(log sigma_q^2, log beta), numbers, or for times [b] arrays that broadcast against x[b,...]."""
+    """(log(sigma_q^2), log(beta)): numbers, or for times [b] arrays that broadcast against
+    x[b,...].
+    """
     return tuple(
         per_sample_column(reverse_log_variance(schedule, t, t_prev, choice), x)
         for choice in ("posterior", "beta")
@@ -82,10 +90,11 @@ def log_variance_range(schedule, t, t_prev, x):
 
 def elbo_weight(schedule, t, t_prev, prediction="x0"):
     """The weight of the squared error of a prediction in the ELBO, for the posterior variance and
-    t_prev >= 1 (2.42) in its SNR form.
+    t_prev >= 1: (2.42) in terms of the SNR.
 
-    x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Any other: that of x0 times (dx0/dprediction)^2, by
-    ``conversion``.  Infinite at t_prev = 0 (the tutorial sums it all the same: E7).
+    x0: (SNR_prev - SNR_t) / 2.   noise: (SNR_prev / SNR_t - 1) / 2.   Any other: the weight of x0
+    times (dx0/dprediction)^2, by ``conversion``.  Infinite at t_prev = 0 (the tutorial includes
+    this term in its sum: E7).
     """
     before = schedule.log_snr(t_prev)
     _, slope = conversion(prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
@@ -95,20 +104,20 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
 def prior_term(schedule, x0):
     """KL(q(x_T | x_0) to N(0, s^2 I)) [b] in nats, s the schedule's ``prior_scale``.
 
-    For s = 1 that is 1/2 sum (A x_0^2 + (1 - A) - 1 - log(1 - A)).
+    For s = 1 that is 1/2 sum_i (A x_{0,i}^2 + (1 - A) - 1 - log(1 - A)).
     """
     scale = schedule.prior_scale**2
     A, power = schedule.signal_power(schedule.T) / scale, schedule.noise_power(schedule.T) / scale
-    return (A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)).reshape(len(x0), -1).sum(
-        axis=1
-    ) / 2
+    entries = A * x0.astype(np.float64) ** 2 + power - 1 - np.log(power)
+    return entries.reshape(len(x0), -1).sum(axis=1) / 2
 
 
 def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
-    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^log_variance)) [b] in nats, t_prev
-    >= 1 (Thm 2.6 for any variance).
+    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^l)) [b] in nats, l = log_variance,
+    t_prev >= 1 (Thm 2.6 for any variance).
 
-    1/2 sum [ r - 1 - log r + c_x0^2 (x_0 - prediction)^2 e^-log_variance ],   r = sigma_q^2 e^-log_variance.
+    1/2 sum_i [ r - 1 - log(r) + c_x0^2 (x_0 - prediction)_i^2 e^{-l} ],   r = sigma_q^2 e^{-l}.
+
     Times are numbers or [b], log_variance a number or of x_0's shape.
     """
     _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
@@ -122,12 +131,11 @@ def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
 
 
 def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
-    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with a variance
-    of its own (E7).
+    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with its own
+    variance (E7).
 
-    With ``bin_width``, data on a lattice of that spacing from -1 to 1: -log of the mass that the
-    Gaussian gives to x_0's cell, the outer cells reaching to infinity, so that it is a probability
-    and never negative.
+    With ``bin_width``, for data on a lattice of this spacing from -1 to 1: -log of the Gaussian's
+    probability of x_0's cell.  The outer cells reach to infinity.  The result is never negative.
     """
     flat = x0.reshape(len(x0), -1)
     difference = (x0 - x0_prediction).astype(np.float64).reshape(flat.shape)
@@ -139,9 +147,9 @@ def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
     half, deviation = bin_width / 2, np.exp(log_variance / 2)
     low = np.where(flat <= -1 + half, -np.inf, (difference - half) / deviation)
     high = np.where(flat >= 1 - half, np.inf, (difference + half) / deviation)
-    # by symmetry, into the lower tail
+    # by symmetry, move both into the lower tail, where log_ndtr is accurate
     low, high = np.where(low + high > 0, -high, low), np.where(low + high > 0, -low, high)
-    # log(Phi(high) - Phi(low)), where both may be tiny
+    # log(Phi(high) - Phi(low)), also where both are tiny
     return -(log_ndtr(high) + np.log(-np.expm1(log_ndtr(low) - log_ndtr(high)))).sum(axis=1)
 
 
@@ -161,10 +169,11 @@ def elbo_terms(
     in nats per example:
 
     a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].
-    Their sum bounds -log p(x0) from above; each expectation over x_t is one draw.  ``predict(x,
-    t)`` predicts the noise, x0 or v, as ``prediction`` says; if it returns a pair with v of
-    ``interpolated_log_variance``, that has its say in every variance.  ``decoder_log_variance``:
-    that of the last step; where None, log mmse(t) if ``mmse`` is given, else log beta.
+    Their sum bounds -log p(x0) from above; each expectation over x_t is estimated by one draw.
+    ``predict(x, t)`` returns ``prediction``: the noise, x0 or v.  If it returns a pair
+    (prediction, v), the variances are those of ``interpolated_log_variance`` at v.
+    ``decoder_log_variance``: the log-variance of the last step; where None, log(mmse(t)) if
+    ``mmse`` is given, else log(beta).
     """
     grid = schedule.timesteps(schedule.T if steps is None else steps)
     consistency = []

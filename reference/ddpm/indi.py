@@ -1,16 +1,17 @@
 """InDI, inversion by direct iteration (Delbracio and Milanfar 2023; Sec. 2.9 of the tutorial's
 first version, which has "denoising": E18).
 
-A clean x_0 and its degraded y are joined by the path x_t = (1 - t) x_0 + t y, 0 <= t <= 1, and one
-network estimates x_0 from any point of it, denoise(x_t, t) ~ E[x_0 | x_t].  As y = (x_t - (1 - t)
-x_0) / t, for any joint law of x_0 and y
+The path x_t = (1 - t) x_0 + t y, 0 <= t <= 1, joins a clean x_0 and its degraded y.  One network
+estimates x_0 from any point of the path, denoise(x_t, t) = E[x_0 | x_t] approximately.  As y = (x_t
+- (1 - t) x_0) / t, for any joint distribution of x_0 and y
 
-    E[x_(t-tau) | x_t] = (1 - tau/t) x_t + (tau/t) E[x_0 | x_t],
+    E[x_{t-tau} | x_t] = (1 - tau/t) x_t + (tau/t) E[x_0 | x_t].
 
-and small steps along these means (samplers/indi.py) lead to a likely x_0, where one step, E[x_0 |
-y], is the mean of all: regression to the mean.  In the limit dx/dt = (x - denoise(x, t)) / t.  For
-y = x_0 + s n with n ~ N(0, I) x_t has at each t the law of variance-exploding diffusion with sigma
-= t s, and the limit is its probability-flow ODE.
+Small steps along these means (samplers/indi.py) lead to a likely x_0.  One single step leads to
+E[x_0 | y], the average of all possible x_0: regression to the mean.  In the limit of small steps
+dx/dt = (x - denoise(x, t)) / t.  For y = x_0 + s n with n ~ N(0, I), x_t has at each t the
+distribution of variance-exploding diffusion with sigma = t s, and the limit is the
+probability-flow ODE of that diffusion.
 """
 
 from dataclasses import dataclass
@@ -26,15 +27,15 @@ from reference.diffusion.devices import captured, cast_like, full_per_sample
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops.random import Purpose
 
-SMALLEST_T = 1e-3  # below, a network has seen nothing of use
+SMALLEST_T = 1e-3  # training has hardly any examples below it
 
 
 @dataclass(frozen=True)
 class Degradation:
     """y = blurred x_0 + ``noise`` n, n ~ N(0, I).
 
-    ``blur``: the deviation of a Gaussian kernel in pixels, 0 for none; images are mirrored at the
-    border.
+    ``blur``: the standard deviation of a Gaussian kernel in pixels, 0 for none; images are mirrored
+    at the border.  ``noise``: the standard deviation of the noise.
     """
 
     noise: float = 0.5
@@ -47,7 +48,8 @@ class Degradation:
             and self.noise + self.blur > 0
         ):
             raise ValueError(
-                f"noise and blur must not be negative and not both be 0, got {self.noise} and {self.blur}"
+                "noise and blur must not be negative and not both be 0,"
+                f" got {self.noise} and {self.blur}"
             )
         if self.noise and not 1e-6 <= self.noise <= 1e6:
             raise ValueError(f"noise must be 0 or from 1e-6 to 1e6, got {self.noise}")
@@ -59,12 +61,12 @@ class Degradation:
         blurred = gaussian_filter(x0, (0, self.blur, self.blur, 0)) if self.blur else x0
         return blurred + x0.dtype.type(self.noise) * n
 
-    def start(self, noise=None, blur=None):
-        """The time t at which a measurement of that noise and blur lies on the path that this
-        degradation was trained on: 1 for its own.
+    def start_time(self, noise=None, blur=None):
+        """The time t at which a measurement with this noise and blur lies on the path of the
+        trained degradation: 1 for the trained levels themselves, which None stands for.
 
-        None stands for its own level.  Without blur, noise below ``self.noise`` is met on the way;
-        ValueError for any other level.
+        Without blur, noise below ``self.noise`` occurs at a t below 1.  ValueError for any other
+        level.
         """
         noise, blur = self.noise if noise is None else noise, self.blur if blur is None else blur
         if blur != self.blur:
@@ -79,7 +81,8 @@ class Degradation:
             )
         if not SMALLEST_T * self.noise <= noise < self.noise:
             raise ValueError(
-                f"noise must be from {SMALLEST_T * self.noise:g} to {self.noise:g}, for which this run was trained, got {noise:g}"
+                f"noise must be from {SMALLEST_T * self.noise:g} to {self.noise:g},"
+                f" for which this run was trained, got {noise:g}"
             )
         return noise / self.noise
 
@@ -91,19 +94,19 @@ def path(x0, y, t, ops=reference_ops):
 
 
 def brownian_deviation(epsilon):
-    """The deviation t eps_t of noise on the path, for eps_t = epsilon / sqrt(t): that of Brownian
-    motion, epsilon sqrt(t).
+    """The standard deviation t eps_t of the noise on the path as a function of t, for eps_t =
+    epsilon / sqrt(t): epsilon sqrt(t), as in Brownian motion.
     """
     return lambda t: epsilon * np.sqrt(t)
 
 
 @dataclass(frozen=True)
 class InDI:
-    """``network`` predicts x_0 from x_t scaled to about unit variance (blur takes some away) and
-    the condition 1000 t.
+    """``network`` predicts x_0 from x_t, scaled to about unit variance (blur lowers the variance),
+    and the network time 1000 t.
 
-    ``epsilon``: Brownian noise on the path (``brownian_deviation``), for samplers that add it on
-    the way; 0 is the path above.
+    ``epsilon``: Brownian noise on the path (``brownian_deviation``), for samplers that add noise at
+    each step; 0 is the path above.
     """
 
     network: Any
@@ -118,7 +121,7 @@ class InDI:
             raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
 
     def predict(self, params, x, t, ops=reference_ops, keep=True):
-        """x[b,...] at times t[b] -> E[x_0 | x_t] as learned, saved."""
+        """x[b,...] at times t[b] -> the network's estimate of E[x_0 | x_t], saved."""
         power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
         scale = per_sample_column((power**-0.5).astype(x.dtype), x)
         return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
@@ -127,25 +130,28 @@ class InDI:
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all
         samples.
         """
-        said_of = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
-        return lambda x, t: said_of(x, full_per_sample(x, t))
+        forward = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
+        return lambda x, t: forward(x, full_per_sample(x, t))
 
     def score_function(self, params, ops=reference_ops):
-        """The function (x, alpha, sigma) -> grad log p(x) for x = alpha x_0 + sigma eps, by
-        Tweedie's formula at sigma = t noise.
+        """The function (x, alpha, sigma) -> ∇ log p(x) for x = alpha x_0 + sigma eps, by Tweedie's
+        formula at the time t with t noise = sigma / alpha.
 
-        ValueError where the degradation is more than noise, or sigma / alpha beyond what was
-        trained.
+        ValueError if the degradation is not noise alone, or if sigma / alpha lies outside of the
+        trained range.
         """
         mean = self.posterior_mean_function(params, ops)
         return lambda x, alpha, sigma: (alpha * mean(x, alpha, sigma) - x) / sigma**2
 
     def posterior_mean_function(self, params, ops=reference_ops):
-        """The function (x, alpha, sigma) -> E[x_0 | x] for x = alpha x_0 + sigma eps, as ``score``."""
+        """The function (x, alpha, sigma) -> E[x_0 | x] for x = alpha x_0 + sigma eps; errors as for
+        ``score_function``.
+        """
         noise, denoise = self.degradation.noise, self.denoise_function(params, ops)
         if self.degradation.blur or self.epsilon:
             raise ValueError(
-                "a model of InDI has a score only if its degradation is noise alone, with nothing added on the way"
+                "a model of InDI has a score only if its degradation is noise alone, and if no"
+                " noise is added on the path"
             )
 
         def mean(x, alpha, sigma):
@@ -153,7 +159,8 @@ class InDI:
             if not SMALLEST_T * (1 - 1e-9) <= t <= 1 + 1e-9:
                 trained = f"{SMALLEST_T * noise:.4g} to {noise:.4g}"
                 raise ValueError(
-                    f"sigma / alpha = {sigma / alpha:.4g} is outside of what was trained, {trained}"
+                    f"sigma / alpha = {sigma / alpha:.4g} is outside of the trained range,"
+                    f" {trained}"
                 )
             return denoise(x / alpha, min(t, 1.0))
 
@@ -161,9 +168,7 @@ class InDI:
 
     @property
     def schedule(self):
-        """The noise levels t noise for t = 1/1000, 2/1000 .. 1, for samplers that work on a
-        schedule.
-        """
+        """The noise levels t noise, t = 1/1000, 2/1000 .. 1, for samplers that need a schedule."""
         sigmas = self.degradation.noise * np.arange(1001) / 1000
         return VarianceExplodingSchedule(log_alpha_bar_of_sigma(sigmas), "uniform")
 
@@ -173,8 +178,8 @@ class InDI:
         return lambda x, t: mean(x, 1.0, schedule.noise_scale(t))
 
     def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
-        """Times t[b], uniform on (0, 1), the degradation's noise [b,*shape] and the path's, if it
-        has any.
+        """Times t[b], uniform on (0, 1), the noise n[b,*shape] of the degradation and the noise
+        z[b,*shape] of the path (None if ``epsilon`` is 0).
         """
         t = ops.uniform(seed, sample, step, Purpose.TIME, (), np.float64)
         n = ops.normal(seed, sample, step, Purpose.TRAINING_NOISE, shape, dtype)
@@ -185,7 +190,7 @@ class InDI:
         )
 
     def loss(self, params, x0, t, n, z=None, labels=None, ops=reference_ops):
-        """|denoise(x_t, t) - x_0|^2 per entry at times t[b]: mean, per_sample[b], the gradients of
+        """‖denoise(x_t, t) - x_0‖^2 per entry at times t[b]: mean, per_sample[b], the gradients of
         the mean by name.
         """
         x = path(x0, self.degradation(x0, n), t, ops)

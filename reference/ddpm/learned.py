@@ -1,22 +1,24 @@
-"""Learned variances (Nichol and Dhariwal 2021): a network that says, beside its prediction, where
-in their range the variances lie.
+"""Learned variances (Nichol and Dhariwal 2021): a network predicts, beside the noise, x0 or v, the
+position of the variance between its two bounds.
 
-The last axis of what the network says holds the prediction and, behind it, v; the log-variance of
-the step is interpolated between its two ends (``interpolated_log_variance``), so that only logs are
-kept and no variance can be negative or 0.  -ELBO of an example is, but for its prior term, T times
-the mean over t = 1 .. T of (Thm 2.4)
+The last axis of the network's output holds the prediction and, behind it, v: the position, not the
+prediction type v.  The log-variance of the step is interpolated between its bounds
+(``interpolated_log_variance``); as the interpolation is of logs, no variance is negative or 0.
+Without the prior term, -ELBO of an example is T times the mean over t = 1 .. T of (Thm 2.4)
 
-    L_t = KL(q(x_(t-1) | x_t, x_0) to N(mean, e^l)) = 1/2 sum [ r - 1 - log r + c^2 (x_0 - x0^)^2 e^-l ],   r = sigma_q^2 e^-l,
-    L_1 = -log N(x_0; x0^, e^l)                     = 1/2 sum [ log(2 pi) + l   + c^2 (x_0 - x0^)^2 e^-l ],   r = 0, c = 1,
+    L_t = KL(q(x_{t-1} | x_t, x_0) to N(mean, e^l))
+        = 1/2 sum_i [ r - 1 - log(r)  + c^2 (x_0 - x̂_0)_i^2 e^{-l} ],   r = sigma_q^2 e^{-l},
+    L_1 = -log N(x_0; x̂_0, e^l)
+        = 1/2 sum_i [ log(2 pi) + l   + c^2 (x_0 - x̂_0)_i^2 e^{-l} ],   r = 0, c = 1.
 
-c = c_x0 of ``posterior``, x0^ = a x_t + b prediction, l = (high + low)/2 + v (high - low)/2.  Hence
+c = c_x0 of ``posterior``, x̂_0 = a x_t + b prediction, l = (high + low)/2 + v (high - low)/2.  Hence
 
-    dL/dl = 1/2 [ 1 - r - c^2 (x_0 - x0^)^2 e^-l ],   dL/dv = dL/dl (high - low)/2,
-    dL/dprediction = c^2 (x0^ - x_0) e^-l b.
+    dL/dl = 1/2 [ 1 - r - c^2 (x_0 - x̂_0)^2 e^{-l} ],   dL/dv = dL/dl (high - low)/2,
+    dL/dprediction = c^2 (x̂_0 - x_0) e^{-l} b.
 
 ``variational`` trains with T L_t.  ``hybrid`` trains the prediction with the simple loss and v
-alone with 0.001 T L_t: the gradient of L_t stops before the prediction, because it is far noisier
-than that of the simple loss.
+alone with 0.001 T L_t: the gradient of L_t is stopped before the prediction, because it is much
+noisier than the gradient of the simple loss.
 """
 
 from dataclasses import dataclass
@@ -52,28 +54,29 @@ class LearnedVariance(Denoiser):
             raise ValueError(f"objective must be {' or '.join(OBJECTIVES)}, got {self.objective!r}")
         if self.network.outputs != 2 or self.schedule.T < 2:
             raise ValueError(
-                f"learned variances need 2 outputs and T at least 2, got {self.network.outputs} and {self.schedule.T}"
+                "learned variances need 2 outputs and T at least 2,"
+                f" got {self.network.outputs} and {self.schedule.T}"
             )
 
-    def prediction_part(self, said):
-        return said[..., : said.shape[-1] // 2]
+    def prediction_part(self, output):
+        return output[..., : output.shape[-1] // 2]
 
     def predictor(self, params, labels=None, ops=reference_ops):
-        """As ``Denoiser.predictor``, but the function returns (prediction, v): samplers and
-        ``elbo_terms`` take both.
+        """As ``Denoiser.predictor``, but the function returns (prediction, v).  Samplers and
+        ``elbo_terms`` accept both forms.
         """
         network_function = self.network_function(params, labels, ops)
         return lambda x, t: tuple(np.split(network_function(x, full_per_sample(x, t)), 2, axis=-1))
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         x = forward(self.schedule, x0, t, noise, ops)
-        said, saved = self.predict(params, x, t, labels, ops)
-        prediction, v = np.split(said, 2, axis=-1)
+        output, saved = self.predict(params, x, t, labels, ops)
+        prediction, v = np.split(output, 2, axis=-1)
         nats, d_prediction, dv = self.variational(x0, x, t, prediction, v)
         if self.objective == "variational":
             per_sample = nats
         else:
-            # that of L_t stops here
+            # this replaces the gradient of L_t
             _, squares, d_prediction = simple_loss(prediction, self.target(x0, t, noise, ops), ops)
             per_sample, dv = squares + HYBRID_WEIGHT * nats, HYBRID_WEIGHT * dv
         _, gradients = self.network.backward(
@@ -82,8 +85,8 @@ class LearnedVariance(Denoiser):
         return per_sample.mean().astype(x.dtype), per_sample.astype(x.dtype), gradients
 
     def variational(self, x0, x, t, prediction, v):
-        """T L_t [b] in nats at times t[b], and the gradients of its mean at prediction and v; all
-        in float64.
+        """T L_t [b] in nats at times t[b], and the gradients of its mean with respect to prediction
+        and v; all in float64.
         """
         schedule, T, first = self.schedule, self.schedule.T, t == 1
         x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
@@ -91,7 +94,7 @@ class LearnedVariance(Denoiser):
         x0_prediction = per_sample_column(a, x) * x + per_sample_column(b, x) * prediction
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
         nats = np.empty(len(x), like=x)
-        for chosen, term in ((first, self._first), (~first, self._later)):
+        for chosen, term in ((first, self._reconstruction), (~first, self._consistency)):
             if chosen.any():
                 nats[chosen] = term(
                     t[chosen], x0[chosen], x0_prediction[chosen], log_variance[chosen]
@@ -101,7 +104,7 @@ class LearnedVariance(Denoiser):
         )
         precision = np.exp(-log_variance)
         difference = x0_prediction - x0
-        # sigma_q^2, hence r, is 0 at t = 1
+        # sigma_q^2, and therefore r, is 0 at t = 1
         dl = (1 - posterior_variance * precision - c**2 * difference**2 * precision) / 2
         low, high = log_variance_range(schedule, t, t - 1, x)
         scale = T / len(x)
@@ -111,8 +114,8 @@ class LearnedVariance(Denoiser):
             scale * dl * (high - low) / 2,
         )
 
-    def _first(self, t, x0, x0_prediction, log_variance):
+    def _reconstruction(self, t, x0, x0_prediction, log_variance):
         return reconstruction_term(x0, x0_prediction, log_variance)
 
-    def _later(self, t, x0, x0_prediction, log_variance):
+    def _consistency(self, t, x0, x0_prediction, log_variance):
         return consistency_term(self.schedule, t, t - 1, x0, x0_prediction, log_variance)

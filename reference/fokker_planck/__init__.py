@@ -1,3 +1,3 @@
-"""Chapter 5 of the tutorial: Langevin equations, and the master and Fokker-Planck equations of
-their laws.
+"""Chapter 5 of the tutorial: Langevin equations, and the master and Fokker-Planck equations for
+their distributions.
 """

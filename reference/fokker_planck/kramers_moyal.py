@@ -1,11 +1,12 @@
-"""The expansion of Kramers and Moyal (tutorial, Sec. 5.3): a Markov process told by the moments of
-its increments,
+"""The Kramers-Moyal expansion (tutorial, Sec. 5.3): a Markov process in terms of the moments of its
+increments,
 
-    d_t p = sum_m (-d_x)^m ( D^(m)(x) p ),   D^(m)(x) = 1/m! lim_(tau -> 0) E[ (xi(t + tau) - x)^m | xi(t) = x ] / tau.
+    dp/dt = sum_m (-d/dx)^m ( D_m(x) p ),
+    D_m(x) = 1/m! lim_{tau -> 0} E[ (xi(t + tau) - x)^m | xi(t) = x ] / tau.
 
-(The tutorial's Thm 5.7 has - d_x^m for (-d_x)^m: E14; (5.34) divides by m! twice: E14b.)  Pawula's
-theorem (5.8): the sum ends at m = 1 (deterministic motion), at m = 2 (Fokker-Planck), or never
-(jumps).
+(The tutorial's Thm 5.7 has -(d/dx)^m for (-d/dx)^m: E14; (5.34) divides by m! twice: E14b.)  D_m is
+the tutorial's D^(m).  By Pawula's theorem (5.8) the sum ends at m = 1 (deterministic motion), at m
+= 2 (Fokker-Planck), or never (jumps).
 """
 
 from math import factorial
@@ -20,10 +21,10 @@ from reference.sde.sde import OrnsteinUhlenbeck
 
 
 def estimate(x, y, tau, edges, m):
-    """D^(m) [len(edges) - 1] at the finite lag tau, from positions x[n] and y[n] a time tau later,
-    and its standard error, in bins of x.
+    """D_m [len(edges) - 1] at the finite lag tau and its standard error, in bins of x, from
+    positions x[n] and the positions y[n] a time tau later.
 
-    NaN in bins of fewer than two x.
+    NaN in bins with fewer than two x.
     """
     bins, powers = np.digitize(x, edges) - 1, (y - x) ** m / (factorial(m) * tau)
     means, errors = np.full((2, len(edges) - 1), np.nan)
@@ -35,20 +36,24 @@ def estimate(x, y, tau, edges, m):
 
 
 def extrapolate(at_tau, at_two_tau):
-    """The limit tau -> 0 from lags tau and 2 tau, exact up to O(tau^2): 2 D_tau - D_2tau."""
+    """The limit tau -> 0 from the values at the lags tau and 2 tau, up to O(tau^2): 2 ``at_tau`` -
+    ``at_two_tau``.
+    """
     return 2 * at_tau - at_two_tau
 
 
 def ornstein_uhlenbeck(gamma, q, x, tau, m):
-    """D^(m) at the finite lag tau of xi' = -gamma xi + Gamma: a Gaussian increment's m-th moment
-    over m! tau.
+    """D_m at the finite lag tau for dxi/dt = -gamma xi + Gamma: the m-th moment of the Gaussian
+    increment, divided by m! tau.
     """
     a, deviation = OrnsteinUhlenbeck(gamma=gamma, q=q, t_max=max(tau, 1.0)).transition(tau, 0.0)
     return gaussian_moment(x * (a - 1), deviation, m) / (factorial(m) * tau)
 
 
 def gaussian_moment(mean, deviation, m):
-    """E y^m of N(mean, deviation^2): sum over even k of (m over k) mean^(m-k) deviation^k (k-1)!!."""
+    """E[y^m] for y ~ N(mean, deviation^2): the sum over even k of binomial(m, k) mean^{m-k}
+    deviation^k (k-1)!!.
+    """
     return sum(
         comb(m, k) * mean ** (m - k) * deviation**k * factorial2(k - 1) if k else mean**m
         for k in range(0, m + 1, 2)
@@ -56,27 +61,26 @@ def gaussian_moment(mean, deviation, m):
 
 
 def compound_poisson(rate, moment, m):
-    """D^(m) of jumps at ``rate`` whose m-th moment is ``moment(m)``: rate E J^m / m!, none of which
-    need vanish.
+    """D_m of jumps J at ``rate`` with E[J^m] = ``moment(m)``: rate E[J^m] / m!.  All D_m may differ
+    from 0.
     """
     return rate * moment(m) / factorial(m)
 
 
 def compound_poisson_increments(rate, deviation, tau, seed, sample):
-    """Sums [b] over a time tau of jumps N(0, deviation^2) at ``rate``: of N jumps the sum is N(0, N
-    deviation^2), and N is Poisson's.
+    """Sums [b] of the jumps during a time tau, jumps ~ N(0, deviation^2) at ``rate``: the number N
+    of jumps is Poisson distributed, and the sum of N jumps is N(0, N deviation^2).
     """
     count = poisson.ppf(uniform(seed, sample, 0, Purpose.STEP_NOISE, ()), rate * tau)
     return deviation * np.sqrt(count) * normal(seed, sample, 1, Purpose.STEP_NOISE, ())
 
 
 def pawula(D):
-    """The inequalities of Cauchy and Schwarz between the coefficients D = {m: D^(m)}, m = 1, 2 ..,
-    as [(m, left, right)], left <= right.
+    """The Cauchy-Schwarz inequalities between the coefficients D = {m: D_m}, m = 1, 2 .., as
+    [(m, left, right)], left <= right.
 
-    For an odd m from 3 on (m! D_m)^2 <= (m-1)! D_(m-1) (m+1)! D_(m+1), for an even one from 4 on
-    the same with m - 2 and m + 2 (E14c).  So if one even coefficient vanishes, all from the third
-    on do.
+    For odd m >= 3: (m! D_m)^2 <= (m-1)! D_{m-1} (m+1)! D_{m+1}.  For even m >= 4 the same with m -
+    2 and m + 2 (E14c).  So if one even coefficient vanishes, all D_m with m >= 3 vanish.
     """
     moments, found = {m: factorial(m) * value for m, value in D.items()}, []
     for m in sorted(moments):

@@ -1,16 +1,17 @@
 """Ancestral sampling of DDPM (tutorial, (2.48) and (2.52)), and the loop that DDIM shares with it.
 
-One step from t to t_prev, whatever the kernel:
+One step from t to t_prev, for every kernel (c_x, c_x0, deviation), with the symbols of
+ddpm/ddpm.py:
 
     x0 = (x - sqrt(1 - A) eps) / sqrt(A),   x <- c_x x + c_x0 x0 + deviation z.
 
-In the noise form (2.52) this is x <- (x - beta / sqrt(1 - A) eps) / sqrt(a) + deviation z; the two
-agree to rounding as long as x0 is not clipped.  ``clip`` holds x0 within [-clip, clip] before it is
-used, for data known to lie there: it changes the mean of early steps, where x0 is a wild guess, and
-nothing once the guess is inside.  A function in its place is called on x0 (clipping.py).
+In the noise form (2.52) this is x <- (x - beta / sqrt(1 - A) eps) / sqrt(a) + deviation z; both
+agree to rounding if x0 is not clipped.  ``clip`` limits x0 to [-clip, clip] before it is used, for
+data known to lie there.  It changes the mean of early steps, where the estimate x0 is poor, and has
+no effect once the estimate lies inside.  ``clip`` may also be a function of x0 (clipping.py).
 
-``prediction`` names what the model predicts.  x0 comes from it without a detour by the noise, so
-that x0 and v serve a schedule that ends in noise alone, A = 0.
+``prediction`` names the model's prediction: noise, x0 or v.  x0 is computed from it directly, not
+through the noise, so x0 and v also work for a schedule that ends in noise alone, A = 0.
 """
 
 from itertools import pairwise
@@ -26,7 +27,7 @@ from reference.samplers import check_falling
 
 
 def prior(seed, sample, shape, dtype=np.float32, scale=1.0, ops=reference_ops):
-    """x_T ~ N(0, scale^2 I), [b,*shape]; ``scale``: the schedule's ``prior_scale``."""
+    """x_T ~ N(0, scale^2 I), [b,*shape]; ``scale`` is the schedule's ``prior_scale``."""
     return ops.normal(seed, sample, 0, Purpose.PRIOR, shape, dtype) * np.dtype(dtype).type(scale)
 
 
@@ -45,8 +46,8 @@ def reverse_process(
     """From x[b,...] at time grid[0] down to grid[-1], with ``kernel(t, t_prev, v) -> c_x, c_x0,
     deviation``; yields (t_prev, x, x0).
 
-    v is None, or what ``predict(x, t)`` returns beside the prediction, a network's say in the
-    variance; the deviation is a number, or [b,...].  ValueError unless the grid falls strictly.
+    v is the second part of the pair that ``predict(x, t)`` returns for learned variances, else
+    None.  The deviation is a number or [b,...].  ValueError unless the grid falls strictly.
     """
     check_falling(grid)
     for step, (t, t_prev) in enumerate(pairwise(grid)):
@@ -57,7 +58,7 @@ def reverse_process(
             x0 = clip(x0) if callable(clip) else x0.clip(-clip, clip)
         c_x, c_x0, deviation = kernel(t, t_prev, v)
         key = Key(seed, sample, step, Purpose.STEP_NOISE)
-        if np.ndim(deviation):  # one for each entry
+        if np.ndim(deviation):  # an array, one deviation for each entry
             x = ops.reverse_step(
                 x, x0, c_x, c_x0, 1.0, deviation * ops.normal(*key, x.shape[1:], x.dtype)
             )
@@ -79,8 +80,8 @@ def ancestral(
     ops=reference_ops,
     prediction="noise",
 ):
-    """DDPM with the variance of ``ddpm.reverse_log_variance``, or "learned", that of the v which
-    ``predict`` returns beside the prediction.
+    """DDPM.  ``variance``: a choice of ``ddpm.reverse_log_variance``, or "learned": the variance of
+    ``ddpm.interpolated_log_variance`` at the v that ``predict`` returns beside the prediction.
 
     The step to t = 0 adds no noise and returns x0 itself.
     """
@@ -91,10 +92,7 @@ def ancestral(
             return c_x, c_x0, 0.0
         if variance == "learned":
             return c_x, c_x0, np.exp(interpolated_log_variance(schedule, t, t_prev, v) / 2)
-        return (
-            c_x,
-            c_x0,
-            float(np.exp(reverse_log_variance(schedule, t, t_prev, variance, mmse) / 2)),
-        )
+        log_variance = reverse_log_variance(schedule, t, t_prev, variance, mmse)
+        return c_x, c_x0, float(np.exp(log_variance / 2))
 
     return reverse_process(predict, schedule, grid, x, kernel, seed, sample, clip, ops, prediction)

@@ -1,21 +1,24 @@
-"""How an error of the network grows on its way into a sample, and what holds it: the range of the
-data.
+"""How an error of the network grows on its way into a sample, and how the range of the data bounds
+it.
 
 In y = x / alpha and s = sigma / alpha every sampler follows dy/ds = eps, at least in part.  A step
-from s down to s' takes an error d of the predicted noise to an error (s - s') d of y, and the rest
-of the way, along which trajectories come together, multiplies it by about sqrt(v / (v + s'^2)) for
-data of variance v.  What arrives, in units of the data's deviation, is
+from s down to s_prev turns an error d of the predicted noise into an error (s - s_prev) d of y.
+Along the rest of the way trajectories converge, which multiplies the error by about
+sqrt(v / (v + s_prev^2)) for data of variance v.  The resulting error of the sample, in units of the
+data's standard deviation, depends on the prediction:
 
-    (s - s') / sqrt(v + s'^2) d,         a noise network: large wherever a step divides s by much, since s_T is 157 for DDPM's linear
-                                         schedule, 20,000 for the cosine one and infinite with zero
-                                         terminal SNR,
-    alpha times that, at most d / sqrt(v),   a v network, whose error of eps is alpha d (alpha s = sigma is at most 1),
-    (1 - s'/s) / sqrt(1 + s'^2 / v) d,   an x0 network, whose error d is relative to sqrt(v): never more than d.
+    noise   (s - s_prev) / sqrt(v + s_prev^2) d
+            This is large wherever s_prev is much smaller than s: s_T is 157 for DDPM's linear
+            schedule, 20,000 for the cosine schedule, infinite with zero terminal SNR.
+    v       alpha times this, at most d / sqrt(v)
+            The error of eps is alpha d, and alpha s = sigma is at most 1.
+    x0      (1 - s_prev/s) / sqrt(1 + s_prev^2 / v) d, never more than d
+            The error d is relative to sqrt(v).
 
-So predictions of the noise need short steps in log(s) or a bound.  The bound is this: E[x_0 | x] is
-a mean of data and lies in every box that holds the data.  Moving a prediction of x_0 to the nearest
-point of the box takes no entry further from the truth, and the error that arrives is then at most
-the width of the box times (1 - s'/s) / sqrt(1 + s'^2 / v), whatever the network predicts.
+So predictions of the noise need short steps in log(s) or a bound.  The bound: E[x_0 | x] is a mean
+of data and lies in every box that contains the data.  Moving a prediction of x_0 to the nearest
+point of the box moves no entry away from the truth.  The error of the sample is then at most the
+width of the box times (1 - s_prev/s) / sqrt(1 + s_prev^2 / v), for any network.
 """
 
 import numpy as np
@@ -24,22 +27,22 @@ from reference.diffusion.devices import cast_like, table_like, to_host
 
 
 class Clip:
-    """Called on a prediction x0[b,...], returns it held within ``low`` and ``high``, numbers or one
-    for each coordinate of points.
+    """A function that clips a prediction x0[b,...] to [``low``, ``high``], numbers or one for each
+    coordinate of points.
 
-    ``active`` False: returns it as it is.  Either way the last prediction is kept as it came, so
-    that a network that predicts values far outside the data can be told from one that does not:
-    ``share_beyond``.
+    With ``active`` False it returns x0 unchanged.  In both cases it keeps the last unclipped
+    prediction, so that ``fraction_outside`` can detect a network whose predictions lie far outside
+    the data.
     """
 
     def __init__(self, low, high, active=True):
         self.low, self.high = (
             np.asarray(end, np.float64) if np.ndim(end) else float(end) for end in (low, high)
         )
-        self.active, self.t_min = active, None
+        self.active, self.last_prediction = active, None
 
     def __call__(self, x0):
-        self.t_min = x0
+        self.last_prediction = x0
         if not self.active:
             return x0
         low, high = (
@@ -48,12 +51,15 @@ class Clip:
         )
         return x0.clip(low, high)
 
-    def share_beyond(self, slack=0.1):
-        """The share of the samples of the last call that had an entry outside of the range by more
+    def fraction_outside(self, slack=0.1):
+        """The fraction of the samples of the last call with an entry outside of the range by more
         than ``slack`` times its width.
         """
-        if self.t_min is None:
+        if self.last_prediction is None:
             return 0.0
-        x0, margin = to_host(self.t_min).astype(np.float64), slack * (self.high - self.low)
+        x0, margin = (
+            to_host(self.last_prediction).astype(np.float64),
+            slack * (self.high - self.low),
+        )
         beyond = ~((x0 >= self.low - margin) & (x0 <= self.high + margin))
         return float(beyond.reshape(len(x0), -1).any(axis=1).mean())

@@ -1,4 +1,4 @@
-"""DDIM (tutorial, (2.59)): the loop of ancestral sampling with another kernel, and the way back
+"""DDIM (tutorial, (2.59)): the loop of ancestral sampling with another kernel; and DDIM inversion,
 from an image to its noise.
 """
 
@@ -38,19 +38,19 @@ def ddim(
 
 
 def ddim_invert(predict, schedule, grid, x, ops=reference_ops, prediction="noise"):
-    """From data x[b,...] up the grid (given downwards, as to ``ddim``) to the noise that ``ddim``
-    with eta = 0 leads back to x from.
+    """From data x[b,...] up the grid (given downwards, as for ``ddim``) to the noise from which
+    ``ddim`` with eta = 0 returns to x.
 
-    Euler's method run backwards takes the noise at the end of the step it is about to make for that
-    at its beginning, so the way there and back misses by O(1/steps).  At t = 0 there is no noise to
-    predict: the prediction is taken at the step's upper end.
+    ``ddim`` evaluates the noise at the upper end of a step, this function at the lower end, so the
+    round trip has an error O(1/steps).  At t = 0 there is no noise to predict: the first step
+    evaluates the prediction at its upper end.
     """
     check_falling(grid)
     for t, t_next in pairwise(grid[::-1]):
-        asked = t or t_next
-        predicted, _ = split_prediction(predict(x, asked))
+        at = t or t_next
+        predicted, _ = split_prediction(predict(x, at))
         eps = convert(
-            predicted, x, prediction, "noise", schedule.signal(asked), schedule.noise_scale(asked)
+            predicted, x, prediction, "noise", schedule.signal(at), schedule.noise_scale(at)
         )
         a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
         x0 = ops.reverse_step(x, eps, a, b, 0, None)

@@ -1,17 +1,17 @@
-"""DPM-Solver (Lu et al. 2022): the probability-flow ODE, its linear part solved exactly and only
-the network's part approximated.
+"""DPM-Solver (Lu et al. 2022): the probability-flow ODE, with its linear part solved exactly and
+only the network's part approximated.
 
 With l = log(alpha/sigma), half the log-SNR, and h = l_t - l_s > 0 for a step from s down to t,
 
-    x_t = (alpha_t/alpha_s) x_s - alpha_t int_{l_s}^{l_t} e^-l eps(x_l, l) dl.
+    x_t = (alpha_t/alpha_s) x_s - alpha_t int_{l_s}^{l_t} e^{-l} eps(x_l, l) dl.
 
 Order k replaces eps by its Taylor polynomial of degree k - 1 in l, from evaluations between s and t
 (single step) or from earlier steps (multistep).  Order 1 is DDIM.  ++ (Lu et al. 2022b) does the
-same to the prediction of x_0 in place of eps:
+same with the prediction of x_0 in place of eps:
 
-    x_t = (sigma_t/sigma_s) x_s + sigma_t int e^l x0(x_l, l) dl.
+    x_t = (sigma_t/sigma_s) x_s + sigma_t int_{l_s}^{l_t} e^l x_0(x_l, l) dl.
 
-``noise(x, t)`` predicts eps.  Not in the tutorial, which cites it.
+``predict_noise(x, t)`` predicts eps.  Not in the tutorial, which cites it.
 """
 
 from itertools import pairwise
@@ -22,11 +22,12 @@ from reference.samplers import check_grid
 
 
 def _at(sde, t):
+    """(alpha, sigma, l) at time t."""
     alpha, sigma = sde.marginal(t)
     return alpha, sigma, sde.log_snr(t) / 2
 
 
-def dpm_solver(sde, noise, grid, x, order=2):
+def dpm_solver(sde, predict_noise, grid, x, order=2):
     """Single-step DPM-Solver of order 1, 2 or 3 from x[b,...] at grid[0] to grid[-1] > 0; ``order``
     evaluations a step.
     """
@@ -34,50 +35,54 @@ def dpm_solver(sde, noise, grid, x, order=2):
         raise ValueError(f"order must be 1, 2 or 3, got {order}")
     step = (_first, _second, _third)[order - 1]
     for s, t in pairwise(check_grid(grid)):
-        x = step(sde, noise, x, s, t)
+        x = step(sde, predict_noise, x, s, t)
         yield t, x, None
 
 
 def _toward(sde, x, s, t, eps):
-    """DPM-Solver-1: (alpha_t/alpha_s) x - sigma_t (e^h - 1) eps."""
-    (alpha_s, _, l_s), (alpha_t, sigma_t, l_t) = _at(sde, s), _at(sde, t)
+    """The step of DPM-Solver-1 from s to t: (alpha_t/alpha_s) x - sigma_t (e^h - 1) eps."""
+    alpha_s, _, l_s = _at(sde, s)
+    alpha_t, sigma_t, l_t = _at(sde, t)
     return (alpha_t / alpha_s) * x - (sigma_t * float(np.expm1(l_t - l_s))) * eps
 
 
-def _first(sde, noise, x, s, t):
-    return _toward(sde, x, s, t, noise(x, s))
+def _first(sde, predict_noise, x, s, t):
+    return _toward(sde, x, s, t, predict_noise(x, s))
 
 
 def _between(sde, s, t, share):
-    """The time a ``share`` of the way from s to t in log-SNR."""
+    """The time whose log-SNR lies at the fraction ``share`` between those of s and t."""
     return sde.time_of_log_snr((1 - share) * sde.log_snr(s) + share * sde.log_snr(t))
 
 
-def _second(sde, noise, x, s, t):
+def _second(sde, predict_noise, x, s, t):
     middle = _between(sde, s, t, 1 / 2)
-    return _toward(sde, x, s, t, noise(_toward(sde, x, s, middle, noise(x, s)), middle))
+    x_middle = _toward(sde, x, s, middle, predict_noise(x, s))
+    return _toward(sde, x, s, t, predict_noise(x_middle, middle))
 
 
-def _third(sde, noise, x, s, t):
+def _third(sde, predict_noise, x, s, t):
+    # e0, e0 + d1 and e0 + d2 are the noise at the fractions 0, r1 and r2 of the step
     r1, r2 = 1 / 3, 2 / 3
     h = (sde.log_snr(t) - sde.log_snr(s)) / 2
     t1, t2 = _between(sde, s, t, r1), _between(sde, s, t, r2)
     sigma2, sigma_t = sde.marginal(t2)[1], sde.marginal(t)[1]
-    e0 = noise(x, s)
-    d1 = noise(_toward(sde, x, s, t1, e0), t1) - e0
+    e0 = predict_noise(x, s)
+    d1 = predict_noise(_toward(sde, x, s, t1, e0), t1) - e0
     curve = float(np.expm1(r2 * h) / (r2 * h) - 1)
-    d2 = noise(_toward(sde, x, s, t2, e0) - (sigma2 * r2 / r1 * curve) * d1, t2) - e0
+    d2 = predict_noise(_toward(sde, x, s, t2, e0) - (sigma2 * r2 / r1 * curve) * d1, t2) - e0
     return _toward(sde, x, s, t, e0) - (sigma_t / r2 * float(np.expm1(h) / h - 1)) * d2
 
 
-def dpm_solver_plus_plus(sde, noise, grid, x):
-    """The multistep ++2M: second order with one evaluation a step, its slope taken from the step
-    before.
+def dpm_solver_plus_plus(sde, predict_noise, grid, x):
+    """The multistep ++2M: second order with one evaluation a step; the slope comes from the
+    previous step.
     """
     before = None
     for s, t in pairwise(check_grid(grid)):
-        (alpha_s, sigma_s, l_s), (alpha_t, sigma_t, l_t) = _at(sde, s), _at(sde, t)
-        x0, h = (x - sigma_s * noise(x, s)) * (1 / alpha_s), l_t - l_s
+        alpha_s, sigma_s, l_s = _at(sde, s)
+        alpha_t, sigma_t, l_t = _at(sde, t)
+        x0, h = (x - sigma_s * predict_noise(x, s)) * (1 / alpha_s), l_t - l_s
         slope = x0
         if before is not None:
             x0_before, h_before = before

@@ -1,6 +1,4 @@
-"""The sampler that makes no error: each step draws from q(x_prev | x_t) of a Gaussian mixture
-itself.
-"""
+"""The exact sampler: each step draws from q(x_prev | x_t) of a Gaussian mixture, in closed form."""
 
 from itertools import pairwise
 

@@ -1,45 +1,47 @@
-"""Where the steps of a solver go: n + 1 times from the noisy end of an SDE to near its data, even
-in one measure or another.
+"""Time grids of the solvers: n + 1 times that fall from ``t_max`` to ``t_min``, evenly spaced in t,
+in the log-SNR or in a power of sigma / alpha.
 
-``first`` and ``last`` are the SDE's own (``end``, ``last``) unless given.  ValueError unless 0 <
-last < first <= end and n is at least 1.
+``t_min`` and ``t_max`` default to those of the SDE.  ValueError unless 0 < t_min < t_max <=
+sde.t_max and n is at least 1.
 """
 
 import numpy as np
 
 
-def uniform(sde, n, last=None, first=None):
+def uniform(sde, n, t_min=None, t_max=None):
     """Even in t."""
-    first, last = _ends(sde, first, last)
-    return np.linspace(first, last, _count(n))
+    t_max, t_min = _ends(sde, t_max, t_min)
+    return np.linspace(t_max, t_min, _count(n))
 
 
-def uniform_log_snr(sde, n, last=None, first=None):
-    """Even in log-SNR, where the steps of DPM-Solver are even."""
-    first, last = _ends(sde, first, last)
+def uniform_log_snr(sde, n, t_min=None, t_max=None):
+    """Even in log-SNR, the grid of DPM-Solver."""
+    t_max, t_min = _ends(sde, t_max, t_min)
     return _at_log_snr(
-        sde, np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n)), first, last
+        sde, np.linspace(sde.log_snr(t_max), sde.log_snr(t_min), _count(n)), t_max, t_min
     )
 
 
-def karras(sde, n, last=None, first=None, rho=7.0):
-    """Even in (sigma / alpha)^(1/rho) (Karras et al. 2022): the shorter, the less noise."""
-    first, last = _ends(sde, first, last)
-    high, low = (np.exp(-sde.log_snr(t) / (2 * rho)) for t in (first, last))
+def karras(sde, n, t_min=None, t_max=None, rho=7.0):
+    """Even in (sigma / alpha)^{1/rho} (Karras et al. 2022): steps are shorter at low noise."""
+    t_max, t_min = _ends(sde, t_max, t_min)
+    high, low = (np.exp(-sde.log_snr(t) / (2 * rho)) for t in (t_max, t_min))
     roots = np.linspace(high, low, _count(n))
-    return _at_log_snr(sde, -2 * rho * np.log(roots), first, last)
+    return _at_log_snr(sde, -2 * rho * np.log(roots), t_max, t_min)
 
 
 GRIDS = {"t": uniform, "log-snr": uniform_log_snr, "karras": karras}
 
 
-def _ends(sde, first, last):
-    first, last = sde.t_max if first is None else first, sde.t_min if last is None else last
-    if not 0 < last < first <= sde.t_max:
+def _ends(sde, t_max, t_min):
+    t_max = sde.t_max if t_max is None else t_max
+    t_min = sde.t_min if t_min is None else t_min
+    if not 0 < t_min < t_max <= sde.t_max:
         raise ValueError(
-            f"times must satisfy 0 < last < first <= {sde.t_max:g}, the end of the SDE, got {last} and {first}"
+            f"times must satisfy 0 < t_min < t_max <= {sde.t_max:g}, the t_max of the SDE,"
+            f" got {t_min} and {t_max}"
         )
-    return first, last
+    return t_max, t_min
 
 
 def _count(n):
@@ -48,5 +50,5 @@ def _count(n):
     return n + 1
 
 
-def _at_log_snr(sde, log_snrs, first, last):
-    return np.array([first, *(sde.time_of_log_snr(log_snr) for log_snr in log_snrs[1:-1]), last])
+def _at_log_snr(sde, log_snrs, t_max, t_min):
+    return np.array([t_max, *(sde.time_of_log_snr(log_snr) for log_snr in log_snrs[1:-1]), t_min])

@@ -1,17 +1,16 @@
-"""Langevin dynamics (tutorial, Sec. 3.1): samples from a density of which only the score is known.
+"""Langevin dynamics (tutorial, Sec. 3.1): samples from a density, given only its score.
 
-``score(x)`` is grad log p at x[b,...].  One step is gradient ascent on log p plus noise of twice
-the step's variance (Def 3.1):
+``score(x)`` is ∇ log p at x[b,...].  One step is gradient ascent on log p with step tau, plus noise
+of variance 2 tau (Def 3.1):
 
     x <- x + tau score(x) + sqrt(2 tau) z.
 
-Elsewhere the same is written x + (a/2) score + sqrt(a) z: drift k, noise variance 2 k, a = 2 tau
-(E16).  Each generator yields ``(n, x, None)`` after step n = 1, 2 .., ``mala`` what it accepted in
-place of None.
+Other texts write x + (a/2) score(x) + sqrt(a) z, with a = 2 tau (E16).  Each generator yields
+``(n, x, None)`` after step n = 1, 2 ..; ``mala`` yields the booleans accepted [b] in place of None.
 
-Where the steepest curvature of -log p is 1/s^2 the mean of a Gaussian is multiplied by 1 - tau/s^2
-a step, so that the iteration is stable for tau < 2 s^2 alone, and its stationary variance s^2 / (1
-- tau/(2 s^2)) is too large: ``mala`` removes that bias.
+For a Gaussian of variance s^2 a step multiplies the mean by 1 - tau/s^2.  So the iteration is
+stable only for tau < 2 s^2, with s^2 the smallest variance of any direction.  The stationary
+variance s^2 / (1 - tau/(2 s^2)) is too large; ``mala`` removes this bias.
 """
 
 import warnings
@@ -24,31 +23,29 @@ from reference.samplers import SamplingWarning
 
 
 class StabilityWarning(SamplingWarning):
-    """A step so long that the iteration diverges in the steepest direction."""
+    """The step is so long that the iteration diverges in the direction of smallest variance."""
 
 
 def stability_limit(mixture):
-    """2 s^2, s^2 the smallest eigenvalue of the mixture's covariances: -grad score is never steeper
-    than 1/s^2.
+    """2 s^2, s^2 the smallest eigenvalue of the mixture's covariances: the eigenvalues of -∇ score
+    never exceed 1/s^2.
     """
     return 2 * float(np.linalg.eigvalsh(mixture.full).min())
 
 
 def check_step(name, value, limit):
-    """ValueError for a step that is none, a warning for one at which the iteration diverges in the
-    steepest direction.
+    """ValueError unless the step ``value`` is positive and finite; a ``StabilityWarning`` if it is
+    not below ``limit``.
     """
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be a positive number, got {value}")
     if limit is not None and value >= limit:
-        message = f"{name} = {value:.4g} is not below the stability limit {limit:.4g}: the samples may diverge"
-        warnings.warn(message, StabilityWarning, stacklevel=3)
+        limits = f"{name} = {value:.4g} is not below the stability limit {limit:.4g}"
+        warnings.warn(f"{limits}: the samples may diverge", StabilityWarning, stacklevel=3)
 
 
 def gradient_ascent(score, x, tau, steps, ops=reference_ops):
-    """x <- x + tau score(x): to a mode of p, not to a sample of it (the tutorial calls it descent:
-    E19).
-    """
+    """x <- x + tau score(x): to a mode of p, not a sample (the tutorial calls it descent: E19)."""
     check_step("tau", tau, None)
     for n in range(steps):
         x = ops.reverse_step(x, score(x), 1.0, tau, 0, None)
@@ -56,31 +53,30 @@ def gradient_ascent(score, x, tau, steps, ops=reference_ops):
 
 
 def langevin(score, x, tau, steps, seed, sample, limit=None, ops=reference_ops):
-    """``steps`` steps from x[b,...]; ``limit``: that of ``stability_limit``, where it is known."""
+    """``steps`` steps from x[b,...]; ``limit``: the ``stability_limit`` if it is known."""
     check_step("tau", tau, limit)
     return sgld(lambda x, n: score(x), x, lambda n: 2 * tau, steps, seed, sample, ops)
 
 
-def sgld(gradient, x, step_size, steps, seed, sample, ops=reference_ops):
-    """Stochastic-gradient Langevin (Welling and Teh 2011): x <- x + e/2 gradient(x, n) + sqrt(e) z
-    with e = step_size(n), n = 0, 1 ..
+def sgld(score_estimate, x, step_size, steps, seed, sample, ops=reference_ops):
+    """Stochastic-gradient Langevin dynamics (Welling and Teh 2011): x <- x + e/2 score_estimate(x,
+    n) + sqrt(e) z with e = step_size(n), n = 0, 1 ..
 
-    ``gradient(x, n)`` is an estimate of the score without bias, such as that of a minibatch.  The
-    noise has variance e; the tutorial's remark prints N(0, I) (E8).  With sum e = infinity and sum
-    e^2 finite, as ``decreasing`` has it, x converges to the law itself.
+    ``score_estimate(x, n)`` is an unbiased estimate of the score, such as the estimate from a
+    minibatch.  The noise has variance e; the tutorial's remark prints N(0, I) (E8).  With sum e_n
+    infinite and sum e_n^2 finite (``decreasing_step_sizes``), x converges to p in distribution.
     """
     for n in range(steps):
         e = step_size(n)
         check_step(f"step_size({n})", e, None)
-        x = ops.reverse_step(
-            x, gradient(x, n), 1.0, e / 2, e**0.5, Key(seed, sample, n, Purpose.STEP_NOISE)
-        )
+        key = Key(seed, sample, n, Purpose.STEP_NOISE)
+        x = ops.reverse_step(x, score_estimate(x, n), 1.0, e / 2, e**0.5, key)
         yield n + 1, x, None
 
 
-def decreasing(first, offset=1.0, power=0.55):
-    """The step sizes first ((offset + n) / offset)^-power.  1/2 < power <= 1: their sum is
-    infinite, that of their squares is not.
+def decreasing_step_sizes(first, offset=1.0, power=0.55):
+    """The function n -> first ((offset + n) / offset)^{-power}.  For 1/2 < power <= 1 the sum of
+    the step sizes is infinite and the sum of their squares is finite.
     """
     check_step("first", first, None)
     check_step("offset", offset, None)
@@ -91,12 +87,12 @@ def decreasing(first, offset=1.0, power=0.55):
 
 def mala(log_density, score, x, tau, steps, seed, sample, ops=reference_ops):
     """Metropolis-adjusted Langevin (Roberts and Tweedie 1996): the Langevin step y is a proposal,
-    and x moves there with probability
+    accepted with probability
 
-        min(1, p(y) q(x|y) / (p(x) q(y|x))),   q(y|x) = N(y; x + tau score(x), 2 tau I),
+        min(1, p(y) q(x|y) / (p(x) q(y|x))),   q(y|x) = N(y; x + tau score(x), 2 tau I).
 
-    so that p is stationary exactly, whatever tau.  Yields (n, x, accepted [b]).  ``log_density(x)``
-    [b].
+    So p is exactly stationary for every tau.  Yields (n, x, accepted [b]).  ``log_density(x)`` is
+    log p [b], up to a constant.
     """
     check_step("tau", tau, None)
     log_p, s = log_density(x), score(x)
@@ -108,14 +104,12 @@ def mala(log_density, score, x, tau, steps, seed, sample, ops=reference_ops):
         log_ratio = log_p_y - log_p + _log_proposal(x, y, s_y, tau) - _log_proposal(y, x, s, tau)
         accepted = np.log(ops.uniform(seed, sample, n, Purpose.ACCEPTANCE, ())) < log_ratio
         moved = accepted.reshape(-1, *[1] * (x.ndim - 1))
-        x, s, log_p = (
-            np.where(moved, y, x),
-            np.where(moved, s_y, s),
-            np.where(accepted, log_p_y, log_p),
-        )
+        x = np.where(moved, y, x)
+        s = np.where(moved, s_y, s)
+        log_p = np.where(accepted, log_p_y, log_p)
         yield n + 1, x, accepted
 
 
 def _log_proposal(y, x, s, tau):
-    """log q(y|x) [b], s the score at x, without the constant that cancels."""
+    """log q(y|x) [b] without its constant; s is the score at x."""
     return -((y - x - tau * s) ** 2).reshape(len(x), -1).sum(axis=1) / (4 * tau)

@@ -4,8 +4,8 @@ An explicit Runge-Kutta method with s stages takes, for the step h from t,
 
     k_i = f(x + h sum_{j<i} a_ij k_j, t + c_i h),   x <- x + h sum_i b_i k_i,
 
-and is a table of a, b and c.  (The tutorial's first stage has its arguments in the other order:
-E13d.)  A step costs s evaluations.
+and is given by a table of a, b and c.  (The tutorial's first stage has its arguments in the other
+order: E13d.)  A step costs s evaluations.
 """
 
 from itertools import pairwise
@@ -47,10 +47,10 @@ def _combine(x, h, weights, stages):
 
 
 def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
-    """SciPy's Dormand-Prince 5(4), whose steps are as long as the tolerances allow; yields (t, x,
-    None) at the times of the grid.
+    """SciPy's Dormand-Prince 5(4), with steps as long as the tolerances allow; yields (t, x, None)
+    at the times of the grid.
 
-    All of x[b,...] is one system, so that a sample depends on its batch, by no more than the
+    All of x[b,...] is solved as one system, so a sample depends on its batch, within the
     tolerances.
     """
     from scipy.integrate import solve_ivp
@@ -59,7 +59,7 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     shaped = lambda y: table_like(y.reshape(x.shape).astype(x.dtype), x)
     flat = lambda y: to_host(y).ravel().astype(np.float64)
     span, low, high = (times[0], times[-1]), min(times), max(times)
-    # before 1.14 SciPy looks beyond the end to choose its first step
+    # SciPy before 1.14 evaluates f beyond the end to choose its first step
     slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))
     solved = solve_ivp(slope, span, flat(x), method="RK45", t_eval=times[1:], rtol=rtol, atol=atol)
     if not solved.success:

@@ -1,13 +1,14 @@
 """Log-likelihood by the probability-flow ODE (Chen et al. 2018; Song et al. 2021, Sec. 4.3).  Not
 in the tutorial.
 
-Along dx/dt = f(x, t) the density of a moving point changes by d log p / dt = -div f.  Followed from
-the data at time 0 to the end, where the density is the prior's,
+Along a solution of dx/dt = F(x, t) the density at the moving point changes by d log p/dt = -∇·F.
+On the way from the data at time 0 to T = t_max, where the density is the prior,
 
-    log p_0(x_0) = log p_end(x_end) + int_0^end div f dt,   div f = d rate - diffusion^2/2 tr J,   J = d score / dx.
+    log p_0(x_0) = log p_T(x_T) + int_0^T ∇·F dt,   ∇·F = d f - g^2/2 tr J,   J = ds/dx,
 
-The trace is sum_i e_i'J e_i, d pullbacks of the score, or Hutchinson's estimate v'J v for one
-random v with E v v' = I, without bias.
+with the dimension d, drift coefficient f, diffusion coefficient g and score s at time t.  The trace
+is sum_i e_iᵀ J e_i, from d pullbacks of the score, or Hutchinson's unbiased estimate vᵀ J v for one
+random v with E[v vᵀ] = I.
 """
 
 import numpy as np
@@ -17,21 +18,21 @@ from reference.samplers.ode import rk45
 
 
 def log_likelihood(
-    sde, score_and_pullback, x, probe=None, prior=None, first=0.0, rtol=1e-6, atol=1e-6
+    sde, score_and_pullback_at_t, x, probe=None, prior=None, t_start=0.0, rtol=1e-6, atol=1e-6
 ):
-    """log p_first(x) [b] in nats, for x[b,...].
+    """log p_t(x) [b] in nats at the time t = ``t_start``, for x[b,...].
 
-    ``score_and_pullback(x, t)`` -> (score, pullback), where pullback(v) is J'v.  ``probe``
-    v[b,...]: Hutchinson's, the same along the whole way; the exact trace without.  ``prior(x)`` [b]
-    is log p_end, N(0, prior_scale^2 I) unless given, ``first`` the time that x is from:  the SDE's
-    ``final_sample`` for a network, which knows no smaller noise.  With the exact score and prior,
-    the exact log-density.
+    ``score_and_pullback_at_t(x, t)`` -> (score, pullback), where pullback(v) is Jᵀ v.  ``probe``
+    v[b,...]: Hutchinson's probe, the same for all times; without it the exact trace.  ``prior(x)``
+    [b] is log p_T at T = t_max; by default N(0, prior_scale^2 I).  For a network ``t_start`` is the
+    SDE's ``t_min``, the smallest noise of its training.  With the exact score and prior, the
+    result is the exact log-density.
     """
     d = x[0].size
 
     def flow(state, t):
         x_t = state[:, :d].reshape(x.shape)
-        score, pullback = score_and_pullback(x_t.astype(x.dtype), t)
+        score, pullback = score_and_pullback_at_t(x_t.astype(x.dtype), t)
         power, trace = sde.diffusion(t) ** 2, _trace(pullback, x, probe)
         drift = sde.drift_coefficient(t) * x_t - power / 2 * score
         return np.concatenate(
@@ -40,7 +41,7 @@ def log_likelihood(
         )
 
     start = np.concatenate((x.reshape(len(x), d).astype(np.float64), np.zeros((len(x), 1))), axis=1)
-    end = final_sample(rk45(flow, (first, sde.t_max), start, rtol, atol))
+    end = final_sample(rk45(flow, (t_start, sde.t_max), start, rtol, atol))
     x_end = end[:, :d].reshape(x.shape)
     return (gaussian_prior(sde) if prior is None else prior)(x_end) + end[:, d]
 
@@ -71,15 +72,15 @@ def _dot(a, b):
 
 
 def bits_per_dimension(log_p, dimensions, bin_width):
-    """Bits an entry for data rounded to bins: -log_2 of the mass p(x) bin_width^d of a bin, over d.
-    ``log_p`` in nats.
+    """Bits per entry for data rounded to bins: -log_2 of a bin's probability p(x) bin_width^d,
+    divided by d.  ``log_p`` in nats.
 
-    For x spread evenly over its bin (``dequantise``) the mean bounds that of the rounded data from
-    above.
+    For x uniform over its bin (``dequantise``) the mean is an upper bound of the bits per entry of
+    the rounded data.
     """
     return (-np.asarray(log_p) / dimensions - np.log(bin_width)) / np.log(2)
 
 
 def dequantise(x, bin_width, u):
-    """x[b,...] of rounded data, spread evenly over their bins by u uniform on (0, 1)."""
+    """x[b,...] of rounded data, made uniform over their bins by u uniform on (0, 1)."""
     return x + (bin_width * (u - 0.5)).astype(x.dtype)

@@ -1,20 +1,24 @@
-"""Four losses whose minimum is the score of the data (tutorial, Sec. 3.3), each with its gradient
-through the network.
+"""Four losses of score matching (tutorial, Sec. 3.3), each with its gradient through the network.
+The minimiser of each is the score of the data (denoising: of the noised data).
 
-    explicit    1/2 |s(x) - grad log p(x)|^2             with p known, or a kernel density estimate in its place (Thm 3.2)
-    implicit    tr(ds/dx) + 1/2 |s(x)|^2                 explicit, but for 1/2 E|grad log p|^2, where p vanishes at the boundary (3.9)
-    sliced      v'(ds/dx) v + 1/2 |s(x)|^2               implicit in the mean over v with E vv' = I; the trace by one probe (Hutchinson)
-    denoising   1/2 |s(x + sigma z) + z / sigma|^2       explicit for the noised density, but for a constant (Thm 3.4)
+    explicit    1/2 ‖s(x) - ∇ log p(x)‖^2
+                p is known, or a kernel density estimate takes its place (Thm 3.2).
+    implicit    tr(ds/dx) + 1/2 ‖s(x)‖^2
+                In the mean, explicit minus 1/2 E[‖∇ log p‖^2], if p vanishes at the boundary (3.9).
+    sliced      vᵀ (ds/dx) v + 1/2 ‖s(x)‖^2
+                Its mean over v is implicit if E[v vᵀ] = I: Hutchinson's estimate of the trace.
+    denoising   1/2 ‖s(x + sigma z) + z / sigma‖^2
+                In the mean, explicit for the noised density plus a constant (Thm 3.4).
 
-The implicit loss comes from the explicit one by parts: E s.grad log p = int s.grad p = -E
-tr(ds/dx).  The constant of the denoising loss is its floor, 1/2 (d/sigma^2 - E|grad log
-p_sigma|^2); that of the others is 0 and -1/2 E|grad log p|^2.
+The implicit loss follows from the explicit one by integration by parts: E[s·∇ log p] = int s·∇p dx
+= -E[tr(ds/dx)].  The smallest mean loss is 0 for explicit, -1/2 E[‖∇ log p‖^2] for implicit and
+sliced, and 1/2 (d/sigma^2 - E[‖∇ log p_sigma‖^2]) for denoising.
 
 Each function returns (mean, per_sample[b], gradients of the mean by parameter name), per example:
 sums over entries, not means.  ``network`` is as in reference/networks, y = network(x, c).  Where y
-is the score itself, the losses are those above.  A network that is trained at many noise levels
-predicts y = -sigma s of an input x / k; then sigma^2 times a loss is the same loss of y with
--sigma/k for the weight of the trace, ``divergence_weight``, since ds/dx = -1/(sigma k) dy/dx.
+is the score itself, the losses are the ones above.  A network for many noise levels predicts y =
+-sigma s from an input x / k.  Then ds/dx = -1/(sigma k) dy/dx, so sigma^2 times a loss is the same
+loss of y with the trace multiplied by ``divergence_weight`` = -sigma/k.
 """
 
 import numpy as np
@@ -25,7 +29,7 @@ from reference.diffusion.devices import cast_like, full_per_sample, table_like
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
-    """1/2 |y - target|^2 for the network's y at x[b,...], target[b,...]."""
+    """1/2 ‖y - target‖^2 for the network's y at x[b,...], target[b,...]."""
     y, saved = network.forward(params, x, c, ops)
     entries = x[0].size
     _, squares = ops.mse(y, target)
@@ -36,22 +40,16 @@ def explicit(network, params, x, c, target, ops=reference_ops):
 
 
 def denoising(network, params, x0, c, sigma, noise, ops=reference_ops):
-    """1/2 |s(x0 + sigma noise) + noise / sigma|^2, sigma a number or [b].
+    """1/2 ‖s(x0 + sigma noise) + noise / sigma‖^2, sigma a number or [b].
 
-    The network is to say -noise / sigma; the tutorial's text loses the sign (E10b).
+    The network's target is -noise / sigma; the tutorial's text loses the sign (E10b).
     """
-    return explicit(
-        network,
-        params,
-        ops.add_noise(x0, 1.0, sigma, noise),
-        c,
-        noise / -per_sample_column(sigma, noise),
-        ops,
-    )
+    x = ops.add_noise(x0, 1.0, sigma, noise)
+    return explicit(network, params, x, c, noise / -per_sample_column(sigma, noise), ops)
 
 
 def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
-    """tr(dy/dx) + 1/2 |y|^2, the trace exactly: one derivative along each axis of x.  Only for
+    """tr(dy/dx) + 1/2 ‖y‖^2, with the exact trace: one derivative along each axis of x.  Only for
     networks with ``jvp``.
     """
     basis = table_like(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
@@ -61,29 +59,30 @@ def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
 
 
 def sliced(network, params, x, c, probe, divergence_weight=1.0, ops=reference_ops):
-    """v'(dy/dx)v + 1/2 |y|^2 for the probe v[b,...], whose entries are independent of mean 0 and
+    """vᵀ (dy/dx) v + 1/2 ‖y‖^2 for the probe v[b,...], with independent entries of mean 0 and
     variance 1 (Song et al. 2019).
 
-    Signs (``signs``) have the smallest variance, 2 sum_{i != j} J_ij^2 for a symmetric J = dy/dx:
-    none where J is diagonal.
+    Rademacher probes (``rademacher``) give the trace the smallest variance: 2 sum_{i != j} J_ij^2
+    for a symmetric J = dy/dx, so 0 if J is diagonal.
     """
     return _with_divergence(network, params, x, c, probe[None], divergence_weight, ops)
 
 
-def signs(uniform):
-    """+1 and -1 with equal probability, from uniform numbers on (0, 1): Rademacher probes."""
+def rademacher(uniform):
+    """+1 and -1 with equal probability, from uniform numbers on (0, 1)."""
     return np.where(uniform < 0.5, -1, 1).astype(uniform.dtype)
 
 
 def _with_divergence(network, params, x, c, probes, weight, ops):
-    """The sum over probes[m,b,...] of weight v'(dy/dx)v, plus 1/2 |y|^2.
+    """The sum over probes[m,b,...] of weight vᵀ (dy/dx) v, plus 1/2 ‖y‖^2.
 
-    The gradient of v'(dy/dx)v = <v, jvp(v)> is that of the jvp with v upstream; that of 1/2 |y|^2
-    is the network's with y upstream.
+    vᵀ (dy/dx) v = <v, jvp(v)>: its gradient is ``jvp_backward`` with the upstream gradient v.  The
+    gradient of 1/2 ‖y‖^2 is ``backward`` with the upstream gradient y.
     """
     if not hasattr(network, "jvp"):
         raise ValueError(
-            f"implicit and sliced score matching need a network with jvp, which a {type(network).__name__} has not"
+            "implicit and sliced score matching need a network with jvp,"
+            f" which {type(network).__name__} lacks"
         )
     count = x.dtype.type(len(x))
     weight = per_sample_column(cast_like(weight, x), x)
@@ -98,12 +97,12 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
     return per_sample.mean(), per_sample, gradients
 
 
-def exponential_family(gradients, laplacians):
-    """theta [p] minimising the implicit loss of s = sum_j theta_j grad phi_j(x): -(E G G')^-1 E L
-    (Hyvarinen 2005).
+def fit_exponential_family(gradients, laplacians):
+    """theta[p], the minimiser of the implicit loss of s = sum_j theta_j ∇ phi_j(x): -E[G Gᵀ]^{-1}
+    E[L] (Hyvarinen 2005).
 
-    ``gradients`` [n,p,d] and ``laplacians`` [n,p] of the p statistics phi_j at n data points.  For
-    phi = (x, -x^2/2) that is (mean, 1) / variance of the data.
+    ``gradients`` G[n,p,d] and ``laplacians`` L[n,p] of the p statistics phi_j at n data points.
+    For phi = (x, -x^2/2) the result is (mean, 1) / variance of the data.
     """
     moments = np.einsum("npd,nqd->pq", gradients, gradients) / len(gradients)
     return -np.linalg.solve(moments, laplacians.mean(axis=0))

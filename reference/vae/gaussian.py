@@ -1,4 +1,4 @@
-"""Gaussians: how far apart two of them are, and how a draw is a smooth function of its parameters
+"""Gaussians: the KL divergence of two of them, and draws as smooth functions of the parameters
 (tutorial, Sec. 1.3).
 """
 
@@ -7,11 +7,11 @@ from scipy.linalg import solve_triangular
 
 
 def factor(covariance, method="cholesky"):
-    """A[d,d] with A A' = covariance[d,d]: the lower triangle of Cholesky, or U Lambda^(1/2) of the
-    eigenvectors (1.22)-(1.24).
+    """A[d,d] with A Aᵀ = covariance[d,d]: Cholesky's lower triangle, or U Lambda^{1/2} with the
+    eigenvectors U and eigenvalues Lambda (1.22)-(1.24).
 
-    The two differ by a rotation, of which the law of A eps knows nothing.  ValueError unless the
-    covariance is symmetric and positive definite.
+    The two factors differ by a rotation of eps, so A eps has the same distribution for both.
+    ValueError unless the covariance is symmetric and positive definite.
     """
     if method not in ("cholesky", "eigen"):
         raise ValueError(f"method must be cholesky or eigen, got {method!r}")
@@ -24,7 +24,7 @@ def factor(covariance, method="cholesky"):
             f"covariance must be symmetric, its transpose differs by up to {asymmetry:.4g}"
         )
     values, vectors = np.linalg.eigh(covariance)
-    # what rounding makes of 0
+    # an eigenvalue 0 may be this large after rounding
     if not values[0] > len(values) * np.finfo(np.float64).eps * values[-1]:
         raise ValueError(
             f"covariance must be positive definite, its smallest eigenvalue is {values[0]:.4g}"
@@ -33,18 +33,18 @@ def factor(covariance, method="cholesky"):
 
 
 def reparameterise(mean, deviation, eps):
-    """z = mean + deviation eps, entry by entry (1.17), Ex 1.7: N(mean, deviation^2) as a function
-    of noise that has no parameters.
+    """z = mean + deviation eps, entry by entry (1.17), Ex 1.7: a draw from N(mean, deviation^2) as
+    a function of noise without parameters.
 
-    dz/dmean = 1 and dz/ddeviation = eps: by these a gradient at z reaches both.  log|det dz/deps| =
-    sum log deviation (Ex 1.8).
+    dz/dmean = 1 and dz/ddeviation = eps carry a gradient at z to both parameters.  log|det dz/deps|
+    = sum_i log(deviation_i) (Ex 1.8).
     """
     return mean + deviation * eps
 
 
 def reparameterise_full(mean, A, eps):
-    """z = mean + A eps (1.22) for mean[d], A[d,d], eps[n,d] -> z[n,d] ~ N(mean, A A'); A as
-    ``factor`` gives it.
+    """z = mean + A eps (1.22) for mean[d], A[d,d], eps[n,d] -> z[n,d] ~ N(mean, A Aᵀ); A from
+    ``factor``.
     """
     return mean + eps @ A.T
 
@@ -53,9 +53,10 @@ def kl(mean0, covariance0, mean1, covariance1):
     """KL(N(mean0, covariance0) to N(mean1, covariance1)) in nats, mean[d], covariance[d,d] (Thm
     1.3, eq. 1.25):
 
-    1/2 ( tr(C1^-1 C0) - d + (m1 - m0)' C1^-1 (m1 - m0) + log det C1 - log det C0 ).  Never negative
-    but by rounding, 0 only for equal laws.  With C = A A' the trace is |A1^-1 A0|^2, the square
-    |A1^-1 (m1 - m0)|^2, and half of log det C the sum of log A_ii.
+    1/2 ( tr(C1^{-1} C0) - d + (m1 - m0)ᵀ C1^{-1} (m1 - m0) + log det C1 - log det C0 ).
+
+    Negative only by rounding; 0 only for equal distributions.  With C = A Aᵀ, the trace is
+    ‖A1^{-1} A0‖^2, the quadratic form is ‖A1^{-1} (m1 - m0)‖^2, and log det C = 2 sum_i log A_ii.
     """
     A0, A1 = factor(covariance0), factor(covariance1)
     if (
@@ -64,7 +65,7 @@ def kl(mean0, covariance0, mean1, covariance1):
         or np.shape(mean0) != A0.shape[:1]
     ):
         shapes = ", ".join(map(str, (np.shape(mean0), A0.shape, np.shape(mean1), A1.shape)))
-        raise ValueError(f"means and covariances must be of one dimension, got shapes {shapes}")
+        raise ValueError(f"means and covariances must have one dimension, got shapes {shapes}")
     ratio = solve_triangular(A1, A0, lower=True)
     z = solve_triangular(A1, np.subtract(mean1, mean0, dtype=np.float64), lower=True)
     return float(((ratio**2).sum() - len(z) + z @ z) / 2 - np.log(np.diagonal(ratio)).sum())
@@ -74,9 +75,8 @@ def kl_diagonal(mean0, variance0, mean1=0.0, variance1=1.0):
     """``kl`` of Gaussians with independent entries: arrays [...,d] or numbers, in nats, summed over
     the last axis.
 
-    A number for a variance is the isotropic case, and the default second Gaussian makes it (1.26):
-    1/2 ( d s^2 - d + |m|^2 - 2 d log s ), where the tutorial's (1.34) forgets the d before log s
-    (E2).
+    A number for a variance is the isotropic case.  With the default second Gaussian this is (1.26):
+    1/2 ( d s^2 - d + ‖m‖^2 - 2 d log(s) ).  The tutorial's (1.34) lacks the d before log(s) (E2).
     """
     if not (np.asarray(variance0) > 0).all() or not (np.asarray(variance1) > 0).all():
         raise ValueError(f"variances must be positive, got {variance0} and {variance1}")
@@ -86,8 +86,8 @@ def kl_diagonal(mean0, variance0, mean1=0.0, variance1=1.0):
 
 
 def log_density(x, mean, deviation):
-    """log N(x; mean, deviation^2) in nats, x[...,d], summed over the last axis: -d/2 log(2 pi) is
-    part of it.
+    """log N(x; mean, deviation^2) in nats, x[...,d], summed over the last axis, including
+    -d/2 log(2 pi).
     """
     z = (x - mean) / deviation
     return -(np.square(z) / 2 + np.log(deviation) + np.log(2 * np.pi) / 2).sum(axis=-1)

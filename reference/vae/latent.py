@@ -1,5 +1,5 @@
-"""Two auto-encoders that nobody has to train (tutorial, Ex 1.1 and 1.2): the cosine transform, and
-a mixture's components.
+"""Two auto-encoders that need no training (tutorial, Ex 1.1 and 1.2): the cosine transform, and
+the components of a mixture.
 """
 
 import numpy as np
@@ -7,7 +7,7 @@ import numpy as np
 
 def dct_matrix(n):
     """C[n,n] with rows phi_k(j) = sqrt(2/n) cos(pi k (2j + 1) / (2n)), the first divided by
-    sqrt(2): orthonormal, C C' = I (DCT-II).
+    sqrt(2): orthonormal, C Cᵀ = I (DCT-II).
     """
     k, j = np.arange(n)[:, None], np.arange(n)
     C = np.sqrt(2 / n) * np.cos(np.pi * k * (2 * j + 1) / (2 * n))
@@ -16,7 +16,7 @@ def dct_matrix(n):
 
 
 def dct_encode(x):
-    """x[b,h,w] -> z[b,h,w], z_n = <phi_n, x> with phi the products of two cosines (Ex 1.1).  Keeps
+    """x[b,h,w] -> z[b,h,w], z_n = <phi_n, x>, each phi_n a product of two cosines (Ex 1.1).  Keeps
     the sum of squares (Parseval).
     """
     return dct_matrix(x.shape[1]) @ x @ dct_matrix(x.shape[2]).T
@@ -28,8 +28,8 @@ def dct_decode(z):
 
 
 def keep_largest(z, count):
-    """The ``count`` entries of each z[b,h,w] largest in size, 0 elsewhere.  The squared error of
-    what is decoded is that of z.
+    """z[b,h,w] with all but the ``count`` largest entries in absolute value of each sample set to
+    0.  The decoded image has the same squared error as z.
     """
     entries = z.shape[1] * z.shape[2]
     if not 0 <= count <= entries:
@@ -42,8 +42,7 @@ def keep_largest(z, count):
 
 
 def map_encode(mixture, x):
-    """x[n,d] -> the component [n] of the mixture that x most probably came from, argmax_k p(k|x):
-    the encoder of Ex 1.2.
+    """x[n,d] -> the most probable component [n], argmax_k p(k|x): the MAP encoder of Ex 1.2.
 
     Its decoder is ``mixture.sample_from(component, ...)``.
     """
@@ -51,7 +50,7 @@ def map_encode(mixture, x):
 
 
 def map_error(mixture, x):
-    """The probability [n] that ``map_encode`` is wrong at x[n,d]; its mean over x ~ p is the Bayes
-    error, which no encoder beats.
+    """The probability [n] that ``map_encode`` is wrong at x[n,d].  Its mean over x ~ p is the Bayes
+    error, the lowest error of any encoder.
     """
     return 1 - mixture.responsibilities(x).max(axis=1)

@@ -1,22 +1,21 @@
-"""The variational auto-encoder as it is trained (tutorial, Sec. 1.2 and 1.3; Kingma and Welling
-2014).
+"""Training of the variational auto-encoder (tutorial, Sec. 1.2 and 1.3; Kingma and Welling 2014).
 
-    q(z|x) = N(mean(x), diag e^log_var(x)),   p(x|z) = N(y(z), s2 I),   p(z) = N(0, I).
+    q(z|x) = N(mean(x), diag exp(log_var(x))),   p(x|z) = N(y(z), s2 I),   p(z) = N(0, I).
 
--ELBO of an example, in nats, with one draw z = mean + e^(log_var/2) eps and every constant (Thm
+-ELBO of an example, in nats, with one draw z = mean + exp(log_var/2) eps and all constants (Thm
 1.2, Thm 1.4):
 
-    L = 1/2 [ |x - y|^2 / s2 + d log(2 pi s2) ] + KL(q(z|x) to p(z)).
+    L = 1/2 [ ‖x - y‖^2 / s2 + d log(2 pi s2) ] + KL(q(z|x) to p(z)).
 
-The tutorial's (1.35) adds where it should subtract the KL from the reconstruction (E2).  By the
+The tutorial's (1.35) adds the KL to the reconstruction instead of subtracting it (E2).  By the
 chain rule, for one example,
 
-    dL/dy = (y - x) / s2,   dL/dlog s2 = (d - |x - y|^2 / s2) / 2,   dL/dz = J_y' dL/dy,
-    dL/dmean = dL/dz + dKL/dmean,   dL/dlog_var = dL/dz eps e^(log_var/2) / 2 + dKL/dlog_var,
+    dL/dy = (y - x) / s2,   dL/dlog s2 = (d - ‖x - y‖^2 / s2) / 2,   dL/dz = J_yᵀ dL/dy,
+    dL/dmean = dL/dz + dKL/dmean,   dL/dlog_var = dL/dz eps exp(log_var/2) / 2 + dKL/dlog_var.
 
-the first terms of the last line being the pathwise gradient (vae/estimators.py).  The KL is a sum
-over the latent variables, never a mean:  a KL that is too small by a factor is another model, and
-one too large collapses.
+In the last line the first terms are the pathwise gradient (vae/estimators.py).  The KL is the sum
+over the latent variables, not the mean.  A smaller weight of the KL would be another model; with a
+larger one the posterior collapses to the prior.
 """
 
 from dataclasses import dataclass
@@ -34,8 +33,8 @@ from reference.vae.gaussian import log_density, reparameterise
 
 @dataclass(frozen=True)
 class VAE:
-    """The network sees x / sqrt(data_variance), and so does ``decoder.log_var`` belong to that: s2
-    = data_variance e^(decoder.log_var).
+    """The network's input is x / sqrt(data_variance), and ``decoder.log_var`` is in these units:
+    s2 = data_variance exp(decoder.log_var).
     """
 
     network: Autoencoder
@@ -70,7 +69,7 @@ class VAE:
         return per_sample.mean(), per_sample, gradients
 
     def _terms(self, params, x, eps, ops):
-        """-log p(x|z) [b], KL [b], and what the backward needs."""
+        """-log p(x|z) [b], KL [b], and the arrays for the backward pass."""
         x = x * x.dtype.type(self.data_variance**-0.5)
         mean, log_var, encoded = self.network.encode(params, x, ops)
         z = reparameterise(mean, np.exp(log_var / 2), eps)
@@ -86,15 +85,15 @@ class VAE:
         )
 
     def elbo_terms(self, params, x, eps, ops=reference_ops):
-        """-ELBO of x[b,...] as a dictionary of reconstruction [b] and kl [b], in nats, the KL in
-        closed form.
+        """-ELBO of x[b,...] as a dictionary of ``reconstruction`` [b] and ``kl`` [b], in nats; the
+        KL in closed form.
         """
         reconstruction, kl, _ = self._terms(params, x, eps, ops)
         return {"reconstruction": reconstruction, "kl": kl}
 
     def log_weight(self, params, x, eps, ops=reference_ops):
-        """log p(x|z) p(z) / q(z|x) [b] at the draw z of eps: its mean over eps is the ELBO with no
-        integral done by hand.
+        """log(p(x|z) p(z) / q(z|x)) [b] at the z of eps.  Its mean over eps is the ELBO, without
+        the closed form of the KL.
         """
         reconstruction, _, (_, _, _, mean, log_var, *_) = self._terms(params, x, eps, ops)
         deviation = np.exp(log_var / 2)
@@ -104,8 +103,8 @@ class VAE:
         )
 
     def importance_weighted(self, params, x, count, seed, ops=reference_ops):
-        """log 1/count sum of ``count`` weights [b] (Burda et al. 2016): in the mean it grows with
-        count, from the ELBO to log p(x).
+        """log(1/count sum_k w_k) [b] for ``count`` weights w_k (Burda et al. 2016).  Its mean grows
+        with ``count`` from the ELBO to log p(x).
         """
         sample, shape = np.arange(len(x)), (self.network.latent,)
         draws = (
@@ -114,13 +113,15 @@ class VAE:
         weights = np.stack([self.log_weight(params, x, eps, ops) for eps in draws])
         return logsumexp(weights.astype(np.float64), axis=0) - np.log(count)
 
-    def sample(self, params, seed, sample, noise=False, dtype=np.float32, ops=reference_ops):
-        """y(z) for z ~ N(0, I) [b,*size], one for each index in ``sample``; with ``noise`` a draw
-        from p(x|z), not its mean.
+    def sample(
+        self, params, seed, sample, decoder_noise=False, dtype=np.float32, ops=reference_ops
+    ):
+        """y(z) for z ~ N(0, I) [b,*size], one for each index in ``sample``; with ``decoder_noise``
+        a draw from p(x|z) in place of its mean.
         """
         z = ops.normal(seed, sample, 0, Purpose.PRIOR, (self.network.latent,), dtype)
         y, _ = self.network.decode(params, z, ops)
-        if noise:
+        if decoder_noise:
             y = y + np.exp(params["decoder.log_var"] / 2) * ops.normal(
                 seed, sample, 0, Purpose.STEP_NOISE, y.shape[1:], dtype
             )

@@ -100,7 +100,7 @@ DDPM = (
         "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x =",
         "posterior_is_the_bivariate_gaussian_conditioned_on_the_full_grid[vp]",
     ),
-    ("return c_x, c_x0, beta * fresh", "return c_x0, c_x, beta * fresh", "printed_coefficients_of_figure_2_10"),
+    ("return c_x, c_x0, beta * noise_ratio", "return c_x0, c_x, beta * noise_ratio", "printed_coefficients_of_figure_2_10"),
     ("c_x0 = schedule.signal(t_prev) * beta", "c_x0 = schedule.signal(t) * beta", "printed_coefficients_of_figure_2_10"),
     (
         "beta, fresh = schedule.beta(t, t_prev)",
@@ -145,7 +145,7 @@ ELBO = (
         "- log_r + squares).reshape(len(x0), -1).sum(axis=1)",
         "elbo_of_gaussian_data_in_closed_form[10-0.7-1.0]",
     ),
-    ("+ power - 1 - np.log(power))", "+ power - 1)", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
+    ("+ power - 1 - np.log(power)", "+ power - 1", "prior_term_is_a_divergence_from_the_unit_normal[1-vp]"),
     ("flat >= 1 - half, np.inf", "flat >= 1 + half, np.inf", "discretised_decoder_integrates_the_density_over_the_cell"),
 )
 

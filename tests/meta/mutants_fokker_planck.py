@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     _equation("np.exp(-k * w**2 * t)", "np.exp(-k / 2 * w**2 * t)", "heat_equation_waves_decay_with_the_squared_wave_number"),
     _equation(
-        "np.abs(((slope - self.D1) * self.dx)[self.passed] / self.D2[self.passed]).max()",
+        "np.abs(((slope - self.D1) * self.dx)[self.open_faces] / self.D2[self.open_faces]).max()",
         "np.abs(self.D1 * self.dx).max() / 2",
         "invalid_equations_are_refused_in_one_line",
     ),

@@ -69,7 +69,7 @@ SDES = (
         "drift_diffusion_marginal_and_prior_equal_the_table[0.5-vp]",
     ),
     ("(1 + reverse_noise**2) / 2 * self", "(1 + reverse_noise) / 2 * self", FAMILY),
-    ("self.drift_coefficient(t) * x - (", "self.drift_coefficient(t) * x + (", FAMILY),
+    ("self.drift_coefficient(t) * x - score", "self.drift_coefficient(t) * x + score", FAMILY),
     ("reverse_noise * self.diffusion(t)\n", "self.diffusion(t)\n", FAMILY),
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_compose_to_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_compose_to_one"),
@@ -122,7 +122,7 @@ TABLES = (
 
 DPM = (
     ("sde.log_snr(t) / 2\n", "sde.log_snr(t)\n", ORDER("dpm-solver-1")),
-    ("noise(x, s)), middle))", "noise(x, s)), s))", ORDER("dpm-solver-2")),
+    ("predict_noise(x_middle, middle)", "predict_noise(x_middle, s)", ORDER("dpm-solver-2")),
     ("_between(sde, s, t, 1 / 2)", "_between(sde, s, t, 1 / 3)", ORDER("dpm-solver-2")),
     (
         "(1 - share) * sde.log_snr(s) + share * sde.log_snr(t)",
@@ -152,14 +152,14 @@ EDM = (
 GRID = "grids_decrease_strictly_and_evenly_in_their_measure[{}]".format
 
 GRIDS = (
-    ("return np.linspace(first, last, _count(n))", "return np.geomspace(first, last, _count(n))", GRID("t")),
+    ("return np.linspace(t_max, t_min, _count(n))", "return np.geomspace(t_max, t_min, _count(n))", GRID("t")),
     ("(2 * rho)) for t", "(3 * rho)) for t", GRID("karras")),
     (
-        "np.linspace(sde.log_snr(first), sde.log_snr(last), _count(n))",
-        "np.linspace(sde.log_snr(first), sde.log_snr(last), n)",
+        "np.linspace(sde.log_snr(t_max), sde.log_snr(t_min), _count(n))",
+        "np.linspace(sde.log_snr(t_max), sde.log_snr(t_min), n)",
         GRID("log-snr"),
     ),
-    ("log_snrs[1:-1]), last])", "log_snrs[1:-1]), sde.t_min])", GRID("log-snr")),
+    ("log_snrs[1:-1]), t_min])", "log_snrs[1:-1]), sde.t_min])", GRID("log-snr")),
 )
 
 AS_WRITTEN = "a_step_equals_its_formula_in_either_time_direction[-0.2]"

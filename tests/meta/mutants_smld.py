@@ -33,15 +33,15 @@ def _density(old, new, test):
 
 LANGEVIN = (
     (  # noise of variance tau
-        "e / 2, e**0.5, Key(",
-        "e / 2, (e / 2) ** 0.5, Key(",
+        "e / 2, e**0.5, key)",
+        "e / 2, (e / 2) ** 0.5, key)",
         "stationary_variance_is_too_large_by_a_factor_in_closed_form[0.25-0.05]",
     ),
     ("x, lambda n: 2 * tau,", "x, lambda n: tau,", "a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau[line]"),
     ("1.0, e / 2, e**0.5, Key(", "1.0, e, e**0.5, Key(", "mean_and_variance_follow_their_recursions[0.25-0.05]"),
     (
-        "Key(seed, sample, n, Purpose.STEP_NOISE)\n        )\n        yield n + 1, x, None",
-        "Key(seed, sample, 0, Purpose.STEP_NOISE))\n        yield n + 1, x, None",
+        "key = Key(seed, sample, n, Purpose.STEP_NOISE)",
+        "key = Key(seed, sample, 0, Purpose.STEP_NOISE)",
         "mean_and_variance_follow_their_recursions[0.25-0.05]",
     ),
     ("return 2 * float(np.linalg", "return float(np.linalg", "the_score_slope_never_exceeds_the_bound_of_the_stability_limit[plane]"),

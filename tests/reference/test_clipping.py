@@ -46,9 +46,9 @@ def test_an_inactive_clip_changes_neither_samples_nor_evaluations():
     x0 = np.float32([[0.0, 0.9], [1.1, 0.0], [1.3, 0.0], [0.0, np.nan]])
     for active in (True, False):
         clip = Clip(-1.0, 1.0, active)
-        assert clip.share_beyond() == 0.0
+        assert clip.fraction_outside() == 0.0
         assert clip(x0).dtype == np.float32 and (clip(x0) is x0) == (not active)
-        assert clip.share_beyond() == 0.5 and clip.share_beyond(0.2) == 0.25
+        assert clip.fraction_outside() == 0.5 and clip.fraction_outside(0.2) == 0.25
 
 
 @pytest.mark.parametrize("schedule, steps", [(cosine(), 50), (linear(), 50), (linear(), 5)], ids=["cosine", "linear", "few"])

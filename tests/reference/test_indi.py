@@ -81,7 +81,7 @@ def test_one_step_is_least_squares_and_many_steps_restore_the_variance():
 def test_small_steps_converge_to_the_flow_with_the_variance_of_clean_data():
     s2, n2 = 0.7, 1.3
     f = ode_drift(gaussian(s2, n2))
-    solved = solve_ivp(f, (1.0, 1e-9), [1.0, -2.0], **PRECISE)
+    solved = solve_ivp(lambda t, x: f(x, t), (1.0, 1e-9), [1.0, -2.0], **PRECISE)
     expected = np.array([1.0, -2.0]) * (s2 / (s2 + n2)) ** 0.5
     assert_close(solved.y[:, -1], expected, integrated(len(solved.t), **PRECISE, size=2.0), 1.0)
 
@@ -174,7 +174,7 @@ def test_a_blur_is_a_normalised_gaussian_convolution_with_mirrored_borders():
 
 def test_data_with_less_noise_than_trained_start_later_on_the_path():
     trained = Degradation(2.0)
-    assert trained.start(2.0, 0.0) == trained.start() == 1.0 and trained.start(0.5, 0.0) == 0.25
+    assert trained.start_time(2.0, 0.0) == trained.start_time() == 1.0 and trained.start_time(0.5, 0.0) == 0.25
     x0, n = numbers(0, 2, 5, 1)
     assert_close(Degradation(0.5)(x0, n), path(x0, trained(x0, n), 0.25), EXACT, 8.0)
 
@@ -192,7 +192,7 @@ def test_data_with_less_noise_than_trained_start_later_on_the_path():
 )
 def test_an_untrained_degradation_is_refused(trained, level, message):
     with pytest.raises(ValueError, match=message):
-        trained.start(*level)
+        trained.start_time(*level)
 
 
 @pytest.mark.parametrize("fields", [(-1.0, 0.0), (0.0, 0.0), (float("nan"), 0.0), (1.0, -1.0), (1.0, float("inf"))])
@@ -229,7 +229,7 @@ def test_the_score_is_tweedies_at_any_trained_noise_level():
         assert_close(model.score_function({})(X, alpha, sigma), expected, 16 * MIXTURE, (1 + np.abs(X)) / sigma**2)
     schedule = model.schedule
     assert_close(model.predictor({})(X, 500), DISTRIBUTION.posterior_mean(X, 1.0, schedule.noise_scale(500)), 16 * MIXTURE, 1 + np.abs(X))
-    with pytest.raises(ValueError, match=r"sigma / alpha = 2\.1 is outside of what was trained, 0\.002 to 2"):
+    with pytest.raises(ValueError, match=r"sigma / alpha = 2\.1 is outside of the trained range, 0\.002 to 2"):
         model.score_function({})(X, 1.0, 2.1)
     for other in (InDI(MLP(), Degradation(0.1, 1.0)), InDI(MLP(), Degradation(1.0), 1.0, 0.1)):
         with pytest.raises(ValueError, match="has a score only if its degradation is noise alone"):

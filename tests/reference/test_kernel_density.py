@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
 from reference.diffusion.mixtures import Mixture
-from reference.smld.kernel_density import kernel_density, silverman
+from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 from reference.smld.score_matching import denoising, implicit
 from tests.example_networks import numbers
 from tests.oracle_tolerances import EXACT, MIXTURE, QUADRATURE, assert_close, assert_printed, line
@@ -113,18 +113,18 @@ def test_silverman_bandwidth_converges_to_the_optimum_for_normal_data(d, s):
         m = 2**power
         points = s * np.sqrt((m - 1) / m) * np.tile([[-1.0], [1.0]], (m // 2, d))  # of deviation s in every direction
         best = minimize_scalar(lambda log_h, m=m: integrated_error(np.exp(log_h), m, d, s), bounds=np.log([s / 20, 1.5 * s])).x
-        ratios.append(abs(np.log(silverman(points)) - best))
+        ratios.append(abs(np.log(silverman_bandwidth(points)) - best))
     assert ratios[0] > 1.5 * ratios[1] > 1.5**2 * ratios[2] and ratios[2] < 0.05
 
 
 def test_silverman_bandwidth_in_1d_has_the_printed_value():
     points = np.tile([[-1.0], [1.0]], (500, 1))
-    assert_printed(silverman(points) * 1000**0.2 * np.sqrt(999 / 1000), "1.06")
+    assert_printed(silverman_bandwidth(points) * 1000**0.2 * np.sqrt(999 / 1000), "1.06")
 
 
 def test_silverman_bandwidth_has_the_unit_of_the_points():
     points = numbers(5, 40, 3)
-    assert_close(silverman(10 * points + 4), 10 * silverman(points), EXACT)
+    assert_close(silverman_bandwidth(10 * points + 4), 10 * silverman_bandwidth(points), EXACT)
 
 
 @pytest.mark.parametrize("bandwidth", [0, -0.1, float("nan")])

@@ -52,7 +52,7 @@ def test_a_forced_mean_solves_its_equation():
     force = lambda t: np.cos(2 * t)
     exact = lambda t: 0.7 * np.exp(-GAMMA * t) + (GAMMA * np.cos(2 * t) + 2 * np.sin(2 * t) - GAMMA * np.exp(-GAMMA * t)) / (GAMMA**2 + 4)
     for t in (0.3, 2.0):
-        assert_close(physics.forced(GAMMA, force, 0.7, t), exact(t), LINEAR_ALGEBRA, 1.0)
+        assert_close(physics.forced_mean(GAMMA, force, 0.7, t), exact(t), LINEAR_ALGEBRA, 1.0)
 
 
 def test_the_spectral_density_is_the_transform_of_the_autocovariance():
@@ -70,7 +70,7 @@ def test_moments_and_characteristic_function_of_the_stationary_gaussian():
     for n, factor in ((1, 1), (2, 3), (3, 15)):
         assert_close(physics.even_moment(GAMMA, Q, n), factor * variance**n, EXACT)
     u = np.array([0.5, 2.0])
-    assert_close(physics.characteristic(GAMMA, Q, u), np.exp(-(u**2) * variance / 2), EXACT)
+    assert_close(physics.characteristic_function(GAMMA, Q, u), np.exp(-(u**2) * variance / 2), EXACT)
 
 
 def test_a_brownian_particle_is_ballistic_early_and_diffusive_late():
@@ -117,7 +117,7 @@ def test_an_unstable_process_has_no_stationary_distribution():
 def test_coefficients_are_those_of_stratonovich():
     """(5.36), (5.37): D1 = h + g g', D2 = g^2; a diffusion model's additive noise g = sqrt(beta/2) has D2 = beta/2 (E15)."""
     x = np.linspace(-2, 2, 9)
-    D1, D2 = physics.coefficients(lambda x: -x, lambda x: 0.5 * x, lambda x: 0.5)
+    D1, D2 = physics.fokker_planck_coefficients(lambda x: -x, lambda x: 0.5 * x, lambda x: 0.5)
     assert_close(D1(x), -0.75 * x, EXACT)
     assert_close(D2(x), 0.25 * x**2, EXACT)
 

@@ -26,5 +26,5 @@ def test_mass_is_conserved_until_it_leaves_the_grid():
 @pytest.mark.parametrize("slope, deviation", [(1.0, 0.09), (8.0, 0.5)])
 def test_a_grid_too_coarse_for_the_noise_is_refused(slope, deviation):
     x = np.linspace(-6, 6, 241)
-    with pytest.raises(ValueError, match=f"x must be so fine that neighbours lead at most {deviation / 2:g}, half a deviation, apart"):
+    with pytest.raises(ValueError, match=f"neighbouring points and their means are at most {deviation / 2:g}, half a deviation, apart"):
         transition(x, slope * x, deviation)

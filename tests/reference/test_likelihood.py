@@ -65,7 +65,7 @@ def test_likelihood_with_exact_score_and_prior_is_the_exact_log_density(distribu
 def test_likelihood_from_a_later_time_is_the_density_at_that_time(sde):
     distribution = PLANE.noised(*sde.marginal(0.3 * sde.t_max))
     x = points(distribution)
-    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), first=0.3 * sde.t_max, **FLOW_SOLVER)
+    found = log_likelihood(sde, exact(PLANE, sde), x, prior=prior_of(PLANE, sde), t_start=0.3 * sde.t_max, **FLOW_SOLVER)
     assert_close(found, distribution.log_density(x), FLOW_LIKELIHOOD, 1.0)
 
 
@@ -150,7 +150,7 @@ def test_likelihood_of_a_network_is_the_log_determinant_of_its_flow():
     at = model.score_and_pullback(params)
     says = lambda x, t: at(x, *sde.marginal(t))
     x, h = np.array([[0.3, -0.5], [-1.0, 0.8]]), 1e-3
-    found = log_likelihood(sde, says, x, first=first, **FLOW_SOLVER)
+    found = log_likelihood(sde, says, x, t_start=first, **FLOW_SOLVER)
 
     flow, _ = sde.reverse(lambda x, t: says(x, t)[0], 0.0)
     moved = np.concatenate([x, *(x + s * h * e for e in np.eye(2) for s in (1, -1))])

@@ -101,5 +101,5 @@ def test_an_absorbing_state_is_never_left():
 def test_an_invalid_jump_process_is_refused():
     with pytest.raises(ValueError, match="rates must be a square matrix without negative entries"):
         master.generator([[0, -1], [1, 0]])
-    with pytest.raises(ValueError, match="it has 2 stationary laws"):
+    with pytest.raises(ValueError, match="it has 2 stationary distributions"):
         master.stationary(np.zeros((2, 2)))

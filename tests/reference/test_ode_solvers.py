@@ -59,7 +59,7 @@ def quantiles(t):
 
 @functools.cache
 def finest():
-    return GRIDS["log-snr"](SDE, 1280, last=EARLY)
+    return GRIDS["log-snr"](SDE, 1280, t_min=EARLY)
 
 
 def grid_of(n):
@@ -209,7 +209,7 @@ def test_edm_levels_equal_those_of_karras():
 
 def test_ddim_equals_euler_in_sigma_and_dpm_solver_1():
     """Along y = x / signal and sigma = noise_scale / signal the flow is dy/dsigma = eps."""
-    times = GRIDS["t"](SDE, 12, last=0.01)
+    times = GRIDS["t"](SDE, 12, t_min=0.01)
     chain = Schedule(np.concatenate(([0.0], SDE.log_alpha_bar(times[::-1]))))
     time_of = dict(enumerate(times[::-1], start=1))
     x = quantiles(1.0)
@@ -345,7 +345,7 @@ MEASURES = {"t": lambda sde, t: t, "log-snr": lambda sde, t: sde.log_snr(t), "ka
 @given(sde=sdes(), n=st.integers(1, 12), ends=st.none() | st.tuples(st.floats(0.01, 0.4), st.floats(0.5, 1.0)))
 def test_grids_decrease_strictly_and_evenly_in_their_measure(name, sde, n, ends):
     low, high = (sde.t_min, sde.t_max) if ends is None else (part * sde.t_max for part in ends)
-    grid = GRIDS[name](sde, n) if ends is None else GRIDS[name](sde, n, last=low, first=high)
+    grid = GRIDS[name](sde, n) if ends is None else GRIDS[name](sde, n, t_min=low, t_max=high)
     assert len(grid) == n + 1 and (grid[0], grid[-1]) == (high, low) and (np.diff(grid) < 0).all()
     measure = np.array([MEASURES[name](sde, t) for t in grid])
     even = np.linspace(measure[0], measure[-1], n + 1)
@@ -355,10 +355,10 @@ def test_grids_decrease_strictly_and_evenly_in_their_measure(name, sde, n, ends)
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 @pytest.mark.parametrize("n, ends, message", [
     (0, {}, "steps must be at least 1, got 0"),
-    (5, {"last": 0.0}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got 0.0 and 1.0"),
-    (5, {"last": 0.5, "first": 0.5}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got 0.5 and 0.5"),
-    (5, {"first": 1.01}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got .* and 1.01"),
-    (5, {"last": float("nan")}, "times must satisfy 0 < last < first <= 1, the end of the SDE, got nan and 1.0"),
+    (5, {"t_min": 0.0}, "times must satisfy 0 < t_min < t_max <= 1, the t_max of the SDE, got 0.0 and 1.0"),
+    (5, {"t_min": 0.5, "t_max": 0.5}, "times must satisfy 0 < t_min < t_max <= 1, the t_max of the SDE, got 0.5 and 0.5"),
+    (5, {"t_max": 1.01}, "times must satisfy 0 < t_min < t_max <= 1, the t_max of the SDE, got .* and 1.01"),
+    (5, {"t_min": float("nan")}, "times must satisfy 0 < t_min < t_max <= 1, the t_max of the SDE, got nan and 1.0"),
 ])  # fmt: skip
 def test_invalid_grid_ends_or_counts_are_refused(grid, n, ends, message):
     with pytest.raises(ValueError, match=message):

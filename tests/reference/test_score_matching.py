@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.diffusion.mixtures import Mixture, example_2_1
-from reference.smld.score_matching import denoising, explicit, exponential_family, implicit
+from reference.smld.score_matching import denoising, explicit, fit_exponential_family, implicit
 from tests.example_networks import numbers
 from tests.oracle_tolerances import EXACT, GAUSS_LEGENDRE, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, line
 
@@ -218,7 +218,7 @@ def test_implicit_matching_of_uniform_data_finds_a_false_slope():
 
 def test_linear_quadratic_exponential_family_gives_mean_and_variance():
     x = 3 + 2 * numbers(1, 400)
-    theta = exponential_family(np.stack((np.ones_like(x), -x), axis=1)[:, :, None], np.tile([0.0, -1.0], (400, 1)))
+    theta = fit_exponential_family(np.stack((np.ones_like(x), -x), axis=1)[:, :, None], np.tile([0.0, -1.0], (400, 1)))
     assert_close(theta, np.array([x.mean(), 1.0]) / x.var(), LINEAR_ALGEBRA, 1 + 3 / x.var() ** 2)
     params = {"w": np.array([[-theta[1]]]), "b": theta[:1]}
     _, _, gradients = implicit(Affine(), params, x[:, None], None)
@@ -231,7 +231,7 @@ def test_quadratic_exponential_family_in_2d_gives_mean_and_precision():
     zero, one = np.zeros(300), np.ones(300)
     gradients = [(one, zero), (zero, one), (-x[:, 0], zero), (-x[:, 1], -x[:, 0]), (zero, -x[:, 1])]
     laplacians = np.tile([0.0, 0.0, -1.0, 0.0, -1.0], (300, 1))
-    *linear, a, b, c = exponential_family(np.array(gradients).transpose(2, 0, 1), laplacians)
+    *linear, a, b, c = fit_exponential_family(np.array(gradients).transpose(2, 0, 1), laplacians)
     precision = np.linalg.inv(np.cov(x.T, ddof=0))
     assert_close(np.array([[a, b], [b, c]]), precision, LINEAR_ALGEBRA, np.trace(precision))
     assert_close(np.array(linear), precision @ x.mean(axis=0), LINEAR_ALGEBRA, 4 * np.trace(precision))

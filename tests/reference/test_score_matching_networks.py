@@ -9,7 +9,7 @@ import pytest
 from reference import ops
 from reference.networks import MLP, UNet
 from reference.ops.random import Purpose
-from reference.smld.score_matching import denoising, explicit, implicit, signs, sliced
+from reference.smld.score_matching import denoising, explicit, implicit, rademacher, sliced
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, assert_close, assert_mean
 from tests.reference.test_networks import gradient_of_each
@@ -86,8 +86,8 @@ def test_normal_probes_have_a_larger_variance_than_sign_probes():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sign_probes_are_fair_and_independent(dtype):
     u = ops.uniform(4, np.arange(20_000), 0, Purpose.PROBE, (3,), dtype)
-    v = signs(u)
-    assert v.dtype == dtype and (np.abs(v) == 1).all() and (signs(1 - u) == -v).all()
+    v = rademacher(u)
+    assert v.dtype == dtype and (np.abs(v) == 1).all() and (rademacher(1 - u) == -v).all()
     assert_mean(v, 0, 2)
     assert_mean(v[:, 0] * v[:, 1] * v[:, 2], 0, 2)
 
@@ -195,7 +195,7 @@ def test_networks_without_jvp_are_refused_where_it_is_needed():
     for name in ("explicit", "denoising"):
         assert np.isfinite(losses(network, x=x)[name](params)[0])
     for name in ("implicit", "sliced"):
-        with pytest.raises(ValueError, match="need a network with jvp, which a UNet has not"):
+        with pytest.raises(ValueError, match="need a network with jvp, which UNet lacks"):
             losses(network, x=x)[name](params)
 
 

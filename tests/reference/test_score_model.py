@@ -6,8 +6,8 @@ import pytest
 from reference.diffusion.mixtures import example_2_1, ring
 from reference.diffusion.schedules import geometric, linear
 from reference.networks import MLP, UNet
-from reference.smld.score_matching import signs
-from reference.smld.smld import MATCHINGS, ScoreModel, floors
+from reference.smld.score_matching import rademacher
+from reference.smld.smld import OBJECTIVES, ScoreModel, floors
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close, assert_printed, central_difference, line
 from tests.reference.test_networks import gradient_of_each
@@ -15,26 +15,26 @@ from tests.reference.test_networks import gradient_of_each
 LADDER = geometric(5, 0.1, 3.0)
 NETWORK = MLP(size=(2,), width=6, depth=2, embedding=4)
 T = np.array([1, 1, 2, 3, 5, 4])
-X0, NOISE, PROBE = numbers(1, 6, 2), numbers(2, 6, 2), signs(np.random.default_rng(3).random((6, 2)))
+X0, NOISE, PROBE = numbers(1, 6, 2), numbers(2, 6, 2), rademacher(np.random.default_rng(3).random((6, 2)))
 DISTRIBUTION = example_2_1()
 ON_THE_LINE = MLP(size=(1,), width=6, depth=2, embedding=4)
 
 
-def model(matching, network=NETWORK, distribution=None):
-    distribution = distribution or ring() if matching == "explicit" else None
-    return ScoreModel(network, LADDER, "noise", 1.3, matching, distribution)
+def model(objective, network=NETWORK, distribution=None):
+    distribution = distribution or ring() if objective == "explicit" else None
+    return ScoreModel(network, LADDER, "noise", 1.3, objective, distribution)
 
 
-def probe(matching):
-    return PROBE if matching == "sliced" else None
+def probe(objective):
+    return PROBE if objective == "sliced" else None
 
 
-@pytest.mark.parametrize("matching", MATCHINGS)
-def test_gradient_of_every_loss_in_every_parameter_with_levels_mixed(matching):
-    params, scores = random_parameters(NETWORK), model(matching)
-    mean, per_sample, gradients = scores.loss(params, X0, T, NOISE, probe(matching))
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_gradient_of_every_loss_in_every_parameter_with_levels_mixed(objective):
+    params, scores = random_parameters(NETWORK), model(objective)
+    mean, per_sample, gradients = scores.loss(params, X0, T, NOISE, probe(objective))
     assert_close(mean, per_sample.mean(), EXACT, np.abs(per_sample).max())
-    value = lambda p: float(scores.loss(p, X0, T, NOISE, probe(matching))[0])
+    value = lambda p: float(scores.loss(p, X0, T, NOISE, probe(objective))[0])
     gradient_of_each(value, params, gradients, np.abs(per_sample).sum() + 10)
 
 
@@ -72,12 +72,12 @@ def mean_losses(matching, params, t, distribution=DISTRIBUTION):
     noised = distribution.noised(1.0, sigma)
     reach = 12 * noised.full.max() ** 0.5
     x, h = line(noised.means.min() - reach, noised.means.max() + reach, 0.2)
-    scores, x = model(matching, ON_THE_LINE, distribution), x[:, None]
+    scores, x = model(objective, ON_THE_LINE, distribution), x[:, None]
     weight = np.exp(noised.log_density(x)) * h
-    if matching == "denoising":  # 1/2 E(z - eps)^2 = 1/2 [ 1 - 2 E[eps E(z|x)] + E eps^2 ]
+    if objective == "denoising":  # 1/2 E(z - eps)^2 = 1/2 [ 1 - 2 E[eps E(z|x)] + E eps^2 ]
         eps = scores.noise_predictor(params)(x, t)
         return (1 - 2 * weight @ (eps * distribution.expected_noise(x, 1.0, sigma))[:, 0] + weight @ eps[:, 0] ** 2) / 2
-    each = np.ones_like(x) if matching == "sliced" else None
+    each = np.ones_like(x) if objective == "sliced" else None
     return weight @ scores.loss(params, x, np.full(len(x), t), np.zeros_like(x), each)[1]
 
 
@@ -88,7 +88,7 @@ def test_expected_losses_differ_by_constants_for_any_network(t):
     (floor,) = floors(DISTRIBUTION, [sigma])
     for seed in (0, 1):
         params = random_parameters(ON_THE_LINE, seed)
-        loss = {matching: mean_losses(matching, params, t) for matching in MATCHINGS}
+        loss = {objective: mean_losses(objective, params, t) for objective in OBJECTIVES}
         size = 1 + sum(map(abs, loss.values()))
         assert_close(loss["denoising"] - loss["explicit"], floor, QUADRATURE, size)
         assert_close(loss["implicit"] - loss["explicit"], floor - 0.5, QUADRATURE, size)
@@ -130,9 +130,9 @@ def test_levels_and_probes_are_new_in_every_step():
     assert model("denoising").sample_training_noise(0, sample, 3, (2,), np.float32)[2] is None
 
 
-@pytest.mark.parametrize("matching", MATCHINGS)
-def test_single_precision_stays_single(matching):
-    scores = model(matching)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_single_precision_stays_single(objective):
+    scores = model(objective)
     draws = scores.sample_training_noise(0, np.arange(6), 1, (2,), np.float32)
     mean, per_sample, gradients = scores.loss(NETWORK.init(0), X0.astype(np.float32), *draws)
     assert mean.dtype == per_sample.dtype == np.float32 and {g.dtype for g in gradients.values()} == {np.dtype(np.float32)}
@@ -149,9 +149,9 @@ def test_score_matching_works_on_images():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((NETWORK, LADDER, "noise", 1.0, "fisher"), "matching must be one of denoising, explicit, implicit, sliced, got 'fisher'"),
-        ((NETWORK, linear(10)), "needs a schedule of growing noise"),
-        ((NETWORK, LADDER, "v"), "predicts the noise"),
+        ((NETWORK, LADDER, "noise", 1.0, "fisher"), "objective must be one of denoising, explicit, implicit, sliced, got 'fisher'"),
+        ((NETWORK, linear(10)), "needs a variance-exploding schedule"),
+        ((NETWORK, LADDER, "v"), "and prediction noise"),
         ((UNet(), LADDER, "noise", 1.0, "implicit"), "implicit score matching needs the derivative of the network along a direction"),
         ((UNet(), LADDER, "noise", 1.0, "sliced"), "take --net mlp"),
     ],

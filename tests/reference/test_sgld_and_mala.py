@@ -12,7 +12,7 @@ from reference import ops
 from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Purpose
 from reference.samplers import final_sample
-from reference.samplers.langevin import decreasing, langevin, mala, sgld
+from reference.samplers.langevin import decreasing_step_sizes, langevin, mala, sgld
 from tests.oracle_tolerances import EXACT, FALSE_ALARM, MIXTURE, accumulated, assert_close, assert_mean, assert_slope, ks_distance, line
 
 COUNT = 20_000
@@ -89,7 +89,7 @@ def test_decreasing_steps_remove_the_bias():
 
 @given(st.floats(0.001, 10), st.floats(0.5, 100), st.floats(0.51, 0.99), st.integers(1, 3000))
 def test_decreasing_steps_sum_to_infinity_and_their_squares_do_not(first, offset, power, count):
-    e = np.array([decreasing(first, offset, power)(n) for n in range(count)])
+    e = np.array([decreasing_step_sizes(first, offset, power)(n) for n in range(count)])
     assert e[0] == first and (np.diff(e) < 0).all()
     # an integral is below the sum at left ends, and above that sum without its first term
     integral = lambda p: offset / (1 - p) * ((1 + count / offset) ** (1 - p) - 1)
@@ -103,8 +103,8 @@ def test_decreasing_steps_sum_to_infinity_and_their_squares_do_not(first, offset
 @pytest.mark.parametrize("power", [0.5, 0.0, -1.0, 1.0001, float("nan")])
 def test_decay_powers_that_violate_a_condition_are_refused(power):
     with pytest.raises(ValueError, match=rf"power must lie in \(1/2, 1\], got {power}"):
-        decreasing(0.1, power=power)
-    assert decreasing(0.1, 2.0, 1.0)(2) == 0.05
+        decreasing_step_sizes(0.1, power=power)
+    assert decreasing_step_sizes(0.1, 2.0, 1.0)(2) == 0.05
 
 
 def test_langevin_equals_sgld_with_steps_twice_as_long():

@@ -15,7 +15,7 @@ from reference.samplers.annealed_langevin import step_sizes
 from reference.samplers.langevin import gradient_ascent, langevin, sgld
 from reference.smld.kernel_density import kernel_density
 from reference.tutorial.errata.erratum import Erratum
-from reference.vae.estimators import pathwise
+from reference.vae.estimators import pathwise_gradient
 from reference.vae.gaussian import kl_diagonal, log_density
 from reference.vae.linear import toy
 
@@ -67,7 +67,7 @@ def gradient_of_elbo():
     """d/dmean at q = N(0, 1), x = 1, p(x, z) = N(z; 0, 1) N(x; z, 1): E grad log q, and E grad (log
     p - log q).
     """
-    along_path, _ = pathwise(lambda z: (1 - z) - z, np.zeros(1), np.zeros(1), SIGNS)
+    along_path, _ = pathwise_gradient(lambda z: (1 - z) - z, np.zeros(1), np.zeros(1), SIGNS)
     return float(SIGNS.mean()), float(along_path.mean())
 
 

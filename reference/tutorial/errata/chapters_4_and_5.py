@@ -6,7 +6,7 @@ from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import constant
 from reference.fokker_planck import kramers_moyal
 from reference.fokker_planck.fokker_planck import FokkerPlanck
-from reference.fokker_planck.langevin_equation import coefficients, white_noise
+from reference.fokker_planck.langevin_equation import fokker_planck_coefficients, white_noise
 from reference.fokker_planck.master_equation import two_states
 from reference.ops import normal
 from reference.ops.random import Purpose
@@ -131,7 +131,7 @@ def diffusion_of_vp():
     beta, drift = 0.7, lambda x: -0.35 * x
     noises = (lambda x: np.full_like(x, beta**0.5)), (lambda x: np.full_like(x, (beta / 2) ** 0.5))
     printed, corrected = (
-        float(coefficients(drift, g, np.zeros_like)[1](np.ones(1))[0]) for g in noises
+        float(fokker_planck_coefficients(drift, g, np.zeros_like)[1](np.ones(1))[0]) for g in noises
     )
     return printed / beta, corrected / beta
 
@@ -139,7 +139,7 @@ def diffusion_of_vp():
 def additive_drift():
     """D1 at x = 2 for xi' = A(xi) xi + Gamma with A = -1."""
     return -1.0, float(
-        coefficients(lambda x: -x, np.ones_like, np.zeros_like)[0](np.array([2.0]))[0]
+        fokker_planck_coefficients(lambda x: -x, np.ones_like, np.zeros_like)[0](np.array([2.0]))[0]
     )
 
 
