@@ -72,7 +72,7 @@ class Parser(argparse.ArgumentParser):
             chosen = self
             for action in self._actions:
                 if isinstance(action, argparse._SubParsersAction):
-                    chosen = action.choices.get(getattr(parsed, action.dest, None), self)
+                    chosen = action.choices[parsed.command]
             chosen.error(f"unrecognized arguments: {' '.join(unknown)}")
         return parsed
 

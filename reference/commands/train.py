@@ -115,8 +115,11 @@ def continue_training(run, data, save_every, ops):
         print(f"{run.folder} is finished: all of its {run.steps} steps are taken")
         return 0
     model, first = training_model(run, data), run.state.step
-    log = contextlib.closing(Log(run.folder, first))
-    with exclusive(run.folder), log as log, stop_on_signal() as stop:
+    with (
+        exclusive(run.folder),
+        contextlib.closing(Log(run.folder, first)) as log,
+        stop_on_signal() as stop,
+    ):
         states = training.train(
             model, data.train, data.train_labels, run.settings, run.state, run.steps, ops
         )

@@ -18,7 +18,7 @@ from reference.ops.random import Key, Purpose, normal, uniform
 from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
-from reference.smld.score_matching import signs
+from reference.smld.score_matching import rademacher
 from reference.smld.smld import floors
 from reference.vae.linear import probabilistic_pca
 
@@ -121,12 +121,12 @@ def flow_likelihood(run, ops, seed=2, count=64):
     x, bin_width = data.held_out[:count], data.bin_width
     sample = np.arange(len(x))
     if data.is_image:
-        probe = signs(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
+        probe = rademacher(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
     if bin_width:
         x = dequantise(x, bin_width, uniform(seed, sample, 0, Purpose.EVALUATION, data.shape))
     x = add_noise(x, *sde.marginal(sde.t_min), Key(seed, sample, 1, Purpose.EVALUATION))
     at = lambda x, t: score_and_pullback(x, *sde.marginal(t))
-    log_p = log_likelihood(sde, at, x, probe, first=sde.t_min, rtol=1e-3, atol=1e-3).mean()
+    log_p = log_likelihood(sde, at, x, probe, t_start=sde.t_min, rtol=1e-3, atol=1e-3).mean()
     rows = {f"-log p with noise {sde.min_noise_ratio:g} (nats)": float(-log_p)}
     if bin_width:
         bits = bits_per_dimension(log_p, x[0].size, bin_width)

@@ -12,7 +12,7 @@ from reference.data import datasets
 from reference.diffusion.training import Settings, State, init_state
 from reference.runs import checkpoint
 from reference.runs.config import build_model, fingerprint, method_of, read_config, units_of
-from reference.smld.kernel_density import kernel_density, silverman
+from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 
 
 @dataclass
@@ -85,7 +85,9 @@ def training_model(run, data):
     bandwidth, points = run.config["bandwidth"], data.train.astype(np.float64)
     if data.mixture and bandwidth is None:
         return replace(run.model, distribution=data.mixture)
-    density = kernel_density(points, silverman(points) if bandwidth is None else bandwidth)
+    density = kernel_density(
+        points, silverman_bandwidth(points) if bandwidth is None else bandwidth
+    )
     return replace(run.model, distribution=density)
 
 

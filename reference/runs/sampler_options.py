@@ -139,7 +139,7 @@ def _indi(run, steps, noise, blur):
     trained = run.model.degradation
     steps = _at_least_one("steps", 20 if steps is None else steps)
     noise, blur = trained.noise if noise is None else noise, trained.blur if blur is None else blur
-    trained.start(noise, blur)
+    trained.start_time(noise, blur)
     return {"steps": steps, "noise": noise, "blur": blur}
 
 

@@ -59,7 +59,7 @@ def draw(run, ops, n, clip="data", **how):
             states = trajectory(run, ops, sample, clip=held, **how)
             states = progress(states, total, label, first=number * each)
             parts.append(to_host(final_sample(states)))
-            beyond += held.share_beyond() * len(parts[-1])
+            beyond += held.fraction_outside() * len(parts[-1])
             warnings.simplefilter("ignore")  # the warnings of the first batch hold for the others
     x = np.concatenate(parts)
     if not np.isfinite(x).all():

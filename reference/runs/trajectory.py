@@ -53,7 +53,7 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
 
 
 def _restore(model, weights, ops, x, sample, seed, steps, noise, blur):
-    start = model.degradation.start(noise, blur)
+    start = model.degradation.start_time(noise, blur)
     deviation = brownian_deviation(model.epsilon) if model.epsilon else None
     if deviation:
         z = ops.normal(seed, sample, 0, Purpose.LATENT, x.shape[1:], x.dtype)

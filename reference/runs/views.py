@@ -16,18 +16,18 @@ def score_of(run, ops=reference_ops):
     ValueError for a run without a score (a VAE, InDI that deblurs), and in the call for a log-SNR
     outside of the training range.
     """
-    _check_score(run)
+    _check_provides(run, "score_function")
     return run.model.score_function(run.state.ema, ops=ops)
 
 
 def posterior_mean_of(run, ops=reference_ops):
     """As ``score_of``, but E[x_0 | x]."""
-    _check_score(run)
+    _check_provides(run, "posterior_mean_function")
     return run.model.posterior_mean_function(run.state.ema, ops=ops)
 
 
-def _check_score(run):
-    if not hasattr(run.model, "score_function"):
+def _check_provides(run, function):
+    if not hasattr(run.model, function):
         raise ValueError(
             f"run {run.folder} was trained by {run.method.name}, which does not provide a score"
         )

@@ -176,7 +176,7 @@ def test_repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, na
 NETWORKS = {  # system, shape of a sample, options, samples
     "mlp": ("ddpm", (2,), {}, 64),
     "mlp with a variance": ("ddpm", (2,), {"objective": "hybrid"}, 64),
-    "mlp along a direction": ("smld", (2,), {"matching": "sliced"}, 64),
+    "mlp along a direction": ("smld", (2,), {"objective": "sliced"}, 64),
     "unet 8": ("ddpm", (8, 8, 1), {}, 8),
     "unet 28": ("ddpm", (28, 28, 1), {}, 2),
     "unet 32": ("ddpm", (32, 32, 3), {}, 2),

@@ -17,7 +17,7 @@ RUNS = {
     "ddpm of images": ("ddpm", IMAGES),
     "learned variances": ("ddpm", POINTS | {"objective": "hybrid"}),
     "smld": ("smld", POINTS),
-    "sliced score matching": ("smld", POINTS | {"matching": "sliced"}),
+    "sliced score matching": ("smld", POINTS | {"objective": "sliced"}),
     "sde": ("sde", POINTS),
     "indi": ("indi", POINTS),
     "vae": ("vae", POINTS | {"latent": 2}),

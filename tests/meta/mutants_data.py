@@ -133,14 +133,14 @@ MUTANTS = tuple(
             # runs
             ("runs/run", "x = x[:, :height, :width]", "x = x[:, -height:, -width:]", CROPPED),
             (
-                "runs/run",
+                "runs/config",
                 "size = tuple(-(-n // factor) * factor for n in size)",
                 "size = tuple(n // factor * factor for n in size)",
                 CROPPED,
             ),
             ("runs/run", "return units.own(x) if units and x.ndim == 2 else x", "return x", OWN_UNITS),
             ("runs/run", "return units.own(x) if units and x.ndim == 2 else x", "return units.own(x) if units else x", CROPPED),
-            ("commands/sample", "run.own(array) for name, array in", "array for name, array in", OWN_UNITS),
+            ("commands/sample", "run.in_data_units(array) for name, array in", "array for name, array in", OWN_UNITS),
             ("commands/info", "own = data.units.own(ends) if data.units else ends", "own = ends", INFO),
             # pictures
             ("plotting", "1 - images[..., 3:] * (1 - images[..., :3])", "images[..., :3] * images[..., 3:]", OPACITY),

@@ -103,8 +103,8 @@ DDPM = (
     ("return c_x, c_x0, beta * noise_ratio", "return c_x0, c_x, beta * noise_ratio", "printed_coefficients_of_figure_2_10"),
     ("c_x0 = schedule.signal(t_prev) * beta", "c_x0 = schedule.signal(t) * beta", "printed_coefficients_of_figure_2_10"),
     (
-        "beta, fresh = schedule.beta(t, t_prev)",
-        "beta, fresh = schedule.beta(t, t - 1)",
+        "    beta = schedule.beta(t, t_prev)\n",
+        "    beta = schedule.beta(t, t - 1)\n",
         "posterior_variance_over_skipped_steps_differs_from_that_of_one_step[linear]",
     ),
     (
@@ -200,7 +200,7 @@ SAMPLERS = (
         "inversion_of_a_point_mass_recovers_its_noise",
         "ancestral_and_ddim",
     ),
-    ("ddim", "asked = t or t_next", "asked = t_next", "inversion_evaluates_the_noise_at_its_current_time", "ancestral_and_ddim"),
+    ("ddim", "at = t or t_next", "at = t_next", "inversion_evaluates_the_noise_at_its_current_time", "ancestral_and_ddim"),
     (
         "exact",
         "(np.cumsum(weights, axis=1)[:, :-1] < u)",

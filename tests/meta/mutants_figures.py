@@ -247,10 +247,10 @@ PICTURES = (
         "tests/reference/test_evaluate_command.py::test_the_loss_by_level_equals_that_of_network_and_exact_prediction",
     ),
     (
-        "reference/runs/run.py",
+        "reference/runs/config.py",
         '"lr": 2e-3}',
         '"lr": 2e-5}',
-        "tests/accelerated/test_cpu.py::test_the_defaults_for_points_part_the_modes_of_mixture2d_in_a_third_of_their_steps",
+        "tests/accelerated/test_cpu.py::test_the_defaults_for_points_learn_the_modes_of_mixture2d_in_a_third_of_their_steps",
     ),
     (
         "reference/commands/experiment.py",
@@ -261,7 +261,7 @@ PICTURES = (
     ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
     ("reference/data/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
     (
-        "reference/runs/run.py",
+        "reference/runs/config.py",
         "({} if data.is_image else POINTS)",
         "POINTS",
         "tests/reference/test_method_options.py::test_points_have_other_defaults_that_options_override",

@@ -67,13 +67,13 @@ MUTANTS = (
         "example_5_6_converges_to_the_gaussian_of_its_temperature",
     ),
     _equation(
-        "beside = -np.sqrt(to_left[1:-1] * to_right[1:-1])",
-        "beside = -to_left[1:-1]",
+        "off_diagonal = -np.sqrt(to_left[1:-1] * to_right[1:-1])",
+        "off_diagonal = -to_left[1:-1]",
         "eigenmodes_on_a_gaussian_relax_at_n_over_its_variance[1.0]",
     ),
     _equation(
-        "to_right[1:] + to_left[:-1], beside",
-        "to_right[:-1] + to_left[1:], beside",
+        "to_right[1:] + to_left[:-1], off_diagonal",
+        "to_right[:-1] + to_left[1:], off_diagonal",
         "eigenmodes_on_a_gaussian_relax_at_n_over_its_variance[1.0]",
     ),
     _equation("rel_entr(p, distribution).sum()", "rel_entr(distribution, p).sum()", "relative_entropy_decreases_at_its_dissipation_rate"),
@@ -107,7 +107,7 @@ MUTANTS = (
     _langevin("q / gamma**3 * (np.expm1", "q / gamma**2 * (np.expm1", "a_brownian_particle_is_ballistic_early_and_diffusive_late"),
     _langevin("return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_multivariate_steps_compose_and_keep_the_stationary_law"),
     _langevin(
-        "return lambda x: h(x) + g(x) * slope(x), lambda", "return lambda x: h(x), lambda", "coefficients_are_those_of_stratonovich"
+        "return lambda x: h(x) + g(x) * g_derivative(x), lambda", "return lambda x: h(x), lambda", "coefficients_are_those_of_stratonovich"
     ),  # E15
     _langevin("lambda x: g(x) ** 2", "lambda x: g(x) ** 2 / 2", "coefficients_are_those_of_stratonovich"),
     _langevin("2**0.5 * g(x), grid", "g(x), grid", "ito_and_stratonovich_noise_have_different_means[ito-0.36787944117144233]"),  # E15

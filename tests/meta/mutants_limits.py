@@ -20,8 +20,8 @@ MUTANTS = (
         INTERRUPT + "[accelerated]",
     ),
     ("benchmarks/__main__.py", '    end_on_interrupt("python -m benchmarks")', "    pass", INTERRUPT + "[benchmarks]"),
-    ("reference/commands/progress.py", "        os._exit(130)\n\n    teller", "        return\n\n    teller", SECOND),
-    ("reference/commands/progress.py", "descriptor = signal.set_wakeup_fd(teller.fileno())", "descriptor = -1", SECOND),
+    ("reference/commands/interrupts.py", "        os._exit(130)\n\n    teller", "        return\n\n    teller", SECOND),
+    ("reference/commands/interrupts.py", "descriptor = signal.set_wakeup_fd(teller.fileno())", "descriptor = -1", SECOND),
     # folders and files
     (
         "reference/commands/train.py",
@@ -63,8 +63,8 @@ MUTANTS = (
     ("reference/runs/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
     (
         "reference/commands/export.py",
-        "        write_together(folder, _diffusers(run, weights, arguments.weights))",
-        "        for name, data in _diffusers(run, weights, arguments.weights).items():\n            write_together(folder, {name: data})",
+        "write_together(folder, _diffusers_files(run, weights, arguments.weights))",
+        "for name, data in _diffusers_files(run, weights, arguments.weights).items():\n        write_together(folder, {name: data})",
         LIMITS + "an_export_stopped_by_a_full_disk_can_be_repeated[2]",
     ),
     (
@@ -81,21 +81,21 @@ MUTANTS = (
     ),
     # memory and weights
     (
-        "reference/commands/train.py",
+        "reference/runs/train_checks.py",
         "/ (more - few) * (run.settings.batch - few)",
         "/ more * (run.settings.batch - few)",
         LIMITS + "memory_of_a_step_grows_linearly_with_the_batch",
     ),
     (
-        "reference/commands/train.py",
-        "if not loss < of_zero",
-        "if not loss < np.inf * of_zero",
+        "reference/runs/train_checks.py",
+        "if loss < of_zero",
+        "if loss < np.inf * of_zero",
         LIMITS + "untrained_weights_give_a_warning_in_one_line[1-120-True]",
     ),
     (
         "reference/commands/train.py",
-        "    if run.state.step > run.settings.warmup:",
-        "    if True:",
+        "if run.state.step > run.settings.warmup and",
+        "if",
         LIMITS + "untrained_weights_give_a_warning_in_one_line[1e-06-20-False]",
     ),
     (
@@ -119,9 +119,9 @@ MUTANTS = (
     ),
     # help and benchmarks
     (
-        "reference/commands/train.py",
-        "own = set().union(SYSTEM_OPTIONS[value], *networks)",
-        "own = set().union(*SYSTEM_OPTIONS.values(), *networks)",
+        "reference/commands/train_options.py",
+        "known - served - {*own.options}",
+        "set()",
         LIMITS + "help_of_a_method_lists_only_its_options[vae]",
     ),
     ("benchmarks/report.py", "it has no {missing[0]}", "KeyError {missing[0]}", MEASUREMENT + "[content10-it has no warnings]"),

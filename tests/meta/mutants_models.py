@@ -182,8 +182,8 @@ MUTANTS = (
         "constant_noise_adds_none_per_step_and_brownian_noise_a_bridge",
     ),
     _step(
-        "return lambda t, x: (x - denoise(x, t)) / t",
-        "return lambda t, x: x - denoise(x, t)",
+        "return lambda x, t: (x - denoise(x, t)) / t",
+        "return lambda x, t: x - denoise(x, t)",
         "small_steps_converge_to_the_flow_with_the_variance_of_clean_data",
     ),
     _smld(

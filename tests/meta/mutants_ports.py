@@ -34,7 +34,7 @@ MUTANTS = (
     ("accelerated/commands/trace.py", "    for call in compared:", "    for call in tracer.calls:", PARTLY),
     ("accelerated/commands/trace.py", '[*tracer.untried(), "other sizes"]', '["other sizes"]', PARTLY),
     ("accelerated/trace.py", "port {error.got}, reference {error.exact}", "port {error.exact}, reference {error.got}", PARTLY),
-    ("benchmarks/__main__.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
+    ("reference/commands/errata.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
     (
         "benchmarks/measure.py",
         "(accelerated.load(implementation)) if name in called]",

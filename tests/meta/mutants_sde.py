@@ -11,7 +11,7 @@ def _sde(old, new, test):
 
 
 def _run(old, new, test):
-    return "reference/runs/run.py", old, new, "tests/reference/test_sde.py::test_" + test
+    return "reference/runs/views.py", old, new, "tests/reference/test_sde.py::test_" + test
 
 
 def _ode(old, new, test):
@@ -35,7 +35,7 @@ def _solver(old, new, test, file="sde_solvers"):
 
 
 def _command(old, new, test, file="sde_solvers"):
-    return "reference/commands/ode_sde_options.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
+    return "reference/runs/solvers.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
 
 
 def _likelihood(old, new, test):
@@ -43,7 +43,7 @@ def _likelihood(old, new, test):
 
 
 def _evaluate(old, new, test):
-    return "reference/commands/evaluate.py", old, new, "tests/reference/test_likelihood.py::test_" + test
+    return "reference/runs/evaluation.py", old, new, "tests/reference/test_likelihood.py::test_" + test
 
 
 EQUATIONS = "signal_and_noise_satisfy_the_odes_of_drift_and_diffusion"
@@ -145,8 +145,8 @@ EDM = (
         "sigma_min ** (1 / rho), n + 1)[:-1] ** rho",
         "edm_levels_are_even_in_sigma_to_1_over_rho_and_end_with_0",
     ),
-    ("ahead - denoise(ahead, sigma_next)", "ahead - denoise(ahead, sigma)", PRINTED_EDM),
-    ("(1 / sigma_next)) * 0.5", "(1 / sigma)) * 0.5", PRINTED_EDM),
+    ("predicted - denoise(predicted, sigma_next)", "predicted - denoise(predicted, sigma)", PRINTED_EDM),
+    ("* (1 / sigma_next)", "* (1 / sigma)", PRINTED_EDM),
 )
 
 GRID = "grids_decrease_strictly_and_evenly_in_their_measure[{}]".format
@@ -187,9 +187,9 @@ SOLVERS = (
     ),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - h) / 2", AS_WRITTEN),
     ("(dW**2 - abs(h)) / 2", "(dW**2 - abs(h))", GEOMETRIC("milstein-1-1.0")),
-    ("diffusion(ahead, t_next)) / 2 * dW", "g) / 2 * dW", "weak_order_is_1_for_multiplicative_noise[heun]"),
-    ("drift(ahead, t_next)) / 2", "drift(ahead, t)) / 2", AS_WRITTEN),
-    ("ahead = x + h * f + g * dW", "ahead = x + h * f", "printed_means_of_stratonovich_and_ito"),
+    ("(g + g_next) / 2 * dW", "g * dW", "weak_order_is_1_for_multiplicative_noise[heun]"),
+    ("drift(predicted, t_next)", "drift(predicted, t)", AS_WRITTEN),
+    ("predicted = x + h * f + g * dW", "predicted = x + h * f", "printed_means_of_stratonovich_and_ito"),
     # predictors
     ("1 - h * sde.drift_coefficient(t), h", "1 + h * sde.drift_coefficient(t), h", COEFFICIENTS("vp"), "predictor_corrector"),
     (
@@ -221,25 +221,24 @@ SOLVERS = (
     # the corrector and the loop
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, step, step**0.5, key", STATIONARY, "predictor_corrector"),  # E11
     ("1.0, step, (2 * step) ** 0.5, key", "1.0, -step, (2 * step) ** 0.5, key", STATIONARY, "predictor_corrector"),
-    ("score(x, t_prev), length", "score(x, t), length", ASKED, "predictor_corrector"),  # E11b
+    ("score_at_t(x, t_prev), length", "score_at_t(x, t), length", ASKED, "predictor_corrector"),  # E11b
     (  # E11b: the prediction is discarded
-        "x = ops.reverse_step(\n            x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE)\n        )",
-        "        predicted = ops.reverse_step(x, score(x, t), c_x, c_score, deviation, Key(seed, sample, index, Purpose.STEP_NOISE))\n"
-        "        x = x if corrections else predicted\n",
+        "x = ops.reverse_step(x, score_at_t(x, t), c_x, c_score, deviation, key)\n",
+        "predicted = ops.reverse_step(x, score_at_t(x, t), c_x, c_score, deviation, key)\n        x = x if corrections else predicted\n",
         PAIR,
         "predictor_corrector",
     ),
-    ("score(x, t), c_x", "score(x, t_prev), c_x", ASKED, "predictor_corrector"),
+    ("score_at_t(x, t), c_x", "score_at_t(x, t_prev), c_x", ASKED, "predictor_corrector"),
     ("length = step * sde.noise_power(t_prev)", "length = step * sde.noise_power(t)", PAIR, "predictor_corrector"),
-    ("Purpose.CORRECTOR), ops\n                )", "Purpose.STEP_NOISE), ops)", PAIR, "predictor_corrector"),
-    ("ops\n                ),\n                n + 1", "ops), n\n", ASKED, "predictor_corrector"),
+    ("Purpose.CORRECTOR)", "Purpose.STEP_NOISE)", PAIR, "predictor_corrector"),
+    ("ops), n + 1", "ops), n\n", ASKED, "predictor_corrector"),
     ("Key(seed, sample, index, Purpose", "Key(seed, sample, n, Purpose", ASKED.replace("[1", "[3"), "predictor_corrector"),
 )
 
 COMMANDS = (
     (
-        "* -sde.noise_scale(t),\n            sampler",
-        "* sde.noise_scale(t), sampler",
+        "predict_noise = lambda x, t: at(x, t) * -sde",
+        "predict_noise = lambda x, t: at(x, t) * sde",
         "the_default_number_of_steps_samples_the_mixture[dpm-solver-2]",
         "sde_samplers",
     ),
@@ -253,12 +252,6 @@ COMMANDS = (
         "run.model.data_variance**0.5, sde",
         "run.model.data_variance, sde",
         "a_solver_starts_with_the_variance_of_data_at_the_end_time[ve]",
-        "sde_samplers",
-    ),
-    (
-        "log_alpha_bar_of_sigma(sde.noise_scale(times) / sde.signal(times))",
-        "log_alpha_bar_of_sigma(sde.noise_scale(times))",
-        "chain_samplers_receive_the_posterior_mean_of_the_sde_at_even_times[6-vp]",
         "sde_samplers",
     ),
     ("x * (1 / sde.signal(sde.t_max))", "x", "the_default_number_of_steps_samples_the_mixture[edm]", "sde_samplers"),
@@ -278,7 +271,7 @@ LIKELIHOOD = (
         DENSITY("gaussian-vp"),
     ),
     ("sde.diffusion(t) ** 2, _trace", "sde.diffusion(t), _trace", DENSITY("gaussian-subvp")),
-    ("(first, sde.t_max), start", "(0.0, sde.t_max), start", "likelihood_from_a_later_time_is_the_density_at_that_time[vp]"),
+    ("(t_start, sde.t_max), start", "(0.0, sde.t_max), start", "likelihood_from_a_later_time_is_the_density_at_that_time[vp]"),
     (
         "_dot(probe, pullback(probe))",
         "_dot(np.ones_like(probe), pullback(probe))",
@@ -294,7 +287,7 @@ LIKELIHOOD = (
 )
 
 EVALUATE = (
-    ("add_noise(x, alpha, sigma, Key(seed, sample, 1,", "add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
+    ("x = add_noise(x, *sde.marginal(sde.t_min), Key(seed, sample, 1,", "x = add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
     ("Purpose.PROBE, data", "Purpose.EVALUATION, data", "images_use_one_random_sign_per_entry_as_probe"),
     ("float(-log_p)}", "float(log_p)}", ROWS),
 )
@@ -310,4 +303,10 @@ MUTANTS = (
     *starmap(_solver, SOLVERS),
     *starmap(_command, COMMANDS),
     *starmap(_likelihood, LIKELIHOOD),
+    (
+        "reference/runs/views.py",
+        "ratios = sde.noise_scale(times) / sde.signal(times)",
+        "ratios = sde.noise_scale(times)",
+        "tests/reference/test_sde_samplers.py::test_chain_samplers_receive_the_posterior_mean_of_the_sde_at_even_times[6-vp]",
+    ),
 )

@@ -38,7 +38,7 @@ LANGEVIN = (
         "stationary_variance_is_too_large_by_a_factor_in_closed_form[0.25-0.05]",
     ),
     ("x, lambda n: 2 * tau,", "x, lambda n: tau,", "a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau[line]"),
-    ("1.0, e / 2, e**0.5, Key(", "1.0, e, e**0.5, Key(", "mean_and_variance_follow_their_recursions[0.25-0.05]"),
+    ("1.0, e / 2, e**0.5, key)", "1.0, e, e**0.5, key)", "mean_and_variance_follow_their_recursions[0.25-0.05]"),
     (
         "key = Key(seed, sample, n, Purpose.STEP_NOISE)",
         "key = Key(seed, sample, 0, Purpose.STEP_NOISE)",
@@ -50,8 +50,8 @@ LANGEVIN = (
 )
 
 CORRECTED = (
-    ("e / 2, e**0.5, Key(", "e / 2, 1.0, Key(", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),  # E8
-    ("gradient(x, n), 1.0", "gradient(x, 0), 1.0", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),
+    ("e / 2, e**0.5, key)", "e / 2, 1.0, key)", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),  # E8
+    ("score_estimate(x, n), 1.0", "score_estimate(x, 0), 1.0", "sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance[constant]"),
     (
         "        e = step_size(n)\n",
         "        e = step_size(0)\n",
@@ -94,8 +94,8 @@ ANNEALED = (
         "sigmas / sigmas[-1])",
         "printed_mode_weights_after_slow_and_fast_annealing[20-0.2-.5844]",
     ),
-    ("1.0, a / 2, a**0.5, Key(", "1.0, a, a**0.5, Key(", "the_variance_follows_its_recursion_from_level_to_level[1.0]"),
-    ("a / 2, a**0.5, Key(", "a / 2, (2 * a) ** 0.5, Key(", "tutorial_step_size_gives_finite_but_wrong_variance_at_large_noise"),
+    ("1.0, a / 2, a**0.5, key)", "1.0, a, a**0.5, key)", "the_variance_follows_its_recursion_from_level_to_level[1.0]"),
+    ("a / 2, a**0.5, key)", "a / 2, (2 * a) ** 0.5, key)", "tutorial_step_size_gives_finite_but_wrong_variance_at_large_noise"),
     ("            n += 1\n", "", "each_step_uses_the_score_of_its_level_and_a_new_noise_draw"),
     (
         "        for _ in range(steps_per_level):",

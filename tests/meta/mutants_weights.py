@@ -27,7 +27,7 @@ MUTANTS = (
     (DIFFUSERS, '"learned_range" if', '"learned" if', BETAS + "[model1]"),
     (EXPORT, "{v} * alpha**2 + sigma**2", "alpha**2 + sigma**2", FED + "[ddpm-options0]"),
     (EXPORT, "({noise} * t)**2", "{noise} * t**2", FED + "[indi-options6]"),
-    (EXPORT, "/ log({of['sigma_max']} / {of['sigma_min']})", "/ log({of['sigma_max']})", FED + "[smld-options2]"),
-    (EXPORT, 'run.state.ema if arguments.weights == "averaged"', 'run.state.ema if arguments.weights != "averaged"', FOLDER + "[averaged]"),
-    (EXPORT, 'run.state.ema if arguments.weights == "averaged"', "run.state.ema if True", FOLDER + "[last]"),
+    ("reference/runs/methods.py", "/ log({sigma_max} / {sigma_min})", "/ log({sigma_max})", FED + "[smld-options2]"),
+    (EXPORT, 'run.state.ema if arguments.weights == "ema"', 'run.state.ema if arguments.weights != "ema"', FOLDER + "[ema]"),
+    (EXPORT, 'run.state.ema if arguments.weights == "ema"', "run.state.ema if True", FOLDER + "[raw]"),
 )

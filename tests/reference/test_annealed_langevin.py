@@ -255,5 +255,5 @@ def test_an_invalid_base_step_is_refused(epsilon):
 
 
 def test_zero_steps_per_level_are_refused():
-    with pytest.raises(ValueError, match="steps_per_level must be at least 1 step a level, got 0"):
+    with pytest.raises(ValueError, match="steps_per_level must be at least 1, got 0"):
         annealed_langevin(lambda x, sigma: -x, [2.0, 1.0], np.zeros((1, 1)), 0, 0, np.arange(1))

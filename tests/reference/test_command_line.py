@@ -59,12 +59,14 @@ def test_info_reports_how_data_is_read_and_plots_it(tmp_path, far_points, capsys
 
 WRONG = {
     "unknown data set": ("train ddpm --data nowhere --out OUT", "unknown data set 'nowhere'"),
-    "unknown system": ("train gan --out OUT", "system must be one of vae, ddpm"),
-    "unknown network": ("train ddpm --net transformer --out OUT", "net must be one of"),
-    "unknown schedule": ("train ddpm --schedule sine --out OUT", "schedule must be one of"),
-    "unknown prediction": ("train ddpm --prediction y --out OUT", "prediction must be one of"),
+    "unknown method": ("train gan --out OUT", "invalid choice: 'gan' (choose from"),
+    "unknown network": ("train ddpm --net transformer --out OUT", "argument --net: invalid choice: 'transformer'"),
+    "unknown schedule": ("train ddpm --schedule sine --out OUT", "argument --schedule: invalid choice: 'sine'"),
+    "unknown prediction": ("train ddpm --prediction y --out OUT", "argument --prediction: invalid choice: 'y'"),
     "unknown command": ("fly", "invalid choice: 'fly'"),
-    "unknown option": ("train ddpm --speed 3 --out OUT", "unrecognized arguments: --speed"),
+    "unknown option": ("train ddpm --speed 3 --out OUT", "unrecognized arguments: --speed 3"),
+    "a misspelt option": ("train ddpm --step 3 --out OUT", "unrecognized arguments: --step 3; did you mean --steps?"),
+    "an option of old": ("sample RUN --tau 3 --out OUT.png", "unrecognized arguments: --tau 3"),
     "no command": ("", "required: COMMAND"),
     "no out": ("train ddpm", "required: --out"),
     "levels do not divide": ("train ddpm --channels 8 8 8 8 8 --out OUT", "an image size that 16 divides, got 8x8"),
@@ -73,7 +75,7 @@ WRONG = {
     "mlp's option for a unet": ("train ddpm --width 3 --out OUT", "--width is not an option of --net unet"),
     "T": ("train ddpm --timesteps 0 --out OUT", "T must be a whole number from 1 on, got 0"),
     "beta": ("train ddpm --schedule constant --beta 1 --out OUT", "beta must lie between 0 and 1, got 1.0"),
-    "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to the schedule constant"),
+    "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to --schedule constant"),
     "steps": ("train ddpm --steps 0 --out OUT", "steps must be at least 1, got 0"),
     "batch": ("train ddpm --batch 0 --out OUT", "batch must be a whole number from 1 on, got 0"),
     "lr not a number": ("train ddpm --lr nan --out OUT", "lr must be a positive number, got nan"),
@@ -86,14 +88,17 @@ WRONG = {
     "no steps on resume": ("train ddpm --steps 0 --out RUN --resume", "steps can only grow"),
     "no such run": ("sample NOTHING --out OUT.png", "does not exist"),
     "no run there": ("evaluate EMPTY", "it has no config.json"),
-    "unknown sampler": ("sample RUN --sampler fast --out OUT.png", "sampler must be one of ddpm, ddim"),
-    "unknown variance": ("sample RUN --sampler ddpm --variance x --out OUT.png", "variance must be posterior or beta"),
+    "unknown sampler": ("sample RUN --sampler fast --out OUT.png", "argument --sampler: invalid choice: 'fast'"),
+    "unknown variance": ("sample RUN --sampler ddpm --variance x --out OUT.png", "argument --variance: invalid choice: 'x'"),
     "more steps than T": ("sample RUN --steps 1001 --out OUT.png", "steps must be a whole number from 1 to T = 1000, got 1001"),
     "no steps": ("sample RUN --steps 0 --out OUT.png", "steps must be a whole number from 1"),
-    "negative n": ("sample RUN --samples -1 --out OUT.png", "n must be at least 1 and at most 2^32, got -1"),
+    "negative n": ("sample RUN --samples -1 --out OUT.png", "samples must be at least 1 and at most 2^32, got -1"),
     "an option of another sampler": ("sample RUN --step-size 0.5 --out OUT.png", "--step-size is not an option of --sampler ddim"),
     "seed of a sample": ("sample RUN --seed -1 --out OUT/s.png", "seed must lie in"),
-    "more memory than there is": ("train ddpm --data mixture1d --timesteps 100000000000000 --out OUT", "needs more memory"),
+    "more memory than there is": (
+        "train ddpm --data mixture1d --timesteps 100000000000000 --out OUT",
+        "out of memory, or a size is too large",
+    ),
     "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),
     "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
@@ -167,7 +172,7 @@ def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "QUICK", {"steps": 2, "ddpm": 3, "n": 8})
     assert run("demo", "--quick", "--out", tmp_path / "demo") == 0
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
-    assert {"steps", "loss", "loss_of_zero", "frechet", "frechet_of_real", "accepted", "seconds"} <= report.keys()
+    assert {"steps", "loss", "loss_of_zero", "frechet", "frechet_of_real", "precision", "seconds"} <= report.keys()
     assert report["steps"] == 2 and all(np.isfinite(value) for value in report.values())
     for name in ("samples.png", "loss.png", "strip.png"):
         assert (tmp_path / "demo" / name).read_bytes().startswith(b"\x89PNG")
@@ -176,10 +181,10 @@ def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
 @pytest.mark.parametrize("steps", [50, 250, 1000])
 def test_the_demo_filmstrip_shows_times_where_noise_and_digit_are_visible(steps):
     """Of 11 columns only the start is pure noise, and at most two are finished; in all others the SNR is within exp(-4) to exp(4)."""
-    from reference.commands.demo import shown_of
+    from reference.commands.demo import shown_steps
 
     schedule = linear()
-    times = np.array(schedule.timesteps(steps))[sorted(shown_of(schedule, steps, 11))]
+    times = np.array(schedule.timesteps(steps))[sorted(shown_steps(schedule, steps, 11))]
     log_snr = schedule.log_snr(times)
     assert len(times) == 11 and times[0] == 1000 and times[-1] == 0
     assert (log_snr < -4).sum() == 1 and (log_snr > 4).sum() <= 2

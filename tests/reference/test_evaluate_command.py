@@ -8,6 +8,7 @@ import pytest
 from reference import ops, plotting
 from reference.commands.evaluation_figures import by_level
 from reference.ops.random import Purpose
+from reference.runs.methods import METHODS
 from reference.runs.run import open_run
 from tests.command_runs import FEW, FOUR_STEPS, IMAGES, POINTS, run
 from tests.oracle_tolerances import FLOOR, assert_close, z_score
@@ -34,7 +35,7 @@ def test_evaluate_reports_each_method_with_its_bounds(runs, capsys):
         "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
         "sde": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p"],
         "sde images": ["-log p (bits per dimension, bins of 0.125)", "frechet_of_real"],
-        "vae images": ["-log p of the best linear VAE", "accepted"],
+        "vae images": ["-log p of the best linear VAE", "precision"],
         "deblur": ["frechet, in one step", "error of the restored by indi"],
     }
     for name, expected in rows.items():
@@ -61,7 +62,7 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
         plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
     )
     system = open_run(runs[name]).method.name
-    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else DEFAULT_SAMPLER[system]].split(), "--samples", 20)
+    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else METHODS[system].sampler].split(), "--samples", 20)
     assert run(*command, "--out", tmp_path / "out") == 0
     printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     results = json.loads((tmp_path / "out" / "results.json").read_text())

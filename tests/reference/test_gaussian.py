@@ -315,7 +315,7 @@ def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
 
 @every_law
 def test_the_score_of_the_own_distribution_has_mean_zero(mean, deviation):
-    means, variances, scale = estimates(score_function, lambda z: np.ones(len(z)), mean, deviation)
+    means, variances, scale = estimates(score_function_gradient, lambda z: np.ones(len(z)), mean, deviation)
     assert_close(means, np.zeros(2), QUADRATURE, scale)
     assert_close(variances, np.array([1 / deviation**2, 0.5]), QUADRATURE, scale)
 

@@ -110,7 +110,7 @@ def test_brownian_position_and_velocity_form_a_two_variable_process():
 
 
 def test_an_unstable_process_has_no_stationary_distribution():
-    with pytest.raises(ValueError, match="G must have eigenvalues with positive real parts"):
+    with pytest.raises(ValueError, match="a stationary distribution exists only if the eigenvalues of G have positive real parts"):
         physics.stationary_covariance(-G, NOISE)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import reference
 from reference.commands import train
+from reference.runs import train_checks
 from reference.commands.cli import main
 from reference.runs import checkpoint, files
 
@@ -22,7 +23,7 @@ SYSTEMS_OWN = {
     "ddpm": {"--schedule", "--timesteps", "--beta", "--objective", "--prediction"},
     "smld": {"--levels", "--sigma-min", "--sigma-max", "--objective", "--bandwidth"},
     "sde": {"--sde", "--prediction", "--sigma-min", "--sigma-max"},
-    "indi": {"--noise", "--blur", "--epsilon"},
+    "indi": {"--noise", "--blur", "--brownian-noise"},
 }
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -94,7 +95,7 @@ def test_signal_handlers_are_restored_after_training():
 # folders
 
 
-@pytest.mark.parametrize("there, message", [(None, "does not exist"), ("notes.txt", "holds no run to resume")])
+@pytest.mark.parametrize("there, message", [(None, "does not exist"), ("notes.txt", "but no run to resume")])
 def test_resume_in_a_mistyped_folder_starts_no_run(there, message, tmp_path, capsys):
     if there:
         (tmp_path / "typo").mkdir()
@@ -197,14 +198,14 @@ def test_memory_of_a_step_grows_linearly_with_the_batch(monkeypatch):
 
     from reference import ops
 
-    monkeypatch.setattr(train, "training_model", lambda *_: None)
-    monkeypatch.setattr(train, "_step_loss", lambda *_: 0.0)
-    monkeypatch.setattr(train, "_peak", lambda run, data, few, ops: 1000 + 50 * few)
+    monkeypatch.setattr(train_checks, "training_model", lambda *_: None)
+    monkeypatch.setattr(train_checks, "step_loss", lambda *_: 0.0)
+    monkeypatch.setattr(train_checks, "_peak", lambda run, data, few, ops: 1000 + 50 * few)
     results = []
     for free in (1000 + 50 * batch, 1000 + 50 * batch - 1):
-        monkeypatch.setattr(train, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(train_checks, "free_memory", lambda free=free: free)
         try:
-            results.append(train.check_trainable(Run, None, ops))
+            results.append(train_checks.check_trainable(Run, None, ops))
         except ValueError as error:
             results.append(str(error)[:48])
     assert results == [None, "batch must be smaller: a step of 1000 samples ta"]

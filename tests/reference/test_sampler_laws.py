@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 from reference import ops
-from reference.commands import ode_sde_options
 from reference.commands.sampler_options import parse_sampler_options
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import Denoiser, interpolation_error
 from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from reference.ops.random import Key
+from reference.runs import solvers
+from reference.runs.methods import METHODS
 from reference.runs.run import Run
 from reference.runs.sampler_options import SAMPLERS
 from reference.runs.trajectory import trajectory
-from reference.runs.views import largest_level_ratio
+from reference.runs.views import largest_level_ratio, sde_of
 from reference.samplers import SamplingWarning, final_sample
 from reference.samplers.annealed_langevin import step_sizes
 from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_LAW, START32, assert_close
@@ -35,7 +36,7 @@ EVERY = {
     "geometric": geometric,
     "zero-terminal-snr": lambda T: zero_terminal_snr(linear(T)),
 }
-DETERMINISTIC = [name for name in ode_sde_options.STEPS if name not in ode_sde_options.STOCHASTIC and name != "predictor-corrector"]
+DETERMINISTIC = [name for name in solvers.STEPS if name not in solvers.STOCHASTIC and name != "predictor-corrector"]
 
 
 class Exact:
@@ -146,12 +147,12 @@ def test_sample_variance_of_every_solver_is_within_the_interpolation_bound(name,
     run = run_of(EVERY[name](T))
     h, error = levels_apart(run)
     exact = lambda x, alpha, sigma: -x / (alpha**2 * K * V + sigma**2)
-    for sampler in ode_sde_options.STEPS:
+    for sampler in solvers.STEPS:
         if sampler == "ode-rk45":
             continue  # its steps depend on the network; below
-        how = ode_sde_options.fill_defaults(sampler, **dict.fromkeys(ode_sde_options.OPTIONS[sampler]))
+        how = solvers.fill_defaults(sampler, **dict.fromkeys(solvers.OPTIONS[sampler]))
         port = Responses()
-        x = final_sample(ode_sde_options.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
+        x = final_sample(solvers.solve(run, port, np.arange(2 + 3 * how["steps"]), sampler, 0, score=exact, **how))
         refused, warned = "", []
         try:
             found, warned = with_warnings(variance, run, sampler)
@@ -172,7 +173,7 @@ def test_deterministic_solvers_converge_to_the_closed_form(name, sampler):
     at the smallest noise s: k v (k v / (k v + s^2)) (v + S^2) / (k v + S^2).
     """
     run = run_of(EVERY[name](1000))
-    sde, c = ode_sde_options.as_sde(run), K * V
+    sde, c = sde_of(run), K * V
     smallest, largest = sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
     expected = c * c / (c + smallest**2) * (V + largest**2) / (c + largest**2)
     if sampler == "ode-rk45":
@@ -214,7 +215,7 @@ def test_annealed_langevin_on_trained_levels_has_the_recursion_variance(T):
         for _ in range(steps):
             power = (1 - a / (2 * (K * V + sigma**2))) ** 2 * power + a
     expected = power * (K * V / (K * V + sigmas[-1] ** 2)) ** 2
-    assert_close(variance(run, DEFAULT_SAMPLER["smld"], steps=steps), expected, START32)
+    assert_close(variance(run, METHODS["smld"].sampler, steps=steps), expected, START32)
 
 
 def test_annealed_langevin_on_untrained_levels_gives_a_warning():
@@ -225,7 +226,7 @@ def test_annealed_langevin_on_untrained_levels_gives_a_warning():
 
 def test_samplers_between_levels_refuse_a_run_of_one_level():
     run = run_of(linear(1))
-    for sampler in ode_sde_options.STEPS:
+    for sampler in solvers.STEPS:
         try:
             refused = variance(run, sampler)
         except ValueError as error:

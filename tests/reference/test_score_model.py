@@ -66,7 +66,7 @@ def test_weighted_implicit_loss_equals_that_of_the_score():
         assert_close(per_sample[i], expected, sigma**2 * central_difference(h, np.abs(score(x)).max(), sigma + 0.3), 1.0)
 
 
-def mean_losses(matching, params, t, distribution=DISTRIBUTION):
+def mean_losses(objective, params, t, distribution=DISTRIBUTION):
     """The loss at level t in expectation: over noised x by quadrature, with the noise integrated out where it occurs."""
     sigma = LADDER.noise_scale(t)
     noised = distribution.noised(1.0, sigma)
@@ -162,5 +162,5 @@ def test_an_invalid_model_is_refused(arguments, message):
 
 
 def test_explicit_matching_without_a_distribution_is_refused():
-    with pytest.raises(ValueError, match="explicit score matching needs law"):
+    with pytest.raises(ValueError, match="explicit score matching needs distribution"):
         ScoreModel(NETWORK, LADDER, "noise", 1.0, "explicit").loss(NETWORK.init(0, np.float64), X0, T, NOISE)

@@ -159,7 +159,7 @@ def test_a_solver_starts_with_the_variance_of_data_at_the_end_time(sde):
 @pytest.mark.parametrize("steps", [1, 6])
 def test_chain_samplers_receive_the_posterior_mean_of_the_sde_at_even_times(name, steps):
     sde = SDE_EXAMPLES[name]
-    chain, x0_of = schedule_of(run_of(sde), ops, steps)
+    chain, x0_of, _ = schedule_of(run_of(sde), ops, steps)
     times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
     assert chain.T == steps and type(chain) is (VarianceExplodingSchedule if name == "ve" else Schedule)
     x = np.ones((3, 2))

@@ -40,7 +40,7 @@ def variances(start, step_sizes):
         yield variance
 
 
-@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing(0.1, 5.0, 0.7)], ids=["constant", "decreasing"])
+@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing_step_sizes(0.1, 5.0, 0.7)], ids=["constant", "decreasing"])
 def test_sgld_adds_half_a_step_of_gradient_and_noise_of_step_variance(step_size):
     x, sample = ops.normal(1, np.arange(30), 0, Purpose.PRIOR, (2,)), np.arange(4, 34)
     gradient = lambda x, n: np.sin(3 * x + n)
@@ -58,7 +58,7 @@ def test_the_minibatch_gradient_is_unbiased_with_the_stated_variance():
     assert_mean(error**2, GRADIENT_VARIANCE, 2)
 
 
-@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing(0.2, 2.0, 0.6)], ids=["constant", "decreasing"])
+@pytest.mark.parametrize("step_size", [lambda n: 0.05, decreasing_step_sizes(0.2, 2.0, 0.6)], ids=["constant", "decreasing"])
 def test_sgld_follows_its_moment_recursions_with_minibatch_variance(step_size):
     mean, start = 0.0, np.zeros((COUNT, 1))
     expected = variances(0.0, map(step_size, range(60)))
@@ -78,7 +78,7 @@ def test_a_constant_step_keeps_the_bias_of_step_and_minibatch():
 
 
 def test_decreasing_steps_remove_the_bias():
-    step_size = decreasing(0.1, 10.0, 0.9)
+    step_size = decreasing_step_sizes(0.1, 10.0, 0.9)
     bias = np.fromiter(variances(1.0, map(step_size, range(100_000))), float) * PRECISION - 1
     n = np.array([1000, 10_000, 99_999])
     e = np.array([step_size(i) for i in n])

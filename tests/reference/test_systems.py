@@ -11,6 +11,7 @@ from reference.ddpm.indi import Degradation
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import Denoiser, split_prediction
 from reference.diffusion.mixtures import example_2_1
+from reference.runs.methods import METHODS
 from reference.runs.run import open_run, training_model
 from reference.runs.sampler_options import SAMPLERS
 from reference.runs.trajectory import initial_sample
@@ -36,18 +37,18 @@ def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_pat
     code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", path)
     message = capsys.readouterr().err
     generates = sampler not in ("indi", "decoder") and system != "vae" and name != "deblur"
-    if sampler == DEFAULT_SAMPLER[system] or (generates and (name != "indi" or sampler == "langevin")):
+    if sampler == METHODS[system].sampler or (generates and (name != "indi" or sampler == "langevin")):
         assert code == 0, message
         x = sampled(path)["x"]
         assert x.shape[0] == 3 and x.shape[1:] == open_run(runs[name]).model.network.sample_shape and np.isfinite(x).all()
     else:
         assert code == 2 and not path.exists()
         expected = (
-            "sampled by its decoder alone"
-            if system == "vae"
-            else "does not serve"
+            "serves runs of"
             if sampler in ("indi", "decoder")
-            else "noise range is too short: it was trained on noise up to 1, and what it begins with must hide data of root mean square 2"
+            else "does not provide a score"
+            if system == "vae"
+            else "was trained on noise up to 1, and the first noise must hide data of root mean square 2"
             if name == "indi"
             else "has a score only"
         )
@@ -105,7 +106,7 @@ def test_the_score_of_a_run_is_minus_its_predicted_noise_over_sigma(runs, name):
 
 
 @pytest.mark.parametrize(
-    "name, message", [("vae", "a run of vae, which knows no score"), ("deblur", "only if its degradation is noise alone")]
+    "name, message", [("vae", "was trained by vae, which does not provide a score"), ("deblur", "only if its degradation is noise alone")]
 )
 def test_a_run_without_a_score_is_refused(runs, name, message):
     with pytest.raises(ValueError, match=message):
@@ -156,7 +157,7 @@ def test_a_langevin_step_above_its_limit_gives_a_one_line_warning(runs, tmp_path
 
 
 def test_samples_that_diverge_are_not_written(runs, tmp_path, capsys):
-    command = ("sample", runs["smld"], "--steps", 200, "--epsilon", 1e12, "--samples", 3, "--out", tmp_path / "s.npz")
+    command = ("sample", runs["smld"], "--steps", 200, "--base-step", 1e12, "--samples", 3, "--out", tmp_path / "s.npz")
     assert run(*command) == 2
     err = capsys.readouterr().err
     assert "the samples are not finite" in err and "nothing was written" in err and not (tmp_path / "s.npz").exists()
