@@ -19,7 +19,7 @@ SKY, BLUE, VERMILION, GREEN, PURPLE, ORANGE, BLACK = (
     "#E69F00",
     "#000000",
 )
-PATHS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)  # of a few trajectories, each by itself
+PATH_COLORS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)
 GREY = "#777777"
 
 
@@ -276,7 +276,7 @@ def gif_bytes(figure, updates, description="", milliseconds=80, hold=12):
         figure.canvas.draw()
         frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
         figure.set_layout_engine("none")  # laid out once: the axes stand still
-    palette = _with_swatches(frames[-1], PATHS).quantize(256)
+    palette = _with_swatches(frames[-1], PATH_COLORS).quantize(256)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [milliseconds] * len(frames)
     durations[0] = durations[-1] = hold * milliseconds

@@ -34,6 +34,7 @@ TYPED = {
     "E2": (VAE, "self.reconstruction(x) + self.kl(x)"),
     "E2c": (VAE, "np.log(2 * np.pi * self.s2) / 2"),
     "E2d": ("reference/vae/estimators.py", "value = np.ones((len(eps), 1))"),
+    "E2e": ("reference/vae/gaussian.py", "((squares + r - 1).sum(axis=-1) - np.mean(np.log(r))) / 2"),
     "E4": (DDPM, "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x ="),
     "E4b": ("reference/vae/gaussian.py", "return -(-np.square(z) / 2 +"),
     "E6": ("reference/diffusion/forward_process.py", "(schedule.signal_power(t), schedule.noise_scale(t))"),
@@ -55,7 +56,7 @@ TYPED = {
     "E15c": (PHYSICS + "fokker_planck.py", "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)"),
     "E15e": (PHYSICS + "fokker_planck.py", "return -(to_right * np"),
     "E19": (LANGEVIN, "score(x), 1.0, -tau, 0, None)"),
-    "E20": ("reference/diffusion/denoiser.py", "output(x, for_each"),
+    "E20": ("reference/diffusion/denoiser.py", "output(x, full_per_sample"),
 }
 
 NOT_TYPED = {

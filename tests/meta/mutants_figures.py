@@ -154,14 +154,14 @@ PICTURES = (
     ),
     (
         "reference/tutorial/experiments/few_steps.py",
-        "density_map(\n        heat,\n        np.arange(1, 21),\n        LINE,\n        laws,",
-        "heat.set_xlim(0, 20.5), density_map(heat, np.arange(1, 21), LINE, laws,",
+        "density_map(axes, np.arange(1, 21), X_GRID",
+        "axes.set_xlim(0, 20.5), density_map(axes, np.arange(1, 21), X_GRID",
         EXPERIMENTS + "f1s_map_of_densities_fills_its_axes",
     ),
     (
         "reference/tutorial/experiments/three_models.py",
-        "shares.min() > allowed\n            )",
-        "shares.min() > 0)",
+        "shares.min() > allowed,",
+        "shares.min() > 0,",
         EXPERIMENTS + "n1_refuses_a_ring_without_modes_and_takes_exact_samples",
     ),
     ("reference/plotting.py", "axes.set_xlim(low[0], high[0])", "pass", FIGURE + "samples_that_leave_the_range_of_the_data_are_counted"),

@@ -32,7 +32,7 @@ GAUSSIANS = (
     ("- len(z) + z @ z", "- 1 + z @ z", "divergence_in_the_plane_is_the_integral_that_defines_it[0]"),
     ("solve_triangular(A1, A0, lower=True)", "solve_triangular(A0, A1, lower=True)", "divergence_is_the_mean_of_the_log_ratio_of_draws[5]"),
     ("z = solve_triangular(A1, np", "z = solve_triangular(A1 @ A1.T, np", "divergence_is_the_same_in_any_coordinates"),
-    (  # E2: the logarithm once instead of once a dimension, as in (1.34)
+    (  # E2e: the logarithm once instead of once a dimension, as in (1.34)
         "(squares + (r - 1 - np.log(r))).sum(axis=-1) / 2",
         "((squares + r - 1).sum(axis=-1) - np.mean(np.log(r))) / 2",
         "divergence_from_the_unit_normal_has_every_constant_once_a_dimension",
@@ -115,7 +115,7 @@ LINEAR = (
 )
 
 TOY = (
-    (  # E2: the logarithm once instead of once a dimension
+    (  # E2e: the logarithm once instead of once a dimension
         "- np.linalg.slogdet(self.D)[1]\n        ) / 2",
         "- np.linalg.slogdet(self.D)[1] / len(self.b)) / 2",
         "terms_of_the_restricted_toy_have_every_constant_once_a_dimension[0.5-0.3-3]",

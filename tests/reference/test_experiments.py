@@ -24,7 +24,7 @@ from reference.tutorial.experiments import (
     three_models,
     what_matters,
 )
-from reference.tutorial.experiments.chains import DISTRIBUTION, LINE, cdf, density, distance, held, propagate
+from reference.tutorial.experiments.chains import DISTRIBUTION, X_GRID, cdf, density, distance_to_data, fixed_noise_port, propagate
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
 from tests.pictures import assert_presentable
 from tests.reference.test_command_line import files, run
@@ -48,27 +48,27 @@ def test_a_gaussian_chain_has_the_moments_of_its_recursion():
 def test_a_step_without_noise_moves_the_atoms():
     walk = lambda pair, x, seed, sample, ops: -2 * x + 1
     ((points, mass),) = propagate(walk, range(2))
-    assert_close(points, np.sort(-2 * LINE + 1), EXACT, 8.0)
+    assert_close(points, np.sort(-2 * X_GRID + 1), EXACT, 8.0)
     assert_close(mass.sum(), 1.0, EXACT)
     assert (np.diff(points) > 0).all()
 
 
 def test_distribution_function_distance_and_density_of_the_data_itself():
     """On 1,001 points the mixture's narrow mode, of deviation 0.2, has fourteen: differences of the functions are O(h^2)."""
-    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
-    chain = LINE, mass / mass.sum()
-    h = LINE[1] - LINE[0]
-    assert_close(cdf(chain, LINE), DISTRIBUTION.cdf(LINE), h**2, 4.0)
-    assert distance(chain) < h**2 * 10
+    mass = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
+    chain = X_GRID, mass / mass.sum()
+    h = X_GRID[1] - X_GRID[0]
+    assert_close(cdf(chain, X_GRID), DISTRIBUTION.cdf(X_GRID), h**2, 4.0)
+    assert distance_to_data(chain) < h**2 * 10
     assert_close(density(chain), mass, h**2 / 0.2**2, 2.0)
-    shifted = LINE + 0.25, chain[1]
-    assert_close(distance(shifted), 0.25, h**2, 20.0)
+    shifted = X_GRID + 0.25, chain[1]
+    assert_close(distance_to_data(shifted), 0.25, h**2, 20.0)
 
 
 def test_a_port_that_holds_its_noise_gives_mean_and_deviation():
     x = np.full((3, 1), 2.0)
     for value in (0.0, 1.0):
-        assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), held(value)), 0.9 * x + value * 0.2**0.5, EXACT)
+        assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), fixed_noise_port(value)), 0.9 * x + value * 0.2**0.5, EXACT)
 
 
 # What the experiments compare with
@@ -77,39 +77,39 @@ def test_a_port_that_holds_its_noise_gives_mean_and_deviation():
 def test_f2s_recursion_is_the_exact_law_for_one_step_of_each_predictor():
     """From N(m, v) with score -(x - alpha M)/v: mean and variance of c_x x + c_score score + deviation z by hand."""
     alpha, sigma = corrector_bias.SDE.marginal(0.5)
-    v = alpha**2 * corrector_bias.C + sigma**2
-    mean, variance = corrector_bias.affine((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
-    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * corrector_bias.M) / v, EXACT)
+    v = alpha**2 * corrector_bias.VARIANCE + sigma**2
+    mean, variance = corrector_bias.affine_moments((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
+    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * corrector_bias.MEAN) / v, EXACT)
     assert_close(variance, (1.1 - 0.3 / v) ** 2 * 0.6 + 0.04, EXACT)
 
 
 def test_f2s_error_is_the_wasserstein_distance_of_gaussians():
     alpha, sigma = corrector_bias.SDE.marginal(corrector_bias.SDE.t_min)
-    exact = (alpha**2 * corrector_bias.C + sigma**2) ** 0.5
-    assert corrector_bias.error(alpha * corrector_bias.M, exact**2) < LINEAR_ALGEBRA
-    assert_close(corrector_bias.error(alpha * corrector_bias.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
+    exact = (alpha**2 * corrector_bias.VARIANCE + sigma**2) ** 0.5
+    assert corrector_bias.wasserstein_error(alpha * corrector_bias.MEAN, exact**2) < LINEAR_ALGEBRA
+    assert_close(corrector_bias.wasserstein_error(alpha * corrector_bias.MEAN + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
 
 
 def test_n2s_mismatch_of_a_gaussian_is_its_formula():
     """Of the mixture with alpha_bar so small that x_T is a Gaussian to six digits, and in general no less than its Gaussian's."""
     schedule = vp(10)
-    assert_close(what_matters.mismatch(schedule), what_matters.gaussian_mismatch(schedule.signal_power(10)), 1e-4)
+    assert_close(what_matters.terminal_kl(schedule), what_matters.gaussian_terminal_kl(schedule.signal_power(10)), 1e-4)
     early = vp(10, 0.1, 1.0)
-    assert what_matters.mismatch(early) > what_matters.gaussian_mismatch(early.signal_power(10))
+    assert what_matters.terminal_kl(early) > what_matters.gaussian_terminal_kl(early.signal_power(10))
 
 
 def test_n2s_stationary_law_is_that_of_langevin_on_a_gaussian():
     """N(0, 1/(1 - tau/2)), exactly."""
     distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
-    mass = what_matters.stationary(
+    mass = what_matters.stationary_masses(
         lambda grid, x, seed, sample, ops: final_sample(langevin(distribution.score, x, 0.2, 1, seed, sample, ops=ops))
     )
-    expected = np.exp(-(LINE**2) * 0.9 / 2)
+    expected = np.exp(-(X_GRID**2) * 0.9 / 2)
     assert_close(mass, expected / expected.sum(), QUADRATURE, 10.0)
 
 
 def test_n2_finds_growth_above_the_stability_limit_alone():
-    assert what_matters.grows(0.085) and not what_matters.grows(0.075)
+    assert what_matters.diverges(0.085) and not what_matters.diverges(0.075)
 
 
 def test_n2s_best_linear_loss_is_that_of_least_squares():
@@ -138,7 +138,7 @@ def test_n3s_equalities_are_equalities():
     x = np.linspace(-3, 3, 13)[:, None]
     for value in (
         discrete_and_continuous.ddim_and_euler(x),
-        discrete_and_continuous.ladder_and_increments(),
+        discrete_and_continuous.smld_and_increments(),
         discrete_and_continuous.vp_and_ve(x),
         discrete_and_continuous.ddim_in_both_views(x),
         discrete_and_continuous.indi_and_flow(x),
@@ -148,7 +148,7 @@ def test_n3s_equalities_are_equalities():
 
 def test_f1s_last_step_adds_no_noise():
     for walk, grid in few_steps.vp_samplers(5).values():
-        x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), held(value)) for value in (0.0, 1.0)]
+        x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), fixed_noise_port(value)) for value in (0.0, 1.0)]
         np.testing.assert_array_equal(*x)
 
 
@@ -171,11 +171,11 @@ def test_one_check_that_fails_fails_the_outcome():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_an_experiment(name):
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
-    assert module.QUESTION.startswith(name.upper() + ": ") and callable(module.run)
+    assert module.QUESTION.endswith("?") and callable(module.run)
 
 
 def test_two_experiments_run_quickly_and_leave_a_figure_and_a_report_each(tmp_path, capsys):
-    assert run("experiment", "F2", "discrete_and_continuous", "--quick", "--out", tmp_path / "out") == 0
+    assert run("experiment", "corrector_bias", "discrete_and_continuous", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {
         "corrector_bias.png",
         "corrector_bias.json",
@@ -227,9 +227,9 @@ def test_what_can_not_be_run_is_refused_in_one_line_before_anything_is_written(t
 
 def chains():
     samplers = {"VP": few_steps.vp_samplers(1), "alpha = .97, T = 150": few_steps.constant_samplers(1)}
-    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
+    mass = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
     return {
-        (title, sampler, N): (LINE + (k + 1) / N, mass / mass.sum())
+        (title, sampler, N): (X_GRID + (k + 1) / N, mass / mass.sum())
         for title, named in samplers.items()
         for k, sampler in enumerate(named)
         for N in few_steps.STEPS
@@ -270,7 +270,8 @@ PICTURES = {
 def test_a_picture_is_titled_labelled_within_its_edges_and_its_lines_can_be_told_apart(name):
     figure = PICTURES[name]()
     assert_presentable(figure)
-    assert figure.get_suptitle().startswith(name.upper() + ": ")
+    module = importlib.import_module(f"reference.tutorial.experiments.{name}")
+    assert figure.get_suptitle().startswith(module.QUESTION)
 
 
 def test_f1s_map_of_densities_fills_its_axes():
@@ -285,5 +286,5 @@ def test_n1_refuses_a_ring_without_modes_and_takes_exact_samples():
     for wider in (1.1, 1.25):
         for x, holds in ((three_models.DATA[:n], True), (modeless, False)):
             outcome = Outcome()
-            three_models.modes(outcome, {"DDPM": x}, n, wider)
+            three_models.mode_shares(outcome, {"DDPM": x}, n, wider)
             assert outcome.passed == holds

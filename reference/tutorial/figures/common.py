@@ -67,20 +67,20 @@ def map_with_paths(axes, mixture, schedule, quick, paths, times):
     t, x = np.arange(schedule.T + 1), np.linspace(-6, 6, 181 if quick else 481)
     p = np.stack([density(noised(mixture, schedule, k), x) for k in t], axis=1)
     plotting.density_map(axes, t, x, p, "density $p_t(x)$")
-    for i, (path, color) in enumerate(zip(paths.T, plotting.PATHS)):
+    for i, (path, color) in enumerate(zip(paths.T, plotting.PATH_COLORS)):
         axes.plot(
             times,
             path,
             color=color,
             linewidth=1,
-            label=f"{min(paths.shape[1], len(plotting.PATHS))} paths" if not i else None,
+            label=f"{min(paths.shape[1], len(plotting.PATH_COLORS))} paths" if not i else None,
         )
     axes.set(xlabel="step t", ylabel="$x_t$", ylim=(-6, 6))
 
 
 def draw_paths(axes, times, paths, title, drawn=6):
     """The first few of paths[len(times), n]."""
-    for i, (path, color) in enumerate(zip(paths.T[:drawn], plotting.PATHS)):
+    for i, (path, color) in enumerate(zip(paths.T[:drawn], plotting.PATH_COLORS)):
         axes.plot(
             times,
             path,

@@ -42,7 +42,7 @@ def _stage(mixture, sde, grid, states, shown, quick):
         np.stack([density(noised(mixture, sde, k), x) for k in t], axis=1),
         "density $p_t(x)$",
     )
-    tails = [plane.plot([], [], color=color, linewidth=0.9)[0] for color in plotting.PATHS]
+    tails = [plane.plot([], [], color=color, linewidth=0.9)[0] for color in plotting.PATH_COLORS]
     (cloud,) = plane.plot([], [], ".", color=plotting.BLACK, markersize=3, alpha=0.25)
     plane.set(xlim=(150.5, -0.5), ylim=(-5, 5), xlabel="time t", ylabel="$x_t$")
     (curve,) = side.plot([], [], color=plotting.VERMILION, label="$p_t$, exact")
