@@ -144,7 +144,7 @@ MUTANTS = tuple(
             ("commands/info", "own = data.units.own(ends) if data.units else ends", "own = ends", INFO),
             # pictures
             ("plotting", "1 - images[..., 3:] * (1 - images[..., :3])", "images[..., :3] * images[..., 3:]", OPACITY),
-            ("plotting", "colours = in_colour((images.clip(-1, 1) + 1) / 2)", "colours = (images.clip(-1, 1) + 1) / 2", OPACITY),
+            ("plotting", "colours = to_grey_or_rgb((images.clip(-1, 1) + 1) / 2)", "colours = (images.clip(-1, 1) + 1) / 2", OPACITY),
             ("plotting", 'of {x.shape[1]}" if x.shape[1] > 2', 'of {x.shape[1]}" if x.shape[1] > 9', CLOUD),
             ("plotting", "axes.set_box_aspect(1)", "axes.set_aspect('equal')", CLOUD),
         ),

@@ -212,7 +212,7 @@ def matplotlib_color(name):
 def test_3_4_shows_the_target_and_the_law_that_the_chain_has_instead():
     panels = plain_axes("3.4")
     for axes in panels:
-        ((x, target),), ((_, distribution),) = curves(axes, "target"), curves(axes, "law")
+        ((x, target),), ((_, distribution),) = curves(axes, "target"), curves(axes, "distribution")
         assert_close(target, pdf(EX_3_2, x), MIXTURE, 1.0)
         h = x[1] - x[0]
         assert_close(distribution.sum() * h, 1.0, 1e-6)  # a chain's step from -3 or 3 stays within 5 deviations of the grid
@@ -230,7 +230,7 @@ def test_3_4_shows_the_target_and_the_law_that_the_chain_has_instead():
 
 def test_3_4_after_one_step_is_the_integral_over_starts():
     """By Gauss and Legendre on pieces; the grid's rectangles are off by h^2/24 times the jump of the slope at -3 and 3, below 1e-5."""
-    ((x, distribution),) = curves(plain_axes("3.4")[1], "law")
+    ((x, distribution),) = curves(plain_axes("3.4")[1], "distribution")
     nodes, weights = np.polynomial.legendre.leggauss(40)
     pieces = np.linspace(-3, 3, 61)
     start = (nodes[:, None] * 0.05 + (pieces[1:] + pieces[:-1]) / 2).T.ravel()
@@ -326,7 +326,7 @@ def test_4_3_has_the_exact_band_and_both_chains_have_their_own_law():
         variance = 0.01 / (1 - dt / 4) * (1 - (1 - dt / 2) ** (2 * n))
         assert_histogram(histogram, stats.norm(0.5 * (1 - dt / 2) ** n, variance**0.5).cdf, 2500)
         assert_moments(histogram, 0.5 * (1 - dt / 2) ** n, variance, 2500)
-    for label, variance in (("stationary", 0.01), ("that of", 0.04 / 3)):
+    for label, variance in (("stationary for the SDE", 0.01), ("stationary for Δt = 1", 0.04 / 3)):
         ((x, p),) = curves(side, label)
         assert_close(p, stats.norm.pdf(x, 0, variance**0.5), MIXTURE, 5.0)
 
