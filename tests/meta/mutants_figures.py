@@ -226,7 +226,7 @@ PICTURES = (
         EXPERIMENTS + "two_experiments_run_quickly_and_leave_a_figure_and_a_report_each",
     ),
     ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
-    ("reference/data/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
+    ("reference/data/metrics.py", "(distances <= 2 * np.sqrt(", "(distances <= 2 * (", METRICS + "[apart]"),
     (
         "reference/runs/run.py",
         "({} if data.is_image else POINTS)",

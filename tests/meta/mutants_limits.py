@@ -58,7 +58,7 @@ MUTANTS = (
         COMMAND + "a_wrong_option_is_one_sentence_and_code_2[arguments5-can't be written]",
     ),
     ("reference/runs/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
-    ("reference/runs/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
+    ("reference/runs/files.py", "        for path in reversed(created):", "        for path in created:", TOGETHER),
     (
         "reference/commands/export.py",
         "        write_together(folder, _diffusers(run, weights, arguments.weights))",

@@ -65,8 +65,8 @@ MUTANTS = (
     ),
     _mutant(
         "data/datasets",
-        "np.delete(np.arange(len(x)), out)",
-        "np.delete(np.arange(len(x)), out[1:])",
+        "np.delete(np.arange(len(x)), held_out)",
+        "np.delete(np.arange(len(x)), held_out[1:])",
         "datasets.py::test_train_and_held_out_are_the_whole_set_without_overlap",
     ),
     _mutant(
@@ -75,7 +75,7 @@ MUTANTS = (
         "bunch.images[..., None] / 16",
         "datasets.py::test_bounded_sets_lie_within_minus_one_and_one_and_nearly_fill_it",
     ),
-    _mutant("data/metrics", "- 2 * cross\n    )", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
+    _mutant("data/metrics", "- 2 * cross)", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
     _mutant(
         "data/metrics",
         "np.partition(squares, k - 1, axis=1)[:, k - 1]",

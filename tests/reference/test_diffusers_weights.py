@@ -17,6 +17,7 @@ from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.schedules import cosine, linear
 from reference.networks import UNet
 from reference.runs import diffusers_format
+from reference.runs.files import write_together
 from reference.runs.run import build_config, new_run, open_run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, accumulated, assert_close
 
@@ -49,7 +50,7 @@ def listing(shapes):
 @every_network
 def test_what_was_saved_is_loaded_bit_for_bit(network, tmp_path):
     params = random_parameters(network)
-    diffusers_format.save(tmp_path, network, params)
+    write_together(tmp_path, diffusers_format.files(network, params))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
     loaded, arrays = diffusers_format.load(tmp_path)
     assert loaded == network and list(arrays) == list(params)
@@ -107,7 +108,7 @@ def test_config_says_what_kind_of_network_it_is():
 
 def test_fields_that_a_config_may_leave_out_or_say_otherwise():
     config = diffusers_format.config_of(replace(TWO_LEVELS, head_width=64))
-    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED, "num_class_embeds")}
+    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED_FIELDS, "num_class_embeds")}
     same |= {"attention_head_dim": None, "sample_size": [8, 8], "_diffusers_version": "0.42.1"}
     assert diffusers_format.network_of(same) == replace(TWO_LEVELS, head_width=64)
 
@@ -146,7 +147,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("field", REFUSED)
 def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(field, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | {field: REFUSED[field]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=rf"config.json can't be read .*: {field} (must|is not)") as refusal:
@@ -168,7 +169,7 @@ def test_a_config_that_a_unet_can_not_be_is_refused_with_the_name_of_the_field(f
     ],
 )
 def test_a_config_of_other_sizes_is_refused(changes, message, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=message):
@@ -220,7 +221,7 @@ def _bfloat16(folder, weights):
     ],
 )
 def test_files_that_are_not_a_unets_are_refused(damage, message, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     damage(tmp_path, tmp_path / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=message):
         diffusers_format.load(tmp_path)

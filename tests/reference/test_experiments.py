@@ -206,7 +206,8 @@ def test_a_criterion_that_fails_exits_with_1_and_keeps_what_was_found(tmp_path, 
     [
         (
             ("f9",),
-            "an experiment must be one of few_steps, corrector_bias, learned_scores, three_models, what_matters, discrete_and_continuous or all, got 'f9'",
+            "an experiment must be one of few_steps, corrector_bias, learned_scores, three_models, what_matters, "
+            "discrete_and_continuous or all, got 'f9'",
         ),
         (("corrector_bias", "other"), "got 'other'"),
         (("discrete_and_continuous",), "discrete_and_continuous.png exists already: name another --out"),

@@ -60,7 +60,7 @@ def test_a_constant_coordinate_is_0_to_the_network_and_comes_back_exactly():
     ],
 )
 def test_whole_numbers_that_need_all_bits_of_a_byte_or_word_stand_in_its_range_and_others_in_their_own(smallest, largest, expected):
-    assert units.whole_range(float(smallest), float(largest)) == expected
+    assert units.integer_range(float(smallest), float(largest)) == expected
 
 
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(1, 20), st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, np.float64]))
@@ -68,7 +68,7 @@ def test_whole_numbers_lie_on_the_coarsest_lattice_of_their_range_and_come_back(
     x = np.random.default_rng(seed).integers(0, most + 1, (6, 2, 3, 1)) * step
     x.flat[:2] = 0, most * step
     scaled, own_units, width, _ = units.scale_images(x.astype(dtype), "x")
-    low, high = units.whole_range(0.0, float(most * step))
+    low, high = units.integer_range(0.0, float(most * step))
     assert (abs(own_units.own(scaled) - x) <= 4 * U32 * high).all()
     places = (scaled.astype(np.float64) + 1) / width
     assert (abs(places - np.rint(places)) <= 4 * U32 / width).all()

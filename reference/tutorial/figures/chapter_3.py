@@ -22,7 +22,7 @@ def figure_3_2(quick=False):
     ascent = gradient_ascent(mixture.score, start, 0.05, 500)
     dynamics = langevin(mixture.score, start, 0.05, 500, 32, np.arange(1))
     walks = {
-        r"Ascent, $x + \tau\,\nabla\log p$: every start ends on a mode": ascent,
+        r"Ascent, $x + \tau\,\nabla\log p$: it ends on a mode": ascent,
         r"Langevin, with $\sqrt{2\tau}\,z$: a sample of that mode": dynamics,
     }
     parameters = rf"{EX_3_2}, $x_0 = 0$, $\tau$ = 0.05, T = 500"

@@ -114,6 +114,7 @@ def figure_3_7(quick=False):
     for panel in axes[0]:
         panel.set(xlabel="x", ylabel="density", ylim=(0, None))
         panel.legend(fontsize=9)
+    few.set_ylim(top=0.5)  # room for the legend
     return figure
 
 
