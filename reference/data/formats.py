@@ -27,7 +27,7 @@ HELP = (
 )
 # names of the samples; the names of labels and of test samples follow from them
 NPZ_NAMES = ("x", "images", "x_train", "train_images")
-READ_ERRORS = (  # what a damaged file can raise
+READ_ERRORS = (  # a damaged file can raise any of these
     OSError,
     ValueError,
     EOFError,
@@ -162,8 +162,8 @@ def from_idx(path, labels_path=None):
     """Images [n,h,w] of an IDX file (MNIST, Fashion-MNIST), plain or gzipped, with labels from
     ``labels_path``.
 
-    Without ``labels_path``, the labels come from the neighbouring file, plain or gzipped, whose
-    name has ``labels`` for ``images`` and ``idx1`` for ``idx3``, if there is one.
+    Without ``labels_path``, the labels come from a file beside it, plain or gzipped, with
+    ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its name, if there is one.
     """
     x = read_idx(path)
     if x.ndim != 3 or 0 in x.shape:

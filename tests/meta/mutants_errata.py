@@ -1,7 +1,7 @@
-"""The tutorial's misprints that could be typed into the code: which mutant each of them is.
+"""The mutants that type the tutorial's misprints into the code.
 
-``TYPED``: number -> (file, the text that the mutant puts there).  The mutants themselves stand in the lists of their chapters, and here
-those that are nothing but a misprint.
+``TYPED``: number -> (file, the mutant's text).  The mutants stand in the lists of their chapters; mutants that are only a misprint stand here.
+``NOT_TYPED``: number -> the reason why no mutant can type it.
 """
 
 VAE, DDPM, LANGEVIN, ANNEALED = (
@@ -60,18 +60,18 @@ TYPED = {
 }
 
 NOT_TYPED = {
-    "E1": "says where a maximum lies, which no line of the code does",
-    "E2b": "a density of z where one of x belongs: of another type in the code",
-    "E3": "an expectation that the code never takes",
+    "E1": "the position of a maximum; no line of the code computes it",
+    "E2b": "a density of z for a density of x: the code has other types for the two",
+    "E3": "the code never takes this expectation",
     "E4c": "a claim about a line",
-    "E6c": "the code has the weight as a ratio of SNRs",
-    "E7": "its 1/0 is no number that a test could compare: NumPy warns, and warnings are errors",
+    "E6c": "the code computes this weight as a ratio of SNRs",
+    "E7": "1/0 is not a number that a test can compare: NumPy warns, and warnings are errors",
     "E9": "a claim about a histogram",
-    "E10d": "the normalisation of a kernel is that of the mixture it is part of",
-    "E13c": "a solution that the code never writes out",
-    "E13d": "an order of arguments: the code has one throughout",
-    "E14": "the code stops at the second coefficient, whose sign the steps have",
-    "E15b": "the code takes the drift whole",
-    "E15d": "a claim about what W means",
+    "E10d": "the mixture normalises the kernels",
+    "E13c": "the code never writes out this solution",
+    "E13d": "an order of arguments: the code has one order throughout",
+    "E14": "the code has the first two coefficients only, with their signs in the steps",
+    "E15b": "the code takes the whole drift",
+    "E15d": "a claim about the meaning of W",
     "E15f": "a derivation",
 }

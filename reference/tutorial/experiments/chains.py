@@ -17,7 +17,7 @@ X_GRID = np.linspace(-7.0, 7.0, 1001)
 
 
 def fixed_noise_port(value):
-    """A port whose noise is ``value`` everywhere.  With 0 a step returns its mean, with 1 its mean
+    """A port with constant noise ``value``.  With 0 a step returns its mean, with 1 its mean
     plus its deviation.
     """
     return SimpleNamespace(

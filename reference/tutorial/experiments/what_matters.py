@@ -326,7 +326,7 @@ def networks(outcome, steps):
     )
     linear, found = best_linear_loss(schedule), rows[-1][2]
     outcome.check(
-        "without activation the loss is that of the best linear function of x",
+        "without activation the loss is the least loss of a linear function of x",
         f"{found:.4f}, best {linear:.4f}",
         abs(found / linear - 1) < NEGLIGIBLE,
     )

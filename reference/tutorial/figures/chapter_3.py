@@ -83,8 +83,8 @@ def figure_3_3(quick=False):
         chains = f"{count} chains from {start[k * count, 0]:g}"
         plotting.histogram(side, late, edges, chains, colors[k], horizontal=True, fill=False)
         p = gaussian(x, mixture.means[k, 0], mixture.covariances[k] ** 0.5)
-        label = None if k else "mode alone, exact"
-        side.plot(p, x, color=plotting.BLACK, linestyle="--", linewidth=1, label=label)
+        exact = None if k else "mode alone, exact"
+        side.plot(p, x, color=plotting.BLACK, linestyle="--", linewidth=1, label=exact)
     line.set(xlabel="step t", ylabel="$x_t$")
     side.set(xlabel="density")
     side.set_title(f"the last {T // 2} steps", fontsize=11)
@@ -117,9 +117,9 @@ def figure_3_4(quick=False):
     """10,000 particles from U[-3, 3] through 100 Langevin steps (Ex 3.3), the target, and the exact
     distribution of the chain.
 
-    The tutorial does not state tau; here it is that of Ex 3.2.  100 steps do not reach the target
-    (E9): hardly any particle crosses from basin to basin, and the step is too long for the narrow
-    mode.
+    The tutorial does not state tau; here tau is 0.05, as in Ex 3.2.  100 steps do not reach the
+    target (E9): hardly any particle crosses from basin to basin, and the step is too long for the
+    narrow mode.
     """
     mixture, tau, count = example_3_2(), 0.05, 10_000
     sample = np.arange(count)
