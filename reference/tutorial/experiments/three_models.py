@@ -144,7 +144,8 @@ def ddpm_bound(outcome, model, weights, n, allowed, N=100):
     entropy.
     """
     x0, _ = DISTRIBUTION.sample(11, np.arange(n))
-    schedule, total = model.schedule, {}
+    schedule = model.schedule
+    total = {}
     learned = lambda x, t: model.noise_predictor(weights)(x.astype(np.float32), t).astype(
         np.float64
     )
@@ -190,7 +191,8 @@ def mode_shares(outcome, samples, n, wider):
 
     For a ring without modes the total is .43, .054 at each mode, instead of .86.
     """
-    expected, rows = metrics.expected_mode_shares(DISTRIBUTION), []
+    expected = metrics.expected_mode_shares(DISTRIBUTION)
+    rows = []
     least = float(-np.expm1(-2 / wider**2) * DISTRIBUTION.weights.min())
     allowed = least - 4 * (least * (1 - least) / n) ** 0.5
     for name, x in samples.items():

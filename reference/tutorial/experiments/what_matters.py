@@ -163,7 +163,8 @@ def schedules(outcome, T):
 
 def gaussian_terminal_kl(A):
     """KL to N(0, 1) of the Gaussian with x_T's mean and variance, A = alpha_bar_T."""
-    m, v = float(DISTRIBUTION.mean[0]), A * float(DISTRIBUTION.covariance[0, 0]) + 1 - A
+    m = float(DISTRIBUTION.mean[0])
+    v = A * float(DISTRIBUTION.covariance[0, 0]) + 1 - A
     return (v + A * m**2 - 1 - np.log(v)) / 2
 
 
@@ -324,13 +325,15 @@ def networks(outcome, steps):
         ("width", "activation", "loss", "floor"),
         rows,
     )
-    linear, found = best_linear_loss(schedule), rows[-1][2]
+    linear = best_linear_loss(schedule)
+    found = rows[-1][2]
     outcome.check(
         "without activation the loss is the least loss of a linear function of x",
         f"{found:.4f}, best {linear:.4f}",
         abs(found / linear - 1) < NEGLIGIBLE,
     )
-    allowed, excess = 0.25 if steps < 1000 else 0.05, rows[2][2] / floor - 1
+    allowed = 0.25 if steps < 1000 else 0.05
+    excess = rows[2][2] / floor - 1
     outcome.check(
         f"width 128 with SiLU comes within {100 * allowed:g} % of the floor",
         f"{100 * excess:.1f} %",

@@ -76,7 +76,8 @@ def figure_3_3(quick=False):
     for path in paths[:, :, 0].T:
         mode = mixture.responsibilities(path[:, None]).argmax(axis=1)
         line.scatter(np.arange(T + 1), path, c=colors[mode], s=1.5, linewidths=0, rasterized=True)
-    x, edges = np.linspace(-3, 4, 701), np.linspace(-3, 4, 141)
+    x = np.linspace(-3, 4, 701)
+    edges = np.linspace(-3, 4, 141)
     for k, label in enumerate(("mode at 2", "mode at -2")):
         line.plot([], [], "o", color=colors[k], label=label)
         late = paths[T // 2 :, k]

@@ -59,8 +59,8 @@ def figure_4_2(quick=False):
     )
     figure, axes = plotting.subplots(1, 2, 12, 4.8, title, note, width_ratios=(2, 1))
     line, side = axes[0]
-    zero, label = np.zeros(len(grid)), r"$\pm 2 a\sqrt{t}$, exact"
-    plotting.confidence_band(line, grid, zero, sde.noise_scale(grid), label=label)
+    label = r"$\pm 2 a\sqrt{t}$, exact"
+    plotting.confidence_band(line, grid, np.zeros(len(grid)), sde.noise_scale(grid), label=label)
     draw_paths(line, grid, paths, "paths")
     x = np.linspace(-2.2, 2.2, 401)
     plotting.histogram(side, paths[-1], np.linspace(-2.2, 2.2, 45), f"{count} paths")
@@ -93,10 +93,12 @@ def figure_4_3(quick=False):
     )
     figure, axes = plotting.subplots(1, 2, 12, 4.8, title, note, width_ratios=(2, 1))
     line, side = axes[0]
-    mean, label = 0.5 * sde.signal(grid), "mean ± 2 deviations, exact"
+    mean = 0.5 * sde.signal(grid)
+    label = "mean ± 2 deviations, exact"
     plotting.confidence_band(line, grid, mean, sde.noise_scale(grid), label=label)
     draw_paths(line, grid, paths, "paths")
-    x, edges = np.linspace(-0.45, 0.45, 401), np.linspace(-0.45, 0.45, 46)
+    x = np.linspace(-0.45, 0.45, 401)
+    edges = np.linspace(-0.45, 0.45, 46)
     plotting.histogram(side, paths[-1], edges, f"Δt = {dt:g}, {count} paths")
     plotting.histogram(side, printed[-1], edges, "Δt = 1, as printed", plotting.PURPLE, fill=False)
     p = gaussian(x, 0.0, sde.prior_scale)

@@ -36,7 +36,8 @@ def figure_4_6(quick=False):
     """
     schedule = constant(100, 0.05)
     count = 2000 if quick else 20_000
-    sample, grid = np.arange(count), schedule.timesteps(schedule.T)
+    sample = np.arange(count)
+    grid = schedule.timesteps(schedule.T)
     predict_noise = lambda x, t: PAIR.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
     half = lambda x, t: predict_noise(x, t) / 2
     start = prior(48, sample, (1,), np.float64)
@@ -52,7 +53,8 @@ def figure_4_6(quick=False):
     plane, side = axes[0]
     map_with_paths(plane, PAIR, schedule, quick, paths[:, :6], grid)
     plane.set(xlim=(100.5, -0.5))
-    x, edges = np.linspace(-12, 12, 601), np.linspace(-12, 12, 97)
+    x = np.linspace(-12, 12, 601)
+    edges = np.linspace(-12, 12, 97)
     plotting.histogram(side, paths[-1], edges, f"corrected, variance {paths[-1].var():.2f}")
     label = rf"with $\beta_i/2$, variance {printed.var():.2f}"
     plotting.histogram(side, printed, edges, label, plotting.PURPLE, fill=False)

@@ -64,8 +64,11 @@ def figure_5_2(quick=False):
     """Paths of Brownian motion and their distribution N(0, q t) (Thm 5.4), as a map and at three
     times.  q and the length are chosen.
     """
-    q, count, steps = 1.0, 1000 if quick else 10_000, 100 if quick else 500
-    sde, grid = Brownian(a=q**0.5), np.linspace(0, 1, steps + 1)
+    q = 1.0
+    count = 1000 if quick else 10_000
+    steps = 100 if quick else 500
+    sde = Brownian(a=q**0.5)
+    grid = np.linspace(0, 1, steps + 1)
     paths = paths_of(forward_sde(sde), grid, 0.0, count, 52)
     title = r"Fig 5.2: Brownian motion, $\dot\xi = \Gamma$ with intensity q, $\xi_0$ = 0"
     note = (
@@ -74,7 +77,8 @@ def figure_5_2(quick=False):
     )
     figure, axes = plotting.subplots(1, 2, 12.5, 5, title, note, width_ratios=(2, 1))
     plane, side = axes[0]
-    t, x = np.linspace(0.005, 1, 100 if quick else 200), np.linspace(-3, 3, 151 if quick else 401)
+    t = np.linspace(0.005, 1, 100 if quick else 200)
+    x = np.linspace(-3, 3, 151 if quick else 401)
     p = np.stack([gaussian(x, 0.0, sde.noise_scale(time)) for time in t], axis=1)
     plotting.density_map(plane, t, x, p, "density p(x, t)", largest=1.5)
     limit = 2 * sde.noise_scale(grid)

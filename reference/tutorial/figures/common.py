@@ -63,7 +63,8 @@ def paths_of(equation, grid, x0, count, seed):
 
 def map_with_paths(axes, mixture, schedule, quick, paths, times):
     """p_t(x) as shades over (t, x), with paths[len(times), n] over it."""
-    t, x = np.arange(schedule.T + 1), np.linspace(-6, 6, 181 if quick else 481)
+    t = np.arange(schedule.T + 1)
+    x = np.linspace(-6, 6, 181 if quick else 481)
     p = np.stack([density(noised(mixture, schedule, k), x) for k in t], axis=1)
     plotting.density_map(axes, t, x, p, "density $p_t(x)$")
     shown = min(paths.shape[1], len(plotting.PATH_COLORS))
