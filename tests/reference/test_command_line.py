@@ -453,7 +453,7 @@ def test_the_demos_strip_shows_the_times_at_which_something_is_seen(steps):
 
 def test_a_picture_of_samples_shows_data_beside_them_as_long_as_the_data_are_there(tmp_path, monkeypatch):
     drawn, own = [], plotting.png_bytes
-    monkeypatch.setattr(plotting, "png", lambda figure, description="": drawn.append(figure) or own(figure, description))
+    monkeypatch.setattr(plotting, "png_bytes", lambda figure, description="": drawn.append(figure) or own(figure, description))
     np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).uniform(-1, 1, (50, 2)))
     assert run("train", "ddpm", "--data", tmp_path / "mine.npz", "--steps", 2, *TINY, "--out", tmp_path / "run") == 0
     command = ("sample", tmp_path / "run", "--steps", 2, "--n", 4)
