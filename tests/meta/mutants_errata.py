@@ -1,6 +1,7 @@
 """The mutants that type the tutorial's misprints into the code.
 
-``TYPED``: number -> (file, the mutant's text).  The mutants stand in the lists of their chapters; mutants that are only a misprint stand here.
+``TYPED``: number -> (file, the mutant's text).  The mutants stand in the lists of their chapters; mutants that are only a misprint stand
+here, and one for the table itself.
 ``NOT_TYPED``: number -> the reason why no mutant can type it.
 """
 
@@ -27,6 +28,12 @@ MUTANTS = (
         "schedule.signal(t_prev) - c_x * schedule.signal(t)",
         "schedule.signal(t_prev) - c_x * schedule.signal(t) / schedule.signal(t_prev)",
         "tests/reference/test_samplers.py::test_ddims_gain_on_centred_gaussian_data",
+    ),
+    (
+        "reference/tutorial/errata/__init__.py",
+        "return int(digits), number",
+        "return digits, number",
+        "tests/reference/test_errata.py::test_every_number_stands_once_and_in_order",
     ),
 )
 
