@@ -1,35 +1,35 @@
-"""Pictures.  matplotlib is imported when the first one is drawn, and draws on canvases of its own:
-nothing is shared with pyplot.
+"""Pictures, drawn with matplotlib.
 
-The upper half draws whole figures for the command line; the lower half are the pieces that other
-figures are made of.
+The module imports matplotlib when it draws the first figure, and never uses pyplot, so that it
+shares no state with the caller's own plots.
+
+The first half draws whole figures for the command line, the second half draws the parts of other
+figures.
 """
 
 import io
 
 import numpy as np
 
-# of Okabe and Ito 2008, which the colour-blind tell apart too
-SKY, BLUE, VERMILION, GREEN, PURPLE, ORANGE, BLACK = (
-    "#56B4E9",
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#000000",
-)
-PATHS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)  # of a few trajectories, each by itself
+# Okabe and Ito 2008: colours that colour-blind readers can tell apart
+SKY = "#56B4E9"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+ORANGE = "#E69F00"
+BLACK = "#000000"
 GREY = "#777777"
+PATH_COLORS = (VERMILION, GREEN, BLACK, PURPLE, ORANGE, BLUE)
 
 
 def new_figure(width, height):
-    """A matplotlib Figure of that size in inches, without axes yet."""
+    """A matplotlib Figure without axes; the size is in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # inches, so that no text touches an edge
+    # margins in inches, so that no text touches an edge
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
@@ -37,17 +37,16 @@ def new_figure(width, height):
 
 
 def png_bytes(figure, description=""):
-    """The bytes of a PNG that says ``description`` about itself."""
+    """The bytes of a PNG with ``description`` in its metadata."""
     stream = io.BytesIO()
-    figure.savefig(
-        stream, format="png", dpi=120, metadata={"Description": description, "Software": None}
-    )
+    metadata = {"Description": description, "Software": None}
+    figure.savefig(stream, format="png", dpi=120, metadata=metadata)
     return stream.getvalue()
 
 
-def in_colour(images):
-    """images [n,h,w,c] in [0, 1] as grey [n,h,w,1] or RGB [n,h,w,3]: two channels are red and
-    green, a fourth is opacity over white.
+def to_grey_or_rgb(images):
+    """images [n,h,w,c] in [0, 1] as grey [n,h,w,1] or RGB [n,h,w,3].  Two channels become red and
+    green; a fourth channel is opacity over white.  ValueError for more than 4 channels.
     """
     channels = images.shape[3]
     if channels == 2:
@@ -60,10 +59,10 @@ def in_colour(images):
 
 
 def mosaic(images, columns):
-    """images [n,h,w,c] in [-1, 1] -> one image in [0, 1], row by row, with a light line between
-    them.
+    """images [n,h,w,c] in [-1, 1] -> one image in [0, 1]: the images row by row, with a grey line
+    between them.
     """
-    colours = in_colour((images.clip(-1, 1) + 1) / 2)
+    colours = to_grey_or_rgb((images.clip(-1, 1) + 1) / 2)
     n, h, w, c = colours.shape
     rows = -(-n // columns)
     sheet = np.full((rows, h + 1, columns, w + 1, c), 0.35)
@@ -72,10 +71,11 @@ def mosaic(images, columns):
     return sheet.reshape(rows * (h + 1), columns * (w + 1), c)[:-1, :-1]
 
 
-def _show(axes, sheet, title):
-    grey = sheet.shape[2] == 1
+def _draw_image(axes, image, title):
+    """Draw image [h,w,1] or [h,w,3] in [0, 1] without axes."""
+    grey = image.shape[2] == 1
     axes.imshow(
-        sheet[..., 0] if grey else sheet,
+        image[..., 0] if grey else image,
         cmap="gray" if grey else None,
         vmin=0,
         vmax=1,
@@ -86,84 +86,91 @@ def _show(axes, sheet, title):
 
 
 def sample_sheet(groups, title="", distribution=None, columns=None):
-    """Groups of samples of one kind, name -> x, side by side: images [n,h,w,c] as grids of
-    ``columns``, points [n,1] as histograms, [n,2] as clouds, [n,d] as pairs of coordinates.
+    """Groups of samples of one kind, name -> x, side by side.  Images [n,h,w,c] are drawn as grids
+    with ``columns``, points [n,1] as histograms, [n,2] as point clouds, [n,d] by their first two
+    coordinates.
 
-    All panels of points show the range of the first group, the real data, and a quarter of it on
-    either side; a name says how many samples lie outside.  ``law``: the mixture that points on the
-    line should come from, drawn over their histograms.
+    ``distribution``: the mixture that generated points [n,1], drawn over their histograms.
     """
     first = next(iter(groups.values()))
     if first.ndim == 4:
-        columns = columns or int(np.ceil(np.sqrt(len(first))))
-        figure, subplots = _side_by_side(
-            groups, title, -(-len(first) // columns) / columns * first.shape[1] / first.shape[2]
-        )
-        for axes, (name, x) in zip(subplots, groups.items()):
-            _show(axes, mosaic(x, columns), name)
-        return figure
-    figure, subplots = _side_by_side(groups, title, 0.8 if first.shape[1] == 1 else 1.0)
+        return _image_sheet(groups, title, columns or int(np.ceil(np.sqrt(len(first)))))
+    return _point_sheet(groups, title, distribution)
+
+
+def _image_sheet(groups, title, columns):
+    n, h, w, _ = next(iter(groups.values())).shape
+    figure, panels = _panel_row(groups, title, -(-n // columns) / columns * h / w)
+    for axes, (name, images) in zip(panels, groups.items()):
+        _draw_image(axes, mosaic(images, columns), name)
+    return figure
+
+
+def _point_sheet(groups, title, distribution):
+    """All panels show the range of the first group, the real data, and a quarter of it on either
+    side.  A panel's title counts the samples outside.
+    """
+    first = next(iter(groups.values()))
+    on_line = first.shape[1] == 1
+    figure, panels = _panel_row(groups, title, 0.8 if on_line else 1.0)
     low, high = first[:, :2].min(axis=0), first[:, :2].max(axis=0)
     low, high = low - (high - low) / 4, high + (high - low) / 4
-    for axes, (name, x) in zip(subplots, groups.items()):
+    for axes, (name, x) in zip(panels, groups.items()):
         outside = int(((x[:, :2] < low) | (x[:, :2] > high)).any(axis=1).sum())
         name = f"{name}; coordinates 1 and 2 of {x.shape[1]}" if x.shape[1] > 2 else name
         axes.set_title(f"{name}; {outside} outside" if outside else name)
         axes.set_xlim(low[0], high[0])
-        if x.shape[1] == 1:
-            _histogram_on_line(axes, x[:, 0], low[0], high[0], distribution)
+        if on_line:
+            _draw_histogram(axes, x[:, 0], low[0], high[0], distribution)
         else:
-            axes.plot(
-                x[:, 0], x[:, 1], ".", color=BLUE, markersize=max(2, 8 - len(x) // 100), alpha=0.6
-            )
-            axes.set(xlabel="first coordinate", ylabel="second coordinate", ylim=(low[1], high[1]))
-            axes.set_box_aspect(1)
+            _draw_cloud(axes, x)
+            axes.set_ylim(low[1], high[1])
     return figure
 
 
-def _side_by_side(groups, title, ratio):
-    """(figure, a panel a group): each as high as ``ratio`` times its width."""
+def _panel_row(groups, title, ratio):
+    """(figure, one panel for each group): the height of a panel is ``ratio`` times its width."""
     width = 4.2 if len(groups) > 1 else 6
     figure = new_figure(width * len(groups), width * ratio + (0.9 if title else 0.5))
     figure.suptitle(title, fontsize=12)
-    subplots = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
-    return figure, subplots
+    return figure, figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
 
 
-def _histogram_on_line(axes, x, low, high, distribution):
-    histogram(
-        axes, x, np.linspace(low, high, max(10, min(200, int(3 * len(x) ** 0.5))) + 1), "histogram"
-    )
+def _draw_cloud(axes, x):
+    markersize = max(2, 8 - len(x) // 100)
+    axes.plot(x[:, 0], x[:, 1], ".", color=BLUE, markersize=markersize, alpha=0.6)
+    axes.set(xlabel="first coordinate", ylabel="second coordinate")
+    axes.set_box_aspect(1)
+
+
+def _draw_histogram(axes, x, low, high, distribution):
+    bins = max(10, min(200, int(3 * len(x) ** 0.5)))
+    histogram(axes, x, np.linspace(low, high, bins + 1), "histogram")
     if distribution is not None:
         line = np.linspace(low, high, 1000)
-        axes.plot(
-            line,
-            np.exp(distribution.log_density(line[:, None])),
-            color=VERMILION,
-            label="density of the data",
-        )
+        density = np.exp(distribution.log_density(line[:, None]))
+        axes.plot(line, density, color=VERMILION, label="density of the data")
         axes.legend(fontsize=9)
     axes.set(xlabel="x", ylabel="density")
 
 
 def loss_curve(entries, levels, title, ylabel):
-    """``entries``: of log.jsonl.  Each step's loss, its running median, and ``levels`` to compare
-    it with, name -> loss.
+    """The loss of each step in ``entries``, the entries of log.jsonl, with its running median.
+    ``levels``, name -> loss, are drawn as horizontal lines for comparison.
     """
     step, loss = (np.array([entry[name] for entry in entries]) for name in ("step", "loss"))
-    width = max(1, len(loss) // 50)
     figure, ((axes,),) = subplots(1, 1, 7.5, 4.5, title)
     axes.plot(step, loss, ".", markersize=2, color=SKY, alpha=0.4, label="loss of a batch")
+    width = max(1, len(loss) // 50)
     blocks = [slice(i, i + width) for i in range(0, len(loss), width)]
     axes.plot(
-        [step[b].mean() for b in blocks],
-        [np.median(loss[b]) for b in blocks],
+        [step[block].mean() for block in blocks],
+        [np.median(loss[block]) for block in blocks],
         color=BLUE,
         label=f"median of {width} steps",
     )
-    for (name, level), style, color in zip(
-        levels.items(), ("--", ":", "-."), (VERMILION, GREEN, PURPLE)
-    ):
+    styles = zip(("--", ":", "-."), (VERMILION, GREEN, PURPLE))
+    for (name, level), (style, color) in zip(levels.items(), styles):
         axes.axhline(level, color=color, linestyle=style, label=name)
     axes.set(
         xlabel="training step",
@@ -175,30 +182,31 @@ def loss_curve(entries, levels, title, ylabel):
 
 
 def filmstrip(stages, title):
-    """``stages``: [(t, images [n,h,w,c])] from noise to image: a row a sample, a column a time.
-    Noise is dimmed to stay in range.
+    """``stages``: [(t, images [n,h,w,c])] from noise to image.  One row per sample, one column per
+    time.  Stages with large values are scaled down to stay in range.
     """
     n, h, w, c = stages[0][1].shape
-    dimmed = [images / max(1.0, np.abs(images).max() / 2) for _, images in stages]
-    figure = new_figure(0.9 * len(stages), 0.9 * n * h / w + 0.8)
+    scaled = [images / max(1.0, np.abs(images).max() / 2) for _, images in stages]
+    columns = len(stages)
+    figure = new_figure(0.9 * columns, 0.9 * n * h / w + 0.8)
     axes = figure.subplots()
     figure.suptitle(title, fontsize=12)
-    _show(axes, mosaic(np.stack(dimmed, axis=1).reshape(n * len(stages), h, w, c), len(stages)), "")
+    images = np.stack(scaled, axis=1).reshape(n * columns, h, w, c)
+    _draw_image(axes, mosaic(images, columns), "")
     axes.set_axis_on()
     axes.set(yticks=[], xlabel="time t of the reverse process")
-    axes.set_xticks(
-        [(w + 1) * (i + 0.5) - 1 for i in range(len(stages))], [str(t) for t, _ in stages]
-    )
+    centres = [(w + 1) * (i + 0.5) - 1 for i in range(columns)]
+    axes.set_xticks(centres, [str(t) for t, _ in stages])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
 
-# Pieces of larger figures
+# Parts of other figures
 
 
 def subplots(rows, columns, width, height, title, note="", **options):
-    """(figure, axes [rows,columns]) with a title and, at the foot, a note.  ``options``: of
+    """(figure, axes [rows,columns]) with a title, and a note below the axes.  ``options`` go to
     matplotlib's ``subplots``.
     """
     figure = new_figure(width, height)
@@ -213,61 +221,83 @@ def subplots(rows, columns, width, height, title, note="", **options):
 
 
 def histogram(axes, draws, edges, label="", color=SKY, horizontal=False, fill=True):
-    """The density of ``draws`` by bins: shares of all draws, those beyond the edges too, over the
-    widths.
+    """The density of ``draws`` by bins: the share of all draws in a bin, divided by its width.
+    Draws beyond the edges count in the total.
     """
     counts, _ = np.histogram(draws, edges)
-    density, orientation = (
-        counts / (np.size(draws) * np.diff(edges)),
-        "horizontal" if horizontal else "vertical",
-    )
+    density = counts / (np.size(draws) * np.diff(edges))
+    orientation = "horizontal" if horizontal else "vertical"
     return axes.stairs(
         density, edges, fill=fill, color=color, label=label, orientation=orientation, linewidth=1.4
     )
 
 
 def density_map(axes, times, x, density, label="density", largest=None):
-    """density[len(x), len(times)] as shades of blue with their scale; both axes evenly spaced."""
-    (left, right), (low, high) = (_margins(v) for v in (times, x))
-    options = {
-        "origin": "lower",
-        "aspect": "auto",
-        "cmap": "Blues",
-        "vmin": 0,
-        "vmax": largest,
-        "interpolation": "bilinear",
-    }
-    image = axes.imshow(density, extent=(left, right, low, high), **options)
+    """density[len(x), len(times)] as shades of blue with a colour scale; ``times`` and ``x`` are
+    evenly spaced.
+    """
+    left, right = _cell_edges(times)
+    low, high = _cell_edges(x)
+    image = axes.imshow(
+        density,
+        extent=(left, right, low, high),
+        origin="lower",
+        aspect="auto",
+        cmap="Blues",
+        vmin=0,
+        vmax=largest,
+        interpolation="bilinear",
+    )
     axes.grid(False)
     axes.set_facecolor(image.cmap(0.0))
-    axes.figure.colorbar(
-        image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither"
-    )
+    extend = "max" if largest else "neither"
+    axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)
     return image
 
 
-def _margins(v):
-    """The ends of evenly spaced ``v`` with half a step on either side."""
+def _cell_edges(v):
+    """The outer edges of cells centred at evenly spaced ``v``."""
     half = (v[-1] - v[0]) / (len(v) - 1) / 2
     return v[0] - half, v[-1] + half
 
 
 def confidence_band(axes, times, mean, deviation, color=GREY, label="mean ± 2 standard deviations"):
-    """mean(t) as a line, two deviations on either side as lines and shade."""
-    axes.fill_between(
-        times, mean - 2 * deviation, mean + 2 * deviation, color=color, alpha=0.15, linewidth=0
-    )
-    axes.plot(times, mean - 2 * deviation, color=color, linestyle="--", linewidth=1.2, label=label)
-    axes.plot(times, mean + 2 * deviation, color=color, linestyle="--", linewidth=1.2)
+    """mean(t) as a line; two standard deviations on either side as dashed lines, shaded between."""
+    low, high = mean - 2 * deviation, mean + 2 * deviation
+    axes.fill_between(times, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.plot(times, low, color=color, linestyle="--", linewidth=1.2, label=label)
+    axes.plot(times, high, color=color, linestyle="--", linewidth=1.2)
     axes.plot(times, mean, color=color, linewidth=1.2)
 
 
 def gif_bytes(figure, updates, description="", milliseconds=80, hold=12):
-    """The bytes of an animation: a frame after every item of ``updates``, a generator that changes
-    the figure.
+    """The bytes of an animation with ``description`` in its metadata.  ``updates`` is a generator
+    that changes the figure; each of its items becomes a frame.
 
     A frame lasts ``milliseconds``, the first and the last ``hold`` times as long.
     """
+    from PIL import Image
+
+    frames = _render_frames(figure, updates)
+    palette = _with_swatches(frames[-1], PATH_COLORS).quantize(256)
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [milliseconds] * len(frames)
+    durations[0] = durations[-1] = hold * milliseconds
+    stream = io.BytesIO()
+    frames[0].save(
+        stream,
+        "GIF",
+        comment=description.encode(),
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        optimize=False,
+    )
+    return stream.getvalue()
+
+
+def _render_frames(figure, updates):
     from PIL import Image
 
     figure.set_dpi(100)
@@ -275,52 +305,34 @@ def gif_bytes(figure, updates, description="", milliseconds=80, hold=12):
     for _ in updates:
         figure.canvas.draw()
         frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
-        figure.set_layout_engine("none")  # laid out once: the axes stand still
-    palette = _with_swatches(frames[-1], PATHS).quantize(256)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    durations = [milliseconds] * len(frames)
-    durations[0] = durations[-1] = hold * milliseconds
-    stream, options = (
-        io.BytesIO(),
-        {
-            "save_all": True,
-            "append_images": frames[1:],
-            "duration": durations,
-            "loop": 0,
-            "optimize": False,
-        },
-    )
-    frames[0].save(stream, "GIF", comment=description.encode(), **options)
-    return stream.getvalue()
+        figure.set_layout_engine("none")  # only the first frame is laid out, so the axes stay put
+    return frames
 
 
 def _with_swatches(image, colors, height=16):
-    """The image above a strip of each colour, so that a palette made for it holds the colours of
-    thin lines too.
+    """The image above one strip per colour, so that a palette computed from it contains the colours
+    of thin lines, too.
     """
     from PIL import Image
 
     sheet = Image.new("RGB", (image.width, image.height + height * len(colors)))
     sheet.paste(image)
     for i, color in enumerate(colors):
-        sheet.paste(
-            color, (0, image.height + i * height, image.width, image.height + (i + 1) * height)
-        )
+        top = image.height + i * height
+        sheet.paste(color, (0, top, image.width, top + height))
     return sheet
 
 
 def description_of(path):
-    """What a PNG or a GIF of ours says about itself; ValueError, OSError or KeyError if it isn't
-    one.
+    """The description in a PNG or GIF that this module wrote.  ValueError, OSError or KeyError for
+    any other file.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return (
-                image.info["Description"]
-                if image.format == "PNG"
-                else image.info["comment"].decode()
-            )
+            if image.format == "PNG":
+                return image.info["Description"]
+            return image.info["comment"].decode()
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None

@@ -1,1 +1,1 @@
-"""Data sets, files of data, their units, and distances between samples."""
+"""Data sets, data files, their units, and distances between samples."""

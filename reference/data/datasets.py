@@ -1,8 +1,8 @@
-"""Data: a few points and images that need no download, and files of one's own (``formats.py``) in
-the network's units (``units.py``).
+"""Data sets: a few points and images that need no download, and the user's files (``formats.py``)
+in the network's units (``units.py``).
 
-Images are NHWC float32 in [-1, 1]; so is the swiss roll.  Mixtures keep their coordinates, in which
-the tutorial states its numbers.
+Images are NHWC float32 in [-1, 1]; the swiss roll lies in [-1, 1]^2, too.  Mixtures keep the
+coordinates in which the tutorial states its numbers.
 """
 
 from dataclasses import dataclass, replace
@@ -15,19 +15,18 @@ from reference.data.units import Units, scale_images, scale_points
 from reference.diffusion.mixtures import Mixture, example_2_1, ring
 from reference.ops.random import Purpose, normal, uniform
 
-POINTS = 20_000  # drawn for a synthetic data set
-HELD_OUT = 0.2
+SYNTHETIC_SAMPLES = 20_000
+HELD_OUT_SHARE = 0.2
 NAMES = ("digits", "mixture1d", "mixture2d", "swiss-roll")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """train [n,...] and held_out [m,...] float32, with their labels (integers).  ``mixture``: the
-    exact law, where there is one.
+    """train [n,...] and held_out [m,...], float32, with their labels (integers).
 
-    ``bin_width``: the spacing of the lattice that pixel values lie on, 0 for data that is not
-    quantised.  ``units``: the way back to the numbers of the file, None for built-in data;
-    ``notes``: how the file was read, a clause each.
+    ``mixture``: the exact distribution, if it is known.  ``bin_width``: the spacing of the lattice
+    of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
+    numbers; None for built-in data.  ``notes``: the reader's decisions, one clause each.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Dataset:
 
     @property
     def shape(self):
-        """Of one sample: (h, w, c) for images, (d,) for points."""
+        """The shape of one sample: (h, w, c) for images, (d,) for points."""
         return self.train.shape[1:]
 
     @property
@@ -56,14 +55,14 @@ class Dataset:
 
     @property
     def range(self):
-        """(low, high) of the values that a sample can take: (-1.0, 1.0) for images, [d] each for
-        points, by the training data.
+        """(low, high) of a sample's values: (-1.0, 1.0) for images; for points the range of the
+        training data, [d] each.
         """
         return (-1.0, 1.0) if self.is_image else (self.train.min(axis=0), self.train.max(axis=0))
 
     def padded(self, shape):
-        """The same images enlarged to ``shape`` (h, w, c) below and to the right, where their last
-        row and column go on.
+        """The images padded at the bottom and on the right to ``shape`` (h, w, c), with copies of
+        their last row and column.
         """
         if shape == self.shape:
             return self
@@ -73,11 +72,11 @@ class Dataset:
 
 
 def load(name, seed=0, labels=None):
-    """The data set called ``name``, or read from the file or folder of that name; ``labels``: a
-    file of labels for a file of images.
+    """The built-in data set ``name``, or the data of the file or folder ``name``.  ValueError for
+    an unknown name or a bad file.  ``labels``: a file of labels for a file of images.
 
-    Files may come with their own held-out samples.  Of other data a share of 1/5 is held out, the
-    samples with the smallest random numbers of (seed, index).
+    A file's own test samples are held out.  For other data 1/5 of the samples is held out, those
+    with the smallest random numbers of (seed, index).
     """
     if name not in NAMES:
         return _from_file(name, seed, labels)
@@ -86,60 +85,59 @@ def load(name, seed=0, labels=None):
     if name == "digits":
         x, y = digits()
     elif name == "swiss-roll":
-        x, y = swiss_roll(seed, np.arange(POINTS))
+        x, y = swiss_roll(seed, np.arange(SYNTHETIC_SAMPLES))
     else:
-        x, y = exact_distribution(name).sample(seed, np.arange(POINTS))
-    return _split(
-        name,
-        x,
-        y,
-        _held_out(name, len(x), seed),
-        mixture=exact_distribution(name),
-        bin_width=2 / 16 if name == "digits" else 0.0,
-    )
+        x, y = exact_distribution(name).sample(seed, np.arange(SYNTHETIC_SAMPLES))
+    held_out = _held_out_indices(name, len(x), seed)
+    bin_width = 2 / 16 if name == "digits" else 0.0
+    return _split(name, x, y, held_out, mixture=exact_distribution(name), bin_width=bin_width)
 
 
 def _from_file(name, seed, labels):
     if not Path(name).exists():
         raise ValueError(
-            f"unknown data set {name!r}: expected {', '.join(NAMES)}, or {formats.KNOWN}"
+            f"unknown data set {name!r}: expected {', '.join(NAMES)}, or {formats.KNOWN_FORMATS}"
         )
     found = formats.read(Path(name), None if labels is None else Path(labels))
     if found.x.ndim == 4:
         x, units, bin_width, note = scale_images(found.x, name)
     else:
-        (x, units, note), bin_width = scale_points(found.x, name), 0.0
+        x, units, note = scale_points(found.x, name)
+        bin_width = 0.0
     y = np.zeros(len(x), np.int64) if found.labels is None else found.labels
-    own = len(x) - found.held_out
-    out = np.arange(own, len(x)) if found.held_out else _held_out(name, len(x), seed)
-    return _split(name, x, y, out, bin_width=bin_width, units=units, notes=(*found.notes, note))
+    if found.held_out:
+        held_out = np.arange(len(x) - found.held_out, len(x))
+    else:
+        held_out = _held_out_indices(name, len(x), seed)
+    notes = (*found.notes, note)
+    return _split(name, x, y, held_out, bin_width=bin_width, units=units, notes=notes)
 
 
 def exact_distribution(name):
-    """The mixture that the data set called ``name`` is drawn from, None for all others."""
+    """The mixture that generates the data set ``name``; None for any other name."""
     return {"mixture1d": example_2_1, "mixture2d": ring}.get(name, lambda: None)()
 
 
-def _held_out(name, count, seed):
-    """The indices, in order, of the samples that are held out."""
-    held = int(count * HELD_OUT)
+def _held_out_indices(name, count, seed):
+    """The indices of the held-out samples, in increasing order."""
+    held = int(count * HELD_OUT_SHARE)
     if held < 1:
         raise ValueError(
-            f"{name} holds {count} samples: at least 5 are needed, to hold one out of five"
+            f"{name} holds {count} samples, but at least 5 are needed: one fifth is held out"
         )
     order = np.argsort(uniform(seed, np.arange(count), 0, Purpose.SPLIT, (1,))[:, 0], kind="stable")
     return np.sort(order[:held])
 
 
-def _split(name, x, y, out, **fields):
-    kept = np.delete(np.arange(len(x)), out)
+def _split(name, x, y, held_out, **fields):
+    train = np.delete(np.arange(len(x)), held_out)
     x = np.ascontiguousarray(x, np.float32)
-    return Dataset(name, x[kept], x[out], y[kept], y[out], **fields)
+    return Dataset(name, x[train], x[held_out], y[train], y[held_out], **fields)
 
 
 def digits():
-    """1,797 handwritten digits of 8x8 pixels with 17 grey levels (Alpaydin and Kaynak 1998), from
-    scikit-learn.
+    """(images, labels) of 1,797 handwritten digits of 8x8 pixels with 17 grey levels (Alpaydin and
+    Kaynak 1998), from scikit-learn.
     """
     from sklearn.datasets import load_digits
 
@@ -148,15 +146,11 @@ def digits():
 
 
 def swiss_roll(seed, sample, noise=0.02):
-    """The spiral r = angle / (4.5 pi), angle from 1.5 pi to 4.5 pi, with noise, within [-1, 1]^2;
-    the label is 0 everywhere.
+    """(points, labels) on the spiral r = angle / (4.5 pi), angle from 1.5 pi to 4.5 pi, with noise,
+    within [-1, 1]^2.  All labels are 0.
     """
     angle = (1.5 + 3 * uniform(seed, sample, 0, Purpose.COMPONENT, (1,))) * np.pi
-    roll = (
-        np.concatenate((np.cos(angle), np.sin(angle)), axis=1)
-        * angle
-        / (4.5 * np.pi)
-        * (1 - 4 * noise)
-    )
+    direction = np.concatenate((np.cos(angle), np.sin(angle)), axis=1)
+    roll = direction * angle / (4.5 * np.pi) * (1 - 4 * noise)
     spread = noise * normal(seed, sample, 0, Purpose.DATA, (2,)).clip(-4, 4)
     return roll + spread, np.zeros(len(sample), np.int64)

@@ -1,7 +1,8 @@
-"""Files of one's own data as arrays of numbers: IDX, .npz, .npy, text with a point a line, folders
-of PNG pictures.
+"""The user's data files as arrays of numbers: IDX, .npz, .npy, text with one point per line, and
+folders of PNG pictures.
 
-Files are never trusted: no pickle, and sizes are checked against the file before memory is taken.
+The module trusts no file: it never unpickles, and it checks promised sizes against the file before
+it allocates memory.
 """
 
 import csv
@@ -17,16 +18,16 @@ from tokenize import TokenError
 
 import numpy as np
 
-MOST_ZIPPED = 1100  # bytes that a zipped byte can stand for: deflate reaches 1032
+MAX_ZIP_RATIO = 1100  # unpacked bytes per zipped byte; deflate reaches 1032
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-KNOWN = "an IDX file (plain or gzipped), .npz, .npy, .csv, or a folder of PNG files"
+KNOWN_FORMATS = "an IDX file (plain or gzipped), .npz, .npy, .csv, or a folder of PNG files"
 HELP = (
-    f"{KNOWN}; arrays: points [n,d] or images [n,h,w], [n,h,w,c] or [n,c,h,w]; names in .npz: x or images with labels in y or labels, "
-    "or x_train, y_train, x_test, y_test"
+    f"{KNOWN_FORMATS}; arrays: points [n,d] or images [n,h,w], [n,h,w,c] or [n,c,h,w]; names in "
+    ".npz: x or images with labels in y or labels, or x_train, y_train, x_test, y_test"
 )
-# of the samples; the names of labels and test samples follow from them
+# names of the samples; the names of labels and of test samples follow from them
 NPZ_NAMES = ("x", "images", "x_train", "train_images")
-DAMAGE = (
+READ_ERRORS = (  # a damaged file can raise any of these
     OSError,
     ValueError,
     EOFError,
@@ -41,10 +42,10 @@ DAMAGE = (
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """x: points [n,d] or images [n,h,w,c] in the file's own numbers; labels [n], or None.
+    """x: points [n,d] or images [n,h,w,c] in the file's numbers; labels [n], or None.
 
-    The last ``held_out`` samples are the file's own test samples.  ``notes``: what was decided
-    while reading, a clause each.
+    The last ``held_out`` samples are the file's own test samples.  ``notes``: the reader's
+    decisions, one clause each.
     """
 
     x: np.ndarray
@@ -54,8 +55,8 @@ class Contents:
 
 
 def read(path, labels_path=None):
-    """The Contents of a file or a folder; ``labels_path``: a file of labels for a file of images in
-    IDX or .npy format.
+    """The Contents of a file or a folder.  ``labels_path``: a file of labels for a file of images
+    in IDX or .npy format.  ValueError if it can't be read.
     """
     reader = from_folder if path.is_dir() else READERS.get(path.suffix.lower(), from_idx)
     if labels_path is None:
@@ -65,9 +66,9 @@ def read(path, labels_path=None):
     return reader(path, labels_path)
 
 
-def samples_of(x, path):
-    """(points [n,d] or images [n,h,w,c], notes) of an array as people keep it: without a channel
-    axis, or with the channels first.
+def as_samples(x, path):
+    """(points [n,d] or images [n,h,w,c], notes) from an array that may lack the channel axis or
+    have the channels first.
     """
     if x.dtype.kind not in "buif":
         raise ValueError(f"{path} must hold numbers, got {x.dtype}")
@@ -79,85 +80,90 @@ def samples_of(x, path):
         return x[..., None], ()
     if x.ndim == 2:
         return x, ()
+    return _channels_last(x, path)
+
+
+def _channels_last(x, path):
+    """(images [n,h,w,c], notes) from [n,h,w,c] or [n,c,h,w], whichever has 1 to 4 channels; the
+    former if both have.
+    """
     first, last = (1 <= x.shape[axis] <= 4 for axis in (1, 3))
     if not first and not last:
         raise ValueError(
-            f"{path} must hold images of 1 to 4 channels, [n,h,w,c] or [n,c,h,w], got shape {x.shape}"
+            f"{path} must hold images of 1 to 4 channels, [n,h,w,c] or [n,c,h,w], "
+            f"got shape {x.shape}"
         )
     if not last:
-        return x.transpose(0, 2, 3, 1), (
-            f"its shape {x.shape} is read as [n,c,h,w]: {x.shape[1]} channels, first",
-        )
-    return x, (
-        f"its shape {x.shape} is read as [n,h,w,c]: {x.shape[3]} channels, last",
-    ) if first else ()
+        note = f"its shape {x.shape} is read as [n,c,h,w]: {x.shape[1]} channels, first"
+        return x.transpose(0, 2, 3, 1), (note,)
+    note = f"its shape {x.shape} is read as [n,h,w,c]: {x.shape[3]} channels, last"
+    return x, (note,) if first else ()
 
 
-def labels_of(y, count, name):
+def as_labels(y, count, name):
+    """``count`` whole numbers from 0 on, int64.  ``name`` is for the error message."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (count,) or y.dtype.kind not in "bui" or y.min(initial=0) < 0:
         raise ValueError(
-            f"{name} must hold {count} whole numbers from 0 on, one a sample, got {y.dtype} of shape {y.shape}"
+            f"{name} must hold {count} whole numbers from 0 on, one per sample, "
+            f"got {y.dtype} of shape {y.shape}"
         )
     return y.astype(np.int64)
 
 
 def from_npz(path):
-    """Array x or images, x_train or train_images, or the only array, with y or labels; the test
-    samples x_test or test_images too.
+    """Samples x or images, x_train or train_images, or the only array; labels y or labels; test
+    samples x_test or test_images.
     """
-    arrays = _undamaged(path, _read_npz)
+    arrays = _read_or_refuse(path, _read_npz)
     names = [name for name in NPZ_NAMES if name in arrays] or [*arrays] * (len(arrays) == 1)
     if len(names) != 1:
-        known, held = (
-            f"{', '.join(NPZ_NAMES[1:-1])} or {NPZ_NAMES[-1]}",
-            ", ".join(arrays) or "none",
-        )
+        known = f"{', '.join(NPZ_NAMES[1:-1])} or {NPZ_NAMES[-1]}"
         raise ValueError(
-            f"{path} must hold one array, or one called x, {known}, with labels in y or labels, got {held}"
+            f"{path} must hold one array, or one called x, {known}, with labels in y or labels, "
+            f"got {', '.join(arrays) or 'none'}"
         )
-    x, y, notes = _take(arrays, names[0], path)
-    test_name, held_out = names[0].replace("train", "test"), 0
+    name, test_name = names[0], names[0].replace("train", "test")
+    x, y, notes = _pop_samples(arrays, name, path)
+    held_out = 0
     if test_name in arrays:
-        test, test_y, _ = _take(arrays, test_name, path)
+        test, test_y, _ = _pop_samples(arrays, test_name, path)
         if test.shape[1:] != x.shape[1:]:
             raise ValueError(
-                f"{path} must hold samples of one shape, got {x.shape[1:]} in {names[0]} and {test.shape[1:]} in {test_name}"
+                f"{path} must hold samples of one shape, got {x.shape[1:]} in {name} "
+                f"and {test.shape[1:]} in {test_name}"
             )
         if (y is None) != (test_y is None):
             raise ValueError(
-                f"{path} must hold labels of both {names[0]} and {test_name}, or of neither"
+                f"{path} must hold labels of both {name} and {test_name}, or of neither"
             )
         x, held_out = np.concatenate((x, test)), len(test)
         y = None if y is None else np.concatenate((y, test_y))
     return Contents(x, y, held_out, (*notes, f"not used: {', '.join(arrays)}") if arrays else notes)
 
 
-def _take(arrays, name, path):
-    """(samples, labels or None, notes), which leave ``arrays``."""
-    x, notes = samples_of(arrays.pop(name), path)
+def _pop_samples(arrays, name, path):
+    """(samples, labels or None, notes).  Removes the samples and the labels from ``arrays``."""
+    x, notes = as_samples(arrays.pop(name), path)
     label_names = (name.replace("images", "labels").replace("x", "y"), "y", "labels")
     label_name = next((known for known in label_names if known in arrays), None)
-    y = (
-        None
-        if label_name is None
-        else labels_of(arrays.pop(label_name), len(x), f"the labels {label_name} of {path}")
-    )
-    return x, y, notes
+    if label_name is None:
+        return x, None, notes
+    return x, as_labels(arrays.pop(label_name), len(x), f"the labels {label_name} of {path}"), notes
 
 
 def from_npy(path, labels_path=None):
-    x, notes = samples_of(_undamaged(path, _read_npy), path)
+    x, notes = as_samples(_read_or_refuse(path, _read_npy), path)
     return Contents(x, _labels_file(labels_path, len(x)), notes=notes)
 
 
 def from_idx(path, labels_path=None):
-    """Images [n,h,w] of an IDX file (MNIST, Fashion-MNIST), plain or gzip, and labels from
+    """Images [n,h,w] of an IDX file (MNIST, Fashion-MNIST), plain or gzipped, with labels from
     ``labels_path``.
 
-    Without one, the file beside it with ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its
-    name is taken, gzipped or not.
+    Without ``labels_path``, the labels come from a file beside it, plain or gzipped, with
+    ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its name, if there is one.
     """
     x = read_idx(path)
     if x.ndim != 3 or 0 in x.shape:
@@ -165,53 +171,48 @@ def from_idx(path, labels_path=None):
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
     if labels_path is None and name != path.name:
         other = name.removesuffix(".gz") if name.endswith(".gz") else name + ".gz"
-        labels_path = next(
-            (path.with_name(each) for each in (name, other) if path.with_name(each).is_file()), None
-        )
+        candidates = (path.with_name(each) for each in (name, other))
+        labels_path = next((candidate for candidate in candidates if candidate.is_file()), None)
     return Contents(x[..., None], _labels_file(labels_path, len(x)))
 
 
 def _labels_file(path, count):
     if path is None:
         return None
-    y = _undamaged(path, _read_npy) if path.suffix.lower() == ".npy" else read_idx(path)
-    return labels_of(y, count, str(path))
+    y = _read_or_refuse(path, _read_npy) if path.suffix.lower() == ".npy" else read_idx(path)
+    return as_labels(y, count, str(path))
 
 
 def from_csv(path):
-    """A point a line, columns parted by commas, semicolons, tabs or spaces; names may stand in the
-    first line, remarks after #.
+    """One point per line, columns separated by commas, semicolons, tabs or spaces.  The first line
+    may hold names; lines that start with # are comments.
 
-    A column called label holds labels.  A first column without a name, which pandas writes, numbers
-    the lines and is left out.
+    A column called label holds labels.  A first column without a name, as pandas writes it, holds
+    line numbers and is left out.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            names, values = _table(file, path)
+            names, values = _read_table(file, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     if names and not names[0] and len(names) > 1:
-        names, values, notes = (
-            names[1:],
-            values[:, 1:],
-            ("its first column, which has no name, is left out",),
-        )
+        names, values = names[1:], values[:, 1:]
+        notes = ("its first column has no name and is left out",)
     if "label" in names and len(names) > 1:
         column = names.index("label")
         labels, values = values[:, column], np.delete(values, column, axis=1)
-    x, _ = samples_of(values, path)
+    x, _ = as_samples(values, path)
     if labels is not None:
-        whole = (labels == np.rint(labels)).all() and np.abs(labels).max() < 2**53
-        labels = labels_of(
-            labels.astype(np.int64) if whole else labels, len(x), f"the column label of {path}"
-        )
+        if (labels == np.rint(labels)).all() and np.abs(labels).max() < 2**53:
+            labels = labels.astype(np.int64)
+        labels = as_labels(labels, len(x), f"the column label of {path}")
     return Contents(x, labels, notes=notes)
 
 
-def _table(file, path):
-    """(names, values [n,d]) of an open text file; names: [] if its first line holds numbers."""
+def _read_table(file, path):
+    """(names, values [n,d]) of an open text file; names is [] if the first line holds numbers."""
     names, values, width = [], array("d"), 0
     first = next((line for line in file if line.strip() and not line.lstrip().startswith("#")), "")
     file.seek(0)
@@ -234,7 +235,8 @@ def _table(file, path):
         for number, cell in enumerate(cells, 1):
             if not _is_number(cell):
                 raise ValueError(
-                    f"{path}, line {rows.line_num}, column {number}: expected a number, got {cell[:40]!r}"
+                    f"{path}, line {rows.line_num}, column {number}: expected a number, "
+                    f"got {cell[:40]!r}"
                 )
         values.extend(map(float, cells))
     return names, np.array(values).reshape(-1, max(width, 1))
@@ -248,8 +250,8 @@ def _is_number(cell):
 
 
 def from_folder(path):
-    """PNG pictures of one size and kind in a folder; without any there, in its folders, each of
-    which is a class.
+    """PNG pictures of one size and mode in a folder.  If the folder holds none, its subfolders are
+    classes, with pictures in each.
     """
     files, classes = _pictures(path), []
     if not files:
@@ -260,18 +262,13 @@ def from_folder(path):
     if not files:
         raise ValueError(f"the folder {path} holds no PNG files, and neither do the folders in it")
     shape, mode = _check_pictures(files)
-    x = np.stack([_undamaged(file, lambda file: _pixels(file, mode)) for file in files])
+    x = np.stack([_read_or_refuse(file, lambda file: _pixels(file, mode)) for file in files])
     x = x.reshape(len(files), *shape, -1)
-    labels = (
-        np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes])
-        if classes
-        else None
-    )
-    return Contents(
-        x,
-        labels,
-        notes=(f"classes: {', '.join(folder.name for folder in classes)}",) if classes else (),
-    )
+    if not classes:
+        return Contents(x)
+    labels = np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes])
+    note = f"classes: {', '.join(folder.name for folder in classes)}"
+    return Contents(x, labels, notes=(note,))
 
 
 def _pictures(folder):
@@ -283,20 +280,20 @@ def _pictures(folder):
 
 
 def _check_pictures(files):
-    """(shape [h,w], mode) of all, by their headers alone."""
-    size, mode = _undamaged(files[0], _png_header)
+    """(shape (h, w), mode) that all files share, from their headers."""
+    size, mode = _read_or_refuse(files[0], _png_header)
     for file in files:
-        if (other := _undamaged(file, _png_header)) != (size, mode):
+        if (other := _read_or_refuse(file, _png_header)) != (size, mode):
             raise ValueError(
-                f"PNG files must be alike: {files[0]} has {size[0]}x{size[1]} pixels of mode {mode}, "
-                f"{file} has {other[0][0]}x{other[0][1]} of {other[1]}"
+                f"PNG files must be alike: {files[0]} has {size[0]}x{size[1]} pixels of mode "
+                f"{mode}, {file} has {other[0][0]}x{other[0][1]} of {other[1]}"
             )
     return size[::-1], mode
 
 
 def _png_header(path):
-    """((width, height), mode) as the pixels are to be read: colours of a palette as RGB or RGBA,
-    grey with opacity as RGBA.
+    """((width, height), mode) for reading the pixels: palettes become RGB or RGBA, grey with
+    opacity becomes RGBA.
     """
     from PIL import Image
 
@@ -310,9 +307,9 @@ def _png_header(path):
             raise ValueError(str(error)) from None
     if head[24] == 16 and head[25] in (2, 4, 6):
         raise ValueError(
-            "16 bits a channel are read of grey pictures alone: store the colours with 8"
+            "16 bits per channel are supported for grey pictures only: store colours with 8 bits"
         )
-    if size[0] * size[1] * head[24] // 8 > MOST_ZIPPED * path.stat().st_size:
+    if size[0] * size[1] * head[24] // 8 > MAX_ZIP_RATIO * path.stat().st_size:
         raise ValueError(f"it promises {size[0]}x{size[1]} pixels, more than its bytes can hold")
     return size, {"P": "RGBA" if see_through else "RGB", "LA": "RGBA"}.get(mode, mode)
 
@@ -324,11 +321,11 @@ def _pixels(path, mode):
         return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
-def _undamaged(path, reader):
-    """``reader(path)``, its complaints in one sentence."""
+def _read_or_refuse(path, reader):
+    """``reader(path)``; its errors become a ValueError of one sentence."""
     try:
         return reader(path)
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise ValueError(f"{path} can't be read: {error}") from None
 
 
@@ -337,14 +334,15 @@ def _read_npz(path):
         for member in archive.infolist():
             with archive.open(member) as stream:
                 _check_header(stream, member.filename, member.file_size)
-            if member.file_size > MOST_ZIPPED * member.compress_size:
+            if member.file_size > MAX_ZIP_RATIO * member.compress_size:
                 raise ValueError(
-                    f"{member.filename} promises {member.file_size} bytes, more than its {member.compress_size} can hold"
+                    f"{member.filename} promises {member.file_size} bytes, "
+                    f"more than its {member.compress_size} can hold"
                 )
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         lower = {name.lower(): array for name, array in arrays.items()}
         if len(lower) < len(arrays):
-            raise ValueError("names of arrays must differ by more than capital letters")
+            raise ValueError("names of arrays must differ by more than upper and lower case")
         return lower
 
 
@@ -356,16 +354,14 @@ def _read_npy(path):
 
 
 def _check_header(stream, name, size):
-    """An array's header must promise what its ``size`` bytes hold: a lying one could ask for any
-    amount of memory.
+    """The shape in an array's header must match the file's ``size`` bytes: a wrong header could
+    request any amount of memory.
     """
-    version = np.lib.format.read_magic(stream)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(stream)
+    numpy_format = np.lib.format
+    if numpy_format.read_magic(stream) == (1, 0):
+        shape, _, dtype = numpy_format.read_array_header_1_0(stream)
+    else:
+        shape, _, dtype = numpy_format.read_array_header_2_0(stream)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers, not objects")
     promised, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
@@ -380,35 +376,40 @@ def read_idx(path):
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
-        stored = path.stat().st_size
         with gzip.open(path) if zipped else open(path, "rb") as stream:
-            magic = stream.read(4)
-            if (
-                len(magic) < 4
-                or magic[:2] != b"\0\0"
-                or magic[2] not in IDX_TYPES
-                or not 1 <= magic[3] <= 8
-            ):
-                raise ValueError(
-                    f"{path} is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}; data can be {KNOWN}"
-                )
-            header = stream.read(4 * magic[3])
-            if len(header) < 4 * magic[3]:
-                raise ValueError(
-                    f"{path} is truncated: its header ends after {4 + len(header)} bytes"
-                )
-            shape, dtype = np.frombuffer(header, ">u4").tolist(), np.dtype(IDX_TYPES[magic[2]])
+            shape, dtype, header_size = _read_idx_header(stream, path)
             promised = math.prod(shape) * dtype.itemsize
-            most = MOST_ZIPPED * stored if zipped else stored - 4 - len(header)
+            stored = path.stat().st_size
+            most = MAX_ZIP_RATIO * stored if zipped else stored - header_size
             entries = stream.read(promised + 1) if promised <= most else b""
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     if len(entries) != promised:
         held = "more" if len(entries) > promised else "fewer"
         raise ValueError(
-            f"{path} is truncated or wrong: its header promises {promised} bytes of entries, the file holds {held}"
+            f"{path} is truncated or wrong: its header promises {promised} bytes of entries, "
+            f"the file holds {held}"
         )
     return np.frombuffer(entries, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _read_idx_header(stream, path):
+    """(shape, dtype, size of the header in bytes)."""
+    magic = stream.read(4)
+    if (
+        len(magic) < 4
+        or magic[:2] != b"\0\0"
+        or magic[2] not in IDX_TYPES
+        or not 1 <= magic[3] <= 8
+    ):
+        raise ValueError(
+            f"{path} is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}; "
+            f"data can be {KNOWN_FORMATS}"
+        )
+    sizes = stream.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise ValueError(f"{path} is truncated: its header ends after {4 + len(sizes)} bytes")
+    return np.frombuffer(sizes, ">u4").tolist(), np.dtype(IDX_TYPES[magic[2]]), 4 + len(sizes)
 
 
 READERS = {".npz": from_npz, ".npy": from_npy, **dict.fromkeys((".csv", ".tsv", ".txt"), from_csv)}

@@ -1,8 +1,8 @@
 """A run on disk: config.json, checkpoint.safetensors and log.jsonl in one folder.
 
-The checkpoint is one file, replaced as a whole: weights/, ema/, adam/m/ and adam/v/ by parameter
-name, and beside them, as text, the config, the step, the seed, and what the bits depend on:
-versions, threads and processor.
+The checkpoint is one file and is replaced as a whole.  It holds the arrays weights/, ema/, adam/m/
+and adam/v/ by parameter name.  Its metadata hold, as text, the config, the step, the seed, and the
+environment: the versions, threads and processor that the bits of the result depend on.
 """
 
 import json
@@ -19,24 +19,19 @@ from reference.ops.checks import is_whole
 from reference.runs.files import write_atomically
 
 FORMAT = 1
-# in the file: in the state
+# name in the file -> field of the state
 PARTS = {"weights": "params", "ema": "ema", "adam/m": "m", "adam/v": "v"}
 
 
 def environment(ops=reference_ops):
-    """What the bits of a result depend on, beside the code and the config; a port may have an
-    ``environment`` of its own.
+    """The versions, threads and processor that the bits of a result depend on, besides the code and
+    the config.  A port can add entries by its own ``environment``.
     """
     import scipy
 
-    threads = next(
-        (
-            os.environ[name]
-            for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-            if os.environ.get(name)
-        ),
-        str(os.cpu_count()),
-    )
+    variables = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    values = [os.environ[name] for name in variables if os.environ.get(name)]
+    threads = values[0] if values else str(os.cpu_count())
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -51,21 +46,20 @@ def environment(ops=reference_ops):
 def _processor():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
+        line = next(line for line in lines if line.startswith("model name"))
+        return line.split(":", 1)[1].strip()
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
 def save(folder, state, config, ops=reference_ops):
-    """Replace the folder's checkpoint by ``state``.  FloatingPointError for weights that are not
-    finite: the last checkpoint stays.
+    """Replace the folder's checkpoint by ``state``.  FloatingPointError if an array is not finite:
+    the last checkpoint stays.
     """
     from safetensors.numpy import save as to_bytes
 
     tensors = {
-        # other layouts would be saved wrong, without a word
+        # safetensors saves other memory layouts wrong, without an error
         f"{part}/{name}": np.ascontiguousarray(to_host(array))
         for part, field in PARTS.items()
         for name, array in getattr(state, field).items()
@@ -84,94 +78,88 @@ def save(folder, state, config, ops=reference_ops):
         "config": config,
         "environment": environment(ops),
     }
-    # one entry: safetensors writes several in a different order every time
-    write_atomically(
-        Path(folder) / "checkpoint.safetensors", to_bytes(tensors, {"run": json.dumps(facts)})
-    )
+    # one entry, because safetensors writes several entries in a different order every time
+    metadata = {"run": json.dumps(facts)}
+    write_atomically(Path(folder) / "checkpoint.safetensors", to_bytes(tensors, metadata))
 
 
 def load(folder, shapes):
-    """(state, environment, config) of the folder's checkpoint, whose arrays must be float32, finite
-    and those of ``shapes``.
+    """(state, environment, config) of the folder's checkpoint.  ValueError unless its arrays are
+    float32, finite and have the names and ``shapes`` of the network's parameters.
     """
     path = Path(folder) / "checkpoint.safetensors"
-    metadata, arrays = read(path)
+    metadata, arrays = read_safetensors(path)
     try:
-        facts = _facts(json.loads(metadata.get("run", "{}")))
+        facts = _checked_facts(json.loads(metadata.get("run", "{}")))
     except ValueError as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     named = {f"{part}/{name}": shape for part in PARTS for name, shape in shapes.items()}
-    checked(path, arrays, named)
-    parts: dict = {
+    check_arrays(path, arrays, named)
+    fields: dict = {
         field: {name: arrays[f"{part}/{name}"] for name in shapes} for part, field in PARTS.items()
     }
-    state = State(
-        **parts, step=facts["step"], loss=facts["loss"], gradient_norm=facts["gradient_norm"]
-    )
+    numbers = {name: facts[name] for name in ("step", "loss", "gradient_norm")}
+    state = State(**fields, **numbers)
     return state, facts["environment"], facts["config"]
 
 
-def read(path):
-    """(metadata, arrays by name) of a safetensors file.  ValueError if it is none, or is cut short."""
+def read_safetensors(path):
+    """(metadata, arrays by name) of a safetensors file.  ValueError for any other file, and for a
+    truncated one.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "numpy") as file:
-            metadata, arrays = (
-                file.metadata() or {},
-                {name: file.get_tensor(name) for name in file.keys()},
-            )
-    # TypeError: numbers that NumPy hasn't got, such as bfloat16
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    # TypeError: a number type that NumPy lacks, such as bfloat16
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
     for name, array in arrays.items():
-        # which another library may have taught NumPy: what is read must not depend on that
+        # another library can add types to NumPy; the result must not depend on that
         if array.dtype.isbuiltin != 1:
             raise ValueError(
-                f"{path} can't be read: {name} holds {array.dtype}, which NumPy by itself hasn't got"
+                f"{path} can't be read: {name} holds {array.dtype}, a type that NumPy itself lacks"
             )
     return metadata, arrays
 
 
-def checked(path, arrays, shapes):
-    """``arrays``, read from ``path``.  ValueError unless they are float32, finite and those of
-    ``shapes``.
+def check_arrays(path, arrays, shapes):
+    """ValueError unless the ``arrays`` from ``path`` are float32, finite and have exactly the names
+    and shapes of ``shapes``.
     """
     for name, shape in shapes.items():
         array = arrays.get(name)
         if array is None or array.shape != tuple(shape):
             got = "nothing" if array is None else f"shape {array.shape}"
             raise ValueError(
-                f"{path} is of another architecture: {name} must have shape {tuple(shape)}, got {got}"
+                f"{path} is of another architecture: {name} must have shape {tuple(shape)}, "
+                f"got {got}"
             )
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise ValueError(f"{path} can't be read: {name} must hold finite float32 numbers")
     for name in arrays:
         if name not in shapes:
             raise ValueError(f"{path} is of another architecture: it also holds {name}")
-    return arrays
 
 
-def _facts(facts):
-    """The metadata that ``save`` wrote, after a look at it."""
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ValueError(
-            f"it has format {facts.get('format') if isinstance(facts, dict) else None}, this version reads {FORMAT}"
-        )
+def _checked_facts(facts):
+    """The metadata that ``save`` wrote.  ValueError if an entry is missing or of another type."""
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"it has format {found}, this version reads {FORMAT}")
+    whole = is_whole(facts.get("step")) and facts["step"] >= 1
     numbers = all(isinstance(facts.get(name), float) for name in ("loss", "gradient_norm"))
-    if not (
-        is_whole(facts.get("step"))
-        and facts["step"] >= 1
-        and numbers
-        and all(isinstance(facts.get(name), dict) for name in ("environment", "config"))
-    ):
-        raise ValueError("its step, loss or environment is not what a checkpoint holds")
+    tables = all(isinstance(facts.get(name), dict) for name in ("environment", "config"))
+    if not (whole and numbers and tables):
+        raise ValueError("its step, loss, gradient norm, environment or config is not valid")
     return facts
 
 
 class Log:
-    """log.jsonl, one line a step.  Opened at a step it is cut to that step: later lines belong to
-    steps that will be taken again.
+    """log.jsonl, one line per step.  Opening it at a step removes the lines of later steps, which
+    training will repeat.
     """
 
     def __init__(self, folder, step):
@@ -184,8 +172,8 @@ class Log:
         self.file.write(json.dumps(entry) + "\n")
 
     def flush(self):
-        """To the disk: called before a checkpoint is written, so that no checkpoint is ahead of its
-        log.
+        """Flush to the disk.  The caller flushes before each checkpoint, so that the log is never
+        behind it.
         """
         self.file.flush()
         os.fsync(self.file.fileno())
@@ -195,14 +183,13 @@ class Log:
 
 
 def read_log(folder):
-    """The entries of log.jsonl; a line that is none, such as one that a kill cut short, is left
-    out.
+    """The entries of log.jsonl.  A line that is not an entry is left out, for example one that a
+    kill cut short.
     """
     path = Path(folder) / "log.jsonl"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     entries = []
-    for line in (
-        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
-    ):
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

@@ -1,17 +1,17 @@
-"""The U-Net as diffusers keeps it: the config.json and diffusion_pytorch_model.safetensors of a
-UNet2DModel, written and read without it.
+"""The U-Net in diffusers' format: the config.json and diffusion_pytorch_model.safetensors of a
+UNet2DModel, written and read without diffusers.
 
-Both libraries compute the same function of the same numbers; names and layouts differ:
+Both libraries compute the same function of the same parameters.  Names and layouts differ:
 
-    here                              there
+    this library                      diffusers
     layer.w, .b, .scale, .shift       layer.weight, .bias, .weight, .bias
     convolution [h,w,i,o]             [o,i,h,w]
     linear [i,o]                      [o,i]
     images [b,h,w,channels]           [b,channels,h,w]
 
-What the function is a function of is not in these files: here a network is fed x scaled to unit
-variance and a real condition in [0, 1000] (denoiser.py), there x as it is and a whole number from 0
-on.  ``scheduler_config`` says what their sampler must be told.
+The files do not describe the network's input.  Here a network gets x scaled to unit variance and a
+real time in [0, 1000] (denoiser.py); in diffusers it gets x itself and a whole number from 0 on.
+``scheduler_config`` holds the settings for diffusers' sampler.
 """
 
 import json
@@ -24,12 +24,11 @@ from reference.diffusion.conversions import betas_of_log_alpha_bar
 from reference.networks import UNet
 from reference.ops.checks import is_whole
 from reference.runs import checkpoint
-from reference.runs.files import write_together
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 LEAF_NAMES = {"w": "weight", "b": "bias", "scale": "weight", "shift": "bias", "table": "weight"}
 PREDICTIONS = {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}
-FIXED = {  # what a UNet2DModel could be told, and a UNet is
+FIXED_FIELDS = {  # fields of a UNet2DModel for which a UNet has one value only
     "act_fn": "silu",
     "add_attention": True,
     "attn_norm_num_groups": None,
@@ -52,14 +51,12 @@ FIXED = {  # what a UNet2DModel could be told, and a UNet is
 
 
 def to_diffusers(network, params):
-    """(config, arrays): what UNet2DModel is told, and its parameters by its names."""
+    """(config, arrays): the config of a UNet2DModel, and its parameters by diffusers' names."""
     return config_of(network), to_diffusers_arrays(params)
 
 
 def to_diffusers_arrays(params):
-    """Parameters, or their gradients, by PyTorch's names and in its layouts: those of any network
-    here.
-    """
+    """Parameters of any network, or their gradients, with PyTorch's names and layouts."""
     return {
         diffusers_name(name): np.ascontiguousarray(array.transpose(_axes(name, array.shape)))
         for name, array in params.items()
@@ -67,21 +64,22 @@ def to_diffusers_arrays(params):
 
 
 def from_diffusers_arrays(network, arrays):
-    """The way back."""
+    """The inverse of ``to_diffusers_arrays``."""
     params = {}
     for name, shape in network.shapes().items():
-        ours = arrays[diffusers_name(name)].transpose(np.argsort(_axes(name, shape)))
-        params[name] = np.ascontiguousarray(ours)
+        array = arrays[diffusers_name(name)].transpose(np.argsort(_axes(name, shape)))
+        params[name] = np.ascontiguousarray(array)
     return params
 
 
 def diffusers_name(name):
-    layer, _, word = name.rpartition(".")
-    return f"{layer}.{LEAF_NAMES[word]}"
+    """layer.w -> layer.weight, and so on."""
+    layer, _, leaf = name.rpartition(".")
+    return f"{layer}.{LEAF_NAMES[leaf]}"
 
 
 def diffusers_shapes(network):
-    """Their name -> shape of every parameter."""
+    """diffusers' name -> diffusers' shape, for every parameter."""
     return {
         diffusers_name(name): tuple(shape[axis] for axis in _axes(name, shape))
         for name, shape in network.shapes().items()
@@ -89,14 +87,15 @@ def diffusers_shapes(network):
 
 
 def _axes(name, shape):
-    """Our axes in their order: of a layer's weights the outputs, the inputs, then those of the
-    kernel, if it has one.
+    """This library's axes in diffusers' order: for a layer's weights the outputs, the inputs, then
+    the axes of the kernel, if any.
     """
     n = len(shape)
     return (n - 1, n - 2, *range(n - 2)) if name.endswith(".w") else tuple(range(n))
 
 
 def config_of(network):
+    """The config of the UNet2DModel that computes the same function as ``network``."""
     lower = len(network.channels) - 1
     height, width = network.size
     return {
@@ -111,17 +110,12 @@ def config_of(network):
         "norm_num_groups": network.groups,
         "attention_head_dim": network.head_width,
         "num_class_embeds": network.classes or None,
-        **FIXED,
+        **FIXED_FIELDS,
     }
 
 
-def save(folder, network, params):
-    """Write the two files into ``folder``."""
-    write_together(folder, files(network, params))
-
-
 def files(network, params):
-    """The two files, bytes by name."""
+    """The two files, name -> bytes."""
     from safetensors.numpy import save as to_bytes
 
     config, arrays = to_diffusers(network, params)
@@ -133,8 +127,8 @@ def json_bytes(config):
 
 
 def load(folder):
-    """(network, params) of the UNet2DModel in ``folder``: ValueError unless it is one that a
-    ``UNet`` can be, in float32.
+    """(network, params) of the UNet2DModel in ``folder``.  ValueError unless a ``UNet`` can compute
+    the same function, and the parameters are float32.
     """
     path, weights = Path(folder) / CONFIG, Path(folder) / WEIGHTS
     for file in (path, weights):
@@ -144,41 +138,44 @@ def load(folder):
         network = network_of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} can't be read as the config of a UNet2DModel that a UNet can be: {error}"
+            f"{path} can't be read as the config of a UNet2DModel that is supported here: {error}"
         ) from None
-    _, arrays = checkpoint.read(weights)
-    if network.layers > len(arrays):  # before as many shapes are made
+    _, arrays = checkpoint.read_safetensors(weights)
+    if network.layers > len(arrays):  # checked before the shapes of so many layers are listed
         raise ValueError(
             f"{path} is not the config of {weights.name}: layers_per_block is {network.layers}"
         )
-    checkpoint.checked(weights, arrays, diffusers_shapes(network))
+    checkpoint.check_arrays(weights, arrays, diffusers_shapes(network))
     return network, from_diffusers_arrays(network, arrays)
 
 
 def network_of(config):
-    """The UNet of a UNet2DModel's config.  ValueError for one that it can't be, with the name of
-    the field.
+    """The UNet for a UNet2DModel's config.  ValueError with the name of the field if a UNet does
+    not support its value.
     """
     if not isinstance(config, dict) or config.get("_class_name") != "UNet2DModel":
         raise ValueError("_class_name must be UNet2DModel")
-    size, head, classes = (
-        config.get(name) for name in ("sample_size", "attention_head_dim", "num_class_embeds")
-    )
-    height, width = _wholes("sample_size", [size, size] if is_whole(size) else size, 2)
-    channels = _wholes("block_out_channels", config.get("block_out_channels"))
+    size = config.get("sample_size")
+    head = config.get("attention_head_dim")
+    classes = config.get("num_class_embeds")
+    height, width = _whole_numbers("sample_size", [size, size] if is_whole(size) else size, 2)
+    channels = _whole_numbers("block_out_channels", config.get("block_out_channels"))
     in_channels, out_channels, layers, groups = (
-        _wholes(name, [config.get(name)], 1)[0]
+        _whole_numbers(name, [config.get(name)], 1)[0]
         for name in ("in_channels", "out_channels", "layers_per_block", "norm_num_groups")
     )
     if out_channels % in_channels:
         raise ValueError(
             f"out_channels must be a multiple of in_channels, {in_channels}, got {out_channels}"
         )
-    # None: one head
-    head_width = channels[-1] if head is None else _wholes("attention_head_dim", [head], 1)[0]
+    # None means one head
+    head_width = (
+        channels[-1] if head is None else _whole_numbers("attention_head_dim", [head], 1)[0]
+    )
     if channels[-1] % head_width:
         raise ValueError(
-            f"attention_head_dim must divide the {channels[-1]} channels of the lowest level, got {head_width}"
+            f"attention_head_dim must divide the {channels[-1]} channels of the last level, "
+            f"got {head_width}"
         )
     network = UNet(
         size=(height, width),
@@ -187,36 +184,36 @@ def network_of(config):
         layers=layers,
         groups=groups,
         head_width=head_width,
-        classes=0 if classes is None else _wholes("num_class_embeds", [classes], 1)[0],
+        classes=0 if classes is None else _whole_numbers("num_class_embeds", [classes], 1)[0],
         outputs=out_channels // in_channels,
     )
     own = config_of(network)
-    for name in (*FIXED, "down_block_types", "up_block_types"):
-        if (value := config.get(name, FIXED.get(name))) != own[name]:
+    for name in (*FIXED_FIELDS, "down_block_types", "up_block_types"):
+        if (value := config.get(name, FIXED_FIELDS.get(name))) != own[name]:
             raise ValueError(f"{name} must be {json.dumps(own[name])}, got {json.dumps(value)}")
     for name in config:
         if name not in own and not name.startswith("_"):
-            raise ValueError(f"{name} is not a field known here")
+            raise ValueError(f"{name} is not a known field")
     return network
 
 
-def _wholes(name, values, count=None):
+def _whole_numbers(name, values, count=None):
+    """``values`` as a tuple.  ValueError unless it lists ``count`` whole numbers from 1 on."""
     if not (
         isinstance(values, list)
         and len(values) == (count or len(values) or 1)
         and all(is_whole(n) and n >= 1 for n in values)
     ):
-        raise ValueError(
-            f"{name} must hold {count or ''} whole number{'s' * (count != 1)} from 1 on, got {json.dumps(values)}"
-        )
+        wanted = f"{count or ''} whole number{'s' * (count != 1)} from 1 on"
+        raise ValueError(f"{name} must hold {wanted}, got {json.dumps(values)}")
     return tuple(values)
 
 
 def scheduler_config(model):
-    """What their DDPMScheduler must be told to take the steps of ``ancestral`` on a DDPM's
-    schedule, as ``sample`` takes them of images.
+    """The config with which diffusers' DDPMScheduler takes the steps of ``ancestral`` on a DDPM's
+    schedule, as the command ``sample`` does for images.
 
-    Its t is ours less 1, its alphas_cumprod[t] our alpha_bar[t + 1], in float32.
+    Its t is t - 1 here, and its alphas_cumprod[t] is alpha_bar[t + 1] here, in float32.
     """
     return {
         "_class_name": "DDPMScheduler",

@@ -53,12 +53,13 @@ def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
         "loss of predicting zero": mean_square(target),
     }
     if mixture:
-        best = exact_prediction(mixture, model.schedule, x, t, model.prediction)
-        found["loss of the exact prediction"] = mean_square(best - target)
-    return found
+        exact = exact_prediction(mixture, model.schedule, x, t, model.prediction)
+        losses["loss of the exact prediction"] = mean_square(exact - target)
+    return losses
 
 
 def mean_square(x):
+    """The mean of x^2 over all entries, in float64."""
     return float((x.astype(np.float64) ** 2).mean())
 
 

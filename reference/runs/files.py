@@ -1,4 +1,4 @@
-"""Writing files so that a kill, a full disk or a mistyped name loses nothing."""
+"""Safe writing: a kill, a full disk or a mistyped name loses no data."""
 
 import contextlib
 import os
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 def write_atomically(path, data):
-    """The bytes ``data`` under ``path``: whole, or as if nothing had happened.
+    """Write the bytes ``data`` to ``path``: completely, or without any change.  OSError if that
+    fails.
 
-    They go to a temporary name in the same folder and to the disk, take their name, and the folder
-    goes to the disk too.
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed;
+    then the folder is flushed.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
@@ -20,11 +21,11 @@ def write_atomically(path, data):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        # where nothing can be written, nothing can be removed, and nothing is there
+        # on a read-only disk the removal fails, too, but there is nothing to remove
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere than on POSIX a folder can't be flushed
+    if hasattr(os, "O_DIRECTORY"):  # only POSIX can flush a folder
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -33,35 +34,36 @@ def write_atomically(path, data):
 
 
 def write_together(folder, files):
-    """``files``, bytes by name, into ``folder`` by ``write_atomically``: if one fails, those that
-    are new there are removed again.
+    """Write ``files``, name -> bytes, into ``folder`` by ``write_atomically``.  If one fails, the
+    new files are removed again.
 
-    A name may lie in a folder below, which is made.
+    A name may contain a subfolder; it is created if needed.
     """
-    begun: list = []
+    created: list = []
     try:
         for name, data in files.items():
             path = Path(folder) / name
             if not path.parent.exists():
                 path.parent.mkdir()
-                begun.append(path.parent)
-            begun += [] if path.exists() else [path]
+                created.append(path.parent)
+            created += [] if path.exists() else [path]
             write_atomically(path, data)
     except BaseException:
-        for path in reversed(begun):
-            with contextlib.suppress(OSError):  # the error that is said is the first one
+        for path in reversed(created):
+            with contextlib.suppress(OSError):  # the first error is the one to report
                 path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         raise
 
 
 @contextlib.contextmanager
 def exclusive(folder):
-    """Within, no other process is: a ValueError there.  The lock is the system's, on the folder
-    itself, and ends with the process.
+    """A context that only one process at a time can enter; the others get a ValueError.
+
+    It holds the operating system's lock on the folder.  The lock ends with the process.
     """
     try:
         import fcntl
-    except ImportError:  # elsewhere than on POSIX there is no such lock
+    except ImportError:  # only POSIX has this lock
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -76,8 +78,8 @@ def exclusive(folder):
 
 
 def output_path(name, suffixes):
-    """``name`` as a path that can be written: of one of the suffixes, its folder made, and not
-    there yet.  ValueError otherwise.
+    """``name`` as the path of a new file; its folder is created.  ValueError if the suffix is not
+    one of ``suffixes``, if the file exists, or if it can't be written.
     """
     path = Path(name)
     if path.suffix not in suffixes:
@@ -89,8 +91,8 @@ def output_path(name, suffixes):
 
 
 def output_folder(name, file=".writable"):
-    """The folder ``name``, made with its parents, and found to take a ``file``.  ValueError
-    otherwise.
+    """The folder ``name``, created with its parents if needed.  ValueError if the file ``file``
+    can't be written there.
     """
     folder = Path(name)
     probe = folder / f"{file}.tmp"
@@ -104,7 +106,7 @@ def output_folder(name, file=".writable"):
 
 
 def new_folder(name):
-    """As ``output_folder``, and nothing is in it.  ValueError otherwise."""
+    """As ``output_folder``, but ValueError if the folder exists and is not empty."""
     if Path(name).is_dir() and any(Path(name).iterdir()):
         raise ValueError(
             f"{name} exists already and is not empty: name another --out, or remove it first"

@@ -27,12 +27,19 @@ MUTANTS = (
         "schedule.signal(t_prev) - c_x * schedule.signal(t) / schedule.signal(t_prev)",
         "tests/reference/test_ancestral_and_ddim.py::test_ddim_gain_on_centred_gaussian_data",
     ),
+    (
+        "reference/tutorial/errata/__init__.py",
+        "return int(digits), number",
+        "return digits, number",
+        "tests/reference/test_errata.py::test_every_number_stands_once_and_in_order",
+    ),
 )
 
 TYPED = {
     "E2": (VAE, "self.reconstruction(x) + self.kl(x)"),
     "E2c": (VAE, "np.log(2 * np.pi * self.s2) / 2"),
     "E2d": ("reference/vae/estimators.py", "value = np.ones((len(eps), 1))"),
+    "E2e": ("reference/vae/gaussian.py", "((squares + r - 1).sum(axis=-1) - np.mean(np.log(r))) / 2"),
     "E4": (DDPM, "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x ="),
     "E4b": ("reference/vae/gaussian.py", "return -(-np.square(z) / 2 +"),
     "E6": ("reference/diffusion/forward_process.py", "(schedule.signal_power(t), schedule.noise_scale(t))"),
@@ -58,18 +65,18 @@ TYPED = {
 }
 
 NOT_TYPED = {
-    "E1": "says where a maximum lies, which no line of the code does",
-    "E2b": "a density of z where one of x belongs: of another type in the code",
-    "E3": "an expectation that the code never takes",
+    "E1": "the position of a maximum; no line of the code computes it",
+    "E2b": "a density of z for a density of x: the code has other types for the two",
+    "E3": "the code never takes this expectation",
     "E4c": "a claim about a line",
-    "E6c": "the code has the weight as a ratio of SNRs",
-    "E7": "its 1/0 is no number that a test could compare: NumPy warns, and warnings are errors",
+    "E6c": "the code computes this weight as a ratio of SNRs",
+    "E7": "1/0 is not a number that a test can compare: NumPy warns, and warnings are errors",
     "E9": "a claim about a histogram",
-    "E10d": "the normalisation of a kernel is that of the mixture it is part of",
-    "E13c": "a solution that the code never writes out",
-    "E13d": "an order of arguments: the code has one throughout",
-    "E14": "the code stops at the second coefficient, whose sign the steps have",
-    "E15b": "the code takes the drift whole",
-    "E15d": "a claim about what W means",
+    "E10d": "the mixture normalises the kernels",
+    "E13c": "the code never writes out this solution",
+    "E13d": "an order of arguments: the code has one order throughout",
+    "E14": "the code has the first two coefficients only, with their signs in the steps",
+    "E15b": "the code takes the whole drift",
+    "E15d": "a claim about the meaning of W",
     "E15f": "a derivation",
 }

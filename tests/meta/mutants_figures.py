@@ -174,7 +174,7 @@ ELSEWHERE = (
 PICTURES = (
     (
         "reference/plotting.py",
-        'axes.figure.colorbar(\n        image, ax=axes, label=label, pad=0.02, extend="max" if largest else "neither"\n    )',
+        "axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)",
         "",
         EXPERIMENTS + TOLD_APART + "[few_steps]",
     ),
@@ -193,8 +193,8 @@ PICTURES = (
     ),
     (
         "reference/tutorial/experiments/three_models.py",
-        "shares.min() > allowed\n            )",
-        "shares.min() > 0)",
+        "shares.min() > allowed,",
+        "shares.min() > 0,",
         EXPERIMENTS + "n1_refuses_a_ring_without_modes_and_takes_exact_samples",
     ),
     ("reference/plotting.py", "axes.set_xlim(low[0], high[0])", "pass", FIGURE + "samples_outside_the_data_range_are_counted"),
@@ -259,7 +259,7 @@ PICTURES = (
         EXPERIMENTS + "two_quick_experiments_write_a_figure_and_a_report_each",
     ),
     ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
-    ("reference/data/metrics.py", "(apart <= 2 * np.sqrt(", "(apart <= 2 * (", METRICS + "[apart]"),
+    ("reference/data/metrics.py", "(distances <= 2 * np.sqrt(", "(distances <= 2 * (", METRICS + "[apart]"),
     (
         "reference/runs/config.py",
         "({} if data.is_image else POINTS)",

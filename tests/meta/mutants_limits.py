@@ -60,7 +60,7 @@ MUTANTS = (
         COMMAND + "bad_options_exit_2_with_one_line[arguments5-can't be written]",
     ),
     ("reference/runs/files.py", "[] if path.exists() else [path]", "[path]", TOGETHER),
-    ("reference/runs/files.py", "        for path in reversed(begun):", "        for path in begun:", TOGETHER),
+    ("reference/runs/files.py", "        for path in reversed(created):", "        for path in created:", TOGETHER),
     (
         "reference/commands/export.py",
         "write_together(folder, _diffusers_files(run, weights, arguments.weights))",

@@ -75,7 +75,7 @@ MUTANTS = (
         "bunch.images[..., None] / 16",
         "datasets.py::test_bounded_data_sets_nearly_fill_minus_one_to_one",
     ),
-    _mutant("data/metrics", "- 2 * cross\n    )", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
+    _mutant("data/metrics", "- 2 * cross)", "- cross)", "metrics.py::test_frechet_distance_of_affine_copies_has_its_closed_form"),
     _mutant(
         "data/metrics",
         "np.partition(squares, k - 1, axis=1)[:, k - 1]",

@@ -14,7 +14,7 @@ MUTANTS = (
     (DIFFUSERS, "(n - 1, n - 2, *range(n - 2))", "(n - 1, n - 2, *range(n - 2)) if n > 2 else (0, 1)", LAYOUT),
     (DIFFUSERS, "(n - 1, n - 2, *range(n - 2))", "(n - 1, n - 2, *range(n - 2)[::-1])", LAYOUT),
     (DIFFUSERS, "transpose(np.argsort(_axes(name, shape)))", "transpose(_axes(name, shape))", BACK),
-    (DIFFUSERS, "params[name] = np.ascontiguousarray(ours)", "params[name] = ours", BACK),
+    (DIFFUSERS, "params[name] = np.ascontiguousarray(array)", "params[name] = array", BACK),
     (DIFFUSERS, '"scale": "weight", "shift": "bias"', '"scale": "bias", "shift": "weight"', LAYOUT),
     (DIFFUSERS, '"table": "weight"}', '"table": "table"}', NAMES + "[two layers, classes, two outputs]"),
     (DIFFUSERS, '"flip_sin_to_cos": True', '"flip_sin_to_cos": False', CONFIG),

@@ -9,6 +9,7 @@ import pytest
 from reference import ops
 from reference.networks import UNet
 from reference.runs import diffusers_format
+from reference.runs.files import write_together
 from tests.oracle_tolerances import PEER_EMBEDDING32, PEER_NETWORK, assert_close
 from tests.reference.test_diffusers_weights import LISTINGS, listing, random_parameters
 
@@ -53,7 +54,7 @@ def exported(request, tmp_path_factory):
     """(network, params, the folder that they were saved in)."""
     network, folder = request.param, tmp_path_factory.mktemp("exported")
     params = random_parameters(network)
-    diffusers_format.save(folder, network, params)
+    write_together(folder, diffusers_format.files(network, params))
     return network, params, folder
 
 

@@ -71,7 +71,7 @@ def test_arrays_that_are_not_finite_float32_are_refused_by_name(tmp_path, value)
     from safetensors.numpy import save_file
 
     checkpoint.save(tmp_path, state(), CONFIG)
-    metadata, arrays = checkpoint.read(tmp_path / "checkpoint.safetensors")
+    metadata, arrays = checkpoint.read_safetensors(tmp_path / "checkpoint.safetensors")
     save_file(arrays | {"ema/layers.1.b": value}, tmp_path / "checkpoint.safetensors", metadata)
     with pytest.raises(ValueError, match=r"ema/layers.1.b must hold finite float32"):
         checkpoint.load(tmp_path, NETWORK.shapes())
@@ -111,7 +111,7 @@ def test_dtypes_registered_by_other_libraries_are_refused_by_name(tmp_path, monk
     monkeypatch.setattr("safetensors.safe_open", lambda path, framework: File())
     refused = ""
     try:
-        checkpoint.read(tmp_path / "checkpoint.safetensors")
+        checkpoint.read_safetensors(tmp_path / "checkpoint.safetensors")
     except ValueError as error:
         refused = str(error)
     assert "checkpoint.safetensors can't be read: weights/layers.1.b holds" in refused

@@ -45,7 +45,7 @@ def test_digits_lie_on_the_lattice_of_their_bin_width():
 def test_train_and_held_out_samples_partition_the_data_set():
     data = datasets.load("mixture2d")
     both = np.concatenate((data.train, data.held_out))
-    assert len(both) == len(np.unique(both, axis=0)) == datasets.POINTS
+    assert len(both) == len(np.unique(both, axis=0)) == datasets.SYNTHETIC_SAMPLES
 
 
 def test_data_range_is_per_coordinate_for_points_and_fixed_for_images():
@@ -60,9 +60,9 @@ def test_mixture_data_do_not_share_noise_with_the_prior_of_a_sampler():
     from reference.samplers.ancestral import prior
 
     data = datasets.load("mixture1d", seed=3)
-    x = prior(3, np.arange(datasets.POINTS), (1,), np.float64)
-    correlation = np.corrcoef(datasets.example_2_1().sample(3, np.arange(datasets.POINTS))[0][:, 0], x[:, 0])[0, 1]
-    assert data.mixture is not None and abs(correlation) < 5 / datasets.POINTS**0.5  # false alarm: 6e-7
+    x = prior(3, np.arange(datasets.SYNTHETIC_SAMPLES), (1,), np.float64)
+    correlation = np.corrcoef(datasets.example_2_1().sample(3, np.arange(datasets.SYNTHETIC_SAMPLES))[0][:, 0], x[:, 0])[0, 1]
+    assert data.mixture is not None and abs(correlation) < 5 / datasets.SYNTHETIC_SAMPLES**0.5  # false alarm: 6e-7
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -50,7 +50,7 @@ def listing(shapes):
 @every_network
 def test_saved_weights_are_loaded_bit_for_bit(network, tmp_path):
     params = random_parameters(network)
-    diffusers_format.save(tmp_path, network, params)
+    write_together(tmp_path, diffusers_format.files(network, params))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
     loaded, arrays = diffusers_format.load(tmp_path)
     assert loaded == network and list(arrays) == list(params)
@@ -108,7 +108,7 @@ def test_config_describes_the_network():
 
 def test_optional_config_fields_may_be_missing_or_have_other_values():
     config = diffusers_format.config_of(replace(TWO_LEVELS, head_width=64))
-    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED, "num_class_embeds")}
+    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED_FIELDS, "num_class_embeds")}
     same |= {"attention_head_dim": None, "sample_size": [8, 8], "_diffusers_version": "0.42.1"}
     assert diffusers_format.network_of(same) == replace(TWO_LEVELS, head_width=64)
 

@@ -14,7 +14,7 @@ from tests.meta.test_mutants import MUTANTS
 from tests.oracle_tolerances import LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, z_score
 
 MISPRINTS = (
-    "E1 E2 E2b E2c E2d E3 E4 E4b E4c E5 E6 E6b E6c E7 E8 E9 E10 E10b E10c E10d E10e E10f E11 E11b E11c E12 E12b E12c "
+    "E1 E2 E2b E2c E2d E2e E3 E4 E4b E4c E5 E6 E6b E6c E7 E8 E9 E10 E10b E10c E10d E10e E10f E11 E11b E11c E12 E12b E12c "
     "E13 E13b E13c E13d E14 E14b E14c E15 E15b E15c E15d E15e E15f E16 E17 E18 E19 E20"
 ).split()
 NUMBERS = [row.number for row in ERRATA]
@@ -157,6 +157,15 @@ def test_every_row_of_the_errata_is_compared_with_numbers():
 def test_the_two_numbers_of_a_row_differ_clearly(row):
     printed, corrected = row.values()
     assert np.isfinite(corrected) and f"{printed:.2g}" != f"{corrected:.2g}" and row.printed != row.corrected
+
+
+def test_every_number_stands_once_and_in_order():
+    assert [number for number in MISPRINTS if number in NUMBERS] == NUMBERS
+    assert [number for number in MISPRINTS if number in LEFT_OUT] == [*LEFT_OUT]
+    key = lambda number: (int(re.findall(r"\d+", number)[0]), number)
+    assert sorted({*NUMBERS, *LEFT_OUT}, key=key) == MISPRINTS and len(NUMBERS) + len(LEFT_OUT) == len(MISPRINTS)
+    for rows in (chapters_1_to_3.ROWS, chapters_4_and_5.ROWS):
+        assert [row.number for row in rows] == sorted((row.number for row in rows), key=key)
 
 
 def test_every_misprint_has_a_row_or_a_reason():

@@ -48,27 +48,27 @@ def test_a_gaussian_chain_has_the_moments_of_its_recursion():
 def test_a_step_without_noise_moves_the_atoms():
     walk = lambda pair, x, seed, sample, ops: -2 * x + 1
     ((points, mass),) = propagate(walk, range(2))
-    assert_close(points, np.sort(-2 * LINE + 1), EXACT, 8.0)
+    assert_close(points, np.sort(-2 * X_GRID + 1), EXACT, 8.0)
     assert_close(mass.sum(), 1.0, EXACT)
     assert (np.diff(points) > 0).all()
 
 
 def test_cdf_wasserstein_distance_and_density_of_exact_data():
     """On 1,001 points the mixture's narrow mode, of deviation 0.2, has fourteen: differences of the functions are O(h^2)."""
-    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
-    chain = LINE, mass / mass.sum()
-    h = LINE[1] - LINE[0]
-    assert_close(cdf(chain, LINE), DISTRIBUTION.cdf(LINE), h**2, 4.0)
-    assert distance(chain) < h**2 * 10
+    mass = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
+    chain = X_GRID, mass / mass.sum()
+    h = X_GRID[1] - X_GRID[0]
+    assert_close(cdf(chain, X_GRID), DISTRIBUTION.cdf(X_GRID), h**2, 4.0)
+    assert distance_to_data(chain) < h**2 * 10
     assert_close(density(chain), mass, h**2 / 0.2**2, 2.0)
-    shifted = LINE + 0.25, chain[1]
-    assert_close(distance(shifted), 0.25, h**2, 20.0)
+    shifted = X_GRID + 0.25, chain[1]
+    assert_close(distance_to_data(shifted), 0.25, h**2, 20.0)
 
 
 def test_a_port_with_fixed_noise_gives_mean_and_deviation():
     x = np.full((3, 1), 2.0)
     for value in (0.0, 1.0):
-        assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), held(value)), 0.9 * x + value * 0.2**0.5, EXACT)
+        assert_close(corrector(x, -x, 0.1, Key(0, np.arange(3), 0, 0), fixed_noise_port(value)), 0.9 * x + value * 0.2**0.5, EXACT)
 
 
 # Reference values of the experiments
@@ -77,34 +77,34 @@ def test_a_port_with_fixed_noise_gives_mean_and_deviation():
 def test_f2_recursion_has_the_exact_moments_of_one_step_of_each_predictor():
     """From N(m, v) with score -(x - alpha M)/v: mean and variance of c_x x + c_score score + deviation z by hand."""
     alpha, sigma = corrector_bias.SDE.marginal(0.5)
-    v = alpha**2 * corrector_bias.C + sigma**2
-    mean, variance = corrector_bias.affine((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
-    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * corrector_bias.M) / v, EXACT)
+    v = alpha**2 * corrector_bias.VARIANCE + sigma**2
+    mean, variance = corrector_bias.affine_moments((1.1, 0.3, 0.2), 0.5, 0.7, 0.6)
+    assert_close(mean, 1.1 * 0.7 - 0.3 * (0.7 - alpha * corrector_bias.MEAN) / v, EXACT)
     assert_close(variance, (1.1 - 0.3 / v) ** 2 * 0.6 + 0.04, EXACT)
 
 
 def test_f2_error_is_the_wasserstein_distance_of_gaussians():
     alpha, sigma = corrector_bias.SDE.marginal(corrector_bias.SDE.t_min)
-    exact = (alpha**2 * corrector_bias.C + sigma**2) ** 0.5
-    assert corrector_bias.error(alpha * corrector_bias.M, exact**2) < LINEAR_ALGEBRA
-    assert_close(corrector_bias.error(alpha * corrector_bias.M + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
+    exact = (alpha**2 * corrector_bias.VARIANCE + sigma**2) ** 0.5
+    assert corrector_bias.wasserstein_error(alpha * corrector_bias.MEAN, exact**2) < LINEAR_ALGEBRA
+    assert_close(corrector_bias.wasserstein_error(alpha * corrector_bias.MEAN + 0.3, (exact + 0.4) ** 2), 0.5, LINEAR_ALGEBRA)
 
 
 def test_n2_mismatch_of_a_gaussian_has_its_closed_form():
     """For the mixture with alpha_bar so small that x_T is Gaussian to six digits; in general at least that of the Gaussian."""
     schedule = vp(10)
-    assert_close(what_matters.mismatch(schedule), what_matters.gaussian_mismatch(schedule.signal_power(10)), 1e-4)
+    assert_close(what_matters.terminal_kl(schedule), what_matters.gaussian_terminal_kl(schedule.signal_power(10)), 1e-4)
     early = vp(10, 0.1, 1.0)
-    assert what_matters.mismatch(early) > what_matters.gaussian_mismatch(early.signal_power(10))
+    assert what_matters.terminal_kl(early) > what_matters.gaussian_terminal_kl(early.signal_power(10))
 
 
 def test_n2_stationary_distribution_of_langevin_on_a_gaussian_is_exact():
     """N(0, 1/(1 - tau/2)), exactly."""
     distribution = Mixture(np.ones(1), np.zeros((1, 1)), np.ones(1))
-    mass = what_matters.stationary(
+    mass = what_matters.stationary_masses(
         lambda grid, x, seed, sample, ops: final_sample(langevin(distribution.score, x, 0.2, 1, seed, sample, ops=ops))
     )
-    expected = np.exp(-(LINE**2) * 0.9 / 2)
+    expected = np.exp(-(X_GRID**2) * 0.9 / 2)
     assert_close(mass, expected / expected.sum(), QUADRATURE, 10.0)
 
 
@@ -140,7 +140,7 @@ def test_n3_equalities_hold():
     x = np.linspace(-3, 3, 13)[:, None]
     for value in (
         discrete_and_continuous.ddim_and_euler(x),
-        discrete_and_continuous.ladder_and_increments(),
+        discrete_and_continuous.smld_and_increments(),
         discrete_and_continuous.vp_and_ve(x),
         discrete_and_continuous.ddim_in_both_views(x),
         discrete_and_continuous.indi_and_flow(x),
@@ -150,7 +150,7 @@ def test_n3_equalities_hold():
 
 def test_f1_last_step_adds_no_noise():
     for walk, grid in few_steps.vp_samplers(5).values():
-        x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), held(value)) for value in (0.0, 1.0)]
+        x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), fixed_noise_port(value)) for value in (0.0, 1.0)]
         np.testing.assert_array_equal(*x)
 
 
@@ -173,7 +173,7 @@ def test_one_failed_check_fails_the_experiment():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_listed_name_is_an_experiment(name):
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
-    assert module.QUESTION.startswith(name.upper() + ": ") and callable(module.run)
+    assert module.QUESTION.endswith("?") and callable(module.run)
 
 
 def test_two_quick_experiments_write_a_figure_and_a_report_each(tmp_path, capsys):
@@ -208,7 +208,8 @@ def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monk
     [
         (
             ("f9",),
-            "an experiment must be one of few_steps, corrector_bias, learned_scores, three_models, what_matters, discrete_and_continuous or all, got 'f9'",
+            "an experiment must be one of few_steps, corrector_bias, learned_scores, three_models, what_matters, "
+            "discrete_and_continuous or all, got 'f9'",
         ),
         (("corrector_bias", "other"), "got 'other'"),
         (("discrete_and_continuous",), "discrete_and_continuous.png exists already: name another --out"),
@@ -229,9 +230,9 @@ def test_bad_experiment_options_exit_2_before_anything_is_written(tmp_path, caps
 
 def chains():
     samplers = {"VP": few_steps.vp_samplers(1), "alpha = .97, T = 150": few_steps.constant_samplers(1)}
-    mass = np.exp(DISTRIBUTION.log_density(LINE[:, None]))
+    mass = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
     return {
-        (title, sampler, N): (LINE + (k + 1) / N, mass / mass.sum())
+        (title, sampler, N): (X_GRID + (k + 1) / N, mass / mass.sum())
         for title, named in samplers.items()
         for k, sampler in enumerate(named)
         for N in few_steps.STEPS
@@ -287,5 +288,5 @@ def test_n1_refuses_a_ring_without_modes_and_takes_exact_samples():
     for wider in (1.1, 1.25):
         for x, holds in ((three_models.DATA[:n], True), (modeless, False)):
             outcome = Outcome()
-            three_models.modes(outcome, {"DDPM": x}, n, wider)
+            three_models.mode_shares(outcome, {"DDPM": x}, n, wider)
             assert outcome.passed == holds

@@ -32,13 +32,13 @@ KINDS = [(9, 8, 8, 1), (4, 8, 8, 2), (4, 8, 8, 3), (4, 8, 8, 4), (100, 1), (100,
 def test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green():
     rgba = np.array([[0.2, 0.4, 0.6, 1.0], [0.2, 0.4, 0.6, 0.0], [0.2, 0.4, 0.6, 0.5]]).reshape(3, 1, 1, 4)
     expected = np.array([[0.2, 0.4, 0.6], [1, 1, 1], [0.6, 0.7, 0.8]]).reshape(3, 1, 1, 3)
-    assert_close(plotting.in_colour(rgba), expected, EXACT)
+    assert_close(plotting.to_grey_or_rgb(rgba), expected, EXACT)
     assert_close(plotting.mosaic(rgba * 2 - 1, 1)[::2, 0], expected[:, 0, 0], EXACT)
-    np.testing.assert_array_equal(plotting.in_colour(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
+    np.testing.assert_array_equal(plotting.to_grey_or_rgb(rgba[..., :2])[..., 0, :], [[[0.2, 0.4, 0]]] * 3)
     for channels in (1, 3):
-        np.testing.assert_array_equal(plotting.in_colour(rgba[..., :channels]), rgba[..., :channels])
+        np.testing.assert_array_equal(plotting.to_grey_or_rgb(rgba[..., :channels]), rgba[..., :channels])
     with pytest.raises(ValueError, match="1 to 4 channels to be drawn, got 5"):
-        plotting.in_colour(np.zeros((1, 2, 2, 5)))
+        plotting.to_grey_or_rgb(np.zeros((1, 2, 2, 5)))
 
 
 def drawn(seed, shape):

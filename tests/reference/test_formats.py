@@ -44,8 +44,8 @@ def refusal(read, *arguments):
 @given(st.integers(1, 4), st.integers(5, 9), st.integers(5, 9))
 def test_channels_first_or_last_are_detected_and_channels_first_is_reported(channels, height, width):
     x = np.arange(2 * height * width * channels).reshape(2, height, width, channels)
-    last, none = formats.samples_of(x, "x")
-    first, notes = formats.samples_of(x.transpose(0, 3, 1, 2), "x")
+    last, none = formats.as_samples(x, "x")
+    first, notes = formats.as_samples(x.transpose(0, 3, 1, 2), "x")
     np.testing.assert_array_equal(last, x)
     np.testing.assert_array_equal(first, x)
     assert none == () and f"{channels} channels, first" in notes[0]
@@ -63,7 +63,7 @@ def test_arrays_of_other_shapes_are_refused(shape):
 
 def test_labels_may_be_a_column_or_booleans():
     for y in ([3, 0], [[3], [0]], [True, False]):
-        labels = formats.labels_of(np.array(y), 2, "y")
+        labels = formats.as_labels(np.array(y), 2, "y")
         assert labels.dtype == np.int64 and labels.tolist() == np.ravel(y).tolist()
 
 
@@ -98,7 +98,7 @@ def test_test_samples_of_a_file_come_last_and_are_held_out(tmp_path, names, labe
         ({"x_train": IMAGES, "x_test": COLOURS}, r"samples of one shape, got \(6, 5, 1\) in x_train and \(6, 5, 3\) in x_test"),
         ({"x_train": IMAGES, "x_test": IMAGES, "y_train": np.arange(10)}, "labels of both x_train and x_test, or of neither"),
         ({"x": IMAGES, "y": np.eye(10)}, "labels y of .* must hold 10 whole numbers"),
-        ({"x": IMAGES, "X": IMAGES}, "more than capital letters"),
+        ({"x": IMAGES, "X": IMAGES}, "more than upper and lower case"),
     ],
 )
 def test_ambiguous_npz_files_are_refused(tmp_path, arrays, message):
@@ -294,7 +294,7 @@ def png(width, height, depth, colour, pixels=b""):
     "name, content, message",
     [
         ("a.png", b"no picture", "a.png can't be read: cannot identify"),
-        ("a.png", png(2, 2, 16, 2, b"\0" * 26), "16 bits a channel are read of grey pictures alone"),
+        ("a.png", png(2, 2, 16, 2, b"\0" * 26), "16 bits per channel are supported for grey pictures only"),
         ("a.png", png(9000, 9000, 8, 0), "promises 9000x9000 pixels, more than its bytes can hold"),
         ("a.png", png(2**20, 2**20, 8, 0), "exceeds limit"),
         ("a.png", png(6, 5, 8, 0, b"\0" * 9), "can't be read"),

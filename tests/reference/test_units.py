@@ -68,7 +68,7 @@ def test_integers_lie_on_the_coarsest_lattice_and_are_restored(seed, most, step,
     x = np.random.default_rng(seed).integers(0, most + 1, (6, 2, 3, 1)) * step
     x.flat[:2] = 0, most * step
     scaled, own_units, width, _ = units.scale_images(x.astype(dtype), "x")
-    low, high = units.whole_range(0.0, float(most * step))
+    low, high = units.integer_range(0.0, float(most * step))
     assert (abs(own_units.own(scaled) - x) <= 4 * U32 * high).all()
     places = (scaled.astype(np.float64) + 1) / width
     assert (abs(places - np.rint(places)) <= 4 * U32 / width).all()

@@ -1,4 +1,4 @@
-"""What a row of the table of misprints holds."""
+"""A row of the table of misprints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Erratum:
-    """``quantity``: the number that tells ``printed`` from ``corrected``; ``values`` computes both,
-    the second by the library.
+    """A misprint.  ``quantity`` names a number that differs between ``printed`` and ``corrected``.
+    ``values`` computes it for both; the corrected one by the library.
 
-    ``right`` is the second as it should be: the decimals of a calculation without the library's
+    ``right`` holds the digits of the corrected number, from a calculation without the library's
     code (tests/reference/test_errata.py).
     """
 
@@ -20,10 +20,10 @@ class Erratum:
     quantity: str
     values: Callable  # -> (as printed, as corrected)
     right: str
-    # by which a number that is drawn may differ from it; others round to its digits
+    # allowed deviation of a number that is estimated from random draws; 0: it rounds to ``right``
     chance: float = 0.0
 
     def holds(self, corrected):
-        """Is the library's number the right one?"""
+        """Whether the library's number agrees with ``right``."""
         half_a_unit = 0.5001 * 10.0 ** -len(self.right.partition(".")[2])
         return abs(corrected - float(self.right)) <= max(self.chance, half_a_unit)

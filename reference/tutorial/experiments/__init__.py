@@ -1,8 +1,8 @@
-"""Experiments: a question, an answer that theory predicts, and a criterion in code that fails if
-the answer is another one.
+"""Experiments: a question, the answer that theory predicts, and criteria in code that fail if the
+measured answer differs.
 
-A module is one experiment, with ``QUESTION`` and ``run(quick) -> Outcome``; ``python -m reference
-experiment`` runs them.
+Each module is one experiment.  It has ``QUESTION`` and ``run(quick) -> Outcome``; ``python -m
+reference experiment`` runs it.
 """
 
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ NAMES = (
 
 @dataclass
 class Outcome:
-    """Tables, title -> (header, rows); checks, (claim, what was measured, whether it holds);
-    findings to be read; a matplotlib Figure.
+    """``tables``: title -> (header, rows).  ``checks``: (claim, measured value as text, whether the
+    claim holds).  ``findings``: sentences for the reader.  ``figure``: a matplotlib Figure.
 
-    ``settings``: what the tables depend on, by name.
+    ``settings``: the values that the tables depend on, by name.
     """
 
     tables: dict[str, tuple[tuple, list]] = field(default_factory=dict)
@@ -40,19 +40,20 @@ class Outcome:
         return all(holds for _, _, holds in self.checks)
 
     def text(self):
-        """Tables, checks and findings as they are printed."""
+        """Tables, checks and findings as printable text."""
         parts = [f"{title}\n{table(header, rows)}" for title, (header, rows) in self.tables.items()]
-        parts.append(
-            "\n".join(
-                f"{'pass' if holds else 'FAIL'}  {claim}: {measured}"
-                for claim, measured, holds in self.checks
-            )
-        )
-        return "\n\n".join(parts + ["\n".join(self.findings)] * bool(self.findings))
+        checks = [
+            f"{'pass' if holds else 'FAIL'}  {claim}: {measured}"
+            for claim, measured, holds in self.checks
+        ]
+        parts.append("\n".join(checks))
+        if self.findings:
+            parts.append("\n".join(self.findings))
+        return "\n\n".join(parts)
 
 
 def table(header, rows):
-    """Columns as wide as they must be, numbers with four significant digits."""
+    """Right-aligned columns of the least width; numbers have four significant digits."""
     cells = [
         [value if isinstance(value, str) else f"{value:.4g}" for value in row]
         for row in [header, *rows]

@@ -1,6 +1,6 @@
-"""A chain on the line followed exactly: its law, not its particles, is carried from step to step.
+"""A chain on the line without particles: its distribution is carried from step to step.
 
-The law of the moment is held as atoms, ``points`` rising with their masses.
+The current distribution consists of atoms: ``points`` in increasing order and their masses.
 """
 
 from itertools import pairwise
@@ -12,12 +12,13 @@ from reference.diffusion.mixtures import example_2_1
 from reference.samplers.chain_density import gaussian_kernel
 
 DISTRIBUTION = example_2_1()
-LINE = np.linspace(-7.0, 7.0, 1001)  # two points or more to the deviation of the narrowest step
+# the narrowest step's deviation spans at least two spacings
+X_GRID = np.linspace(-7.0, 7.0, 1001)
 
 
-def held(value):
-    """A port whose noise is ``value``: a step with 0 gives its mean, one with 1 its mean plus its
-    deviation.
+def fixed_noise_port(value):
+    """A port with constant noise ``value``.  With 0 a step returns its mean, with 1 its mean
+    plus its deviation.
     """
     return SimpleNamespace(
         normal=lambda seed, sample, step, purpose, shape, dtype: np.full(
@@ -29,39 +30,49 @@ def held(value):
     )
 
 
-def propagate(walk, grid):
-    """From N(0, 1): the law after every step, as atoms [m], rising, and their masses [m].
+def mean_and_shifted(walk, times, points):
+    """The mean of a step from each of ``points`` [m], and the mean plus the step's deviation."""
+    sample = np.arange(len(points))
+    return tuple(
+        walk(times, points[:, None], 0, sample, fixed_noise_port(value))[:, 0]
+        for value in (0.0, 1.0)
+    )
 
-    A step with noise is x -> N(mean(x), deviation^2): sums of smooth densities over an even grid
-    are exact to rounding.  One without moves the atoms.
+
+def propagate(walk, times):
+    """The distribution after every step from N(0, 1): atoms [m] in increasing order, and their
+    masses [m].
+
+    A step with noise is x -> N(mean(x), deviation^2).  Its density is smooth, so that sums over the
+    even grid are exact to rounding.  A step without noise moves the atoms.
     """
-    points, mass = LINE, np.exp(-(LINE**2) / 2)
-    for pair in pairwise(grid):
-        mean, moved = (
-            walk(pair, points[:, None], 0, np.arange(len(points)), held(value))[:, 0]
-            for value in (0.0, 1.0)
-        )
+    points, mass = X_GRID, np.exp(-(X_GRID**2) / 2)
+    for pair in pairwise(times):
+        mean, moved = mean_and_shifted(walk, pair, points)
         deviation = float(moved[0] - mean[0])
-        points = LINE if deviation else mean
+        points = X_GRID if deviation else mean
         if deviation:
-            mass = gaussian_kernel(LINE, mean, deviation) @ mass
+            mass = gaussian_kernel(X_GRID, mean, deviation) @ mass
         order = np.argsort(points)
         points, mass = points[order], mass[order] / mass.sum()
         yield points, mass
 
 
 def cdf(chain, x):
-    """Of atoms whose masses are spread evenly between their neighbours."""
+    """The distribution function of atoms; each mass is spread evenly between its neighbours."""
     points, mass = chain
     return np.interp(x, points, np.cumsum(mass) - mass / 2, 0.0, 1.0)
 
 
-def distance(chain):
-    """W1 to the data, the integral of the difference of the distribution functions."""
-    return float(np.trapezoid(np.abs(cdf(chain, LINE) - DISTRIBUTION.cdf(LINE)), LINE))
+def distance_to_data(chain):
+    """The Wasserstein distance W1 to the data: the integral of the absolute difference of the
+    distribution functions.
+    """
+    difference = np.abs(cdf(chain, X_GRID) - DISTRIBUTION.cdf(X_GRID))
+    return float(np.trapezoid(difference, X_GRID))
 
 
 def density(chain):
-    """On LINE: differences of the distribution function, over the width of three cells."""
-    h = 1.5 * (LINE[1] - LINE[0])
-    return (cdf(chain, LINE + h) - cdf(chain, LINE - h)) / (2 * h)
+    """The density on X_GRID: differences of the distribution function over three cells."""
+    h = 1.5 * (X_GRID[1] - X_GRID[0])
+    return (cdf(chain, X_GRID + h) - cdf(chain, X_GRID - h)) / (2 * h)

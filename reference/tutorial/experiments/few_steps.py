@@ -1,9 +1,8 @@
-"""Samplers on a mixture in a few steps: how far from the data do they end, and is it what the
-theory of each chain says?
+"""Samplers on a mixture in a few steps: how far from the data do they end, and does the theory of
+each chain predict that distance?
 
-The score is exact, so that all error is that of the steps.  Each chain is followed twice: by
-particles, and deterministically, its density on a grid being carried through one step after
-another.
+The score is exact, so that the steps cause all of the error.  Each chain is followed twice: by
+particles, and deterministically, by its density on a grid.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ from reference import ops as reference_ops
 from reference.diffusion.schedules import constant, vp
 from reference.ops import normal
 from reference.ops.random import Purpose
-from reference.plotting import GREY, PATHS, density_map, subplots
+from reference.plotting import GREY, PATH_COLORS, density_map, subplots
 from reference.samplers import final_sample
 from reference.samplers.ancestral import ancestral
 from reference.samplers.ddim import ddim
@@ -24,83 +23,79 @@ from reference.sde.sde import VP
 from reference.tutorial.experiments import Outcome
 from reference.tutorial.experiments.chains import (
     DISTRIBUTION,
-    LINE,
+    X_GRID,
     cdf,
     density,
-    distance,
+    distance_to_data,
     propagate,
 )
 
-QUESTION = "F1: how many denoising steps does a mixture need?"
+QUESTION = "How many denoising steps does a mixture need?"
 STEPS = (5, 10, 20, 50, 100)
-# times the expected distance of n draws from their own law: exceeded less than once in 10^6 times
+CONSTANT = "alpha = .97, T = 150"
+# a multiple of the expected distance of n exact draws; exceeded less than once in 10^6 times
 MONTE_CARLO = 4.0
 
 
 def run(quick=False):
-    chains, n = {}, 20_000 if quick else 300_000
+    n = 20_000 if quick else 300_000
     outcome = Outcome(settings={"steps": STEPS, "particles": n})
-    for title, samplers_of, count in (
-        ("VP", vp_samplers, n),
-        ("alpha = .97, T = 150", constant_samplers, n // 10),
-    ):
-        rows = []
-        for sampler in samplers_of(1):
-            for N in STEPS:
-                walk, grid = samplers_of(N)[sampler]
-                *_, chain = propagate(walk, grid)
-                chains[title, sampler, N] = chain
-                rows.append(
-                    (
-                        sampler,
-                        N,
-                        distance(chain),
-                        cdf(chain, 0.0),
-                        *compare(walk, grid, chain, count),
-                    )
-                )
-        header = (
-            "sampler",
-            "steps",
-            "W1 to data",
-            "mass below 0",
-            "W1 of particles to chain",
-            "expected",
-        )
-        outcome.tables[
-            f"{title}: chains, and {count} particles of each (of the data {float(DISTRIBUTION.cdf(0.0)):.4f} is below 0)"
-        ] = (
-            header,
-            rows,
-        )
-        worst = max(row[4] / row[5] for row in rows)
-        outcome.check(
-            f"{title}: particles follow their chains within Monte Carlo error",
-            f"{worst:.2f} of it",
-            worst < MONTE_CARLO,
-        )
+    chains = follow(outcome, "VP", vp_samplers, n)
+    chains |= follow(outcome, CONSTANT, constant_samplers, n // 10)
     criteria(outcome, chains)
-    p_value = exact(min(n, 100_000))
+    p_value = exact_kernel_p_value(min(n, 100_000))
     outcome.check(
         "the exact reverse kernel makes no error in 10 steps: Kolmogorov-Smirnov at 5 %",
         f"p = {p_value:.3f}",
         p_value > 0.05,
     )
-    kept, forgotten = (
-        distance(chains["alpha = .97, T = 150", sampler, 100])
-        for sampler in ("DDIM", "DDPM, variance beta")
-    )
+    with_ddim = distance_to_data(chains[CONSTANT, "DDIM", 100])
+    with_ddpm = distance_to_data(chains[CONSTANT, "DDPM, variance beta", 100])
     outcome.findings.append(
-        "With alpha = .97 x_150 is not yet N(0, 1).  DDIM, which adds no noise, keeps that mismatch however many steps it takes: "
-        f"W1 {kept:.3f} in 100.  DDPM forgets it: {forgotten:.3f}."
+        "With alpha = .97, x_150 is not yet N(0, 1).  DDIM adds no noise and keeps that mismatch "
+        f"for any number of steps: W1 {with_ddim:.3f} in 100.  DDPM removes it: {with_ddpm:.3f}."
     )
     outcome.figure = figure(chains)
     return outcome
 
 
+def follow(outcome, title, samplers_of, n):
+    """The final distribution of every chain, (title, sampler, steps) -> atoms, and a table that
+    compares it with the data and with n particles.
+    """
+    chains, rows = {}, []
+    for sampler in samplers_of(1):
+        for N in STEPS:
+            walk, times = samplers_of(N)[sampler]
+            *_, chain = propagate(walk, times)
+            chains[title, sampler, N] = chain
+            distances = particles_to_chain(walk, times, chain, n)
+            rows.append((sampler, N, distance_to_data(chain), cdf(chain, 0.0), *distances))
+    header = (
+        "sampler",
+        "steps",
+        "W1 to data",
+        "mass below 0",
+        "W1 of particles to chain",
+        "expected",
+    )
+    mass = float(DISTRIBUTION.cdf(0.0))
+    outcome.tables[f"{title}: chains and {n} particles (mass below 0 of the data: {mass:.4f})"] = (
+        header,
+        rows,
+    )
+    worst = max(row[4] / row[5] for row in rows)
+    outcome.check(
+        f"{title}: particles follow their chains within Monte Carlo error",
+        f"{worst:.2f} times the expected distance",
+        worst < MONTE_CARLO,
+    )
+    return chains
+
+
 def criteria(outcome, chains):
     for sampler in vp_samplers(1):
-        errors = {N: distance(chains["VP", sampler, N]) for N in STEPS}
+        errors = {N: distance_to_data(chains["VP", sampler, N]) for N in STEPS}
         slope = float(np.log2(errors[100] / errors[50]))
         outcome.check(
             f"{sampler}: W1 is of first order, 50 to 100 steps",
@@ -117,22 +112,21 @@ def criteria(outcome, chains):
 
 
 def vp_samplers(N):
-    """Sampler -> (walk(grid, x, seed, sample, ops), its whole grid), for N even steps of the VP
+    """Sampler -> (walk(times, x, seed, sample, ops), all its times), for N even steps of the VP
     SDE.
     """
     sde = VP()
     drift, diffusion = sde.reverse(lambda x, t: DISTRIBUTION.noised(*sde.marginal(t)).score(x))
 
-    def walk(grid, x, seed, sample, ops):
-        *noisy, end = grid if grid[-1] == 0 else (*grid, None)
+    def walk(times, x, seed, sample, ops):
+        *noisy, end = times if times[-1] == 0 else (*times, None)
         if len(noisy) > 1:
             x = final_sample(euler_maruyama(drift, diffusion, noisy, x, seed, sample, ops=ops))
-        # no noise on the last step
+        # the last step adds no noise
         return x if end is None else final_sample(runge_kutta(drift, (noisy[-1], end), x, "euler"))
 
-    return discrete_samplers(vp(N), N) | {
-        "Euler-Maruyama": (walk, [i / N for i in range(N, -1, -1)])
-    }
+    euler = walk, [i / N for i in range(N, -1, -1)]
+    return discrete_samplers(vp(N), N) | {"Euler-Maruyama": euler}
 
 
 def constant_samplers(N):
@@ -140,10 +134,13 @@ def constant_samplers(N):
 
 
 def discrete_samplers(schedule, N):
-    best = lambda x, t: DISTRIBUTION.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
-    walk = lambda sampler, **how: (
-        lambda grid, x, seed, sample, ops: final_sample(
-            sampler(best, schedule, grid, x, seed, sample, ops=ops, **how)
+    """Sampler -> (walk, times), for N steps on the schedule with the exact denoiser."""
+    predict_noise = lambda x, t: DISTRIBUTION.expected_noise(
+        x, schedule.signal(t), schedule.noise_scale(t)
+    )
+    walk = lambda sampler, **options: (
+        lambda times, x, seed, sample, ops: final_sample(
+            sampler(predict_noise, schedule, times, x, seed, sample, ops=ops, **options)
         )
     )
     walks = {
@@ -151,86 +148,82 @@ def discrete_samplers(schedule, N):
         "DDPM, variance beta": walk(ancestral, variance="beta"),
         "DDIM": walk(ddim),
     }
-    return {name: (one, schedule.timesteps(N)) for name, one in walks.items()}
+    return {name: (walk, schedule.timesteps(N)) for name, walk in walks.items()}
 
 
-def compare(walk, grid, chain, n, batch=50_000):
-    """(W1 of n particles to the chain, what n draws from the chain's own law are expected to
-    score).
-    """
+def particles_to_chain(walk, times, chain, n, batch=50_000):
+    """(W1 of n particles to the chain, its expected value for n exact draws from the chain)."""
     parts = []
     for first in range(0, n, batch):
         sample = np.arange(first, min(first + batch, n))
         x = normal(1, sample, 0, Purpose.PRIOR, (1,))
-        parts.append(walk(grid, x, 1, sample, reference_ops)[:, 0])
-    x, F = np.sort(np.concatenate(parts)), cdf(chain, LINE)
-    found = np.trapezoid(np.abs(np.searchsorted(x, LINE) / n - F), LINE)
-    return float(found), float(np.trapezoid(np.sqrt(2 / np.pi * F * (1 - F) / n), LINE))
+        parts.append(walk(times, x, 1, sample, reference_ops)[:, 0])
+    x = np.sort(np.concatenate(parts))
+    F = cdf(chain, X_GRID)
+    measured = np.trapezoid(np.abs(np.searchsorted(x, X_GRID) / n - F), X_GRID)
+    expected = np.trapezoid(np.sqrt(2 / np.pi * F * (1 - F) / n), X_GRID)
+    return float(measured), float(expected)
 
 
-def exact(n, N=10):
-    """p-value of the Kolmogorov-Smirnov test of the exact reverse kernel's samples, begun with the
-    exact law of x_N.
+def exact_kernel_p_value(n, N=10):
+    """p-value of the Kolmogorov-Smirnov test of samples by the exact reverse kernel, from the exact
+    distribution of x_N.
     """
-    schedule, sample = vp(N), np.arange(n)
+    schedule = vp(N)
+    sample = np.arange(n)
     x, _ = DISTRIBUTION.noised(schedule.signal(N), schedule.noise_scale(N)).sample(2, sample)
-    return float(
-        stats.kstest(
-            final_sample(exact_kernel(DISTRIBUTION, schedule, schedule.timesteps(N), x, 3, sample))[
-                :, 0
-            ],
-            DISTRIBUTION.cdf,
-        ).pvalue
-    )
+    states = exact_kernel(DISTRIBUTION, schedule, schedule.timesteps(N), x, 3, sample)
+    return float(stats.kstest(final_sample(states)[:, 0], DISTRIBUTION.cdf).pvalue)
 
 
 def figure(chains):
-    """How W1 falls with the number of steps, the law along one reverse chain, and what ten steps of
-    each sampler end in.
+    """Three panels: W1 over the number of steps, the density along one reverse chain, and the final
+    densities of all samplers after ten steps.
     """
-    drawing, axes = subplots(
-        1, 3, 15, 5.2, f"{QUESTION}  Exact score of 0.3 N(-2, 0.2²) + 0.7 N(2, 1)"
+    title = f"{QUESTION}  Exact score of 0.3 N(-2, 0.2²) + 0.7 N(2, 1)"
+    drawing, axes = subplots(1, 3, 15, 5.2, title)
+    errors, path, ends = axes[0]
+    draw_errors(errors, chains)
+    draw_path(path)
+    for color, sampler in zip(PATH_COLORS, vp_samplers(1)):
+        ends.plot(X_GRID, density(chains["VP", sampler, 10]), color=color, label=sampler)
+    data = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
+    ends.plot(X_GRID, data, "--", color=GREY, label="data")
+    ends.set(
+        xlabel="x",
+        ylabel="density of x",
+        xlim=(-4, 5.5),
+        title="samples after 10 steps, VP schedule",
     )
-    falling, heat, ends = axes[0]
-    for color, sampler in zip(PATHS, vp_samplers(1)):
-        for title, line in (("VP", "o-"), ("alpha = .97, T = 150", "s:")):
-            errors = [
-                distance(chains[title, sampler, N]) for N in STEPS if (title, sampler, N) in chains
-            ]
-            if errors:
-                falling.loglog(STEPS, errors, line, color=color, label=f"{sampler}; {title}")
-        ends.plot(LINE, density(chains["VP", sampler, 10]), color=color, label=sampler)
-    falling.loglog(STEPS, [1 / N for N in STEPS], "--", color=GREY, label="1 / steps")
-    falling.set(
+    ends.legend(fontsize=8)
+    return drawing
+
+
+def draw_errors(axes, chains):
+    for color, sampler in zip(PATH_COLORS, vp_samplers(1)):
+        for title, style in (("VP", "o-"), (CONSTANT, "s:")):
+            if (title, sampler, STEPS[0]) in chains:
+                errors = [distance_to_data(chains[title, sampler, N]) for N in STEPS]
+                axes.loglog(STEPS, errors, style, color=color, label=f"{sampler}; {title}")
+    axes.loglog(STEPS, [1 / N for N in STEPS], "--", color=GREY, label="1 / steps")
+    axes.set(
         xlabel="number of steps",
         ylabel="Wasserstein distance W1 to the data",
         title="error of the samples",
     )
-    falling.set_ylim(top=40 * falling.get_ylim()[1])
-    falling.legend(fontsize=8, loc="upper right")
-    walk, grid = vp_samplers(20)["DDPM, variance beta"]
-    laws = np.stack([density(chain) for chain in propagate(walk, grid)], axis=1)
-    density_map(
-        heat,
-        np.arange(1, 21),
-        LINE,
-        laws,
-        "density of x",
-        largest=float(np.quantile(laws, 0.99).round(2)),
-    )
-    heat.set(
+    axes.set_ylim(top=40 * axes.get_ylim()[1])
+    axes.legend(fontsize=8, loc="upper right")
+
+
+def draw_path(axes):
+    walk, times = vp_samplers(20)["DDPM, variance beta"]
+    densities = np.stack([density(chain) for chain in propagate(walk, times)], axis=1)
+    largest = float(np.quantile(densities, 0.99).round(2))
+    density_map(axes, np.arange(1, 21), X_GRID, densities, "density of x", largest)
+    axes.set(
         xlabel="step of the reverse chain",
         ylabel="x",
         ylim=(-5, 5),
         xticks=range(1, 21, 3),
         title="20 steps of DDPM, variance beta",
     )
-    ends.plot(LINE, np.exp(DISTRIBUTION.log_density(LINE[:, None])), "--", color=GREY, label="data")
-    ends.set(
-        xlabel="x",
-        ylabel="density of x",
-        xlim=(-4, 5.5),
-        title="what 10 steps on the VP schedule end in",
-    )
-    ends.legend(fontsize=8)
-    return drawing

@@ -10,25 +10,24 @@ from reference.samplers.chain_density import transition
 from reference.samplers.langevin import gradient_ascent, langevin
 from reference.tutorial.figures.common import chain, density, gaussian
 
-DISTRIBUTION = r"$p = 0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$"
-SHOWN = (0, 1, 10, 100)
+EX_3_2 = r"$p = 0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$"
+STEPS = (0, 1, 10, 100)
 
 
 def figure_3_2(quick=False):
-    """500 steps of ascent and of Langevin (3.1) from x_0 = 0, tau = 0.05, as the points (x_t,
-    p(x_t)) on the density (Ex 3.2).
+    """500 steps of ascent and of Langevin dynamics (3.1) from x_0 = 0, tau = 0.05, as the points
+    (x_t, p(x_t)) on the density (Ex 3.2).
     """
     mixture, start = example_3_2(), np.zeros((1, 1))
+    ascent = gradient_ascent(mixture.score, start, 0.05, 500)
+    dynamics = langevin(mixture.score, start, 0.05, 500, 32, np.arange(1))
     walks = {
-        r"Ascent, $x + \tau\,\nabla\log p$: all end on one mode": gradient_ascent(
-            mixture.score, start, 0.05, 500
-        ),
-        r"Langevin, with $\sqrt{2\tau}\,z$: a sample of that mode": langevin(
-            mixture.score, start, 0.05, 500, 32, np.arange(1)
-        ),
+        r"Ascent, $x + \tau\,\nabla\log p$: it ends on a mode": ascent,
+        r"Langevin, with $\sqrt{2\tau}\,z$: a sample of that mode": dynamics,
     }
-    note = "One chain of 500 steps stays where it began to climb.  The colour tells the step."
-    title = rf"Fig 3.2: going up, and drawing samples.  {DISTRIBUTION}, $x_0 = 0$, $\tau$ = 0.05, T = 500"
+    parameters = rf"{EX_3_2}, $x_0 = 0$, $\tau$ = 0.05, T = 500"
+    title = f"Fig 3.2: going up, and drawing samples.  {parameters}"
+    note = "One chain of 500 steps stays on its first mode.  The colour is the step."
     figure, axes = plotting.subplots(1, 2, 12, 4.8, title, note, sharey=True)
     x = np.linspace(-3.5, 4.5, 801)
     for panel, (subject, walk) in zip(axes[0], walks.items()):
@@ -51,25 +50,25 @@ def figure_3_2(quick=False):
 
 
 def figure_3_3(quick=False):
-    """Long Langevin chains, tau = 0.001, coloured by the mode that is likelier to have made the
-    point.
+    """Long Langevin chains, tau = 0.001.  The colour of a point is the mode that it more probably
+    belongs to.
 
-    The tutorial does not state T, and has one chain.  One chain shows one mode: the relaxation rate
-    is 1.8e-6, so that a crossing takes 1e9 steps on average.  So there are two, from either side of
-    the density's minimum at -0.82, and beside them the mode alone.  In the wide mode a chain
-    forgets where it was in 250 steps: it takes many chains, not one, to fill the histogram.  The
-    density at the starts is a thousand times that at the minimum and more, so that hardly any chain
-    begins by climbing into the other mode.
+    The tutorial does not state T, and shows one chain.  One chain stays in one mode: the relaxation
+    rate is 1.8e-6, so that a crossing takes 1e9 steps on average.  Here two chains start on either
+    side of the density's minimum at -0.82; beside them stands the density of each mode alone.
+    Within the wide mode a chain decorrelates in 250 steps, so the histogram takes many chains.  The
+    density at the starts is at least a thousand times the density at the minimum, so that hardly
+    any chain begins by climbing into the other mode.
     """
-    mixture, tau, (T, count) = example_3_2(), 0.001, (2000, 1000) if quick else (20_000, 100)
+    mixture, tau = example_3_2(), 0.001
+    T, count = (2000, 1000) if quick else (20_000, 100)
     start = np.repeat([[0.0], [-1.2]], count, axis=0)
-    paths = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2 * count)), start).reshape(
-        T + 1, 2, count
-    )
-    title = rf"Fig 3.3: Langevin chains stay in their mode.  {DISTRIBUTION}, $\tau$ = 0.001"
+    states = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2 * count)), start)
+    paths = states.reshape(T + 1, 2, count)
+    title = rf"Fig 3.3: Langevin chains stay in their mode.  {EX_3_2}, $\tau$ = 0.001"
     note = (
-        f"Chosen: T = {T}, starts 0 and -1.2, one chain of {count} drawn from each.  "
-        "A crossing takes about $10^9$ steps on average: from either start only one mode is seen."
+        f"Chosen: T = {T}, starts 0 and -1.2, one of {count} chains drawn from each.  "
+        "A crossing takes about $10^9$ steps on average: each start reaches one mode only."
     )
     figure, axes = plotting.subplots(1, 2, 12, 4.8, title, note, sharey=True, width_ratios=(3, 1))
     line, side = axes[0]
@@ -78,20 +77,15 @@ def figure_3_3(quick=False):
         mode = mixture.responsibilities(path[:, None]).argmax(axis=1)
         line.scatter(np.arange(T + 1), path, c=colors[mode], s=1.5, linewidths=0, rasterized=True)
     x = np.linspace(-3, 4, 701)
+    edges = np.linspace(-3, 4, 141)
     for k, label in enumerate(("mode at 2", "mode at -2")):
         line.plot([], [], "o", color=colors[k], label=label)
-        late, chains = paths[T // 2 :, k], f"{count} chains from {start[k * count, 0]:g}"
-        plotting.histogram(
-            side, late, np.linspace(-3, 4, 141), chains, colors[k], horizontal=True, fill=False
-        )
-        side.plot(
-            gaussian(x, mixture.means[k, 0], mixture.covariances[k] ** 0.5),
-            x,
-            color=plotting.BLACK,
-            linestyle="--",
-            linewidth=1,
-            label=None if k else "mode alone, exact",
-        )
+        late = paths[T // 2 :, k]
+        chains = f"{count} chains from {start[k * count, 0]:g}"
+        plotting.histogram(side, late, edges, chains, colors[k], horizontal=True, fill=False)
+        p = gaussian(x, mixture.means[k, 0], mixture.covariances[k] ** 0.5)
+        exact = None if k else "mode alone, exact"
+        side.plot(p, x, color=plotting.BLACK, linestyle="--", linewidth=1, label=exact)
     line.set(xlabel="step t", ylabel="$x_t$")
     side.set(xlabel="density")
     side.set_title(f"the last {T // 2} steps", fontsize=11)
@@ -100,56 +94,61 @@ def figure_3_3(quick=False):
     return figure
 
 
-def langevin_distributions(mixture, x, tau, shown):
-    """The densities of the chain from U[-3, 3] at the steps ``shown``, on the points x; what the
-    tutorial's particles tend to.
+def langevin_densities(mixture, x, tau, steps):
+    """step -> density on x of the chain from U[-3, 3], for the given ``steps``: the limit of the
+    histograms for many particles.
     """
     step = transition(x, x + tau * mixture.score(x[:, None])[:, 0], (2 * tau) ** 0.5)
-    p, laws = np.where(np.abs(x) < 3, 1 / 6, 0.0), {}
-    for n in range(max(shown) + 1):
-        if n in shown:
-            laws[n] = p
+    p, densities = np.where(np.abs(x) < 3, 1 / 6, 0.0), {}
+    for n in range(max(steps) + 1):
+        if n in steps:
+            densities[n] = p
         p = step @ p
-    return laws
+    return densities
 
 
 def left_mode(x, p):
-    """(mass, variance) of a density on this side of -0.82, where that of Ex 3.2 is smallest."""
+    """(mass, variance) of a density left of -0.82, the minimum of the density of Ex 3.2."""
     x, p = x[x < -0.82], p[x < -0.82] * (x[1] - x[0])
     mean = x @ p / p.sum()
     return p.sum(), (x - mean) ** 2 @ p / p.sum()
 
 
 def figure_3_4(quick=False):
-    """10,000 particles from U[-3, 3] through 100 Langevin steps (Ex 3.3), the target, and the law
-    that the chain really has.
+    """10,000 particles from U[-3, 3] through 100 Langevin steps (Ex 3.3), the target, and the exact
+    distribution of the chain.
 
-    The tutorial does not state tau; here it is that of Ex 3.2.  100 steps do not reach the target
-    (E9): hardly any particle crosses from basin to basin, and such a step is too long for the
+    The tutorial does not state tau; here tau is 0.05, as in Ex 3.2.  100 steps do not reach the
+    target (E9): hardly any particle crosses from basin to basin, and the step is too long for the
     narrow mode.
     """
     mixture, tau, count = example_3_2(), 0.05, 10_000
     sample = np.arange(count)
     start = 6 * uniform(34, sample, 0, Purpose.PRIOR, (1,)) - 3
-    states = chain(langevin(mixture.score, start, tau, max(SHOWN), 34, sample), start)[..., 0]
+    states = chain(langevin(mixture.score, start, tau, max(STEPS), 34, sample), start)[..., 0]
     h = 0.005
     # -3 and 3, where the density jumps, are midway between points
     x = np.arange(-5, 5.5, h) + h / 2
-    laws = langevin_distributions(mixture, x, tau, SHOWN)
-    title = rf"Fig 3.4: {count} particles from U[-3, 3] by Langevin, and where they really are.  {DISTRIBUTION}"
-    (mass, variance), (target, _) = (left_mode(x, p) for p in (laws[100], density(mixture, x)))
+    densities = langevin_densities(mixture, x, tau, STEPS)
+    target = density(mixture, x)
+    mass, variance = left_mode(x, densities[100])
+    target_mass, _ = left_mode(x, target)
+    title = (
+        f"Fig 3.4: {count} particles from U[-3, 3] by Langevin, and their distribution.  {EX_3_2}"
+    )
     note = (
-        f"Chosen: $\\tau$ = 0.05, as in Ex 3.2, and the steps shown.  After 100 steps the left mode holds {mass:.3f} instead of "
-        f"{target:.3f} of the mass, nearly what began on that side,\nand is too wide (variance {variance:.3f} instead of 0.04): "
-        "contrary to what the text suggests, the target is not reached."
+        "Chosen: $\\tau$ = 0.05, as in Ex 3.2, and the steps shown.  After 100 steps the left mode "
+        f"holds {mass:.3f} instead of {target_mass:.3f} of the mass, nearly its initial share,\n"
+        f"and is too wide (variance {variance:.3f} instead of 0.04): contrary to the text, the "
+        "chain does not reach the target."
     )
     figure, axes = plotting.subplots(1, 4, 14, 4.6, title, note, sharex=True, sharey=True)
-    for panel, step in zip(axes[0], SHOWN):
-        plotting.histogram(
-            panel, states[step], np.linspace(-3.5, 4.5, 81 if quick else 121), "particles"
-        )
-        panel.plot(x, density(mixture, x), color=plotting.BLACK, linestyle=":", label="target p(x)")
-        panel.plot(x, laws[step], color=plotting.VERMILION, label="law of the chain")
+    edges = np.linspace(-3.5, 4.5, 81 if quick else 121)
+    for panel, step in zip(axes[0], STEPS):
+        plotting.histogram(panel, states[step], edges, "particles")
+        panel.plot(x, target, color=plotting.BLACK, linestyle=":", label="target p(x)")
+        label = "distribution of the chain"
+        panel.plot(x, densities[step], color=plotting.VERMILION, label=label)
         panel.set(xlabel="$x_t$", xlim=(-3.6, 4.2))
         panel.set_title(f"step {step}", fontsize=11)
     axes[0, 0].set_ylabel("density")

@@ -17,51 +17,26 @@ def both_sides(chain):
 
 
 def figure_5_1(quick=False):
-    """1,000 values of N(0, 1), and the sample autocorrelation of two such series, and of many, at
-    all 1,999 lags.
+    """1,000 values of N(0, 1), and the sample autocorrelation at all 1,999 lags of two such series,
+    and of many.
 
-    Of N independent values the autocorrelation at lag k has mean -(1 - k/N)/N, by the mean that is
-    taken off, and deviation sqrt(N - k) / N; of M series it is sqrt(M) times less.
+    For N independent values the autocorrelation at lag k has mean -(1 - k/N)/N, because the sample
+    mean is subtracted, and deviation sqrt(N - k) / N.  The mean of M series has sqrt(M) times less.
     """
     N, M = 1000, 100 if quick else 1000
     noise = normal(51, np.arange(M), 0, Purpose.PROBE, (N,))
-    lags = np.arange(1 - N, N)
-    note = f"Chosen: the mean is over {M} series.  The tutorial's axis counts the lags from 0 to 1998: its 999 is lag 0."
-    figure, axes = plotting.subplots(
-        2,
-        2,
-        13,
-        7,
-        f"Fig 5.1: white noise.  N = {N} values of N(0, 1), and their autocorrelation",
-        note,
+    title = f"Fig 5.1: white noise.  N = {N} values of N(0, 1), and their autocorrelation"
+    note = (
+        f"Chosen: the mean is over {M} series.  The tutorial's axis counts the lags from 0 to "
+        "1998: its 999 is lag 0."
     )
-    whole, enlarged = axes[1]
-    deviation = np.sqrt(N - abs(lags)) / N
+    figure, axes = plotting.subplots(2, 2, 13, 7, title, note)
     for k, color in enumerate((plotting.BLUE, plotting.VERMILION)):
         axes[0, k].plot(noise[k], color=color, linewidth=0.7, label=f"sample {k + 1}")
         axes[0, k].set(xlabel="n", ylabel="value", ylim=(-4.6, 4.6), xlim=(0, N))
-        for panel in (whole, enlarged):
-            panel.plot(
-                lags,
-                both_sides(noise[k]),
-                color=color,
-                linewidth=0.6,
-                alpha=1 - 0.4 * k,
-                label=f"sample {k + 1}",
-            )
-    ensemble = both_sides(noise.T)
+    whole, enlarged = axes[1]
     for panel in (whole, enlarged):
-        panel.plot(lags, ensemble, color=plotting.BLACK, linewidth=1, label=f"mean of {M} samples")
-        panel.plot(
-            lags,
-            2 * deviation,
-            color=plotting.GREEN,
-            linestyle="--",
-            linewidth=1.4,
-            label=r"$\pm 2\sqrt{N - |k|}/N$",
-        )
-        panel.plot(lags, -2 * deviation, color=plotting.GREEN, linestyle="--", linewidth=1.4)
-        panel.set(xlabel="lag k", ylabel="autocorrelation", xlim=(-1.08 * N, 1.08 * N))
+        _draw_autocorrelations(panel, noise)
     enlarged.set(ylim=(-0.15, 0.2))
     enlarged.set_title("the same, enlarged", fontsize=11)
     for panel in axes.flat:
@@ -69,55 +44,58 @@ def figure_5_1(quick=False):
     return figure
 
 
+def _draw_autocorrelations(axes, noise):
+    """Of the first two of the series noise[M,N], and the mean of all."""
+    M, N = noise.shape
+    lags = np.arange(1 - N, N)
+    for k, color in enumerate((plotting.BLUE, plotting.VERMILION)):
+        options = {"linewidth": 0.6, "alpha": 1 - 0.4 * k, "label": f"sample {k + 1}"}
+        axes.plot(lags, both_sides(noise[k]), color=color, **options)
+    mean = both_sides(noise.T)
+    axes.plot(lags, mean, color=plotting.BLACK, linewidth=1, label=f"mean of {M} samples")
+    limit = 2 * np.sqrt(N - abs(lags)) / N
+    options = {"color": plotting.GREEN, "linestyle": "--", "linewidth": 1.4}
+    axes.plot(lags, limit, label=r"$\pm 2\sqrt{N - |k|}/N$", **options)
+    axes.plot(lags, -limit, **options)
+    axes.set(xlabel="lag k", ylabel="autocorrelation", xlim=(-1.08 * N, 1.08 * N))
+
+
 def figure_5_2(quick=False):
-    """Paths of Brownian motion and their law N(0, q t) (Thm 5.4), as a map and at three times.  q
-    and the horizon are chosen.
+    """Paths of Brownian motion and their distribution N(0, q t) (Thm 5.4), as a map and at three
+    times.  q and the length are chosen.
     """
-    q, count, steps = 1.0, 1000 if quick else 10_000, 100 if quick else 500
-    sde, grid = Brownian(a=q**0.5), np.linspace(0, 1, steps + 1)
+    q = 1.0
+    count = 1000 if quick else 10_000
+    steps = 100 if quick else 500
+    sde = Brownian(a=q**0.5)
+    grid = np.linspace(0, 1, steps + 1)
     paths = paths_of(forward_sde(sde), grid, 0.0, count, 52)
-    note = f"Chosen: q = 1, Δt = {1 / steps:g}, one unit of time.  At t = 0 the density is a point mass: shades end at 1.5."
-    figure, axes = plotting.subplots(
-        1,
-        2,
-        12.5,
-        5,
-        r"Fig 5.2: Brownian motion, $\dot\xi = \Gamma$ with intensity q, $\xi_0$ = 0",
-        note,
-        width_ratios=(2, 1),
+    title = r"Fig 5.2: Brownian motion, $\dot\xi = \Gamma$ with intensity q, $\xi_0$ = 0"
+    note = (
+        f"Chosen: q = 1, Δt = {1 / steps:g}, one unit of time.  At t = 0 the density is a point "
+        "mass: shades end at 1.5."
     )
+    figure, axes = plotting.subplots(1, 2, 12.5, 5, title, note, width_ratios=(2, 1))
     plane, side = axes[0]
-    t, x = np.linspace(0.005, 1, 100 if quick else 200), np.linspace(-3, 3, 151 if quick else 401)
+    t = np.linspace(0.005, 1, 100 if quick else 200)
+    x = np.linspace(-3, 3, 151 if quick else 401)
     p = np.stack([gaussian(x, 0.0, sde.noise_scale(time)) for time in t], axis=1)
     plotting.density_map(plane, t, x, p, "density p(x, t)", largest=1.5)
-    plane.plot(
-        grid,
-        2 * sde.noise_scale(grid),
-        color=plotting.BLACK,
-        linestyle="--",
-        label=r"$\pm 2\sqrt{qt}$, exact",
-    )
-    plane.plot(grid, -2 * sde.noise_scale(grid), color=plotting.BLACK, linestyle="--")
-    draw_paths(plane, grid, paths, "paths over p(x, t)", drawn=5)
+    limit = 2 * sde.noise_scale(grid)
+    options = {"color": plotting.BLACK, "linestyle": "--"}
+    plane.plot(grid, limit, label=r"$\pm 2\sqrt{qt}$, exact", **options)
+    plane.plot(grid, -limit, **options)
+    draw_paths(plane, grid, paths, "paths over p(x, t)", shown=5)
     plane.set(xlim=(0, 1), ylim=(-3, 3), ylabel=r"$\xi(t)$")
+    edges = np.linspace(-3, 3, 61)
     for share, color in ((0.1, plotting.VERMILION), (0.4, plotting.GREEN), (1.0, plotting.BLUE)):
-        plotting.histogram(
-            side,
-            paths[round(share * steps)],
-            np.linspace(-3, 3, 61),
-            f"t = {share:g}",
-            color,
-            fill=False,
-        )
-        side.plot(
-            x,
-            gaussian(x, 0.0, sde.noise_scale(share)),
-            color=plotting.BLACK,
-            linewidth=1,
-            label=None if share < 1 else "exact",
-        )
+        at_time = paths[round(share * steps)]
+        plotting.histogram(side, at_time, edges, f"t = {share:g}", color, fill=False)
+        label = None if share < 1 else "exact"
+        exact = gaussian(x, 0.0, sde.noise_scale(share))
+        side.plot(x, exact, color=plotting.BLACK, linewidth=1, label=label)
     side.set(xlabel="x", ylabel="density")
-    side.set_title(f"the law at three times, {count} paths", fontsize=11)
+    side.set_title(f"the distribution at three times, {count} paths", fontsize=11)
     plane.legend(fontsize=9, loc="upper left")
     side.legend(fontsize=9, loc="upper right")
     return figure

@@ -1,4 +1,4 @@
-"""What several figures draw or simulate: densities on the line, chains, paths of equations."""
+"""Shared by several figures: densities on the line, chains, paths of SDEs."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ def gaussian(x, mean, deviation):
 
 
 def noised(mixture, schedule, t):
-    """p_t (2.13)."""
+    """p_t, the mixture with noise (2.13)."""
     return mixture.noised(schedule.signal(t), schedule.noise_scale(t))
 
 
@@ -32,15 +32,14 @@ def density(mixture, x):
 
 
 def chain(states, x):
-    """The states of a sampler from x[n,d] on, [steps+1,n,d]."""
+    """x[n,d] followed by all states of a sampler: [steps+1,n,d]."""
     return np.array([x, *(x for _, x, _ in states)])
 
 
 def forward_paths(mixture, schedule, times, count, seed):
-    """x[len(times), count]: ``count`` particles of the data carried from time to time by the chain
-    (2.1).
-    """
-    x, sample = mixture.sample(seed, np.arange(count))[0], np.arange(count)
+    """x[len(times), count]: ``count`` data points, carried from time to time by the chain (2.1)."""
+    sample = np.arange(count)
+    x, _ = mixture.sample(seed, sample)
     paths = [x]
     for t_prev, t in pairwise(times):
         x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t, Purpose.STEP_NOISE))
@@ -54,8 +53,8 @@ def forward_sde(sde):
 
 
 def paths_of(equation, grid, x0, count, seed):
-    """Euler-Maruyama for ``count`` paths of ``equation`` = (drift, diffusion) from x0, a number or
-    [count]: [len(grid), count].
+    """``count`` paths [len(grid), count] of ``equation`` = (drift, diffusion) by Euler-Maruyama,
+    from x0, a number or [count].
     """
     drift, diffusion = equation
     x = np.zeros((count, 1)) + np.reshape(x0, (-1, 1))
@@ -63,30 +62,23 @@ def paths_of(equation, grid, x0, count, seed):
 
 
 def map_with_paths(axes, mixture, schedule, quick, paths, times):
-    """p_t(x) as shades over (t, x), and paths[len(times), n] over it."""
-    t, x = np.arange(schedule.T + 1), np.linspace(-6, 6, 181 if quick else 481)
+    """p_t(x) as shades over (t, x), with paths[len(times), n] over it."""
+    t = np.arange(schedule.T + 1)
+    x = np.linspace(-6, 6, 181 if quick else 481)
     p = np.stack([density(noised(mixture, schedule, k), x) for k in t], axis=1)
     plotting.density_map(axes, t, x, p, "density $p_t(x)$")
-    for i, (path, color) in enumerate(zip(paths.T, plotting.PATHS)):
-        axes.plot(
-            times,
-            path,
-            color=color,
-            linewidth=1,
-            label=f"{min(paths.shape[1], len(plotting.PATHS))} paths" if not i else None,
-        )
+    shown = min(paths.shape[1], len(plotting.PATH_COLORS))
+    _draw_lines(axes, times, paths, shown, f"{shown} paths", linewidth=1)
     axes.set(xlabel="step t", ylabel="$x_t$", ylim=(-6, 6))
 
 
-def draw_paths(axes, times, paths, title, drawn=6):
-    """The first few of paths[len(times), n]."""
-    for i, (path, color) in enumerate(zip(paths.T[:drawn], plotting.PATHS)):
-        axes.plot(
-            times,
-            path,
-            color=color,
-            linewidth=0.9,
-            label=None if i else f"{drawn} of {paths.shape[1]} paths",
-        )
+def draw_paths(axes, times, paths, title, shown=6):
+    """The first ``shown`` of paths[len(times), n]."""
+    _draw_lines(axes, times, paths, shown, f"{shown} of {paths.shape[1]} paths", linewidth=0.9)
     axes.set(xlabel="time t", ylabel="x(t)")
     axes.set_title(title, fontsize=11)
+
+
+def _draw_lines(axes, times, paths, shown, label, linewidth):
+    for i, (path, color) in enumerate(zip(paths.T[:shown], plotting.PATH_COLORS)):
+        axes.plot(times, path, color=color, linewidth=linewidth, label=None if i else label)
