@@ -46,8 +46,8 @@ MUTANTS = tuple(
             ("data/formats", "np.concatenate((y, test_y))", "np.concatenate((test_y, y))", TEST_SAMPLES),
             (
                 "data/formats",
-                "for each in (name, other) if",
-                "for each in (name,) if",
+                "for each in (name, other))",
+                "for each in (name,))",
                 "formats.py::test_idx_labels_are_found_whether_either_file_is_gzipped[names0-False-True]",
             ),
             (
@@ -97,8 +97,8 @@ MUTANTS = tuple(
             ("data/units", "        if smallest >= 0 and", "        if", WORDS),
             (
                 "data/units",
-                "x.dtype == np.uint8 else np.float64\n    )",
-                "False else np.float64)",
+                "x.dtype == np.uint8 else np.float64\n",
+                "False else np.float64\n",
                 "units.py::test_scaled_bytes_are_bit_equal_to_x_times_2_over_255_minus_1",
             ),
             (
@@ -114,8 +114,8 @@ MUTANTS = tuple(
             # data sets
             (
                 "data/datasets",
-                "out = np.arange(own, len(x)) if found.held_out else",
-                "out = np.arange(found.held_out) if found.held_out else",
+                "held_out = np.arange(len(x) - found.held_out, len(x))",
+                "held_out = np.arange(found.held_out)",
                 "datasets.py::test_test_samples_in_a_file_are_held_out_and_scaled_like_the_rest",
             ),
             (

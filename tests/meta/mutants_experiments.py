@@ -14,7 +14,7 @@ MUTANTS = (
     _experiment("chains", "np.cumsum(mass) - mass / 2", "np.cumsum(mass)", "cdf_wasserstein_distance_and_density_of_exact_data"),
     _experiment("chains", "deviation = float(moved[0] - mean[0])", "deviation = 0.5", "a_gaussian_chain_has_the_moments_of_its_recursion"),
     _experiment(
-        "few_steps", "*noisy, end = grid if grid[-1] == 0 else (*grid, None)", "noisy, end = grid, None", "f1_last_step_adds_no_noise"
+        "few_steps", "*noisy, end = times if times[-1] == 0 else (*times, None)", "noisy, end = times, None", "f1_last_step_adds_no_noise"
     ),
     _experiment(
         "corrector_bias",
@@ -22,7 +22,7 @@ MUTANTS = (
         "gain = c_x + c_score / v",
         "f2_recursion_has_the_exact_moments_of_one_step_of_each_predictor",
     ),
-    _experiment("corrector_bias", "variance**0.5 - (", "variance - (", "f2_error_is_the_wasserstein_distance_of_gaussians"),
+    _experiment("corrector_bias", "variance**0.5 - exact", "variance - exact", "f2_error_is_the_wasserstein_distance_of_gaussians"),
     _experiment("what_matters", "+ 0.5 * np.log1p(c * snr[-1])", "", "n2_elbo_gap_has_the_known_values"),
     _experiment(
         "what_matters", "(v + A * m**2 - 1 - np.log(v)) / 2", "(v - 1 - np.log(v)) / 2", "n2_mismatch_of_a_gaussian_has_its_closed_form"

@@ -207,10 +207,4 @@ MUTANTS = (
         "n=len(x), axis=0",
         "metrics.py::test_autocorrelation_of_a_short_series_is_its_sum_of_products",
     ),
-    _mutant(
-        "data/metrics",
-        "max(2 * pairs[:end].sum() - 1, 1e-12)",
-        "max(2 * pairs[:end].sum(), 1e-12)",
-        "metrics.py::test_autocorrelation_and_effective_size_of_an_ar1_chain[0.5]",
-    ),
 )

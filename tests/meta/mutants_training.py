@@ -65,8 +65,8 @@ MUTANTS = (
     ),
     _mutant(
         "data/datasets",
-        "np.delete(np.arange(len(x)), out)",
-        "np.delete(np.arange(len(x)), out[1:])",
+        "np.delete(np.arange(len(x)), held_out)",
+        "np.delete(np.arange(len(x)), held_out[1:])",
         "datasets.py::test_train_and_held_out_samples_partition_the_data_set",
     ),
     _mutant(

@@ -18,6 +18,7 @@ from reference.diffusion.schedules import cosine, linear
 from reference.networks import UNet
 from reference.runs import diffusers_format
 from reference.runs.config import build_config
+from reference.runs.files import write_together
 from reference.runs.run import new_run, open_run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, accumulated, assert_close
 
@@ -147,7 +148,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("field", REFUSED)
 def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | {field: REFUSED[field]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=rf"config.json can't be read .*: {field} (must|is not)") as refusal:
@@ -169,7 +170,7 @@ def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path)
     ],
 )
 def test_a_config_with_other_sizes_is_refused(changes, message, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=message):
@@ -221,7 +222,7 @@ def _bfloat16(folder, weights):
     ],
 )
 def test_files_without_a_unet_are_refused(damage, message, tmp_path):
-    diffusers_format.save(tmp_path, TWO_LEVELS, random_parameters(TWO_LEVELS))
+    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     damage(tmp_path, tmp_path / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=message):
         diffusers_format.load(tmp_path)

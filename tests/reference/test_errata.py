@@ -8,7 +8,7 @@ import pytest
 
 import reference
 from reference.commands.cli import main
-from reference.tutorial.errata import ERRATA, LEFT_OUT
+from reference.tutorial.errata import ERRATA, LEFT_OUT, chapters_1_to_3, chapters_4_and_5
 from tests.meta.mutants_errata import NOT_TYPED, TYPED
 from tests.meta.test_mutants import MUTANTS
 from tests.oracle_tolerances import LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed, z_score

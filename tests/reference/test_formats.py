@@ -52,13 +52,13 @@ def test_channels_first_or_last_are_detected_and_channels_first_is_reported(chan
 
 
 def test_ambiguous_images_are_read_channels_last_with_a_message():
-    x, notes = formats.samples_of(np.zeros((9, 3, 8, 3)), "x")
+    x, notes = formats.as_samples(np.zeros((9, 3, 8, 3)), "x")
     assert x.shape == (9, 3, 8, 3) and notes == ("its shape (9, 3, 8, 3) is read as [n,h,w,c]: 3 channels, last",)
 
 
 @pytest.mark.parametrize("shape", [(9, 8, 8, 5), (9, 5, 8, 8), (9,), (9, 0), (0, 2), (9, 2, 2, 2, 2)])
 def test_arrays_of_other_shapes_are_refused(shape):
-    assert refusal(formats.samples_of, np.zeros(shape), "x").startswith("x must hold")
+    assert refusal(formats.as_samples, np.zeros(shape), "x").startswith("x must hold")
 
 
 def test_labels_may_be_a_column_or_booleans():

@@ -57,7 +57,7 @@ def matplotlib_color(name):
 def test_figure_3_4_shows_the_target_and_the_density_of_the_chain():
     panels = plain_axes("3.4")
     for axes in panels:
-        ((x, target),), ((_, distribution),) = curves(axes, "target"), curves(axes, "law")
+        ((x, target),), ((_, distribution),) = curves(axes, "target"), curves(axes, "distribution")
         assert_close(target, pdf(EX_3_2, x), MIXTURE, 1.0)
         h = x[1] - x[0]
         assert_close(distribution.sum() * h, 1.0, 1e-6)  # a step of the chain from -3 or 3 stays on the grid to 5 deviations
@@ -77,7 +77,7 @@ def test_figure_3_4_shows_the_target_and_the_density_of_the_chain():
 
 def test_figure_3_4_density_after_one_step_is_the_integral_over_starts():
     """By Gauss-Legendre on pieces; the grid's rectangle rule errs by h^2/24 times the jump of the slope at -3 and 3, below 1e-5."""
-    ((x, distribution),) = curves(plain_axes("3.4")[1], "law")
+    ((x, distribution),) = curves(plain_axes("3.4")[1], "distribution")
     nodes, weights = np.polynomial.legendre.leggauss(40)
     pieces = np.linspace(-3, 3, 61)
     start = (nodes[:, None] * 0.05 + (pieces[1:] + pieces[:-1]) / 2).T.ravel()

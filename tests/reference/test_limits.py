@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 import reference
-from reference.commands import train
-from reference.runs import train_checks
 from reference.commands.cli import main
-from reference.runs import checkpoint, files
+from reference.runs import checkpoint, files, train_checks
 
 ROOT = Path(reference.__file__).parents[1]
 TINY = "--data mixture2d --width 16 --depth 2 --batch 32".split()

@@ -66,7 +66,7 @@ def test_figure_4_3_has_the_exact_band_and_the_moments_of_both_chains():
         variance = 0.01 / (1 - dt / 4) * (1 - (1 - dt / 2) ** (2 * n))
         assert_histogram(histogram, stats.norm(0.5 * (1 - dt / 2) ** n, variance**0.5).cdf, 2500)
         assert_moments(histogram, 0.5 * (1 - dt / 2) ** n, variance, 2500)
-    for label, variance in (("stationary", 0.01), ("that of", 0.04 / 3)):
+    for label, variance in (("stationary for the SDE", 0.01), ("stationary for Δt = 1", 0.04 / 3)):
         ((x, p),) = curves(side, label)
         assert_close(p, stats.norm.pdf(x, 0, variance**0.5), MIXTURE, 5.0)
 

@@ -60,7 +60,7 @@ def test_a_constant_coordinate_is_scaled_to_0_and_restored_exactly():
     ],
 )
 def test_integer_range_is_that_of_the_type_if_all_bits_are_used(smallest, largest, expected):
-    assert units.whole_range(float(smallest), float(largest)) == expected
+    assert units.integer_range(float(smallest), float(largest)) == expected
 
 
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(1, 20), st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, np.float64]))

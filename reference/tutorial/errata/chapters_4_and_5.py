@@ -121,19 +121,21 @@ def diffusion_of_vp():
     """D2 / beta for dx = -beta/2 x dt + sqrt(beta) dw: with g = sqrt(beta), and with the g for
     noise of intensity 2.
     """
-    beta, drift = 0.7, lambda x: -0.35 * x
-    noises = (lambda x: np.full_like(x, beta**0.5)), (lambda x: np.full_like(x, (beta / 2) ** 0.5))
-    printed, corrected = (
-        float(fokker_planck_coefficients(drift, g, np.zeros_like)[1](np.ones(1))[0]) for g in noises
-    )
-    return printed / beta, corrected / beta
+    beta = 0.7
+    drift = lambda x: -0.35 * x
+
+    def share(deviation):
+        g = lambda x: np.full_like(x, deviation)
+        _, D2 = fokker_planck_coefficients(drift, g, np.zeros_like)
+        return float(D2(np.ones(1))[0]) / beta
+
+    return share(beta**0.5), share((beta / 2) ** 0.5)
 
 
 def additive_drift():
-    """D1 at x = 2 for xi' = A(xi) xi + Gamma with A = -1."""
-    return -1.0, float(
-        fokker_planck_coefficients(lambda x: -x, np.ones_like, np.zeros_like)[0](np.array([2.0]))[0]
-    )
+    """D1 at x = 2 for dxi/dt = A(xi) xi + Gamma with A = -1."""
+    D1, _ = fokker_planck_coefficients(lambda x: -x, np.ones_like, np.zeros_like)
+    return -1.0, float(D1(np.array([2.0]))[0])
 
 
 def current():
