@@ -27,7 +27,7 @@ MUTANTS = (
     (OPS + "conv.py", "(0, 1, 2, 4, 5, 3)", "(0, 1, 2, 5, 4, 3)", VALUES + "conv2d_is_scipys_correlation[5-7]"),
     (
         OPS + "conv.py",
-        "[\n        :, ::stride, ::stride\n    ]",
+        "[:, ::stride, ::stride]",
         "[:, stride - 1 :: stride, stride - 1 :: stride]",
         VALUES + "conv2d_is_its_equation[3-2-2-4]",
     ),
@@ -44,26 +44,26 @@ MUTANTS = (
         "dy.mean(axis=(1, 2), keepdims=True)",
         GRADIENTS + "gradient_of_conv2d_with_unequal_sides_and_channels[per channel-3-1-5-7]",
     ),
-    (OPS + "conv.py", "v + stride * n : stride] += dpatches", "v + stride * n : stride] = dpatches", COORDINATES + "[conv2d]"),
+    (OPS + "conv.py", "padded[:, rows, columns] += dpatches", "padded[:, rows, columns] = dpatches", COORDINATES + "[conv2d]"),
     (OPS + "conv.py", "    if add is not None:\n        y += add\n", "", VALUES + "conv2d_sums_in_what_it_is_given[pixels0]"),
     # norms
     (OPS + "norm.py", "dx = d - d.mean(axis=(1, 3), keepdims=True)", "dx = d.copy()", COORDINATES + "[group_norm]"),
     (
         OPS + "norm.py",
-        "dx -= xhat * (d * xhat).mean(axis=(1, 3), keepdims=True)",
-        "dx -= 0 * xhat",
+        "dx -= x_hat * (d * x_hat).mean(axis=(1, 3), keepdims=True)",
+        "dx -= 0 * x_hat",
         COORDINATES + "[group_norm]",
     ),
     (
         OPS + "norm.py",
-        "dscale = (dy * xhat.reshape(x.shape)).sum(",
-        "dscale = (dy * xhat.reshape(x.shape)).mean(",
+        "dscale = (dy * x_hat.reshape(x.shape)).sum(",
+        "dscale = (dy * x_hat.reshape(x.shape)).mean(",
         COORDINATES + "[group_norm]",
     ),
     (
         OPS + "norm.py",
-        "np.square(d - mean).mean(axis=(1, 3), keepdims=True)",
-        "d.var(axis=(1, 3), keepdims=True, ddof=1)",
+        "np.square(a - mean).mean(axis=(1, 3), keepdims=True)",
+        "a.var(axis=(1, 3), keepdims=True, ddof=1)",
         VALUES + "group_norm_is_a_loop_over_groups[1e-05-2]",
     ),
     (
@@ -102,7 +102,7 @@ MUTANTS = (
     (OPS + "activation.py", "y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "y * (1 - y) * dy", COORDINATES + "[softmax]"),
     # attention
     (OPS + "attention.py", "(dp - (dy * y).sum(axis=-1, keepdims=True))", "dp", COORDINATES + "[attention]"),
-    (OPS + "attention.py", "return (f * q) @", "return q @", VALUES + "attention_is_a_loop_over_heads_and_rows[2]"),
+    (OPS + "attention.py", "s: Array = (f * q) @", "s: Array = q @", VALUES + "attention_is_a_loop_over_heads_and_rows[2]"),
     (OPS + "attention.py", "dk = f * (ds", "dk = (ds", COORDINATES + "[attention]"),
     (OPS + "attention.py", "np.log(total)", "np.log2(total)", VALUES + "attention_is_a_loop_over_heads_and_rows[2]"),
     (
@@ -113,7 +113,7 @@ MUTANTS = (
     ),
     # resample and embedding
     (OPS + "resample.py", ").sum(axis=(2, 4))", ").mean(axis=(2, 4))", COORDINATES + "[upsample_nearest]"),
-    (OPS + "resample.py", "return upsample_nearest(dy) / 4", "return upsample_nearest(dy)", COORDINATES + "[average_pool]"),
+    (OPS + "resample.py", "dx: Array = upsample_nearest(dy) / 4", "dx: Array = upsample_nearest(dy)", COORDINATES + "[average_pool]"),
     (
         OPS + "embedding.py",
         "(np.cos(angles), np.sin(angles))",
@@ -137,10 +137,10 @@ MUTANTS = (
     ),
     (OPS + "loss.py", "d * (np.expm1(log_var) / 2)", "d * (np.exp(log_var) / 2)", COORDINATES + "[gaussian_kl]"),
     # optimizer
-    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1**step)", "mhat = m", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2**step)", "vhat = v", VALUES + "adam_is_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "m_hat = m / p.dtype.type(1 - beta1**step)", "m_hat = m", VALUES + "adam_is_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "v_hat = v / p.dtype.type(1 - beta2**step)", "v_hat = v", VALUES + "adam_is_the_textbook_algorithm"),
     (OPS + "optimizer.py", "beta1 * m + (1 - beta1) * g", "beta2 * m + (1 - beta2) * g", VALUES + "adam_is_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "(np.sqrt(vhat) + eps)", "np.sqrt(vhat + eps)", VALUES + "adam_is_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "(np.sqrt(v_hat) + eps)", "np.sqrt(v_hat + eps)", VALUES + "adam_is_the_textbook_algorithm"),
     (OPS + "optimizer.py", "decay * average + (1 - decay) * p", "(1 - decay) * average + decay * p", VALUES + "ema_is_the_geometric_sum"),
     # random
     (OPS + "random.py", "M0, M1 =", "M1, M0 =", RANDOM + "philox_gives_the_published_answers"),
@@ -241,8 +241,8 @@ MUTANTS = (
     ),
     (
         OPS + "norm.py",
-        "mean = d.mean(axis=(1, 3), keepdims=True)",
-        "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.mean()",
+        "mean = a.mean(axis=(1, 3), keepdims=True)",
+        "mean = a.mean(axis=(1, 3), keepdims=True) + 0 * a.mean()",
         CALLS + "non_finite_sample_shows_and_leaves_other_samples_alone[reference.ops-group_norm-nan]",
     ),
 )
