@@ -13,6 +13,10 @@ def _denoiser(old, new, test):
     return _mutant("diffusion/denoiser", old, new, "exploding.py::test_" + test)
 
 
+def _interpolation(old, new, test):
+    return _mutant("diffusion/interpolation", old, new, "exploding.py::test_" + test)
+
+
 def _level(name, old, new, test):
     return _mutant(name, old, new, "sampler_laws.py::test_" + test)
 
@@ -69,20 +73,27 @@ MUTANTS = (
         "the_time_of_a_noise_level_is_found_again[geometric]",
     ),
     _denoiser(
-        "output(h * x, full_per_sample", "output(x, full_per_sample", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]"
+        "network(scale * x, full_per_sample",
+        "network(x, full_per_sample",
+        "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-vp-noise]",
     ),
-    _denoiser('_restated("score", params', '_restated("noise", params', "a_multiple_of_x_has_the_score_of_its_own_law"),
+    _denoiser('_target_function("score", params', '_target_function("noise", params', "a_multiple_of_x_has_the_score_of_its_own_law"),
     _denoiser("d = a * v\n", "d = -a * v\n", "the_pullback_is_the_derivative_of_the_score[vp-noise]"),
-    _denoiser("d = d + h * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("d = d + scale * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
     _denoiser("[...] = b * v", "[...] = v", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
-    _denoiser("weight * to_F[1], condition", "to_F[1], condition", BETWEEN + "[noise-exploding]"),
-    _denoiser("weight * to_F[0] * h", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
-    _denoiser("return h * sigma / spread, -h * alpha * spread", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"),  # eps is interpolated
+    _interpolation("weight * to_F[1], c)", "to_F[1], c)", BETWEEN + "[noise-exploding]"),
+    _interpolation("weight * to_F[0] * scale", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
+    _interpolation(
+        "return scale * sigma / deviation, -scale * alpha * deviation", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"
+    ),  # eps is interpolated
     _level(
-        "diffusion/denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"
+        "diffusion/interpolation",
+        "return scale * sigma / deviation, -scale * alpha * deviation",
+        "return scale * sigma, -scale * alpha",
+        LEVELS + "[linear-4-noise]",
     ),
     _level(
-        "diffusion/denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"
+        "diffusion/interpolation", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"
     ),  # the bound is no tenth of it
     _schedule(WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", BETWEEN + "[noise-exploding]"),
     _level("diffusion/schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),

@@ -16,7 +16,8 @@ from reference import ops
 from reference.commands import ode_sde_options
 from reference.commands.sampler_options import DEFAULT_SAMPLER, SAMPLERS, parse_sampler_options, trajectory
 from reference.diffusion.conversions import convert
-from reference.diffusion.denoiser import Denoiser, interpolation_error
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.interpolation import interpolation_error
 from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from reference.ops.random import Key
 from reference.runs.run import Run, largest_level_ratio

@@ -40,11 +40,12 @@ def run(quick=False):
     )
     outcome = Outcome(settings={"training steps": steps, "samples": n})
     vae = variational(outcome, steps["VAE"], n)
-    model = Denoiser(MLP((2,)), linear(), "v", POWER)
+    schedule = linear()
+    model = Denoiser(MLP((2,)), schedule, "v", POWER)
     weights = trained(model, DATA, steps["DDPM"], 512)
     denoising_losses(outcome, model, weights, 20_000 if quick else 100_000, slack)
     bound(outcome, model, weights, *((200, 1.5) if quick else (1000, 0.05)))
-    grid = model.schedule.timesteps(100 if quick else 1000)
+    grid = schedule.timesteps(100 if quick else 1000)
     ddpm = final_sample(
         ancestral(
             model.noise_predictor(weights), model.schedule, grid, start(model, n), 4, np.arange(n)
