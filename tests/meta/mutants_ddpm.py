@@ -79,7 +79,7 @@ CONVERSIONS = (
 
 MIXTURES = (
     ("alpha**2 * self.covariances + sigma**2", "alpha * self.covariances + sigma**2", "noised_is_the_convolution_with_the_noise"),
-    ("x[:, None] - alpha * self.means\n        )", "x[:, None] - alpha_prev * self.means)", "reverse_kernel_is_bayes"),
+    ("deviations = x[:, None] - alpha * self.means", "deviations = x[:, None] - alpha_prev * self.means", "reverse_kernel_is_bayes"),
     ("G * fresh / (alpha / alpha_prev)", "G * fresh", "reverse_kernel_of_full_covariances_adds_precisions"),
     ("np.cumsum(self.weights)[:-1], u)", "np.cumsum(self.weights[::-1])[:-1], u)", "samples_have_the_mixtures_moments_and_frequencies"),
 )
@@ -107,14 +107,14 @@ DDPM = (
 FORWARD = (
     (
         "reference/diffusion/forward_process.py",
-        "schedule.beta(t, t_prev) ** 0.5, noise\n    )",
-        "schedule.beta(t, t - 1) ** 0.5, noise\n    )",
+        "deviation = schedule.beta(t, t_prev) ** 0.5",
+        "deviation = schedule.beta(t, t - 1) ** 0.5",
         "tests/reference/test_ddpm.py::test_steps_of_any_length_composed_have_the_law_of_one_shot",
     ),
     (  # E6
         "reference/diffusion/forward_process.py",
-        "(schedule.signal(t), schedule.noise_scale(t))",
-        "(schedule.signal_power(t), schedule.noise_scale(t))",
+        "signal = cast_like(schedule.signal(t), x0)",
+        "signal = cast_like(schedule.signal_power(t), x0)",
         "tests/reference/test_elbo.py::test_elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
 )

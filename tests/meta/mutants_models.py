@@ -142,8 +142,8 @@ MUTANTS = (
     ),
     _mutant(
         "networks/autoencoder",
-        "ops.concat(dmean, dlog_var), saved",
-        "ops.concat(dlog_var, dmean), saved",
+        "dh = ops.concat(dmean, dlog_var)",
+        "dh = ops.concat(dlog_var, dmean)",
         "autoencoder.py::test_gradient_of_the_encoder_in_every_parameter_and_in_x[points]",
     ),
     _mutant(
