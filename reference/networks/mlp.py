@@ -20,7 +20,9 @@ of one quantity, for a loss that is a function of ẏ:
     of ḣ_l:  dȧ_l = silu'(a_l) ∘ dḣ_l   and   da_l += silu''(a_l) ∘ ȧ_l ∘ dḣ_l,
     of h_l:  da_l += silu'(a_l) ∘ dh_l,
     of ȧ_l:  dW_l += ḣ_{l-1}ᵀ dȧ_l   and   dḣ_{l-1} = dȧ_l W_lᵀ,
-    of a_l:  dW_l += h_{l-1}ᵀ da_l   and   dh_{l-1} = da_l W_lᵀ,   db_l = sum of da_l over the batch.
+    of a_l:  dW_l += h_{l-1}ᵀ da_l   and   dh_{l-1} = da_l W_lᵀ   and   db_l = sum_n da_l,
+
+with the sum over the samples n of the batch.
 """
 
 from dataclasses import dataclass

@@ -63,8 +63,8 @@ MUTANTS = (
     ),
     _schedule("return 1.0, sigma / alpha", "return 1.0, sigma", "the_score_is_that_of_the_law_at_any_noise_level[0.5-0.5-geometric-noise]"),
     _schedule(
-        "wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))",
-        "wanted = self.log_snr(times), float(np.log(alpha / sigma))",
+        "wanted = 2 * float(np.log(alpha / sigma))",
+        "wanted = float(np.log(alpha / sigma))",
         "the_score_is_that_of_the_law_at_any_noise_level[1.0-0.3-geometric-noise]",
     ),
     _schedule(
