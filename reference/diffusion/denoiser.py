@@ -1,12 +1,12 @@
 """A network that predicts noise, x_0 or v from x_t = alpha x_0 + sigma eps.
 
-``Denoiser`` joins a network, a noise schedule, the choice of prediction and the variance v of the
-data.  The network does not see x_t and t:
+``Denoiser`` joins a network, a noise schedule, the choice of prediction and the variance
+sigma_data^2 of the data.  The network gets x_t and t in scaled form:
 
-    output = network(input_scale x_t, c),   input_scale = 1 / sqrt(alpha^2 v + sigma^2),
+    output = network(c_in x_t, c),   c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2).
 
-where input_scale x_t has unit variance (EDM: c_in), and c = schedule.network_time(t) in [0, 1000]
-(EDM: c_noise).  Samplers get functions from a denoiser:
+c_in is ``input_scale``; c_in x_t has unit variance.  c = schedule.network_time(t) is a number in
+[0, 1000]; EDM (Karras et al. 2022) calls it c_noise.  Samplers get functions from a denoiser:
 
     predictor(params)                 (x, t) -> the output itself
     noise_predictor(params)           (x, t) -> eps
@@ -99,7 +99,7 @@ class Denoiser:
     # the network
 
     def input_scale(self, signal_power, noise_power):
-        """1 / sqrt(alpha^2 v + sigma^2), which scales x to unit variance.  EDM: c_in."""
+        """1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which scales x to unit variance.  EDM: c_in."""
         return (signal_power * self.data_variance + noise_power) ** -0.5
 
     def predict(self, params, x, t, labels=None, ops=reference_ops, keep=True):
@@ -124,17 +124,17 @@ class Denoiser:
 
     def predictor(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> ``prediction``; t is one number for all samples."""
-        network_function = self.network_function(params, labels, ops)
-        return lambda x, t: network_function(x, full_per_sample(x, t))
+        network = self.network_function(params, labels, ops)
+        return lambda x, t: network(x, full_per_sample(x, t))
 
     def noise_predictor(self, params, labels=None, ops=reference_ops):
         """As ``predictor``, converted to the noise.  If the network also predicts variances, both
         functions return (prediction, v).
         """
-        predictor = self.predictor(params, labels, ops)
+        predict = self.predictor(params, labels, ops)
 
         def predict_noise(x, t):
-            prediction, v = split_prediction(predictor(x, t))
+            prediction, v = split_prediction(predict(x, t))
             level = (self.schedule.signal(t), self.schedule.noise_scale(t))
             noise = convert(prediction, x, self.prediction, "noise", *level)
             return noise if v is None else (noise, v)

@@ -4,9 +4,9 @@ A solver evaluates a network at x = alpha x_0 + sigma eps for any alpha and sigm
 was trained at few levels is undefined between them.  This file predicts there from the two
 neighbouring levels.
 
-With v the variance of the data, write u = x_0 / sqrt(v) and
+With sigma_data^2 the variance of the data (``data_variance``), write u = x_0 / sigma_data and
 
-    tan(phi) = sigma / (alpha sqrt(v)),
+    tan(phi) = sigma / (alpha sigma_data),
     z = cos(phi) u + sin(phi) eps,   F = sin(phi) u - cos(phi) eps.
 
 z is x scaled to unit variance, the input of the network.  F is orthogonal to z, and it is the
@@ -15,11 +15,11 @@ output of the network of EDM (Karras et al. 2022).  z and F give u and eps witho
     u = cos(phi) z + sin(phi) F,   eps = sin(phi) z - cos(phi) F.
 
 The network is evaluated at both neighbouring levels, at the same z.  Each output is converted to F,
-and F is interpolated linearly in l = log(sigma / (alpha sqrt(v))):
+and F is interpolated linearly in l = log(tan(phi)):
 
-1. For Gaussian data of variance v, E[F | z] = 0 at every level.  The result is then exact for any
-   weights that sum to 1.
-2. For Gaussian data of variance k v,
+1. For Gaussian data of variance sigma_data^2, E[F | z] = 0 at every level.  The result is then
+   exact for any weights that sum to 1.
+2. For Gaussian data of variance k sigma_data^2,
 
        E[F | z] = (k - 1) / (k e^{-l} + e^l) z = (k - 1) / (2 sqrt(k)) sech(l - log(k)/2) z.
 
@@ -69,16 +69,16 @@ def network_terms(model, target, alpha, sigma):
 
 
 def F_coefficients(model, alpha, sigma):
-    """(r0, r1) with F = r0 x_0 + r1 eps: sin(phi) / sqrt(v) and -cos(phi)."""
+    """(r0, r1) with F = r0 x_0 + r1 eps: sin(phi) / sigma_data and -cos(phi)."""
     scale = model.input_scale(alpha**2, sigma**2)
-    deviation = model.data_variance**0.5
-    return scale * sigma / deviation, -scale * alpha * deviation
+    sigma_data = model.data_variance**0.5
+    return scale * sigma / sigma_data, -scale * alpha * sigma_data
 
 
 def interpolation_error(h, k, tangent=0.0):
     """Bound of the relative error of noise and score between two levels a factor e^h apart, for
     Gaussian data of variance k times ``data_variance``.
 
-    ``tangent``: tan(phi) = sigma / (alpha sqrt(v)) between the levels.
+    ``tangent``: tan(phi) = sigma / (alpha sigma_data) between the levels.
     """
     return abs(k - 1) * h**2 / 8 * np.exp(h) / (1 + tangent**2)

@@ -84,11 +84,11 @@ MUTANTS = (
     _interpolation("weight * to_F[1], c)", "to_F[1], c)", BETWEEN + "[noise-exploding]"),
     _interpolation("weight * to_F[0] * scale", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
     _interpolation(
-        "return scale * sigma / deviation, -scale * alpha * deviation", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"
+        "return scale * sigma / sigma_data, -scale * alpha * sigma_data", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"
     ),  # eps is interpolated
     _level(
         "diffusion/interpolation",
-        "return scale * sigma / deviation, -scale * alpha * deviation",
+        "return scale * sigma / sigma_data, -scale * alpha * sigma_data",
         "return scale * sigma, -scale * alpha",
         LEVELS + "[linear-4-noise]",
     ),
