@@ -20,7 +20,8 @@ from reference.ops.random import Purpose, normal
 
 def init_params(shapes, zero, seed, dtype):
     """Initial parameters for a dictionary of shapes.  Weights are N(0, 1/fan-in), so that a linear
-    layer keeps the scale of its input.  Embedding tables are N(0, 1), scales 1, shifts and biases 0.
+    layer keeps the scale of its input.  Embedding tables are N(0, 1), scales 1, shifts and biases
+    0.
 
     The weights of the layers named in ``zero`` are 0.  These are the last layers of all residual
     branches: every block begins as the identity, and the network predicts 0 (Ho et al. 2020).
