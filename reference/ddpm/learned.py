@@ -37,6 +37,7 @@ from reference.diffusion.conversions import conversion, per_sample_column
 from reference.diffusion.denoiser import Denoiser, simple_loss
 from reference.diffusion.devices import full_per_sample
 from reference.diffusion.forward_process import forward
+from reference.diffusion.schedules import Schedule
 
 OBJECTIVES = ("variational", "hybrid")
 HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per entry
@@ -46,6 +47,7 @@ HYBRID_WEIGHT = 0.001  # of T L_t in nats an example, beside the simple loss per
 class LearnedVariance(Denoiser):
     """A ``Denoiser`` whose network has two outputs, the prediction and v."""
 
+    schedule: Schedule
     objective: str = "hybrid"
 
     def __post_init__(self):

@@ -1,1 +1,1 @@
-"""What all methods share: schedules, predictions, mixtures, the denoiser and its training."""
+"""The parts that all methods share: schedules, predictions, mixtures, the denoiser, training."""

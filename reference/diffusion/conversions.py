@@ -1,24 +1,24 @@
-"""One thing under several names: what a network may predict, and how the amount of noise may be
-stated.
+"""Conversions between the predictions of a network, and between measures of the noise level.
 
-A noised sample is x = alpha x0 + sigma eps.  Each prediction is a row (r0, r1), meaning r0 x0 + r1
-eps:
+A noised sample is x = alpha x_0 + sigma eps.  Each prediction is a linear combination
+r0 x_0 + r1 eps with the coefficients (r0, r1):
 
-    noise  eps                    (0, 1)
-    x0                            (1, 0)
-    v      alpha eps - sigma x0   (-sigma, alpha)      Salimans and Ho 2022
-    score  -eps / sigma           (0, -1/sigma)        Tweedie's formula: grad log p(x) has this mean
+    noise  eps                     (0, 1)
+    x0     x_0                     (1, 0)
+    v      alpha eps - sigma x_0   (-sigma, alpha)     Salimans and Ho 2022
+    score  -eps / sigma            (0, -1/sigma)       E[-eps/sigma | x] = ∇log p(x) (Tweedie)
 
-x and one prediction p are two equations for x0 and eps.  With D = alpha r1 - sigma r0,
+x and one prediction p are two equations for x_0 and eps.  With D = alpha r1 - sigma r0,
 
-    x0 = (r1 x - sigma p) / D,   eps = (alpha p - r0 x) / D,
+    x_0 = (r1 x - sigma p) / D,   eps = (alpha p - r0 x) / D,
 
-and any other prediction q = s0 x0 + s1 eps is then  q = (s0 r1 - s1 r0)/D x + (s1 alpha - s0
-sigma)/D p.
+and any other prediction q = s0 x_0 + s1 eps follows as
 
-alpha may be 0, the end of a schedule with zero terminal signal-to-noise ratio: x0 and v are then
-predictions like any other (D = 1 for both if sigma = 1), but x is the noise itself, and a
-prediction of the noise tells nothing about x0 (D = 0).
+    q = (s0 r1 - s1 r0)/D x + (s1 alpha - s0 sigma)/D p.
+
+alpha is 0 at the end of a schedule with zero terminal signal-to-noise ratio.  x_0 and v can then be
+converted as usual (for sigma = 1, |D| = 1).  A prediction of the noise cannot: x is the noise
+itself, and D = 0.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ PREDICTIONS = ("noise", "x0", "v", "score")
 
 
 def prediction_coefficients(prediction, alpha, sigma):
-    """(r0, r1) with  prediction = r0 x0 + r1 eps."""
+    """(r0, r1) with prediction = r0 x_0 + r1 eps."""
     match prediction:
         case "noise":
             return 0.0, 1.0
@@ -43,62 +43,55 @@ def prediction_coefficients(prediction, alpha, sigma):
 
 
 def conversion(source, target, alpha, sigma):
-    """(a, b) with  target = a x + b source.  alpha, sigma: numbers or float64 arrays of one entry a
-    sample, sigma > 0, alpha >= 0.
+    """(a, b) with target = a x + b source.  alpha >= 0, sigma > 0: numbers, or float64 arrays with
+    one entry per sample.
 
-    alpha must be positive where the source is the noise or the score and the target is not.
+    alpha must be positive if the source is the noise or the score and the target is neither.
     """
-    p, q = (
-        prediction_coefficients(source, alpha, sigma),
-        prediction_coefficients(target, alpha, sigma),
-    )
+    p = prediction_coefficients(source, alpha, sigma)
+    q = prediction_coefficients(target, alpha, sigma)
     return (0.0, 1.0) if source == target else solve_rows((alpha, sigma), p, q)
 
 
 def solve_rows(x, p, q):
-    """(a, b) with  q = a x + b p, for three quantities given as rows: (r0, r1) means r0 x0 + r1
-    eps.
-    """
+    """(a, b) with q = a x + b p.  Each of x, p and q is given as (r0, r1), for r0 x_0 + r1 eps."""
     D = x[0] * p[1] - x[1] * p[0]
     return (q[0] * p[1] - q[1] * p[0]) / D, (x[0] * q[1] - x[1] * q[0]) / D
 
 
 def convert(prediction, x, source, target, alpha, sigma):
-    """The prediction ``source`` at x = alpha x0 + sigma eps, restated as ``target``: one of noise,
-    x0, v, score.
+    """A prediction at x = alpha x_0 + sigma eps, converted from ``source`` to ``target``, each one
+    of noise, x0, v, score.  alpha, sigma: as in ``conversion``.
     """
-    a, b = (
-        per_sample_column(cast_like(value, x), x)
-        for value in conversion(source, target, alpha, sigma)
-    )
+    a, b = conversion(source, target, alpha, sigma)
+    a = per_sample_column(cast_like(a, x), x)
+    b = per_sample_column(cast_like(b, x), x)
     return a * x + b * prediction
 
 
 def per_sample_column(value, x):
-    """A number as it is; one entry a sample, [b], shaped to broadcast against x[b,...]."""
+    """A number unchanged; an array [b] in a shape that broadcasts against x[b,...]."""
     return value if getattr(value, "ndim", 0) == 0 else value.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def log_snr(log_alpha_bar):
-    """log(alpha_bar / (1 - alpha_bar)).  DPM-Solver's lambda, log(alpha / sigma), is half of it."""
+    """log(alpha_bar / (1 - alpha_bar)): twice DPM-Solver's lambda = log(alpha / sigma)."""
     with np.errstate(divide="ignore"):
         return log_alpha_bar - np.log(-np.expm1(log_alpha_bar))
 
 
 def log_alpha_bar_of_log_snr(log_snr):
-    """log(alpha_bar) = -log(1 + e^(-log_snr))."""
+    """log(alpha_bar) = -log(1 + e^{-log_snr}), the inverse of ``log_snr``."""
     return -np.logaddexp(0, -np.asarray(log_snr, np.float64))
 
 
 def sigma_of_log_alpha_bar(log_alpha_bar):
-    """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar): the
-    variance-exploding view of the same sample.
+    """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar), which is the same
+    sample in the variance-exploding form.
     """
-    return np.sqrt(
-        np.expm1(
-            -(np.asarray(log_alpha_bar, np.float64) if is_numpy(log_alpha_bar) else log_alpha_bar)
-        )
-    )
+    if is_numpy(log_alpha_bar):
+        log_alpha_bar = np.asarray(log_alpha_bar, np.float64)
+    return np.sqrt(np.expm1(-log_alpha_bar))
 
 
 def log_alpha_bar_of_sigma(sigma):
@@ -107,10 +100,10 @@ def log_alpha_bar_of_sigma(sigma):
 
 
 def betas_of_log_alpha_bar(log_alpha_bar):
-    """log_alpha_bar [T+1] from 0 -> beta [T], 1 - alpha_bar_t / alpha_bar_(t-1)."""
+    """log(alpha_bar) [T+1], first 0 -> beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}, [T]."""
     return -np.expm1(np.diff(log_alpha_bar))
 
 
 def log_alpha_bar_of_betas(betas):
-    """beta [T] -> log_alpha_bar [T+1] from 0: alpha_bar_t = prod (1 - beta_i)."""
+    """beta [T] -> log(alpha_bar) [T+1], first 0: alpha_bar_t = prod_{i <= t} (1 - beta_i)."""
     return np.concatenate(([0.0], np.cumsum(np.log1p(-np.asarray(betas, np.float64)))))

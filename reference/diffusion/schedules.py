@@ -1,18 +1,17 @@
-"""Noise schedules: how much signal and how much noise x_t = signal x_0 + noise_scale eps holds, for
-t = 0, 1 .. T.
+"""Noise schedules: the signal and the noise in x_t = signal x_0 + noise_scale eps, for t = 0 .. T.
 
-``Schedule``: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar) (tutorial, Thm 2.2), the
-variance-preserving kind.  ``VarianceExplodingSchedule``: signal = 1, noise_scale = sigma (Thm 4.3),
-that of score matching.  They are two views of one table: x of the first divided by its signal is x
+``Schedule`` preserves the variance: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar)
+(tutorial, Thm 2.2).  ``VarianceExplodingSchedule``, for score matching, has signal = 1 and
+noise_scale = sigma (Thm 4.3).  Both use the same table: x of the first, divided by its signal, is x
 of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).
 
-alpha_bar[0] = 1 is part of the table, so that every t has a predecessor.  The table holds
-log(alpha_bar) in float64, read-only; 1 - alpha_bar comes from it by expm1, which keeps all digits
-where alpha_bar is close to 1.  Values are handed out as Python floats (for a whole number t) or
-float64 arrays (for an array of them).
+The table holds log(alpha_bar) in float64, read-only, with alpha_bar_0 = 1 as its first entry, so
+that every t >= 1 has a predecessor.  1 - alpha_bar is computed by expm1, which keeps all digits
+even if alpha_bar is close to 1.  Methods return a Python float for a whole number t, and a float64
+array for an array of whole numbers.
 
-alpha_bar[T] may be 0 (``zero_terminal_snr``): x_T is then noise alone, and a network must predict
-x0 or v.
+alpha_bar_T may be 0 (``zero_terminal_snr``).  x_T is then pure noise, and a network must predict
+x_0 or v.
 """
 
 from dataclasses import dataclass, field
@@ -32,9 +31,7 @@ from reference.ops.checks import is_whole
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``log_alpha_bar`` [T+1], strictly decreasing from 0; with T at least 2 the last entry may be
-    -inf.
-    """
+    """``log_alpha_bar``[T+1] decreases strictly from 0.  If T >= 2, the last entry may be -inf."""
 
     log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
@@ -49,14 +46,15 @@ class Schedule:
         finite = table[:-1] if len(table) > 2 else table
         if table[0] != 0 or not (np.isfinite(finite).all() and (np.diff(table) < 0).all()):
             raise ValueError(
-                "log_alpha_bar must begin with 0 and decrease strictly, and only its last value may be -inf"
+                "log_alpha_bar must begin with 0 and decrease strictly,"
+                " and only its last value may be -inf"
             )
         table.flags.writeable = False
         object.__setattr__(self, "log_alpha_bar", table)
         object.__setattr__(self, "T", len(table) - 1)
 
     def _log(self, t):
-        if not is_numpy(t):  # to look at them would take waiting for the device
+        if not is_numpy(t):  # no check: to read t on the host would wait for the device
             if type(t) not in self._elsewhere:
                 self._elsewhere[type(t)] = table_like(self.log_alpha_bar, t)
             return self._elsewhere[type(t)][t]
@@ -67,110 +65,109 @@ class Schedule:
         return self.log_alpha_bar[times.astype(np.int64)]
 
     def signal_power(self, t):
-        """Power of the signal, prod_{i <= t} alpha_i."""
+        """alpha_bar_t = signal^2."""
         return as_float(np.exp(self._log(t)))
 
     def noise_power(self, t):
-        """1 - alpha_bar, without cancellation."""
+        """1 - alpha_bar_t = noise_scale^2, without cancellation."""
         return as_float(np.abs(np.expm1(self._log(t))))
 
     def signal(self, t):
-        """sqrt(alpha_bar)."""
+        """sqrt(alpha_bar_t)."""
         return as_float(np.exp(self._log(t) / 2))
 
     def noise_scale(self, t):
-        """sqrt(1 - alpha_bar)."""
+        """sqrt(1 - alpha_bar_t)."""
         return as_float(np.sqrt(np.abs(np.expm1(self._log(t)))))
 
     def log_snr(self, t):
-        """log(alpha_bar / (1 - alpha_bar)); infinite at t = 0."""
+        """log(alpha_bar_t / (1 - alpha_bar_t)); infinite at t = 0."""
         return as_float(log_snr(self._log(t)))
 
     def log_ratio(self, t, t_prev):
-        """log(alpha_bar_t / alpha_bar_prev) in the table: the log of the signal's power that is
-        kept from t_prev to t.  t_prev < t.
-        """
+        """log(alpha_bar_t / alpha_bar_prev) of the table, for t_prev < t.  ValueError otherwise."""
         if np.any(np.greater_equal(t_prev, t)):
             raise ValueError(f"t_prev must be smaller than t, got {t_prev} and {t}")
         return as_float(self._log(t) - self._log(t_prev))
 
     def beta(self, t, t_prev):
-        """1 - alpha_bar_t / alpha_bar_prev, the variance that the steps from t_prev to t add."""
+        """1 - alpha_bar_t / alpha_bar_prev: the variance that is added from t_prev to t."""
         return as_float(np.abs(np.expm1(self.log_ratio(t, t_prev))))
 
     def signal_ratio(self, t, t_prev):
-        """sqrt(alpha_bar_t / alpha_bar_prev), right also where both underflow.  t_prev < t."""
+        """sqrt(alpha_bar_t / alpha_bar_prev) for t_prev < t, correct even if both underflow."""
         return as_float(np.exp(self.log_ratio(t, t_prev) / 2))
 
     @property
     def prior_scale(self):
-        """The deviation of the Gaussian that stands for x_T: 1."""
+        """The standard deviation of the Gaussian that samplers draw x_T from: 1."""
         return 1.0
 
     @cached_property
     def last_with_signal(self):
-        """The largest t whose signal is not 0."""
+        """The largest t with a signal other than 0."""
         return int(np.flatnonzero(self.signal(np.arange(self.T + 1)))[-1])
 
     def network_time(self, t):
-        """What a network is told for time t, which need not be whole: 1000 t/T, in [0, 1000]."""
+        """The network's time input for t, 1000 t / T in [0, 1000].  t may be fractional.  EDM:
+        c_noise.
+        """
         return 1000 * t / self.T
 
     @property
     def is_dense(self):
-        """Are neighbouring times at most 1 apart in ``condition``, the reach of a network's time
-        embedding?  It then knows all between.
+        """Are neighbouring times at most 1 apart in network time?  The time embedding changes
+        little over 1, so the network is then also trained between the times.
         """
         return self.T >= 1000
 
     def sample_times(self, u):
-        """Training times for u uniform on (0, 1): uniform on 1 .. T."""
+        """Training times for u[b] uniform on (0, 1): uniform on 1 .. T."""
         return 1 + np.floor(u * self.T).astype(np.int64)
 
     def to_schedule_scale(self, alpha, sigma):
-        """(signal, noise_scale) of the x of this schedule that alpha x_0 + sigma eps is a multiple
-        of.
+        """(signal, noise_scale) of this schedule at the log-SNR of alpha x_0 + sigma eps.  The two
+        samples differ by a factor only.
         """
         size = float(np.hypot(alpha, sigma))
         return alpha / size, sigma / size
 
     def time_of(self, alpha, sigma):
-        """The real time t at which this schedule has the log-SNR of alpha x_0 + sigma eps, between
-        its entries by interpolation.
+        """The real time t with the log-SNR of alpha x_0 + sigma eps, interpolated linearly in
+        log-SNR between the entries of the table.
 
-        alpha must be positive.  ValueError beyond the log-SNRs of t = 1 and of the last t with a
-        signal.
+        alpha must be positive.  ValueError if the log-SNR is above that of t = 1, or below that of
+        the last t with a signal.
         """
         times = np.arange(1, self.last_with_signal + 1)
-        table, wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))
-        slack = 1e-9 * (1 + abs(wanted))  # the way from log-SNR to alpha, sigma and back rounds
+        table = self.log_snr(times)
+        wanted = 2 * float(np.log(alpha / sigma))
+        slack = 1e-9 * (1 + abs(wanted))  # alpha and sigma are rounded
         if not table[-1] - slack <= wanted <= table[0] + slack:
             raise ValueError(
-                f"a log-SNR of {wanted:.4g} is outside of what was trained, {table[-1]:.4g} to {table[0]:.4g}"
+                f"a log-SNR of {wanted:.4g} is outside of what was trained,"
+                f" {table[-1]:.4g} to {table[0]:.4g}"
             )
         return float(np.interp(-wanted, -table, times))
 
     def interpolation_nodes(self, alpha, sigma):
-        """Where to ask a network about alpha x_0 + sigma eps: [(weight, condition, signal,
-        noise_scale)], weights that sum to 1.
+        """The trained levels that predict for alpha x_0 + sigma eps: [(weight, network time,
+        signal, noise_scale)].  The weights sum to 1.
 
-        Between two times of a schedule that is not dense a network knows nothing: it is asked at
-        both, with weights linear in log-SNR (denoiser.py says what is interpolated, and how far it
-        is off).
+        If two training times are more than 1 apart in network time, the network is not trained
+        between them.  It is then evaluated at both, with weights linear in log-SNR.
+        interpolation.py derives the quantity that is interpolated, and its error.
         """
         t = self.time_of(alpha, sigma)
         low, share = divmod(t, 1)
         if min(share, 1 - share) < 1e-6 or self.is_dense:
             return [(1.0, self.network_time(t), *self.to_schedule_scale(alpha, sigma))]
         both = ((1 - share, int(low)), (share, int(low) + 1))
-        return [
-            (weight, self.network_time(s), self.signal(s), self.noise_scale(s))
-            for weight, s in both
-        ]
+        return [(w, self.network_time(s), self.signal(s), self.noise_scale(s)) for w, s in both]
 
     def timesteps(self, steps):
-        """``steps + 1`` whole numbers from T down to 0, as even as can be, strictly decreasing.  1
-        <= steps <= T.
+        """``steps`` + 1 whole numbers from T down to 0, strictly decreasing and as evenly spaced as
+        possible.  ValueError unless 1 <= steps <= T.
         """
         if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be a whole number from 1 to T = {self.T}, got {steps}")
@@ -178,19 +175,20 @@ class Schedule:
 
 
 class VarianceExplodingSchedule(Schedule):
-    """x_t = x_0 + sigma_t eps: the table's other view.  ``log_alpha_bar`` stays that of x_t /
-    sqrt(1 + sigma_t^2).
+    """x_t = x_0 + sigma_t eps.  ``log_alpha_bar`` is that of the variance-preserving form,
+    x_t / sqrt(1 + sigma_t^2): alpha_bar = 1 / (1 + sigma_t^2).
     """
 
     def __post_init__(self):
         super().__post_init__()
         if not np.isfinite(self.log_alpha_bar[-1]):
             raise ValueError(
-                "log_alpha_bar must be finite where the signal stays and the noise grows: sigma_T would be infinite"
+                "log_alpha_bar must be finite in a variance-exploding schedule: sigma_T would be"
+                " infinite"
             )
 
     def signal_power(self, t):
-        """1: the signal stays as it is."""
+        """1."""
         return as_float(np.ones_like(self._log(t)))
 
     signal = signal_power
@@ -208,7 +206,7 @@ class VarianceExplodingSchedule(Schedule):
         return as_float(sigma_of_log_alpha_bar(self._log(t)))
 
     def beta(self, t, t_prev):
-        """sigma_t^2 - sigma_prev^2, the variance that the steps from t_prev to t add (4.18)."""
+        """sigma_t^2 - sigma_prev^2: the variance that is added from t_prev to t (4.18)."""
         return as_float(np.exp(-self._log(t_prev)) * np.expm1(-self.log_ratio(t, t_prev)))
 
     @property
@@ -217,8 +215,8 @@ class VarianceExplodingSchedule(Schedule):
         return self.noise_scale(self.T)
 
     def network_time(self, t):
-        """1000 (t - 1) / (T - 1): for a geometric ladder 1000 log(sigma / sigma_min) /
-        log(sigma_max / sigma_min).
+        """1000 (t - 1) / (T - 1).  For geometric levels this is
+        1000 log(sigma / sigma_min) / log(sigma_max / sigma_min).
         """
         return 1000 * (t - 1) / (self.T - 1)
 
@@ -227,8 +225,8 @@ class VarianceExplodingSchedule(Schedule):
 
 
 def as_float(value):
-    """A number as a Python float, which leaves the dtype of an array that it meets as it is; an
-    array as it is.
+    """A number as a Python float, an array unchanged.  A Python float does not change the dtype of
+    an array in a product; a NumPy scalar can.
     """
     return float(value) if is_numpy(value) and np.ndim(value) == 0 else value
 
@@ -239,19 +237,18 @@ def _check_T(T):
 
 
 def from_betas(betas, name="custom"):
-    """The schedule of one-step variances beta_1 .. beta_T, each in (0, 1): alpha_bar_t = prod (1 -
-    beta_i).
+    """The schedule of the one-step variances beta_1 .. beta_T, each in (0, 1):
+    alpha_bar_t = prod_{i <= t} (1 - beta_i).
     """
     betas = np.asarray(betas, np.float64)
-    if not ((betas > 0) & (betas < 1)).all():
-        raise ValueError(
-            f"beta must lie between 0 and 1, got {betas[~((betas > 0) & (betas < 1))][0]}"
-        )
+    inside = (betas > 0) & (betas < 1)
+    if not inside.all():
+        raise ValueError(f"beta must lie between 0 and 1, got {betas[~inside][0]}")
     return Schedule(log_alpha_bar_of_betas(betas), name)
 
 
 def constant(T=150, beta=0.03):
-    """beta_t = beta (tutorial, Ex 2.1: alpha = 0.97)."""
+    """The same beta at all t (tutorial, Ex 2.1: 1 - beta = 0.97)."""
     _check_T(T)
     return from_betas(np.full(T, beta), "constant")
 
@@ -263,18 +260,18 @@ def _check_ends(first, last):
 
 
 def _resampled(betas, T, name):
-    """The curve log(alpha_bar) that ``betas`` make on [0, 1], taken at T + 1 points: alpha_bar_T
-    does not depend on T.
+    """The curve log(alpha_bar) of ``betas``, as a function of t/T in [0, 1], at T + 1 points.
+    alpha_bar_T does not depend on T.
     """
     native = from_betas(betas).log_alpha_bar
-    return Schedule(
-        np.interp(np.arange(T + 1) * ((len(native) - 1) / T), np.arange(len(native)), native), name
-    )
+    steps = len(native) - 1
+    table = np.interp(np.arange(T + 1) * (steps / T), np.arange(steps + 1), native)
+    return Schedule(table, name)
 
 
 def linear(T=1000, first=1e-4, last=0.02):
-    """Ho et al. 2020: beta from ``first`` to ``last`` in 1,000 equally spaced values; another T
-    takes other points of the same curve.
+    """Ho et al. 2020: 1,000 equally spaced values of beta from ``first`` to ``last``.  Another T
+    takes other points of the same curve of alpha_bar.
     """
     _check_T(T)
     _check_ends(first, last)
@@ -282,48 +279,48 @@ def linear(T=1000, first=1e-4, last=0.02):
 
 
 def scaled_linear(T=1000, first=0.00085, last=0.012):
-    """Rombach et al. 2022: sqrt(beta) from sqrt(first) to sqrt(last), as ``linear``."""
+    """Rombach et al. 2022: as ``linear``, but with equally spaced values of sqrt(beta)."""
     _check_T(T)
     _check_ends(first, last)
     return _resampled(np.linspace(first**0.5, last**0.5, 1000) ** 2, T, "scaled-linear")
 
 
 def cosine(T=1000, offset=0.008, largest_beta=0.999):
-    """Nichol and Dhariwal 2021: alpha_bar_t = cos^2(u_t) / cos^2(u_0), u_t = (t/T + offset) / (1 +
-    offset) pi/2.
+    """Nichol and Dhariwal 2021: alpha_bar_t = cos(u_t)^2 / cos(u_0)^2 with
+    u_t = (t/T + offset) / (1 + offset) pi/2.
 
-    alpha_bar_T would be 0; beta is held at ``largest_beta`` or below, which changes the last step
-    alone.
+    alpha_bar_T would be 0.  So beta is limited to ``largest_beta``, which changes the last step
+    only.
     """
     _check_T(T)
     u = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
     step = np.pi / 2 / (1 + offset) / T
-    # 1 - cos^2 u_t / cos^2 u_(t-1), without cancellation
+    # 1 - cos(u_t)^2 / cos(u_{t-1})^2, without cancellation
     betas = np.sin(step) * np.sin(u[1:] + u[:-1]) / np.cos(u[:-1]) ** 2
     return from_betas(np.minimum(betas, largest_beta), "cosine")
 
 
 def zero_terminal_snr(schedule):
-    """The schedule with sqrt(alpha_bar) shifted and scaled so that it is 0 at T and as before at t
-    = 1 (Lin et al. 2024, Algorithm 1).
+    """The schedule with s = sqrt(alpha_bar) shifted and scaled so that s_T = 0 and s_1 is unchanged
+    (Lin et al. 2024, Algorithm 1):
 
-        s'_t = (s_t - s_T) s_1 / (s_1 - s_T) = s_1 (1 - (s_1 - s_t) / (s_1 - s_T)),   s = sqrt(alpha_bar).
+        s̃_t = (s_t - s_T) s_1 / (s_1 - s_T) = s_1 (1 - (s_1 - s_t) / (s_1 - s_T)).
 
-    A sampler begins with noise alone, and so does training with this schedule.  x0 or v must be
-    predicted: at T the noise is x itself.
+    Samplers start from pure noise; with this schedule, so does training.  The network must predict
+    x_0 or v: at T the noise is x itself.
     """
     if schedule.T < 2:
         raise ValueError(f"a schedule with zero terminal SNR needs T at least 2, got {schedule.T}")
     log_s = schedule.log_alpha_bar[1:] / 2
-    fallen = np.expm1(log_s - log_s[0])  # (s_t - s_1) / s_1, from 0 down to its value at T
+    fallen = np.expm1(log_s - log_s[0])  # (s_t - s_1) / s_1
     rescaled = log_s[0] + np.log1p(-fallen[:-1] / fallen[-1])
     return Schedule(np.concatenate(([0.0], 2 * rescaled, [-np.inf])), schedule.name)
 
 
 @dataclass(frozen=True)
 class ContinuousVP:
-    """The variance-preserving SDE's schedule on t in [0, 1]: beta(t) = beta_min + t (beta_max -
-    beta_min), Song et al. 2021.
+    """The schedule of the variance-preserving SDE (Song et al. 2021) for t in [0, 1]:
+    beta(t) = beta_min + t (beta_max - beta_min).
     """
 
     beta_min: float = 0.1
@@ -332,14 +329,16 @@ class ContinuousVP:
     def __post_init__(self):
         if not 0 < self.beta_min <= self.beta_max:
             raise ValueError(
-                f"beta_min and beta_max must satisfy 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}"
+                "beta_min and beta_max must satisfy 0 < beta_min <= beta_max,"
+                f" got {self.beta_min} and {self.beta_max}"
             )
 
     def beta(self, t):
+        """beta(t)."""
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
     def log_alpha_bar(self, t):
-        """- integral of beta from 0 to t."""
+        """Minus the integral of beta from 0 to t."""
         return -(self.beta_min * t + (self.beta_max - self.beta_min) * t * t / 2)
 
 
@@ -350,28 +349,30 @@ def vp(T=1000, beta_min=0.1, beta_max=20.0):
 
 
 def geometric(T=10, sigma_min=0.05, sigma_max=10.0):
-    """T levels sigma_1 = sigma_min < .. < sigma_T = sigma_max, each the same factor above the last
-    (Song and Ermon 2019).
+    """T noise levels sigma_1 = sigma_min < .. < sigma_T = sigma_max in geometric progression (Song
+    and Ermon 2019).
 
-    The tutorial counts them downwards; here t grows with the noise, as everywhere.
+    The tutorial numbers them in decreasing order.  Here t grows with the noise, as in all
+    schedules.
     """
     _check_T(T)
     if T < 2:
         raise ValueError(
-            f"T must be at least 2 levels, the smallest noise and the largest, got {T}"
+            f"T must be at least 2 levels, of the smallest and the largest noise, got {T}"
         )
     if not 0 < sigma_min < sigma_max < float("inf"):
         raise ValueError(
-            f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}"
+            "sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max,"
+            f" got {sigma_min} and {sigma_max}"
         )
     if sigma_min < 1e-100 or sigma_max > 1e100:
         raise ValueError(
-            f"sigma_min and sigma_max must lie between 1e-100 and 1e100, got {sigma_min} and {sigma_max}"
+            "sigma_min and sigma_max must lie between 1e-100 and 1e100,"
+            f" got {sigma_min} and {sigma_max}"
         )
-    return VarianceExplodingSchedule(
-        np.concatenate(([0.0], log_alpha_bar_of_sigma(np.geomspace(sigma_min, sigma_max, T)))),
-        "geometric",
-    )
+    levels = np.geomspace(sigma_min, sigma_max, T)
+    table = np.concatenate(([0.0], log_alpha_bar_of_sigma(levels)))
+    return VarianceExplodingSchedule(table, "geometric")
 
 
 SCHEDULES = {

@@ -1,14 +1,14 @@
-"""Networks are frozen dataclasses: the fields are the architecture, and the parameters a dictionary
-of arrays beside it.
+"""Networks are frozen dataclasses.  The fields are the architecture; the parameters are a separate
+dictionary of arrays by name.
 
     params = network.init(seed)
     y, saved = network.forward(params, x, c, ops, labels)
     dx, gradients = network.backward(params, dy, saved, ops)
-    y, _ = network.forward(params, x, c, ops, labels, keep=False)    # no backward follows: memory is given back on the way
+    y, _ = network.forward(params, x, c, ops, labels, keep=False)    # less memory, no backward
 
-x is [b,...], c a real number in [0, 1000] for each sample, the time that its noise level stands
-for.  ``ops`` is a port.  An ``Autoencoder`` has ``encode`` and ``decode`` in place of ``forward``,
-each with its backward.
+x is [b,...]; c[b] is the network time, a real number in [0, 1000] that stands for the noise level
+of a sample.  ``ops`` is a port.  An ``Autoencoder`` has ``encode`` and ``decode`` in place of
+``forward``, each with its backward.
 """
 
 from reference.networks.autoencoder import Autoencoder

@@ -1,10 +1,10 @@
-"""An encoder and a decoder: two stacks of linear layers, with a Gaussian's parameters between them
-(tutorial, (1.2), (1.3)).
+"""An encoder and a decoder: two stacks of linear layers (tutorial, (1.2), (1.3)).  The encoder
+returns the parameters of a Gaussian.
 
-    (mean, log_var) = encoder(x),   y = decoder(z),   both of ``depth`` hidden layers with SiLU; depth 0 is the linear auto-encoder.
+    (mean, log_var) = encoder(x),   y = decoder(z).
 
-Beside the layers there is one number, ``decoder.log_var``: the log-variance of p(x|z) = N(y,
-e^log_var I).
+Both have ``depth`` hidden layers with SiLU; depth 0 is the linear auto-encoder.  One more
+parameter, ``decoder.log_var``, is the log-variance of p(x | z) = N(y, e^{log_var} I).
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """``size`` is the shape of one sample, points or images (laid out flat), ``latent`` the
-    dimension of z.
+    """``size`` is the shape of one sample, a point or an image (which is flattened); ``latent`` is
+    the dimension of z.
     """
 
     size: tuple[int, ...] = (8, 8, 1)
@@ -57,11 +57,11 @@ class Autoencoder:
         return shapes | {"decoder.log_var": (1,)}
 
     def init(self, seed, dtype=np.float32):
-        """The parameters that training begins with: the encoder says N(0, 1) for every x, and the
-        decoder claims some precision.
+        """The parameters before the first training step.  The encoder returns N(0, 1) for every x,
+        and the variance of the decoder is e^{-2}.
 
-        With a decoder as vague as the data at first, the KL would teach the encoder to say nothing
-        before the decoder could use it.
+        If the decoder began with the variance of the data, the KL would first train the encoder to
+        ignore x, before the decoder could use z.
         """
         params = init_params(self.shapes(), (f"encoder.{self.depth}",), seed, dtype)
         return params | {"decoder.log_var": np.full(1, -2.0, dtype)}
@@ -75,12 +75,11 @@ class Autoencoder:
         return h[:, : self.latent], h[:, self.latent :], saved
 
     def encode_backward(self, params, dmean, dlog_var, saved, gradients, ops=reference_ops):
-        """dmean[b,latent], dlog_var[b,latent] -> dx[b,*size]; gradients by parameter name are put
-        into ``gradients``.
+        """dmean[b,latent], dlog_var[b,latent] -> dx[b,*size]; the gradients of the parameters are
+        added to the dictionary ``gradients``.
         """
-        dx = mlp_layers_backward(
-            params, "encoder", ops.concat(dmean, dlog_var), saved, gradients, ops
-        )
+        dh = ops.concat(dmean, dlog_var)
+        dx = mlp_layers_backward(params, "encoder", dh, saved, gradients, ops)
         return dx.reshape(len(dx), *self.size)
 
     def decode(self, params, z, ops=reference_ops):
@@ -92,7 +91,6 @@ class Autoencoder:
         return y.reshape(len(z), *self.size), saved
 
     def decode_backward(self, params, dy, saved, gradients, ops=reference_ops):
-        """dy[b,*size] -> dz[b,latent]; as ``encode_backward``."""
-        return mlp_layers_backward(
-            params, "decoder", dy.reshape(len(dy), self.entries), saved, gradients, ops
-        )
+        """dy[b,*size] -> dz[b,latent]; ``gradients`` as in ``encode_backward``."""
+        dy = dy.reshape(len(dy), self.entries)
+        return mlp_layers_backward(params, "decoder", dy, saved, gradients, ops)

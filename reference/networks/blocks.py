@@ -1,8 +1,14 @@
-"""What networks are made of, each forward beside its backward: a stack of layers, a U-Net's two
-blocks; and how parameters begin.
+"""The parts of networks, each forward beside its backward: a stack of linear layers, and the
+residual and attention blocks of a U-Net; and initial parameters.
 
-A block takes its parameters from the dictionary by its name, returns what its backward needs, and
-leaves gradients in ``gradients`` under the same names.
+A block finds its parameters in the dictionary ``params`` by its name.  The forward returns y and
+``saved`` for the backward; the backward adds its gradients to the dictionary ``gradients``, under
+the same names.
+
+The backward passes follow from two rules; each block's docstring applies them.
+
+    1. Chain: if y = f(h) and h = g(x), then dh = f_backward(dy) and dx = g_backward(dh).
+    2. Sum: if x enters y in several places, dx is the sum of the gradients from all of them.
 """
 
 from itertools import pairwise
@@ -13,12 +19,12 @@ from reference.ops.random import Purpose, normal
 
 
 def init_params(shapes, zero, seed, dtype):
-    """Parameters for a dictionary of shapes: weights N(0, 1/fan-in), so that a linear layer keeps
-    its input's scale; norms the identity.
+    """Initial parameters for a dictionary of shapes.  Weights are N(0, 1/fan-in), so that a linear
+    layer keeps the scale of its input.  Embedding tables are N(0, 1), scales 1, shifts and biases
+    0.
 
-    Biases are 0, and so are the weights of the layers named in ``zero``, the last of each residual
-    branch: every block begins as the identity, and the network as the prediction 0 (Ho et al.
-    2020).
+    The weights of the layers named in ``zero`` are 0.  These are the last layers of all residual
+    branches: every block begins as the identity, and the network predicts 0 (Ho et al. 2020).
     """
     params = {}
     for index, (name, shape) in enumerate(shapes.items()):
@@ -34,7 +40,7 @@ def init_params(shapes, zero, seed, dtype):
 
 
 class DiscardCache(dict):
-    """Takes what is saved where no backward follows, and keeps nothing."""
+    """A dictionary that stays empty: it takes the place of ``saved`` if no backward follows."""
 
     def __setitem__(self, name, value):
         pass
@@ -46,11 +52,14 @@ def layer_shapes(name, *shape):
 
 
 def norm_shapes(name, channels):
+    """Scale and shift of a group norm."""
     return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
 
 
 def mlp_layers_shapes(name, widths):
-    """Layers ``name``.0, ``name``.1 .. from widths[0] to widths[1] .."""
+    """Shapes of the layers ``name``.0, ``name``.1 ..: layer l maps widths[l] to widths[l + 1]
+    channels.
+    """
     shapes: dict = {}
     for layer, (i, o) in enumerate(pairwise(widths)):
         shapes |= layer_shapes(f"{name}.{layer}", i, o)
@@ -58,10 +67,11 @@ def mlp_layers_shapes(name, widths):
 
 
 def mlp_layers(params, name, h, depth, ops):
-    """``depth`` linear layers with SiLU behind each, and a last linear one: h_l = silu(a_l), a_l =
-    h_(l-1) W_l + b_l.
+    """``depth`` linear layers, each followed by SiLU, and a last linear layer:
 
-    h[b,i] -> y[b,o], saved = ([h_0 .. h_depth], [a_1 .. a_depth]).
+        a_l = h_{l-1} W_l + b_l,   h_l = silu(a_l)   for l = 1 .. depth,   y = h_depth W + b.
+
+    h_0[b,i] -> y[b,o], saved = ([h_0 .. h_depth], [a_1 .. a_depth]).
     """
     hs, pre = [], []
     for layer in range(depth):
@@ -73,7 +83,11 @@ def mlp_layers(params, name, h, depth, ops):
 
 
 def mlp_layers_backward(params, name, dy, saved, gradients, ops):
-    """dy[b,o] -> dh[b,i]."""
+    """dy[b,o] -> dh_0[b,i].  From the last layer to the first,
+
+    da_l = dh_l ∘ silu'(a_l)   (dy for the last layer),
+    dh_{l-1} = da_l W_lᵀ,   dW_l = h_{l-1}ᵀ da_l,   db_l = sum of da_l over the batch.
+    """
     hs, pre = saved
     d = dy
     for layer in reversed(range(len(hs))):
@@ -84,6 +98,7 @@ def mlp_layers_backward(params, name, dy, saved, gradients, ops):
 
 
 def residual_shapes(name, i, o, embedding):
+    """Shapes of a residual block from i to o channels; the embedding has ``embedding`` channels."""
     shapes = norm_shapes(f"{name}.norm1", i)
     shapes |= layer_shapes(f"{name}.conv1", 3, 3, i, o)
     shapes |= layer_shapes(f"{name}.time_emb_proj", embedding, o)
@@ -95,7 +110,7 @@ def residual_shapes(name, i, o, embedding):
 def residual_block(params, name, x, e, groups, ops):
     """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
 
-    x[b,h,w,i], e[b,d] the SiLU of the embedding -> y[b,h,w,o], saved.
+    x[b,h,w,i], e[b,d] (the SiLU of the embedding) -> y[b,h,w,o], saved.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups)
@@ -111,8 +126,16 @@ def residual_block(params, name, x, e, groups, ops):
 
 
 def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
-    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].  x reaches y by two ways, and so do two gradients meet
-    at x.
+    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].
+
+    With g1 = silu(norm1(x)), h = conv1(g1) + t, t = proj(e), g2 = silu(norm2(h)) and
+    y = conv2(g2) + shortcut(x), from the last line to the first:
+
+        dg2 = conv2_backward(dy),   dh = norm2_silu_backward(dg2),   dg1 = conv1_backward(dh),
+        dt  = sum of dh over the pixels (t is broadcast),   de = proj_backward(dt),
+        dx  = norm1_silu_backward(dg1) + shortcut_backward(dy),
+
+    the last by the sum rule, as x enters y twice.  If i = o, the shortcut is the identity.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     x, e, t, mean1, rstd1, g1, h, mean2, rstd2, g2 = saved
@@ -121,9 +144,8 @@ def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
         dg2, h, p("norm2.scale"), p("norm2.shift"), groups, mean2, rstd2
     )
     dg1, dw1, db1, dt = ops.conv2d_backward(dh, g1, p("conv1.w"), add=t)
-    de, dw_t, db_t = ops.linear_backward(
-        dt.reshape(t.shape[0], t.shape[3]), e, p("time_emb_proj.w")
-    )
+    dt = dt.reshape(t.shape[0], t.shape[3])
+    de, dw_t, db_t = ops.linear_backward(dt, e, p("time_emb_proj.w"))
     dx, dscale1, dshift1 = ops.group_norm_silu_backward(
         dg1, x, p("norm1.scale"), p("norm1.shift"), groups, mean1, rstd1
     )
@@ -140,6 +162,7 @@ def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
 
 
 def attention_shapes(name, channels):
+    """Shapes of an attention block."""
     shapes = norm_shapes(f"{name}.group_norm", channels)
     for layer in ("to_q", "to_k", "to_v", "to_out.0"):
         shapes |= layer_shapes(f"{name}.{layer}", channels, channels)
@@ -147,7 +170,7 @@ def attention_shapes(name, channels):
 
 
 def attention_block(params, name, x, groups, heads, ops):
-    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), over the pixels of an image.
+    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), between all pixels of an image.
     x[b,h,w,c] -> y[b,h,w,c], saved.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
@@ -163,7 +186,12 @@ def attention_block(params, name, x, groups, heads, ops):
 
 
 def attention_block_backward(params, name, dy, saved, groups, heads, gradients, ops):
-    """dy[b,h,w,c] -> dx[b,h,w,c].  n feeds three layers: their gradients add up."""
+    """dy[b,h,w,c] -> dx[b,h,w,c].
+
+    da = out_backward(dy),   (dq, dk, dv) = attention_backward(da),
+    dn = q_backward(dq) + k_backward(dk) + v_backward(dv),   as n enters three layers,
+    dx = norm_backward(dn) + dy,                             as x enters y twice.
+    """
     p = lambda leaf: params[f"{name}.{leaf}"]
     x, mean, rstd, n, q, k, v, a, logsumexp = saved
     flat = n.shape

@@ -1,19 +1,28 @@
-"""A multi-layer perceptron on points, or on images laid out flat, that is told the time by an
-embedding beside its input.
+"""A multi-layer perceptron on points, or on flattened images.  The time embedding is part of its
+input.
 
-    h_0 = [x, timestep_embedding(c)],   a_l = h_(l-1) W_l + b_l,   h_l = silu(a_l) for l = 1 .. depth,   y = h_depth W + b.
+    h_0 = [x, timestep_embedding(c)],
+    a_l = h_{l-1} W_l + b_l,   h_l = silu(a_l)   for l = 1 .. depth,
+    y = h_depth W + b.
 
-The derivative of y along a direction v of x (``jvp``) runs beside it, with a dot for the
-derivative:
+``jvp`` computes the derivative of y along a direction v of x.  A dot marks the derivative of a
+quantity along v (its tangent):
 
-    h._0 = [v, 0],   a._l = h._(l-1) W_l,   h._l = silu'(a_l) a._l,   y. = h._depth W.
+    ḣ_0 = [v, 0],
+    ȧ_l = ḣ_{l-1} W_l,   ḣ_l = silu'(a_l) ∘ ȧ_l   for l = 1 .. depth,
+    ẏ = ḣ_depth W.
 
-Its own backward (``jvp_backward``, for implicit and sliced score matching) has two streams.  y.
-depends on the weights directly and through the a_l, because silu' is taken there:
+``jvp_backward`` is the backward of ``jvp``; implicit and sliced score matching need it.  ẏ depends
+on W_l directly, through ȧ_l, and also through a_l, the argument of silu'.  Hence two streams of
+gradients, dȧ_l and da_l, run from the last layer to the first.  Each line lists the contributions
+of one quantity, for a loss that is a function of ẏ:
 
-    from h._l:  da._l = silu'(a_l) dh._l   and   da_l += silu''(a_l) a._l dh._l,
-    from h_l:   da_l += silu'(a_l) dh_l,
-    from a._l:  dW_l += h._(l-1)' da._l,   dh._(l-1) = da._l W_l'   and likewise without dots.
+    of ḣ_l:  dȧ_l = silu'(a_l) ∘ dḣ_l   and   da_l += silu''(a_l) ∘ ȧ_l ∘ dḣ_l,
+    of h_l:  da_l += silu'(a_l) ∘ dh_l,
+    of ȧ_l:  dW_l += ḣ_{l-1}ᵀ dȧ_l   and   dḣ_{l-1} = dȧ_l W_lᵀ,
+    of a_l:  dW_l += h_{l-1}ᵀ da_l   and   dh_{l-1} = da_l W_lᵀ   and   db_l = sum_n da_l,
+
+with the sum over the samples n of the batch.
 """
 
 from dataclasses import dataclass
@@ -32,8 +41,8 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class MLP:
-    """``size`` is the shape of one sample, (2,) for points of the plane; y has ``outputs`` times as
-    many channels, on its last axis.
+    """``size`` is the shape of one sample, (2,) for points in the plane.  y has ``outputs`` times
+    as many channels as x, on its last axis.
     """
 
     size: tuple[int, ...] = (2,)
@@ -42,7 +51,7 @@ class MLP:
     embedding: int = 64
     outputs: int = 1
 
-    classes = 0  # as UNet has: an MLP takes no labels
+    classes = 0  # see ``UNet.classes``: an MLP takes no labels
 
     def __post_init__(self):
         if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1 or self.outputs < 1:
@@ -69,57 +78,45 @@ class MLP:
         return mlp_layers_shapes("layers", widths)
 
     def init(self, seed, dtype=np.float32):
-        """The parameters that training begins with."""
+        """The parameters before the first training step."""
         return init_params(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
-        """x[b,*size], c[b] in [0, 1000] -> y of x's shape, but for its last axis with several
-        ``outputs``; saved, None without ``keep``.
+        """x[b,*size], c[b] in [0, 1000] -> y, saved.  y has the shape of x, but ``outputs`` times
+        as many channels; ``saved`` is None without ``keep``.
         """
         self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
         y, (hs, pre) = mlp_layers(params, "layers", ops.concat(flat, embedded), self.depth, ops)
-        return y.reshape(len(x), *self.size[:-1], self.size[-1] * self.outputs), (
-            flat,
-            embedded,
-            hs,
-            pre,
-        ) if keep else None
+        return self._shaped(y), (flat, embedded, hs, pre) if keep else None
 
     def backward(self, params, dy, saved, ops=reference_ops):
-        """dy of y's shape -> dx, gradients by parameter name."""
+        """dy of the shape of y -> dx[b,*size], gradients by parameter name."""
         flat, embedded, hs, pre = saved
         gradients: dict = {}
-        d = mlp_layers_backward(
-            params,
-            "layers",
-            dy.reshape(len(dy), self.entries * self.outputs),
-            (hs, pre),
-            gradients,
-            ops,
-        )
-        dx, _ = ops.concat_backward(d, flat, embedded)
+        dy = dy.reshape(len(dy), self.entries * self.outputs)
+        dh = mlp_layers_backward(params, "layers", dy, (hs, pre), gradients, ops)
+        dx, _ = ops.concat_backward(dh, flat, embedded)
         return dx.reshape(len(dy), *self.size), gradients
 
     def jvp(self, params, v, saved, ops=reference_ops):
-        """v of x's shape, ``saved`` from ``forward`` -> the derivative of y along v, saved_jvp."""
+        """v[b,*size], ``saved`` of ``forward`` -> ẏ of the shape of y, the derivative of y along v;
+        saved_jvp.
+        """
         _, _, _, pre = saved
         dots, pre_dots = [v.reshape(len(v), self.entries)], []
-        weights = params["layers.0.w"][: self.entries]  # the embedding does not move with x
+        weights = params["layers.0.w"][: self.entries]  # the tangent of the embedding is 0
         for layer in range(self.depth):
             pre_dots.append(ops.linear(dots[-1], weights))
             dots.append(ops.silu_backward(pre_dots[-1], pre[layer]))
             weights = params[f"layers.{layer + 1}.w"]
         y_dot = ops.linear(dots[-1], weights)
-        return y_dot.reshape(len(v), *self.size[:-1], self.size[-1] * self.outputs), (
-            dots,
-            pre_dots,
-        )
+        return self._shaped(y_dot), (dots, pre_dots)
 
     def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
-        """The gradient dy_dot at the result of ``jvp`` -> dx, dv, gradients by parameter name
-        (without the last bias: it has none).
+        """dẏ, the gradient of the loss with respect to the result ẏ of ``jvp`` -> dx, dv, gradients
+        by parameter name.  The last bias is not among them, since ẏ does not depend on it.
         """
         (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
         d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)
@@ -135,11 +132,15 @@ class MLP:
             dh_dot, dw_dot, _ = ops.linear_backward(
                 da_dot, dots[layer], w if layer else w[: self.entries]
             )
-            # in layer 0 the rows of x alone: the embedding's have no derivative
+            # in layer 0, dw_dot has the rows of x only: the tangent of the embedding is 0
             dw[: len(dw_dot)] += dw_dot
             gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
         dx, _ = ops.concat_backward(dh, flat, embedded)
         return dx.reshape(len(dx), *self.size), dh_dot.reshape(len(dx), *self.size), gradients
+
+    def _shaped(self, y):
+        """y of the last layer, [b, entries * outputs], in the shape of samples."""
+        return y.reshape(len(y), *self.size[:-1], self.size[-1] * self.outputs)
 
     def _check(self, x, c, labels):
         check("x[b,...] c[b]", x, c)

@@ -1,13 +1,15 @@
-"""The U-Net of DDPM (Ho et al. 2020) in the arrangement of diffusers' UNet2DModel, so that weights
-can be exchanged with it.
-
-Level i works on images of 1 / 2^i of the size with ``channels[i]`` channels.  On the way down each
-level has ``layers`` residual blocks and a strided convolution, on the way up one block more, each
-fed with what the way down left at that place; the lowest level has attention after every block:
+"""The U-Net of DDPM (Ho et al. 2020), arranged as UNet2DModel of the library diffusers, so that
+weights can be exchanged with it.
 
     conv_in -> down_blocks.0 .. -> mid_block -> up_blocks.0 .. -> conv_norm_out, SiLU, conv_out.
 
-Parameters carry that library's names, with w, b, scale and shift as the last word.
+Level i works on images of 1 / 2^i of the size, with ``channels[i]`` channels.  On the way down,
+each level has ``layers`` residual blocks, and all levels but the last a strided convolution.  The
+result of conv_in and of each of these is kept as a skip connection.  On the way up, each level has
+``layers`` + 1 residual blocks; the input of each is concatenated with the latest skip connection
+that is still unused.  On the last level, attention follows every residual block.
+
+Parameters have that library's names, with w, b, scale and shift as the last part.
 """
 
 from dataclasses import dataclass
@@ -32,10 +34,8 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class UNet:
-    """``classes`` above 0 adds a class embedding, and ``labels`` [b] become an argument of
-    ``forward``.
-
-    y has ``outputs`` times as many channels as x.
+    """With ``classes`` above 0 the network has a class embedding, and ``forward`` needs
+    ``labels``[b].  y has ``outputs`` times as many channels as x.
     """
 
     size: tuple[int, int] = (8, 8)
@@ -50,23 +50,27 @@ class UNet:
     def __post_init__(self):
         if min(self.channels, default=0) < 2 or self.channels[0] % 2:
             raise ValueError(
-                f"channels must be at least 2 on every level and even on the first, got {self.channels}"
+                "channels must be at least 2 on every level and even on the first,"
+                f" got {self.channels}"
             )
         if self.groups < 1 or any(c % self.groups for c in self.channels):
             raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
         if self.head_width < 1 or self.channels[-1] % self.head_width:
             raise ValueError(
-                f"head_width must divide the {self.channels[-1]} channels of the lowest level, got {self.head_width}"
+                f"head_width must divide the {self.channels[-1]} channels of the last level,"
+                f" got {self.head_width}"
             )
         if min(self.layers, self.in_channels, self.outputs) < 1 or self.classes < 0:
             given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
             raise ValueError(
-                f"layers, in_channels and outputs must be at least 1 and classes at least 0, got {given}"
+                "layers, in_channels and outputs must be at least 1 and classes at least 0,"
+                f" got {given}"
             )
         factor = 2**self.last_level
         if min(self.size) < factor or any(n % factor for n in self.size):
             raise ValueError(
-                f"{len(self.channels)} levels need an image size that {factor} divides, got {self.size[0]}x{self.size[1]}"
+                f"{len(self.channels)} levels need an image size that {factor} divides,"
+                f" got {self.size[0]}x{self.size[1]}"
             )
 
     @property
@@ -82,10 +86,10 @@ class UNet:
         return self.channels[-1] // self.head_width
 
     def up_channels(self):
-        """(block name, level, channels of h, of the skip, of the output) of every residual block on
-        the way up, in order.
+        """(name, level, channels of h, channels of the skip, channels of the result) of every
+        residual block on the way up, in order.
         """
-        # what the way down leaves: conv_in, every residual block, every strided convolution
+        # stored on the way down: conv_in, every residual block, every strided convolution
         skips = [self.channels[0]]
         for i, c in enumerate(self.channels):
             skips += [c] * (self.layers + (i < self.last_level))
@@ -108,46 +112,33 @@ class UNet:
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
                 shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
-                shapes |= (
-                    attention_shapes(f"down_blocks.{i}.attentions.{j}", c)
-                    if i == self.last_level
-                    else {}
-                )
+                if i == self.last_level:
+                    shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c)
                 h = c
-            shapes |= (
-                layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c)
-                if i < self.last_level
-                else {}
-            )
+            if i < self.last_level:
+                shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c)
         shapes |= residual_shapes("mid_block.resnets.0", h, h, embedding)
         shapes |= attention_shapes("mid_block.attentions.0", h)
         shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
         for name, i, h, skip, c in self.up_channels():
             shapes |= residual_shapes(name, h + skip, c, embedding)
-            shapes |= (
-                attention_shapes(name.replace("resnets", "attentions"), c)
-                if i == self.last_level
-                else {}
-            )
+            if i == self.last_level:
+                shapes |= attention_shapes(name.replace("resnets", "attentions"), c)
             if i > 0 and name.endswith(f".{self.layers}"):
-                shapes |= layer_shapes(
-                    name.replace(f"resnets.{self.layers}", "upsamplers.0.conv"), 3, 3, c, c
-                )
-        return (
-            shapes
-            | norm_shapes("conv_norm_out", first)
-            | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
-        )
+                upsampler = name.replace(f"resnets.{self.layers}", "upsamplers.0.conv")
+                shapes |= layer_shapes(upsampler, 3, 3, c, c)
+        shapes |= norm_shapes("conv_norm_out", first)
+        return shapes | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
 
     def init(self, seed, dtype=np.float32):
-        """The parameters that training begins with."""
+        """The parameters before the first training step."""
         return init_params(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
-        """x[b,h,w,channels], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,channels
-        * outputs], saved.
+        """x[b,h,w,i], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,i outputs],
+        saved.
 
-        Without ``keep`` nothing is saved: memory for two blocks and the skips, not for all.
+        Without ``keep`` nothing is saved: the memory is that of two blocks and the skips.
         """
         self._check(x, c, labels)
         saved = {} if keep else DiscardCache()
@@ -191,16 +182,19 @@ class UNet:
                 saved[name] = h = ops.upsample_nearest(h)
                 h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"])
 
-        g, mean, rstd = ops.group_norm_silu(
-            h, params["conv_norm_out.scale"], params["conv_norm_out.shift"], self.groups
-        )
+        scale, shift = params["conv_norm_out.scale"], params["conv_norm_out.shift"]
+        g, mean, rstd = ops.group_norm_silu(h, scale, shift, self.groups)
         y = ops.conv2d(g, params["conv_out.w"], params["conv_out.b"])
         saved["conv_in"], saved["conv_out"] = x, (h, mean, rstd, g)
         return y, saved
 
     def backward(self, params, dy, saved, ops=reference_ops):
-        """dy of y's shape -> dx, gradients by parameter name: the forward's lines in reverse order."""
-        gradients, des, dskips = {}, [], []
+        """dy of the shape of y -> dx, gradients by parameter name.  The lines are those of the
+        forward in reverse order, with the rules of blocks.py.
+        """
+        gradients: dict = {}
+        des: list = []
+        dskips: list = []
 
         def conv(name, dy, x, stride=1):
             dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(
@@ -222,17 +216,11 @@ class UNet:
 
         h, mean, rstd, g = saved["conv_out"]
         dg = conv("conv_out", dy, g)
-        dh, gradients["conv_norm_out.scale"], gradients["conv_norm_out.shift"] = (
-            ops.group_norm_silu_backward(
-                dg,
-                h,
-                params["conv_norm_out.scale"],
-                params["conv_norm_out.shift"],
-                self.groups,
-                mean,
-                rstd,
-            )
+        scale, shift = params["conv_norm_out.scale"], params["conv_norm_out.shift"]
+        dh, dscale, dshift = ops.group_norm_silu_backward(
+            dg, h, scale, shift, self.groups, mean, rstd
         )
+        gradients |= {"conv_norm_out.scale": dscale, "conv_norm_out.shift": dshift}
 
         for u, i in reversed(list(enumerate(reversed(range(len(self.channels)))))):
             if i > 0:
@@ -249,7 +237,7 @@ class UNet:
         dh = attention("mid_block.attentions.0", dh)
         dh = residual("mid_block.resnets.0", dh)
 
-        # each result fed the next block and a skip: two gradients meet there
+        # each result enters the next block and a skip: its gradient is the sum of both
         for i in reversed(range(len(self.channels))):
             if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
@@ -269,12 +257,14 @@ class UNet:
             raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
         if bool(self.classes) != (labels is not None):
             raise ValueError(
-                f"labels must {'' if self.classes else 'not '}be given: the network has {self.classes} classes"
+                f"labels must {'' if self.classes else 'not '}be given:"
+                f" the network has {self.classes} classes"
             )
 
     def _embed(self, params, c, labels, saved, ops):
-        """c[b] -> e[b,d] = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + class row): every
-        residual block takes it.
+        """c[b] -> e[b,d], an input of every residual block:
+
+        e = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + row of the class).
         """
         p = lambda leaf: params[f"time_embedding.{leaf}"]
         t = ops.timestep_embedding(c, self.channels[0])
@@ -287,6 +277,7 @@ class UNet:
         return ops.silu(a2)
 
     def _embed_backward(self, params, des, saved, gradients, ops):
+        """des: the gradients with respect to e from all residual blocks, which add up."""
         t, a1, s1, a2, labels = saved["time_embedding"]
         de = des[0]
         for other in des[1:]:
@@ -297,8 +288,7 @@ class UNet:
                 da2, labels, params["class_embedding.table"]
             )
         ds1, dw2, db2 = ops.linear_backward(da2, s1, params["time_embedding.linear_2.w"])
-        _, dw1, db1 = ops.linear_backward(
-            ops.silu_backward(ds1, a1), t, params["time_embedding.linear_1.w"]
-        )
+        da1 = ops.silu_backward(ds1, a1)
+        _, dw1, db1 = ops.linear_backward(da1, t, params["time_embedding.linear_1.w"])
         gradients |= {"time_embedding.linear_1.w": dw1, "time_embedding.linear_1.b": db1}
         gradients |= {"time_embedding.linear_2.w": dw2, "time_embedding.linear_2.b": db2}

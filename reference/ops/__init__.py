@@ -1,17 +1,17 @@
-"""The ops of the contract (reference/conformance/contract.py), each on NumPy arrays: the oracle
-that every port is held against.
+"""The ops of the contract (reference/conformance/contract.py) on NumPy arrays.  Every port is
+compared with them.
 
-What holds of all of them, and is tested of all of them:
+These properties hold for all ops, and tests check them:
 
-- float32 in, float32 out; float64 in, float64 out.  Lists, integers where floats belong and mixed
-  dtypes are a TypeError, whatever does not fit a ValueError, and the message names the argument.
-  An empty batch is a ValueError for losses and an empty result elsewhere.
-- Arguments are never changed, but for those of ops whose name ends in ``_``.  Results are new
-  memory, or ``out=``.
-- A backward returns the gradients of the array arguments in their order: for every direction v and
-  upstream gradient dy, <dy, derivative of the op along v> = <its gradient, v>.
-- A sample's result does not depend on the other samples of its batch, beyond the rounding of matrix
-  products.
+- float32 in, float32 out; float64 in, float64 out.  Lists, integers in place of floats and mixed
+  dtypes raise TypeError; wrong shapes and values raise ValueError.  The message names the argument.
+  For an empty batch a loss raises ValueError, every other op returns an empty result.
+- An op never changes its arguments, unless its name ends in ``_``.  Results are in new memory, or
+  in ``out=``.
+- A backward op returns the gradients of the array arguments in their order.  For every direction v
+  and gradient dy at the result, <dy, derivative of the op along v> = <gradient, v>.
+- The result of a sample does not depend on the other samples of its batch, except by the rounding
+  of matrix products.
 """
 
 from reference.ops.activation import silu, silu_backward, silu_second, softmax, softmax_backward

@@ -1,26 +1,29 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017).
 
-One sample, one head of width e = c / heads, q[n,e], k[m,e], v[m,e].  With f = 1 / sqrt(e):
+For one sample and one head of width e = c / heads, with q[n,e], k[m,e], v[m,e] and f = 1 / sqrt(e):
 
-    s = f q k',   l_i = log sum_j e^(s_ij),   p_ij = e^(s_ij - l_i),   y = p v.
+    s = f q kᵀ,   l_i = log(sum_j e^{s_ij}),   p_ij = e^{s_ij - l_i},   y = p v.
 
-Backward.  y = p v gives dv = p' dy and dp = dy v'.  p is the softmax of s along its rows, hence
+Backward.  y = p v gives dv = pᵀ dy and dp = dy vᵀ.  p is the softmax of s along its rows, hence
 (see activation.py)
 
-    ds_ij = p_ij (dp_ij - D_i),   D_i = sum_j dp_ij p_ij = sum_j sum_a dy_ia v_ja p_ij = sum_a dy_ia y_ia:
+    ds_ij = p_ij (dp_ij - D_i),
 
-D needs y and dy alone, and p comes back from s and l, so that no n x m matrix has to be kept.  At
-last s = f q k' gives
+    D_i = sum_j dp_ij p_ij = sum_j sum_a dy_ia v_ja p_ij = sum_a dy_ia y_ia.
 
-    dq = f ds k,   dk = f ds' q.
+D needs only y and dy, and p follows from s and l.  So the forward need not keep any n x m matrix.
+Finally, s = f q kᵀ gives
+
+    dq = f ds k,   dk = f dsᵀ q.
 """
 
 import numpy as np
 
-from reference.ops.checks import check, takes_out, whole
+from reference.ops.checks import Array, check, takes_out, whole
 
 
-def check_forward(q, k, v, heads):
+def check_forward(q: Array, k: Array, v: Array, heads: int) -> None:
+    """Check the arguments of ``attention``."""
     check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
     if whole("heads", heads) < 1 or q.shape[2] % heads or q.shape[2] == 0:
         raise ValueError(
@@ -30,34 +33,39 @@ def check_forward(q, k, v, heads):
         raise ValueError(f"k must have at least one row, got shape {k.shape}")
 
 
-def check_backward(dy, q, k, v, heads, y, logsumexp):
+def check_backward(
+    dy: Array, q: Array, k: Array, v: Array, heads: int, y: Array, logsumexp: Array
+) -> None:
+    """Check the arguments of ``attention_backward``."""
     check_forward(q, k, v, heads)
     check("dy[b,n,c] q[b,n,c] y[b,n,c] logsumexp[b,h,n]", dy, q, y, logsumexp)
     if logsumexp.shape[1] != heads:
         raise ValueError(f"logsumexp must have {heads} heads, got shape {logsumexp.shape}")
 
 
-def _split(x, heads):
+def _split(x: Array, heads: int) -> Array:
     """x[b,n,c] -> [b,heads,n,c/heads]: head j owns the channels from j c/heads onward."""
     b, n, c = x.shape
     return x.reshape(b, n, heads, c // heads).transpose(0, 2, 1, 3)
 
 
-def _join(x):
+def _join(x: Array) -> Array:
+    """The inverse of ``_split``."""
     b, heads, n, e = x.shape
     return x.transpose(0, 2, 1, 3).reshape(b, n, heads * e)
 
 
-def _scores(q, k):
+def _scores(q: Array, k: Array) -> Array:
     """s of the derivation."""
     f = q.dtype.type(q.shape[-1] ** -0.5)
-    return (f * q) @ k.swapaxes(-1, -2)
+    s: Array = (f * q) @ k.swapaxes(-1, -2)
+    return s
 
 
 @takes_out
-def attention(q, k, v, heads):
-    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural) of the scaled
-    logits.
+def attention(q: Array, k: Array, v: Array, heads: int) -> tuple[Array, Array]:
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c] and the natural logsumexp[b,heads,n] of the scaled
+    logits: l of the derivation.
     """
     check_forward(q, k, v, heads)
     s = _scores(_split(q, heads), _split(k, heads))
@@ -69,12 +77,14 @@ def attention(q, k, v, heads):
 
 
 @takes_out
-def attention_backward(dy, q, k, v, heads, y, logsumexp):
-    """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c],
+def attention_backward(
+    dy: Array, q: Array, k: Array, v: Array, heads: int, y: Array, logsumexp: Array
+) -> tuple[Array, Array, Array]:
+    """Gradients of ``attention``; y and logsumexp are its results.  dy[b,n,c] -> dq[b,n,c],
     dk[b,m,c], dv[b,m,c].
     """
     check_backward(dy, q, k, v, heads, y, logsumexp)
-    dy, q, k, v, y = (_split(array, heads) for array in (dy, q, k, v, y))
+    dy, q, k, v, y = [_split(array, heads) for array in (dy, q, k, v, y)]
     f = q.dtype.type(q.shape[-1] ** -0.5)
     p = np.exp(_scores(q, k) - logsumexp[..., None])
     dv = p.swapaxes(-1, -2) @ dy

@@ -1,32 +1,44 @@
-"""What every op does first and last: check its arguments, and honour ``out=``.
+"""The first and the last step of every op: it checks its arguments, and it writes to ``out=``.
 
     check("x[n,i] w[i,o] b[o]", x, w, b)
 
-reads a specification, one word an argument: a name and its axes.  A letter stands for a size,
-``...`` for any number of axes, both the same wherever they occur; a number stands for itself.
-``name:int[...]`` is an array of integers, any other one of floats; all float arrays of a call have
-one dtype, float32 or float64.
+reads a specification with one word per argument: a name and its axes.  A letter stands for a size
+and ``...`` for any number of axes; both mean the same wherever they occur in the specification.  A
+number stands for itself.  ``name:int[...]`` is an array of integers; every other array holds
+floats.  All float arrays of a call have the same dtype, float32 or float64.
+
+The annotations of the ops use three types: ``Array`` (floats of either dtype), ``Integers``, and
+``Coefficient`` (a number, or an array with one entry per sample).  Shapes stand in the docstrings.
+An op with several results returns a plain tuple, as every port does.
 """
 
 import functools
 import re
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+Integers: TypeAlias = NDArray[np.integer[Any]]
+Coefficient: TypeAlias = float | Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-ARRAYS: tuple = (np.ndarray,)
+ARRAYS: tuple[Any, ...] = (np.ndarray,)
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
 
 
-def add_arrays(kind):
-    """Let ``check`` accept another type of arrays beside NumPy's: those of a port whose numbers lie
-    elsewhere.
-    """
+def add_arrays(kind: type) -> None:
+    """Let ``check`` accept another array type beside NumPy's, such as a port's device arrays."""
     global ARRAYS
     ARRAYS += (kind,)
 
 
 @functools.cache
-def parse(spec):
+def parse(spec: str) -> tuple[tuple[str, bool, tuple[str, ...]], ...]:
     """``"x[b,...,c] labels:int[b]"`` -> ``(("x", False, ("b", "...", "c")), ("labels", True,
     ("b",)))``.
     """
@@ -36,23 +48,20 @@ def parse(spec):
     )
 
 
-def check(spec, *arrays):
+def check(spec: str, *arrays: Any) -> dict[str, Any]:
     """Sizes of the axes named in ``spec``.  TypeError for a wrong type or dtype, ValueError for a
     wrong shape.
     """
-    return dict(
-        _check(
-            spec, tuple([(a.shape, a.dtype) if isinstance(a, ARRAYS) else type(a) for a in arrays])
-        )
-    )
+    forms = [(a.shape, a.dtype) if isinstance(a, ARRAYS) else type(a) for a in arrays]
+    return dict(_check(spec, tuple(forms)))
 
 
 @functools.lru_cache(maxsize=4096)
-def _check(spec, forms):
-    """``check`` of arrays of these shapes and dtypes: a network asks the same thing again and
-    again.
+def _check(spec: str, forms: tuple[Any, ...]) -> dict[str, Any]:
+    """``check`` of arrays of these shapes and dtypes.  It is cached because a network repeats the
+    same checks in every step.
     """
-    sizes: dict = {}
+    sizes: dict[str, Any] = {}
     dtype = None
     for (name, integer, axes), form in zip(parse(spec), forms, strict=True):
         if isinstance(form, type):
@@ -69,9 +78,9 @@ def _check(spec, forms):
     return sizes
 
 
-def match(name, axes, shape, sizes):
-    """Hold a shape against axes, and add the sizes that it brings to ``sizes``.  ValueError where
-    the two don't fit.
+def match(name: str, axes: tuple[str, ...], shape: tuple[Any, ...], sizes: dict[str, Any]) -> None:
+    """Compare a shape with its axes, and add the new sizes to ``sizes``.  ValueError if they
+    differ.
     """
     if "..." in axes:  # the dots stand for as many axes as are left
         dots, behind = axes.index("..."), len(axes) - axes.index("...") - 1
@@ -92,45 +101,59 @@ def match(name, axes, shape, sizes):
             )
 
 
-def is_whole(n):
+def is_whole(n: object) -> bool:
     """Is n a whole number?  True and False are not."""
     return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
 
 
-def whole(name, value):
+def whole(name: str, value: Any) -> int:
     """``value`` as an int.  TypeError if it is not a whole number."""
     if not is_whole(value):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     return int(value)
 
 
-def per_sample(name, value, x):
-    """A coefficient in ``x``'s dtype: a scalar as it is, an array ``[b]`` of one entry a sample
-    shaped to broadcast against ``x``.
+def per_sample(name: str, value: Any, x: Array) -> Array:
+    """A coefficient in the dtype of ``x``: a number as a scalar, an array ``[b]`` with one entry
+    per sample in a shape that broadcasts against ``x``.
     """
     if not isinstance(value, ARRAYS):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name} must be a number or an array, got {type(value).__name__}")
-        return x.dtype.type(value)
+        scalar: Any = x.dtype.type(value)
+        return scalar  # type: ignore[no-any-return]
     if value.dtype != x.dtype:
         raise TypeError(f"{name} must be {x.dtype} like the other arrays, got {value.dtype}")
+    column: Array = value
     if value.shape == ():
-        return value
+        return column
     if value.shape != x.shape[:1]:
         raise ValueError(
-            f"{name} must be a number or have one entry a sample, shape {x.shape[:1]}, got {value.shape}"
+            f"{name} must be a number or have one entry per sample, shape {x.shape[:1]},"
+            f" got {value.shape}"
         )
-    return value.reshape(-1, *[1] * (x.ndim - 1))
+    return column.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def takes_out(function):
-    """Give an op ``out=``, an array or a tuple in the order of its outputs: the results are copied
-    there and returned.
+class Op(Protocol[P, R_co]):
+    """An op with ``out=``: otherwise it takes the arguments of its function."""
+
+    __name__: str
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: Any, out: Any, **kwargs: Any) -> R_co: ...
+
+
+def takes_out(function: Callable[P, R_co]) -> Op[P, R_co]:
+    """Give an op ``out=``, an array or a tuple in the order of its results: they are copied there
+    and returned.
     """
 
     @functools.wraps(function)
-    def op(*args, out=None, **kwargs):
-        results = function(*args, **kwargs)
+    def op(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        results: Any = function(*args, **kwargs)
         if out is None:
             return results
         several = isinstance(results, tuple)
@@ -138,11 +161,8 @@ def takes_out(function):
             raise ValueError(
                 f"out must be a tuple of {len(results)}, one for each output of {function.__name__}"
             )
-        pairs = [
-            (r, target)
-            for r, target in (zip(results, out) if several else [(results, out)])
-            if r is not None
-        ]
+        pairs = zip(results, out) if several else [(results, out)]
+        pairs = [(result, target) for result, target in pairs if result is not None]
         for result, target in pairs:
             _check_out(result, target)
         for result, target in pairs:
@@ -152,7 +172,7 @@ def takes_out(function):
     return op
 
 
-def _check_out(result, target):
+def _check_out(result: Any, target: Any) -> None:
     if not isinstance(target, ARRAYS) or target.dtype != result.dtype:
         got = getattr(target, "dtype", type(target).__name__)
         raise TypeError(f"out must be an array of {result.dtype}, got {got}")

@@ -1,33 +1,43 @@
-"""What a network is told beside its input: the time, as sines and cosines, and a class, as a row of
-a table.
+"""The network's inputs beside x: the time, as sines and cosines, and a class, as a row of a table.
+
+Backward of the table.  Forward, y_nd = table_{labels_n, d} = sum_k [labels_n = k] table_kd, where
+[...] is 1 if true and 0 if not.  That is ``linear`` with the one-hot matrix [labels_n = k], hence
+
+    dtable_kd = sum_n [labels_n = k] dy_nd:
+
+row k sums the gradients of the samples with label k, and is 0 if there are none.  The time
+embedding needs no backward: it has no parameters, and c depends on none.
 """
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from reference.ops.checks import check, takes_out, whole
+from reference.ops.checks import Array, Integers, check, takes_out, whole
 
 
 @takes_out
-def timestep_embedding(c, width):
-    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2)),
+def timestep_embedding(c: Array, width: int) -> Array:
+    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^{-j / (width/2)},
     j = 0 .. width/2 - 1.
 
-    Vaswani et al. 2017 with the cosines first.  ``width`` is even and at least 2.
+    Vaswani et al. 2017, but with the cosines first.  ``width`` is even and at least 2.
     """
     check("c[b]", c)
     angles = c[:, None] * frequencies(width, c.dtype)
     return np.concatenate((np.cos(angles), np.sin(angles)), axis=1)
 
 
-def frequencies(width, dtype):
-    """f_j [width/2]."""
+def frequencies(width: int, dtype: DTypeLike) -> Array:
+    """f_j [width/2] of ``timestep_embedding``."""
     if whole("width", width) < 2 or width % 2:
         raise ValueError(f"width must be an even number from 2 on, got {width}")
     half = width // 2
-    return (10000.0 ** (-np.arange(half) / half)).astype(dtype)
+    f: Array = (10000.0 ** (-np.arange(half) / half)).astype(dtype)
+    return f
 
 
-def check_labels(labels, table):
+def check_labels(labels: Integers, table: Array) -> None:
+    """Check the arguments of ``embedding``."""
     check("labels:int[b] table[k,d]", labels, table)
     if labels.size and not (labels.min() >= 0 and labels.max() < len(table)):
         raise ValueError(
@@ -36,16 +46,16 @@ def check_labels(labels, table):
 
 
 @takes_out
-def embedding(labels, table):
-    """labels[b] (integers), table[k,d] -> y[b,d], row labels[b] of the table."""
+def embedding(labels: Integers, table: Array) -> Array:
+    """labels[b] (integers), table[k,d] -> y[b,d]: row labels[n] of the table for sample n."""
     check_labels(labels, table)
     return table[labels]
 
 
 @takes_out
-def embedding_backward(dy, labels, table):
-    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: a row's gradient is the sum over the samples
-    that took it.
+def embedding_backward(dy: Array, labels: Integers, table: Array) -> Array:
+    """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: the gradient of a row is the sum over the
+    samples with its label.
     """
     check_labels(labels, table)
     check("dy[b,d] labels:int[b] table[k,d]", dy, labels, table)

@@ -123,8 +123,8 @@ FORWARD = (
     ),
     (  # E6
         "reference/diffusion/forward_process.py",
-        "(schedule.signal(t), schedule.noise_scale(t))",
-        "(schedule.signal_power(t), schedule.noise_scale(t))",
+        "signal = cast_like(schedule.signal(t), x0)",
+        "signal = cast_like(schedule.signal_power(t), x0)",
         "tests/reference/test_elbo.py::test_elbo_with_the_exact_variance_is_tight_in_any_number_of_steps[7-vp-0.7-1.0]",
     ),
 )

@@ -29,8 +29,8 @@ STEADY = "neighbour_ratio_without_current_is_that_of_the_exact_steady_state[0.5]
 MATRIX = "a_step_is_crank_nicolson_with_the_rates_of_the_cell_faces"
 
 MUTANTS = (
-    _step("both + np.maximum(B, 0) / dx, both + np.maximum(-B, 0)", "both + np.maximum(-B, 0) / dx, both + np.maximum(B, 0)", STEADY),
-    _step("else slope) - drift", "else slope) + drift", STEADY),
+    _step("to_left = both + np.maximum(B, 0)", "to_left = both + np.maximum(-B, 0)", STEADY),
+    _step("B = slope - drift", "B = slope + drift", STEADY),
     _step("w / np.expm1(np.where(w == 0, 1, w))", "1 - w / 2", STEADY.replace("0.5", "30.0")),
     _step(
         "B = (slope[1:-1] if periodic else slope) - drift",
@@ -48,7 +48,7 @@ MUTANTS = (
     _step("right[..., None])[..., 0]", "right[..., None])[..., 0] * 1.0 + 1e-6", "mass_is_kept"),
     _step("p + half * np.diff(flux, axis=0)", "p + 2 * half * np.diff(flux, axis=0)", MATRIX),
     _step("diagonal[-1] -= a * c / g", "diagonal[-1] += a * c / g", MATRIX),
-    _step("c, a, g = below[0], above[0], -diagonal[0]", "c, a, g = above[0], below[0], -diagonal[0]", MATRIX),
+    _step("c = below[0]\n    a = above[0]", "c = above[0]\n    a = below[0]", MATRIX),
     _step(
         "    p = _step(p, drift_x, diffusion_x, dx, dt / 2, periodic)\n    p = _step(p.T",
         "    p = _step(p, drift_x, diffusion_x, dx, dt, periodic)\n    p = _step(p.T",

@@ -13,6 +13,10 @@ def _denoiser(old, new, test):
     return _mutant("diffusion/denoiser", old, new, "exploding.py::test_" + test)
 
 
+def _interpolation(old, new, test):
+    return _mutant("diffusion/interpolation", old, new, "exploding.py::test_" + test)
+
+
 def _level(name, old, new, test):
     return _mutant(name, old, new, "sampler_laws.py::test_" + test)
 
@@ -79,13 +83,18 @@ MUTANTS = (
     ),
     _denoiser('_restated("score", params', '_restated("noise", params', "a_scaled_x_has_the_score_of_its_own_distribution"),
     _denoiser("d = a * v\n", "d = -a * v\n", "the_pullback_is_the_derivative_of_the_score[vp-noise]"),
-    _denoiser("d = d + h * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
+    _denoiser("d = d + scale * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
     _denoiser("[...] = b * v", "[...] = v", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
-    _denoiser("weight * to_F[1], condition", "to_F[1], condition", BETWEEN + "[noise-exploding]"),
-    _denoiser("weight * to_F[0] * h", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
-    _denoiser("return h * sigma / spread, -h * alpha * spread", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"),  # eps is interpolated
+    _interpolation("weight * to_F[1], c)", "to_F[1], c)", BETWEEN + "[noise-exploding]"),
+    _interpolation("weight * to_F[0] * scale", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
+    _interpolation(
+        "return scale * sigma / sigma_data, -scale * alpha * sigma_data", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"
+    ),  # eps is interpolated
     _level(
-        "diffusion/denoiser", "return h * sigma / spread, -h * alpha * spread", "return h * sigma, -h * alpha", LEVELS + "[linear-4-noise]"
+        "diffusion/interpolation",
+        "return scale * sigma / sigma_data, -scale * alpha * sigma_data",
+        "return scale * sigma, -scale * alpha",
+        LEVELS + "[linear-4-noise]",
     ),
     # the error exceeds a tenth of the bound
     _level("diffusion/denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"),
@@ -132,8 +141,8 @@ MUTANTS = (
     ),
     _mutant(
         "networks/autoencoder",
-        "ops.concat(dmean, dlog_var), saved",
-        "ops.concat(dlog_var, dmean), saved",
+        "dh = ops.concat(dmean, dlog_var)",
+        "dh = ops.concat(dlog_var, dmean)",
         "autoencoder.py::test_gradient_of_the_encoder_in_every_parameter_and_in_x[points]",
     ),
     _mutant(

@@ -140,7 +140,7 @@ def test_a_non_numeric_step_is_a_type_error():
         ({"dx": np.inf}, "got inf and 0.1"),
         ({"dt": np.inf}, "got 0.5 and inf"),
         ({"diffusion": -np.ones(6)}, "diffusion must not be negative on any face, got -1.0"),
-        ({"drift": np.zeros(5), "diffusion": np.ones(5)}, "drift must have one entry a face, 6 for 5 cells, got 5"),
+        ({"drift": np.zeros(5), "diffusion": np.ones(5)}, "drift must have one entry per face, 6 for 5 cells, got 5"),
         ({"p": np.ones(2), "drift": np.zeros(3), "diffusion": np.ones(3)}, "p must have at least 3 cells along each axis, got 2"),
     ],
 )

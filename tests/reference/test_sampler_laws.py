@@ -14,7 +14,8 @@ import pytest
 from reference import ops
 from reference.commands.sampler_options import parse_sampler_options
 from reference.diffusion.conversions import convert
-from reference.diffusion.denoiser import Denoiser, interpolation_error
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.interpolation import interpolation_error
 from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
 from reference.ops.random import Key
 from reference.runs import solvers
