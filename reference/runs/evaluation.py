@@ -125,7 +125,8 @@ def flow_likelihood(run, ops, seed=2, count=64):
         probe = rademacher(uniform(seed, sample, 0, Purpose.PROBE, data.shape, x.dtype))
     if bin_width:
         x = dequantise(x, bin_width, uniform(seed, sample, 0, Purpose.EVALUATION, data.shape))
-    x = add_noise(x, *sde.marginal(sde.t_min), Key(seed, sample, 1, Purpose.EVALUATION))
+    alpha, sigma = sde.marginal(sde.t_min)
+    x = add_noise(x, alpha, sigma, Key(seed, sample, 1, Purpose.EVALUATION))
     at = lambda x, t: score_and_pullback(x, *sde.marginal(t))
     log_p = log_likelihood(sde, at, x, probe, t_start=sde.t_min, rtol=1e-3, atol=1e-3).mean()
     rows = {f"-log p with noise {sde.min_noise_ratio:g} (nats)": float(-log_p)}

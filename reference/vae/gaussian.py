@@ -76,7 +76,7 @@ def kl_diagonal(mean0, variance0, mean1=0.0, variance1=1.0):
     the last axis.
 
     A number for a variance is the isotropic case.  With the default second Gaussian this is (1.26):
-    1/2 ( d s^2 - d + ‖m‖^2 - 2 d log(s) ).  The tutorial's (1.34) lacks the d before log(s) (E2).
+    1/2 ( d s^2 - d + ‖m‖^2 - 2 d log(s) ).  The tutorial's (1.34) lacks the d before log(s) (E2e).
     """
     if not (np.asarray(variance0) > 0).all() or not (np.asarray(variance1) > 0).all():
         raise ValueError(f"variances must be positive, got {variance0} and {variance1}")

@@ -46,7 +46,7 @@ MUTANTS = (
         "dy.mean(axis=(1, 2), keepdims=True)",
         GRADIENTS + "gradient_of_conv2d_with_unequal_sides_and_channels[per channel-3-1-5-7]",
     ),
-    (OPS + "conv.py", "v + stride * n : stride] += dpatches", "v + stride * n : stride] = dpatches", COORDINATES + "[conv2d]"),
+    (OPS + "conv.py", "padded[:, rows, columns] += dpatches", "padded[:, rows, columns] = dpatches", COORDINATES + "[conv2d]"),
     (OPS + "conv.py", "    if add is not None:\n        y += add\n", "", LAYERS + "conv2d_adds_its_add_argument[pixels0]"),
     # norms
     (OPS + "norm.py", "dx = d - d.mean(axis=(1, 3), keepdims=True)", "dx = d.copy()", COORDINATES + "[group_norm]"),
@@ -64,8 +64,8 @@ MUTANTS = (
     ),
     (
         OPS + "norm.py",
-        "np.square(d - mean).mean(axis=(1, 3), keepdims=True)",
-        "d.var(axis=(1, 3), keepdims=True, ddof=1)",
+        "np.square(a - mean).mean(axis=(1, 3), keepdims=True)",
+        "a.var(axis=(1, 3), keepdims=True, ddof=1)",
         LAYERS + "group_norm_equals_a_loop_over_groups[1e-05-2]",
     ),
     (
@@ -104,7 +104,7 @@ MUTANTS = (
     (OPS + "activation.py", "y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "y * (1 - y) * dy", COORDINATES + "[softmax]"),
     # attention
     (OPS + "attention.py", "(dp - (dy * y).sum(axis=-1, keepdims=True))", "dp", COORDINATES + "[attention]"),
-    (OPS + "attention.py", "return (f * q) @", "return q @", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),
+    (OPS + "attention.py", "s: Array = (f * q) @", "s: Array = q @", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),
     (OPS + "attention.py", "dk = f * (ds", "dk = (ds", COORDINATES + "[attention]"),
     (OPS + "attention.py", "np.log(total)", "np.log2(total)", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),
     (
@@ -139,10 +139,10 @@ MUTANTS = (
     ),
     (OPS + "loss.py", "d * (np.expm1(log_var) / 2)", "d * (np.exp(log_var) / 2)", COORDINATES + "[gaussian_kl]"),
     # optimizer
-    (OPS + "optimizer.py", "mhat = m / p.dtype.type(1 - beta1**step)", "mhat = m", LOSSES + "adam_equals_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "vhat = v / p.dtype.type(1 - beta2**step)", "vhat = v", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "m_hat = m / p.dtype.type(1 - beta1**step)", "m_hat = m", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "v_hat = v / p.dtype.type(1 - beta2**step)", "v_hat = v", LOSSES + "adam_equals_the_textbook_algorithm"),
     (OPS + "optimizer.py", "beta1 * m + (1 - beta1) * g", "beta2 * m + (1 - beta2) * g", LOSSES + "adam_equals_the_textbook_algorithm"),
-    (OPS + "optimizer.py", "(np.sqrt(vhat) + eps)", "np.sqrt(vhat + eps)", LOSSES + "adam_equals_the_textbook_algorithm"),
+    (OPS + "optimizer.py", "(np.sqrt(v_hat) + eps)", "np.sqrt(v_hat + eps)", LOSSES + "adam_equals_the_textbook_algorithm"),
     (
         OPS + "optimizer.py",
         "decay * average + (1 - decay) * p",
@@ -253,8 +253,8 @@ MUTANTS = (
     ),
     (
         OPS + "norm.py",
-        "mean = d.mean(axis=(1, 3), keepdims=True)",
-        "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.mean()",
+        "mean = a.mean(axis=(1, 3), keepdims=True)",
+        "mean = a.mean(axis=(1, 3), keepdims=True) + 0 * a.sum()",
         CALLS + "non_finite_input_makes_only_its_own_sample_non_finite[reference.ops-group_norm-nan]",
     ),
 )

@@ -85,8 +85,8 @@ MIXTURES = (
         "mixture_posteriors",
     ),
     (
-        "x[:, None] - alpha * self.means\n        )",
-        "x[:, None] - alpha_prev * self.means)",
+        "deviations = x[:, None] - alpha * self.means",
+        "deviations = x[:, None] - alpha_prev * self.means",
         "reverse_kernel_follows_bayes_rule",
         "mixture_posteriors",
     ),
@@ -117,8 +117,8 @@ DDPM = (
 FORWARD = (
     (
         "reference/diffusion/forward_process.py",
-        "schedule.beta(t, t_prev) ** 0.5, noise\n    )",
-        "schedule.beta(t, t - 1) ** 0.5, noise\n    )",
+        "deviation = schedule.beta(t, t_prev) ** 0.5",
+        "deviation = schedule.beta(t, t - 1) ** 0.5",
         "tests/reference/test_ddpm.py::test_composed_steps_of_any_length_have_the_one_shot_marginal",
     ),
     (  # E6

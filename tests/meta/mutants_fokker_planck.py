@@ -33,13 +33,13 @@ MUTANTS = (
     _step("B = slope - drift", "B = slope + drift", STEADY),
     _step("w / np.expm1(np.where(w == 0, 1, w))", "1 - w / 2", STEADY.replace("0.5", "30.0")),
     _step(
-        "B = (slope[1:-1] if periodic else slope) - drift",
-        "B = -drift",
+        "    B = slope - drift",
+        "    B = -drift",
         "diffusion_that_depends_on_x_pulls_towards_small_diffusion",
     ),
     _step(
-        "np.concatenate((ends[0], diffusion, ends[1]))",
-        "np.concatenate((ends[1], diffusion, ends[0]))",
+        "(diffusion[-2:-1], diffusion, diffusion[1:2])",
+        "(diffusion[1:2], diffusion, diffusion[-2:-1])",
         "periodic_diffusion_slope_is_taken_across_the_boundary",
     ),
     _step("both = diffusion / dx**2", "both = diffusion / dx", STEADY),

@@ -67,8 +67,8 @@ MUTANTS = (
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[0.5-0.5-geometric-noise]",
     ),
     _schedule(
-        "wanted = self.log_snr(times), 2 * float(np.log(alpha / sigma))",
-        "wanted = self.log_snr(times), float(np.log(alpha / sigma))",
+        "wanted = 2 * float(np.log(alpha / sigma))",
+        "wanted = float(np.log(alpha / sigma))",
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[1.0-0.3-geometric-noise]",
     ),
     _schedule(
@@ -77,11 +77,11 @@ MUTANTS = (
         "the_time_of_a_noise_level_is_recovered[geometric]",
     ),
     _denoiser(
-        "output(h * x, full_per_sample",
-        "output(x, full_per_sample",
+        "network(scale * x, full_per_sample",
+        "network(x, full_per_sample",
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[0.5-0.5-vp-noise]",
     ),
-    _denoiser('_restated("score", params', '_restated("noise", params', "a_scaled_x_has_the_score_of_its_own_distribution"),
+    _denoiser('_target_function("score", params', '_target_function("noise", params', "a_scaled_x_has_the_score_of_its_own_distribution"),
     _denoiser("d = a * v\n", "d = -a * v\n", "the_pullback_is_the_derivative_of_the_score[vp-noise]"),
     _denoiser("d = d + scale * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
     _denoiser("[...] = b * v", "[...] = v", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
@@ -97,7 +97,7 @@ MUTANTS = (
         LEVELS + "[linear-4-noise]",
     ),
     # the error exceeds a tenth of the bound
-    _level("diffusion/denoiser", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"),
+    _level("diffusion/interpolation", "h**2 / 8 * np.exp(h)", "h**2 / 80 * np.exp(h)", LEVELS + "[linear-20-noise]"),
     _schedule(WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", BETWEEN + "[noise-exploding]"),
     _level("diffusion/schedules", WEIGHTS, "((share, int(low)), (1 - share, int(low) + 1))", LEVELS + "[linear-20-noise]"),
     _schedule(WEIGHTS, "((0.5, int(low)), (0.5, int(low) + 1))", BETWEEN + "[v-preserving]"),

@@ -287,7 +287,7 @@ LIKELIHOOD = (
 )
 
 EVALUATE = (
-    ("x = add_noise(x, *sde.marginal(sde.t_min), Key(seed, sample, 1,", "x = add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
+    ("x = add_noise(x, alpha, sigma, Key(seed, sample, 1,", "x = add_noise(x, 1.0, 0.0, Key(seed, sample, 1,", ROWS),
     ("Purpose.PROBE, data", "Purpose.EVALUATION, data", "images_use_one_random_sign_per_entry_as_probe"),
     ("float(-log_p)}", "float(log_p)}", ROWS),
 )
