@@ -25,7 +25,7 @@ from reference.runs.files import output_folder, write_atomically
 LONG = ("op-", "-backward", "unet32-step")  # in names of workloads without which a quick look is soon over
 INTERRUPTED = 130  # the exit code
 PRODUCT = "product"  # the workload that measures the machine
-IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.SHIPPED.values(), *PEERS)
+IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.BUILTIN_PORTS.values(), *PEERS)
 
 
 class Effort(NamedTuple):
@@ -111,7 +111,7 @@ def compile_ahead(implementations, threads):
     """Compile the kernels of ports that can, on all processors, which no workload then waits for: the seconds that each port took."""
     seconds = {}
     for name in implementations:
-        compile_all = None if name in PEERS else getattr(accelerated.load(name), "compile_all", None)
+        compile_all = None if name in PEERS else getattr(accelerated.load_port(name), "compile_all", None)
         if compile_all:
             begin = time.perf_counter()
             compile_all(threads=threads)
@@ -140,10 +140,10 @@ def workloads_of(options):
 def implementations_of(options):
     """Names, the reference first; a peer among them may be missing."""
     given = options.implementations or [name for name in IMPLEMENTATIONS if on_cuda(name) == (options.port == "gpu")]
-    given = [*given, *([accelerated.SHIPPED.get(options.port, options.port)] if options.port else [])]
+    given = [*given, *([accelerated.BUILTIN_PORTS.get(options.port, options.port)] if options.port else [])]
     for name in given:
         if name not in PEERS:
-            accelerated.load(name)
+            accelerated.load_port(name)
     return list(dict.fromkeys(given))
 
 

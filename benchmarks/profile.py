@@ -25,7 +25,7 @@ def main(arguments=None):
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
     try:
-        port = accelerated.complete(accelerated.load(options.port))
+        port = accelerated.with_reference_ops(accelerated.load_port(options.port))
         if hasattr(port, "synchronize"):
             raise ValueError(f"ops of {port.__name__} are done after they return: python -m benchmarks --port gpu times them")
     except ValueError as error:

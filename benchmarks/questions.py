@@ -34,12 +34,12 @@ EVALUATIONS = {  # of the network, for each sampler at a usual number of steps
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
     parser = Parser(prog="python -m benchmarks questions", allow_abbrev=False, description="What fusing buys, Winograd and images cost.")
-    parser.add_argument("--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.SHIPPED)}, a module or a file (default cpu)")
+    parser.add_argument("--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.BUILTIN_PORTS)}, a module or a file (default cpu)")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
     try:
-        port = accelerated.load(options.port)
-        if lacks := accelerated.lacking(port):
+        port = accelerated.load_port(options.port)
+        if lacks := accelerated.missing_ops(port):
             raise ValueError(f"--port: {options.port} lacks ops that are asked about: {', '.join(lacks)}")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -98,7 +98,7 @@ def winograd(size):
         dy = RandomArrays(h + 1, 1.0, 0.0, np.float32)(b, h, width, o)
         backward = (dy, args[0], args[1], 1, None)
         for name, arguments in (("conv2d", args), ("conv2d_backward", backward)):
-            results = [_tuple(getattr(port, name)(*arguments)) for port in (accelerated.load("cpu"), DIRECT)]
+            results = [_tuple(getattr(port, name)(*arguments)) for port in (accelerated.load_port("cpu"), DIRECT)]
             over = [worst(mismatches(name, result, arguments, zero_mean=True)).ratio for result in results]
             lines.append(f"{f'{name} {b}x{h}x{width}x{i} to {o}':34} {over[0]:10.3f} {over[1]:8.3f}")
     return lines

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import accelerated
 
-GPU = accelerated.SHIPPED["gpu"]
+GPU = accelerated.BUILTIN_PORTS["gpu"]
 DEVICE = "CUDA device"
 NETWORKS = ("Training", "Forward", "Backward", "Sampling")
 
@@ -26,7 +26,7 @@ class Peer:
     def missing(self):
         """What is not there, by name."""
         lacking = [name for name in self.needs if find_spec(name) is None]
-        return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else [DEVICE]
+        return lacking if lacking or not self.cuda or not accelerated.unavailable_reason(accelerated.load_port(GPU)) else [DEVICE]
 
 
 TORCH, BY_JAX = ("torch", "diffusers"), ("Product", "Op", *NETWORKS, "Particles", "FokkerPlanck")
@@ -62,7 +62,7 @@ def on_cuda(implementation):
 def left_out(implementation, quick=False):
     """Why an implementation, a port or a peer, is not measured here; None if it is."""
     if implementation not in PEERS:
-        reason = accelerated.missing(accelerated.load(implementation))
+        reason = accelerated.unavailable_reason(accelerated.load_port(implementation))
         return reason and f"left out, {reason}"
     if missing := PEERS[implementation].missing():
         install = "" if missing == [DEVICE] else ": pip install -e '.[peers]'"

@@ -39,21 +39,42 @@ def sample_axis(name):
     return {"linear": "n", "mixture": "n", "activation": "..."}.get(OPS[name].family, "b")
 
 
+class SeededArguments(tuple):
+    """The arguments of an op, with the seed that their numbers were drawn by; printed as shapes."""
+
+    name: str
+    seed: int
+
+    def __new__(cls, arguments, name, seed):
+        made = super().__new__(cls, arguments)
+        made.name, made.seed = name, seed
+        return made
+
+    def __repr__(self):
+        return f"{self.name}({describe(self.name, self)}; seed {self.seed})"
+
+
+def _with_seed_of(arguments, changed):
+    """The changed arguments, with the seed of the given ones if these have one."""
+    if isinstance(arguments, SeededArguments):
+        return SeededArguments(changed, arguments.name, arguments.seed)
+    return tuple(changed)
+
+
 def map_float_arrays(arguments, change):
-    """The arguments with ``change`` applied to every array of floats, also to those inside a list."""
+    """The arguments with ``change`` applied to every array of floats, also inside a list."""
     one = lambda a: change(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
-    return tuple(
+    changed = [
         [one(a) for a in argument] if isinstance(argument, list) else one(argument)
         for argument in arguments
-    )
+    ]
+    return _with_seed_of(arguments, changed)
 
 
 def cast(arguments, dtype):
     """The arguments in another precision: arrays of floats, and a dtype among the arguments."""
-    return map_float_arrays(
-        [np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments],
-        lambda a: a.astype(dtype),
-    )
+    changed = [np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments]
+    return map_float_arrays(_with_seed_of(arguments, changed), lambda a: a.astype(dtype))
 
 
 def call_op(name, function, arguments):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accelerated import SHIPPED, trace
+from accelerated import BUILTIN_PORTS, trace
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
     for item in filter(tried, here):
         port = item.callspec.params["port"]
         item.user_properties.append(("conformance", (port.name, stage(item.module), rule(item), subject(item))))
-        if not port.shipped:  # what its own library warns of is no failure
+        if not port.builtin:  # what its own library warns of is no failure
             item.add_marker(pytest.mark.filterwarnings("default", OURS), append=False)
 
 
@@ -60,7 +60,7 @@ def ops_of(item):
 def tried(item):
     """Has the port one of the ops that a test is of, or can the reference's take the place of those that a computation lacks?"""
     port, names = item.callspec.params["port"], ops_of(item)
-    return any(name not in port.lacks for name in names) if names else port.whole is not None
+    return any(name not in port.missing_ops for name in names) if names else port.whole is not None
 
 
 def rule(item):
@@ -85,11 +85,11 @@ def pytest_terminal_summary(terminalreporter, config):
             for port, kind, rule, name in (dict(report.user_properties).get("conformance", (None,) * 4),)
             if port == source
         ]
-        lacks = port_of(source).lacks
+        missing = port_of(source).missing_ops
         terminalreporter.section(source)
         terminalreporter.write_line(f"numbers: {of_numbers([row for row in results if row[0] != 'test_calls'])}")
         terminalreporter.write_line(f"calling rules: {of_rules([row for row in results if row[0] == 'test_calls'])}")
-        terminalreporter.write_line(f"missing: {len(lacks)} of {len(OPS)} ops" + listed(": ", lacks))
+        terminalreporter.write_line(f"missing: {len(missing)} of {len(OPS)} ops" + listed(": ", missing))
 
 
 def culprit(report, name):

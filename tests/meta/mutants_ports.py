@@ -23,8 +23,8 @@ MUTANTS = (
     ),
     (
         "accelerated/__main__.py",
-        "if lacking := accelerated.lacking(module):",
-        "if lacking := accelerated.lacking(whole):",
+        "if lacking := accelerated.missing_ops(module):",
+        "if lacking := accelerated.missing_ops(whole):",
         PORTS + "ops_that_a_port_lacks_are_the_references_and_named_in_one_line[command1]",
     ),
     (
@@ -39,8 +39,8 @@ MUTANTS = (
     ("benchmarks/__main__.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
     (
         "benchmarks/measure.py",
-        "(accelerated.load(implementation)) if name in called]",
-        "(accelerated.load(implementation))]",
+        "(accelerated.load_port(implementation)) if name in called]",
+        "(accelerated.load_port(implementation))]",
         BENCHMARKS + "[lacking]",
     ),
     (

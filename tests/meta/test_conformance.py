@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reference import ops
+from reference.conformance import large_sizes
 from reference.conformance.call import call_op, shapes
 from reference.conformance.contract import OPS
-from tests.conformance import test_sizes
 from tests.meta import pytest_runs
 from tests.meta.faults import FAULTS, FAULTS_OF_SIZE
 
@@ -56,23 +56,23 @@ def test_a_wrong_edge_at_stride_2_is_shown_on_an_image_that_has_an_inside(tests,
 def test_a_planted_fault_of_large_sizes_is_caught_by_the_name_of_its_op(fault):
     name, function = FAULTS_OF_SIZE[fault]
     port = SimpleNamespace(**{"name": "faulty", name: function})
-    with pytest.raises(AssertionError, match=f"^{name}: .* times its budget"):
-        for number in range(len(test_sizes.SIZES[name.removesuffix("_backward")])):
-            test_sizes.test_it_is_within_budget_at_large_sizes(port, name, number, np.float32)
+    with pytest.raises(AssertionError, match=f"^{name}: .* times its tolerance"):
+        for number in large_sizes.cases(name):
+            large_sizes.results_at_large_sizes_are_within_tolerance(port, name, number, np.float32)
 
 
 def test_a_fault_that_only_the_call_of_a_network_shows_is_caught():
     """Right at every size of the table, wrong at that of a U-Net of 28x28 pixels."""
     y_of = lambda x, *args, **kwargs: ops.conv2d(x, *args, **kwargs) + (x.shape[1:] == (14, 14, 64))
     port = SimpleNamespace(name="faulty", conv2d=y_of)
-    for number in range(len(test_sizes.SIZES["conv2d"])):
-        test_sizes.test_it_is_within_budget_at_large_sizes(port, "conv2d", number, np.float32)
+    for number in large_sizes.cases("conv2d"):
+        large_sizes.results_at_large_sizes_are_within_tolerance(port, "conv2d", number, np.float32)
     with pytest.raises(AssertionError, match=r"^conv2d: "):
-        test_sizes.test_every_call_of_a_network_is_within_budget_at_its_default_sizes(port, "conv2d", np.float32)
+        large_sizes.op_calls_of_networks_at_default_sizes_are_within_tolerance(port, "conv2d", np.float32)
 
 
 def test_the_ops_that_networks_call_are_known():
-    assert set(test_sizes.calls()) == set(test_sizes.CALLED)
+    assert set(large_sizes.network_calls()) == set(large_sizes.CALLED)
 
 
 def test_a_fault_beyond_two_to_the_24_entries_is_caught():
@@ -81,15 +81,15 @@ def test_a_fault_beyond_two_to_the_24_entries_is_caught():
         y[2**24 :] = 0
         return y
 
-    with pytest.raises(AssertionError, match=r"^silu: y is off by"):
-        test_sizes.test_samples_repeated_beyond_two_to_the_24_have_the_results_of_each(SimpleNamespace(silu=silu), "silu")
+    with pytest.raises(AssertionError, match=r"^silu: y\[.*times its tolerance"):
+        large_sizes.repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(SimpleNamespace(silu=silu), "silu")
 
 
 @pytest.mark.parametrize("name", OPS)
 def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
     forward, longest = name.removesuffix("_backward"), {}
-    for number in range(len(test_sizes.SIZES[forward])):
-        args = test_sizes.arguments(name, number, np.float32)
+    for number in large_sizes.cases(name):
+        args = large_sizes.large_arguments(name, number, np.float32)
         if name == "global_norm":
             found = {"...": max(array.shape for array in args[0])}
         else:
@@ -98,7 +98,7 @@ def test_every_axis_of_every_op_is_beyond_16_bits_or_has_a_reason(name):
             longest[axis] = max(longest.get(axis, 0), prod(size) if isinstance(size, tuple) else size)
     assert longest
     for axis, size in longest.items():
-        assert size > test_sizes.SHORTER.get(f"{axis} of {forward}", (65_536,))[0] - 1, f"{axis} has {size} places"
+        assert size > large_sizes.SHORTER.get(f"{axis} of {forward}", (65_536,))[0] - 1, f"{axis} has {size} places"
 
 
 def test_a_network_on_a_faulty_op_fails_by_the_name_of_the_op(tmp_path):
@@ -142,7 +142,7 @@ def test_a_port_of_a_device_that_lacks_ops_is_tried_on_those_that_it_has_and_on_
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (("--port", "tests.meta.faults"), "port tests.meta.faults is none: it has no op of the contract"),
+        (("--port", "tests.meta.faults"), "tests.meta.faults is not a port: it exports none of the contract"),
         (("--port", "no_such_module"), "No module named 'no_such_module'"),
         (("--port", "no_such_file.py"), "there is no such file"),
     ],

@@ -51,7 +51,7 @@ def test_what_was_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_pa
     assert continue_training(run, data, 1, device_port) == 0
     assert all(map(is_numpy, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
     assert np.isfinite(losses(run, data, device_port)["loss"])
-    assert trace(run, device_port, data).first_over() is None
+    assert trace(run, device_port, data).first_mismatch() is None
 
 
 def test_a_schedule_goes_to_a_device_once():
