@@ -7,6 +7,7 @@ AssertionError with a message that begins with the name of the op.  A check that
 skips it if the port lacks it.
 """
 
+import inspect
 from fractions import Fraction
 
 import numpy as np
@@ -37,6 +38,14 @@ PRODUCTS = tuple(op.name for op in CONTRACT if op.rule == "product")
 
 def _roundoff(dtype):
     return UNIT_ROUNDOFF[np.dtype(dtype)]
+
+
+def op_exists_with_the_argument_names_and_order_of_the_contract(port, name):
+    """The names and the order are required of built-in ports only."""
+    parameters = [*inspect.signature(getattr(port, name)).parameters]
+    same = not port.builtin or parameters == argument_names(name)
+    assert same, f"{name}: the arguments are {parameters} instead of {argument_names(name)}"
+    return []
 
 
 # drawn inputs

@@ -145,7 +145,10 @@ def assert_entries_within(name, result, check, got, exact, bound, arguments):
 
 
 def _accepted(mismatch, name, arguments):
-    assert mismatch is None or mismatch.ratio <= 1, f"{mismatch}; {describe_call(name, arguments)}"
+    if mismatch is not None and not mismatch.ratio <= 1:
+        error: Any = AssertionError(f"{mismatch}; {describe_call(name, arguments)}")
+        error.mismatch = mismatch  # for reports
+        raise error
     return mismatch
 
 
