@@ -78,11 +78,11 @@ def with_reference_ops(port):
     return PortWithReferenceOps(port) if missing_ops(port) else port
 
 
-def checked_port(source):
-    """The port of ``load_port`` as the checks of reference/conformance/ take it.  ValueError if there is no such port."""
+def checked_port(source, port=None):
+    """The port that ``source`` names (or ``port``, if it is loaded) as the checks of reference/conformance/ take it."""
     from reference.conformance.port import CheckedPort
 
-    port, builtin = load_port(source), BUILTIN_PORTS.get(source, source) in ("reference.ops", *BUILTIN_PORTS.values())
+    port, builtin = port or load_port(source), BUILTIN_PORTS.get(source, source) in ("reference.ops", *BUILTIN_PORTS.values())
     missing = [] if builtin else missing_ops(port)  # a built-in port without an op is wrong
     whole = None if missing and hasattr(port, "to_device") else with_reference_ops(port)
     return CheckedPort(source, port, builtin, missing, whole)

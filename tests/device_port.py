@@ -18,8 +18,9 @@ def __getattr__(name):
         return function
 
     def op(*args, **kwargs):
-        results = function(*simulated.plain(args), **simulated.plain(kwargs))
-        return simulated.wrapped(results) if any(map(_on_device, (*args, *kwargs.values()))) else results
+        if not any(map(_on_device, (*args, *kwargs.values()))):
+            return function(*args, **kwargs)
+        return simulated.wrapped(function(*simulated.plain(args), **simulated.plain(kwargs)))
 
     return op
 

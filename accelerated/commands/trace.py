@@ -26,6 +26,8 @@ def execute(arguments, ops):
         print(first)
         return 1
     spent = [sum(getattr(call, side) for call in compared) for side in ("reference", "port")]
-    print(f"{len(compared)} calls are within their tolerances, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" ")
+    print(
+        f"{len(compared)} calls are within their tolerances, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" "
+    )
     print(f"reference {1e3 * spent[0]:.1f} ms, port {1e3 * spent[1]:.1f} ms")
     return 0
