@@ -145,6 +145,23 @@ def test_a_failure_names_shapes_seed_and_the_worst_element_with_both_values(chec
     assert drawn[0]["error_over_tolerance"] > 1 and drawn[0]["message"] in output
 
 
+@pytest.mark.parametrize("builtin", [True, False])
+def test_error_messages_are_required_of_builtin_ports_only(builtin):
+    def silu(x, out=None):
+        try:
+            return ops.silu(x, out=out)
+        except (TypeError, ValueError) as error:
+            raise type(error)("wrong") from None
+
+    module = SimpleNamespace(silu=silu)
+    port = CheckedPort("port", module, builtin, [name for name in OPS if name != "silu"], None)
+    results = suite.run(port, suite.rule_cases(port, draws=2))
+    rule = "list for an array is a type error that names the argument"
+    (result,) = (result for result in results if result.check == rule)
+    assert result.verdict == ("failed" if builtin else "passed")
+    assert not builtin or result.message.startswith("silu: the message 'wrong' does not match '^x must be ")
+
+
 def test_an_op_that_raises_fails_with_its_error_and_the_shapes_of_the_call(check):
     code, _, report = check("def silu(x, out=None):\n    raise OSError('no memory')\n", "--quick", "--ops", "silu")
     messages = {row["check"]: row["message"] for row in failed(report)}
