@@ -1,4 +1,4 @@
-"""The command line on a port: ``python -m accelerated`` has the commands of ``python -m reference``, and ``check``, ``compile`` and ``trace``."""
+"""``python -m accelerated``: the commands of ``python -m reference`` on a port, and ``check``, ``compile`` and ``trace``."""
 
 import sys
 

@@ -172,7 +172,7 @@ def _exact(name, arguments, change=lambda a: a):
 
 
 def _given(name, results, *more):
-    """(name, result, ...) of the results that are not None, as the gradient of a missing bias is."""
+    """(name, result, ...) of the results that are not None."""
     return [
         row for row in zip(result_names(name), results, *more, strict=True) if row[1] is not None
     ]
@@ -276,8 +276,9 @@ def reduction_lengths(name, arguments):
 
 
 def _factor(n, dtype):
-    """The factor of the root of the sum of squares, or of the sum of absolute values.  It is doubled
-    in float64, where the reference rounds as much as the port.
+    """The factor of the root of the sum of squares, or of the sum of absolute values.
+
+    It is doubled in float64, where the reference rounds as much as the port.
     """
     return 8 * UNIT_ROUNDOFF[dtype] * (np.sqrt(n) + 8) * (2 if dtype == np.float64 else 1)
 
@@ -304,7 +305,7 @@ def _statistical(name, exact, arguments, dtype):
 
 
 def _entrywise_bound(name, exact, arguments, dtype):
-    """For any data: the error of every entry, by the largest sum of absolute values in its sample."""
+    """For any data: the error of an entry, by the largest sum of absolute values in its sample."""
     found = []
     by_sample = [
         result_axes[:1] == (sample_axis(name),) for result_axes in axes(OPS[name].results).values()

@@ -81,7 +81,7 @@ def test_a_fault_beyond_two_to_the_24_entries_is_caught():
         y[2**24 :] = 0
         return y
 
-    with pytest.raises(AssertionError, match="^silu: y.* times its tolerance"):
+    with pytest.raises(AssertionError, match=r"^silu: y.* times its tolerance"):
         large_sizes.repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(SimpleNamespace(silu=silu), "silu")
 
 
