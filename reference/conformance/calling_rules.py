@@ -111,13 +111,14 @@ def dtype_in_is_dtype_out(port, name, arguments):
 def strided(a):
     """The same values as every second entry of a larger array."""
     buffer = np.zeros([2 * n for n in a.shape], a.dtype)
-    view = buffer[(*[slice(None, None, 2)] * a.ndim, ...)]
+    every_second: tuple = (*[slice(None, None, 2)] * a.ndim, ...)
+    view = buffer[every_second]
     view[...] = a
     return view
 
 
 def reversed_in_memory(a):
-    everywhere = (*[slice(None, None, -1)] * a.ndim, ...)
+    everywhere: tuple = (*[slice(None, None, -1)] * a.ndim, ...)
     return a[everywhere].copy()[everywhere]
 
 
@@ -301,8 +302,8 @@ def wrong_number_of_coefficients_is_a_value_error_that_names_them(port, name, wo
     for wrong in (np.ones(2), np.ones((3, 1))):
         changed = substitute(arguments, words.index(word), wrong)
         assert_refused(port, name, changed, ValueError, f"^{word} must")
-    for wrong in ("1", True, None, 1j):
-        changed = substitute(arguments, words.index(word), wrong)
+    for no_number in ("1", True, None, 1j):
+        changed = substitute(arguments, words.index(word), no_number)
         assert_refused(port, name, changed, TypeError, f"^{word} must")
 
 

@@ -33,6 +33,7 @@ from reference.conformance.tolerances import (
 )
 from reference.ops import Key, Purpose
 
+Sizes = tuple[tuple, ...]
 PRODUCTS = tuple(op.name for op in CONTRACT if op.rule == "product")
 
 
@@ -99,7 +100,7 @@ def _with_backward(port, name, arguments, seed):
     return found
 
 
-LINEAR_SIZES = (  # n, i, o
+LINEAR_SIZES: Sizes = (  # n, i, o
     (1, 1, 1),
     (33, 70, 59),
     (64, 16, 48),
@@ -108,9 +109,9 @@ LINEAR_SIZES = (  # n, i, o
     (7, 257, 31),
     (600, 100, 270),
 )
-CONV_SIDES = ((5, 7), (7, 5))
+CONV_SIDES: Sizes = ((5, 7), (7, 5))
 CONV_ADDS = (None, "per channel", "per pixel")
-CONV_SIZES = (  # b, h, w, i, o
+CONV_SIZES: Sizes = (  # b, h, w, i, o
     (3, 8, 8, 32, 32),
     (2, 9, 6, 16, 48),
     (5, 1, 2, 16, 16),
@@ -120,14 +121,14 @@ CONV_SIZES = (  # b, h, w, i, o
     (2, 8, 8, 1, 32),
     (2, 8, 8, 32, 1),
 )
-NORM_SIZES = (  # b, h, w, c, groups
+NORM_SIZES: Sizes = (  # b, h, w, c, groups
     (3, 8, 8, 32, 8),
     (2, 5, 3, 48, 4),
     (1, 16, 16, 24, 1),
     (9, 1, 1, 70, 35),
     (2, 3, 3, 7, 7),
 )
-ATTENTION_SIZES = (  # b, n, m, c, heads
+ATTENTION_SIZES: Sizes = (  # b, n, m, c, heads
     (2, 64, 64, 64, 8),
     (3, 16, 16, 32, 4),
     (1, 33, 70, 30, 3),
@@ -143,7 +144,11 @@ ELEMENTWISE = (
     "ema_step_",
     "global_norm",
 )
-MIXTURE_SIZES = ((1000, 8, 2, False), (300, 3, 5, False), (33, 40, 64, True))  # n, k, d, scalar
+MIXTURE_SIZES: Sizes = (
+    (1000, 8, 2, False),
+    (300, 3, 5, False),
+    (33, 40, 64, True),
+)  # n, k, d, scalar
 
 
 def linear_of_many_sizes(port, n, i, o, dtype):
@@ -220,7 +225,7 @@ WITH_LOGITS = ("softmax", "attention", "mixture_log_density", "mixture_score")
 SILUS = ("silu", "silu_backward", "silu_second")
 SILU_STARTS = tuple(range(-120, 104, 4))
 CONSTANTS = (0.0, 1 / 3, 1e4, 12345.678, -1e30)
-CONSTANT_SIZES = ((1, 1), (7, 1), (64, 4), (5, 3))  # n, width
+CONSTANT_SIZES: Sizes = ((1, 1), (7, 1), (64, 4), (5, 3))  # n, width
 LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1e200, 8e307)}
 
 
@@ -229,7 +234,7 @@ def logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype):
     x = numbers(3, 4)
     if name == "softmax":
         x[:rows, 0], x[:rows, 1] = 1e4, -1e4
-        arguments = (x,)
+        arguments: tuple = (x,)
     elif name == "attention":
         q, k = x[None], numbers(1, 5, 4)
         q[:, :rows] = 0

@@ -276,12 +276,9 @@ def repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, name):
         rows = results[word].reshape(times, *exact.shape)
         for part in (rows[:1], *np.array_split(rows, 16)):
             if len(part) == 1 or not (part == rows[0]).all():
-                if overall:
-                    worst = max(rms(row - exact) for row in part)
-                    got, e = worst, 0.0
-                else:
-                    got, e = part, np.broadcast_to(exact, part.shape)
-                found.append(assert_entries_within(name, word, check, got, e, bound, many))
+                errors = [rms(row - exact) for row in part] if overall else part - exact
+                zeros = np.zeros(np.shape(errors))
+                found.append(assert_entries_within(name, word, check, errors, zeros, bound, many))
     return found
 
 

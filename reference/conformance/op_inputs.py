@@ -166,8 +166,8 @@ def _coefficient(numbers, value, b):
 
 
 def add_noise(numbers, shape, signal, noise_scale, key):
-    """A coefficient of None becomes an array with one entry a sample, and a ``key`` of None an array
-    of noise.
+    """A coefficient of None becomes an array with one entry a sample, and a ``key`` of None an
+    array of noise.
     """
     x0 = numbers(*shape)
     signal = _coefficient(numbers, signal, shape[0])

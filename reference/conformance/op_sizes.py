@@ -156,15 +156,18 @@ def global_norm(draw, numbers):
 def _index(draw):
     """The four numbers that a draw depends on: seed, samples, step, purpose."""
     samples = draw(ListOf(SEED, 0, 3))
-    return draw(INTEGERS64), samples, draw(SEED), draw(OneOf(tuple(Purpose)))
+    seed, step = draw(INTEGERS64), draw(SEED)
+    return seed, samples, step, draw(OneOf(tuple(Purpose)))
 
 
 def philox_bits(draw, numbers):
-    return op_inputs.philox_bits(numbers, *_index(draw), draw(Integer(0, 9)))
+    seed, samples, step, purpose = _index(draw)
+    return op_inputs.philox_bits(numbers, seed, samples, step, purpose, draw(Integer(0, 9)))
 
 
 def uniform(draw, numbers):
-    return op_inputs.uniform(numbers, *_index(draw), _shape(draw, 0, 2))
+    seed, samples, step, purpose = _index(draw)
+    return op_inputs.uniform(numbers, seed, samples, step, purpose, _shape(draw, 0, 2))
 
 
 normal = uniform

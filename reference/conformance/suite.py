@@ -230,39 +230,58 @@ def _fixed_cases_of_values(number, dtype):
         yield number(checks.key_as_noise_gives_the_normals_of_the_port, name, dtype, name, dtype)
 
 
-# ops, and the further arguments of a check, by check
-DRAWN_RULES: dict = {
-    calling_rules.memory_layout_of_any_argument_does_not_matter: (OPS, calling_rules.LAYOUTS),
-    calling_rules.arguments_are_not_modified: (OPS, ()),
-    calling_rules.two_calls_return_separate_memory: (calling_rules.RETURNING, ()),
-    calling_rules.out_is_filled_and_returned: (
+NO_VARIANTS: tuple = ((),)
+LAYOUTS = tuple((layout,) for layout in calling_rules.LAYOUTS)
+OUT_LAYOUTS = tuple((layout,) for layout in calling_rules.OUT_LAYOUTS)
+DRAWN_RULES: tuple = (  # (check, ops, variants: the further arguments of the check)
+    (calling_rules.memory_layout_of_any_argument_does_not_matter, OPS, LAYOUTS),
+    (calling_rules.arguments_are_not_modified, OPS, NO_VARIANTS),
+    (
+        calling_rules.two_calls_return_separate_memory,
         calling_rules.RETURNING,
-        calling_rules.OUT_LAYOUTS,
+        NO_VARIANTS,
     ),
-    calling_rules.out_with_another_dtype_or_shape_is_refused: (calling_rules.RETURNING, ()),
-    calling_rules.out_for_several_results_must_be_a_tuple_of_that_length: (
+    (calling_rules.out_is_filled_and_returned, calling_rules.RETURNING, OUT_LAYOUTS),
+    (
+        calling_rules.out_with_another_dtype_or_shape_is_refused,
+        calling_rules.RETURNING,
+        NO_VARIANTS,
+    ),
+    (
+        calling_rules.out_for_several_results_must_be_a_tuple_of_that_length,
         calling_rules.SEVERAL_RESULTS,
-        (),
+        NO_VARIANTS,
     ),
-    calling_rules.wrong_type_of_any_array_is_a_type_error: (OPS, ()),
-    calling_rules.read_only_target_is_a_value_error: (IN_PLACE_ARGUMENTS, ()),
-    calling_rules.list_for_an_array_is_a_type_error_that_names_the_argument: (OPS, ()),
-    calling_rules.wrong_number_of_axes_is_a_value_error_that_names_the_argument: (OPS, ()),
-    calling_rules.mismatched_sizes_are_a_value_error: (OPS, ()),
-    calling_rules.empty_batch_has_empty_results_and_no_gradient: (
+    (calling_rules.wrong_type_of_any_array_is_a_type_error, OPS, NO_VARIANTS),
+    (calling_rules.read_only_target_is_a_value_error, IN_PLACE_ARGUMENTS, NO_VARIANTS),
+    (
+        calling_rules.list_for_an_array_is_a_type_error_that_names_the_argument,
+        OPS,
+        NO_VARIANTS,
+    ),
+    (
+        calling_rules.wrong_number_of_axes_is_a_value_error_that_names_the_argument,
+        OPS,
+        NO_VARIANTS,
+    ),
+    (calling_rules.mismatched_sizes_are_a_value_error, OPS, NO_VARIANTS),
+    (
+        calling_rules.empty_batch_has_empty_results_and_no_gradient,
         calling_rules.BATCHED_BUT_LOSSES,
-        (),
+        NO_VARIANTS,
     ),
-    calling_rules.losses_refuse_an_empty_batch: (calling_rules.LOSSES, ()),
-    calling_rules.the_first_sample_alone_has_the_same_result_as_in_a_batch: (
+    (calling_rules.losses_refuse_an_empty_batch, calling_rules.LOSSES, NO_VARIANTS),
+    (
+        calling_rules.the_first_sample_alone_has_the_same_result_as_in_a_batch,
         calling_rules.BATCHED,
-        (),
+        NO_VARIANTS,
     ),
-    calling_rules.non_finite_input_makes_only_its_own_sample_non_finite: (
+    (
+        calling_rules.non_finite_input_makes_only_its_own_sample_non_finite,
         calling_rules.BATCHED,
-        (np.nan, np.inf),
+        ((np.nan,), (np.inf,)),
     ),
-}
+)
 
 
 def rule_cases(port, draws):
@@ -270,35 +289,35 @@ def rule_cases(port, draws):
     and rule.
     """
     cases = []
+    of_dtype = calling_rules.dtype_in_is_dtype_out
+    of_coefficients = calling_rules.wrong_number_of_coefficients_is_a_value_error_that_names_them
+    of_dots = calling_rules.axes_written_as_dots_must_agree_between_arguments
     for number in range(draws):
         for name, dtype in product(OPS, DTYPES):
-            function = calling_rules.dtype_in_is_dtype_out
-            cases.append(_drawn(RULES, function, name, dtype, number, UNIT))
-        for function, (names, variants) in DRAWN_RULES.items():
-            for name, more in product(names, [(one,) for one in variants] or [()]):
+            cases.append(_drawn(RULES, of_dtype, name, dtype, number, UNIT))
+        for function, names, variants in DRAWN_RULES:
+            for name, more in product(names, variants):
                 cases.append(_drawn(RULES, function, name, np.float64, number, UNIT, *more))
     for name, word in calling_rules.COEFFICIENTS:
-        function = calling_rules.wrong_number_of_coefficients_is_a_value_error_that_names_them
-        cases.append(case(RULES, function, name, np.float64, name, word))
+        cases.append(case(RULES, of_coefficients, name, np.float64, name, word))
     for name in calling_rules.SEVERAL_DOTS:
-        function = calling_rules.axes_written_as_dots_must_agree_between_arguments
-        cases.append(case(RULES, function, name, np.float64, name))
+        cases.append(case(RULES, of_dots, name, np.float64, name))
     return [case for case in cases if case.subject not in port.missing_ops]
 
 
 def large_cases(port):
     """The cases of large_sizes.py for the ops that a port has."""
     cases = []
+    of_sizes = large_sizes.results_at_large_sizes_are_within_tolerance
+    of_calls = large_sizes.op_calls_of_networks_at_default_sizes_are_within_tolerance
+    of_entries = large_sizes.repeated_samples_beyond_2_to_the_24_entries_repeat_the_results
     for name, dtype in product(OPS, DTYPES):
         for number in large_sizes.cases(name):
-            function = large_sizes.results_at_large_sizes_are_within_tolerance
-            cases.append(case(NUMBERS, function, name, dtype, name, number, dtype))
+            cases.append(case(NUMBERS, of_sizes, name, dtype, name, number, dtype))
         if name in large_sizes.CALLED:
-            function = large_sizes.op_calls_of_networks_at_default_sizes_are_within_tolerance
-            cases.append(case(NUMBERS, function, name, dtype, name, dtype))
+            cases.append(case(NUMBERS, of_calls, name, dtype, name, dtype))
     for name in large_sizes.WITH_MANY_ENTRIES:
-        function = large_sizes.repeated_samples_beyond_2_to_the_24_entries_repeat_the_results
-        cases.append(case(NUMBERS, function, name, np.float32, name))
+        cases.append(case(NUMBERS, of_entries, name, np.float32, name))
     return [case for case in cases if case.subject not in port.missing_ops]
 
 

@@ -7,7 +7,7 @@ COMMAND, RULES = "accelerated/commands/check.py", "reference/conformance/calling
 
 MUTANTS = (
     # checks left out
-    (SUITE, "    calling_rules.arguments_are_not_modified: (OPS, ()),\n", "", TESTS + "the_command_and_pytest_make_every_check"),
+    (SUITE, "    (calling_rules.arguments_are_not_modified, OPS, NO_VARIANTS),\n", "", TESTS + "the_command_and_pytest_make_every_check"),
     (
         SUITE,
         "                for dtype in dtypes:",
