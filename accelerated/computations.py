@@ -5,6 +5,7 @@ reference.  The check returns the worst mismatch; its AssertionError names the t
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,10 @@ def within_tolerance(port, name, dtype, compute):
     tracer = Tracer(port.whole)
     compute(tracer, dtype)
     first = tracer.first_mismatch()
-    raise AssertionError(f"{first.error}; {first.shapes}; so {mismatch}" if first else f"{mismatch}; no op exceeds its own tolerance")
+    message = f"{first.error}; {first.shapes}; so {mismatch}" if first else f"{mismatch}; no op exceeds its own tolerance"
+    error: Any = AssertionError(message)
+    error.mismatch = mismatch  # for reports
+    raise error
 
 
 def in_dtype(dtype):

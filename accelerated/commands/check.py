@@ -19,6 +19,7 @@ from reference.runs.files import write_atomically
 
 DRAWS = {"numbers": 40, "calling rules": 10}  # drawn inputs an op and check
 QUICK_DRAWS = {"numbers": 10, "calling rules": 2}
+PRINTED = 3  # failures per op
 SHOWN = {"passed": "passed", "failed": "FAILED", "missing": "missing", "known": "known"}
 
 
@@ -45,6 +46,8 @@ def execute(arguments, ops):
         port.missing_ops = [name for name in OPS if name in port.missing_ops or name not in arguments.ops]
     cases = list_cases(port, arguments.quick, arguments.large, whole=not (arguments.quick or arguments.ops))
     known = [] if arguments.known is None else _known(arguments.known)
+    if not arguments.ops:
+        getattr(ops, "compile_all", lambda: None)()  # in parallel, instead of one by one below
     results = suite.run(port, progress(cases, len(cases), "check"))
     unneeded = apply_known_exceptions(results, known, datetime.date.today())
     rows = [*results, *(suite.Result(name, suite.NUMBERS, "", "", verdict="missing") for name in missing)]
@@ -104,8 +107,11 @@ def _print_table(rows):
         row = suite.worst_result([row for row in rows if row.op == op])
         ratio = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
         print(f"{op:28} {SHOWN[row.verdict]:8} {ratio:>15}   {row.check}{f', {row.dtype}' if row.dtype else ''}".rstrip())
-        for failed in [row for row in rows if row.op == op and row.verdict in ("failed", "known")]:
-            print(f"    {failed.check}, {failed.dtype}: {failed.message}")
+        failures = [row for row in rows if row.op == op and row.verdict in ("failed", "known")]
+        for failure in failures[:PRINTED]:
+            print(f"    {failure.check}, {failure.dtype}: {failure.message}")
+        if failures[PRINTED:]:
+            print(f"    and {len(failures) - PRINTED} more failing checks, which --json lists")
 
 
 def _json(arguments, ops, rows, unneeded):

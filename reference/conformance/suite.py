@@ -361,12 +361,12 @@ def _run_case(port, one, results):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [mismatch for mismatch in one.run(port) or () if mismatch is not None]
-    except AssertionError as error:
-        message, mismatch = str(error), getattr(error, "mismatch", None)
     except Exception as error:  # a port under development may raise any
-        op, arguments = port.last_call or (one.subject, ())
-        call = f"; {describe(op, arguments)}" if arguments else ""
-        message, mismatch = f"{op}: raises {type(error).__name__}: {error}{call}", None
+        message, mismatch = str(error), getattr(error, "mismatch", None)
+        if mismatch is None and not (isinstance(error, AssertionError) and blamed_op(message)):
+            op, arguments = port.last_call or (one.subject, ())
+            call = f"; {describe(op, arguments)}" if arguments else ""
+            message = f"{op}: raises {type(error).__name__}: {error}{call}"
     blamed = blamed_op(message, one.subject)
     result = _result(results, one, blamed)
     if result.verdict != "failed":
@@ -375,7 +375,7 @@ def _run_case(port, one, results):
     return []
 
 
-def blamed_op(message, subject):
+def blamed_op(message, subject=None):
     """The op that a failure message begins with, else the subject of the check."""
     found = re.match(r"(\w+): ", message)
     return found[1] if found and found[1] in OPS else subject

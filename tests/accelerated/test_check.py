@@ -169,6 +169,12 @@ def test_an_op_that_raises_fails_with_its_error_and_the_shapes_of_the_call(check
     assert re.fullmatch(r"silu: raises OSError: no memory; x float\d\d\[[\d,]+\]", messages["results are within tolerance"])
 
 
+def test_an_assertion_of_the_port_itself_fails_with_the_shapes_of_the_call(check):
+    _, _, report = check("def silu(x, out=None):\n    assert x.ndim == 9\n", "--quick", "--ops", "silu")
+    assert {row["op"] for row in failed(report)} == {"silu"}
+    assert re.match(r"silu: raises AssertionError: .*; x float\d\d\[[\d,]+\]$", failed(report)[0]["message"])
+
+
 def test_a_right_op_beside_a_wrong_one_passes(check):
     port = "from reference.ops import linear_backward\nfrom reference import ops\ndef linear(x, w, b=None, out=None):\n"
     code, output, report = check(port + "    return 2 * ops.linear(x, w, b)\n", "--quick")
@@ -185,6 +191,7 @@ def test_a_network_on_a_faulty_op_fails_with_the_name_of_the_op():
     assert len(results) == 4 and results["network points", "float32"].verdict == "passed"
     wrong = results["network plain", "float32"]
     assert wrong.verdict == "failed" and wrong.blamed == "group_norm" and wrong.message.startswith("group_norm: ")
+    assert wrong.error_over_tolerance > 1
     numbers, *_ = suite.summary(results.values(), [])
     assert numbers == "numbers: 0 of 1 ops and 1 of 2 whole computations that were tried agree with the reference; wrong: group_norm"
 

@@ -1,8 +1,9 @@
-"""A port that is none of ours: a few ops in plain SciPy, to show what a port file looks like.
+"""An example of a port from outside this project: a few ops in plain SciPy.
 
+    python -m accelerated check --port tests/conformance/scipy_port.py
     pytest tests/conformance --port tests/conformance/scipy_port.py
 
-``check`` and ``takes_out`` are optional: they give the errors and the ``out=`` that the contract asks for.
+``check`` and ``takes_out`` are optional: they add the errors and the ``out=`` of the contract.
 """
 
 import numpy as np
