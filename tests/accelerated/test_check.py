@@ -139,6 +139,7 @@ def test_a_failure_names_shapes_seed_and_the_worst_element_with_both_values(chec
     port = "from reference import ops\ndef linear_backward(dy, x, w, out=None):\n    dx, dw, db = ops.linear_backward(dy, x, w)\n"
     _, output, report = check(port + "    return dx, dw, 2 * db\n", "--ops", "linear_backward")
     drawn = [row for row in failed(report) if row["check"] == "results are within tolerance" and row["dtype"] == "float32"]
+    assert len(drawn) == 1
     number, shape = r"-?[\d.e+-]+", r"float32\[\d+,\d+\]"
     message = rf"linear_backward: db\[\d+\] is {number} instead of {number}: {number} times its tolerance \(largest entry\); "
     assert re.fullmatch(message + rf"dy {shape}, x {shape}, w {shape}; seed \d+", drawn[0]["message"])

@@ -242,7 +242,7 @@ MUTANTS = (
     (
         OPS + "norm.py",
         "mean = d.mean(axis=(1, 3), keepdims=True)",
-        "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.mean()",
+        "mean = d.mean(axis=(1, 3), keepdims=True) + 0 * d.sum()",
         CALLS + "non_finite_sample_shows_and_leaves_other_samples_alone[reference.ops-group_norm-nan]",
     ),
 )

@@ -36,7 +36,12 @@ MUTANTS = (
         "right = whole",
         TESTS + "a_network_on_a_faulty_op_fails_with_the_name_of_the_op",
     ),
-    ("reference/conformance/tolerances.py", "not mismatch.ratio <= 1:", "not mismatch.ratio <= np.inf:", FAULT + "[wrong eps]"),
+    (
+        "reference/conformance/tolerances.py",
+        "not mismatch.ratio <= 1:",
+        "not mismatch.ratio <= np.inf:",
+        TESTS + "a_failure_names_shapes_seed_and_the_worst_element_with_both_values",
+    ),
     (
         "accelerated/__init__.py",
         "[] if builtin else missing_ops(port)",
