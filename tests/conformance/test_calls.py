@@ -152,7 +152,6 @@ def test_first_sample_alone_gives_its_own_result(port, name, data):
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("name", calling_rules.BATCHED)
-@few
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:(invalid|overflow|divide).* encountered:RuntimeWarning")
 def test_non_finite_sample_shows_and_leaves_other_samples_alone(port, name, poison, data):
