@@ -12,8 +12,10 @@ import numpy as np
 from accelerated.trace import Tracer
 from reference import ops
 from reference.commands.sampler_options import SAMPLERS, parse_sampler_options, trajectory
+from reference.conformance.call import bind_arguments
 from reference.conformance.example_networks import LABELS, run
 from reference.conformance.op_inputs import random_parameters
+from reference.conformance.port import Proxy
 from reference.conformance.tolerances import network_mismatches, worst
 from reference.data import datasets
 from reference.diffusion import training
@@ -103,17 +105,15 @@ TOLERANCE = 0.01  # for ode-rk45: at the default tolerance it makes hundreds of 
 SCORE_SAMPLERS = tuple(name for name in SAMPLERS if name not in ("decoder", "indi"))
 
 
-class OneDtype:
-    """A port that returns random numbers in one fixed dtype, so that everything computed from them has that dtype."""
+def with_normals_in(dtype, ops):
+    """The port with normals in one fixed dtype, so that everything computed from them has that dtype."""
 
-    def __init__(self, ops, dtype):
-        self.ops, self.dtype = ops, np.dtype(dtype)
+    def around(name, op, args, kwargs):
+        if name == "normal":
+            return op(*bind_arguments(name, args, kwargs)[:-1], np.dtype(dtype))
+        return op(*args, **kwargs)
 
-    def normal(self, seed, sample, step, purpose, shape, dtype):
-        return self.ops.normal(seed, sample, step, purpose, shape, self.dtype)
-
-    def __getattr__(self, name):
-        return getattr(self.ops, name)
+    return Proxy(ops, around)
 
 
 def _untrained(method):
@@ -132,7 +132,7 @@ def sampler_trajectory_is_within_tolerance(port, sampler, dtype, steps=10):
 
     def states(ops, dtype):
         run.state.ema = in_dtype(dtype)(weights)
-        reached = list(trajectory(run, OneDtype(ops, dtype), SAMPLE, **own))
+        reached = list(trajectory(run, with_normals_in(dtype, ops), SAMPLE, **own))
         return {"x": np.stack([x for _, x, _ in (reached[-1:] if adaptive else reached)])}
 
     return within_tolerance(port, sampler, dtype, states)

@@ -25,6 +25,7 @@ class Proxy:
         def op(*args, **kwargs):
             return self._around(name, attribute, args, kwargs)
 
+        vars(self)[name] = op  # networks look ops up at every call
         return op
 
 
