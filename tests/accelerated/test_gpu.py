@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
+from accelerated.computations import TRAINING_RUNS
 from accelerated.gpu import device, kernel
 from accelerated.gpu.product import gemm, readable
 from reference import ops
@@ -30,7 +31,6 @@ from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.devices import to_device, to_host
 from reference.networks import MLP
 from reference.samplers.ancestral import ancestral
-from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
 from tests.reference.test_placement import run_of, states
 from tests.strategies import arguments
@@ -311,7 +311,7 @@ def test_what_takes_from_the_host_or_tells_it_is_called_each_time():
 
 
 @works
-@pytest.mark.parametrize("name", [name for name in RUNS if not SIMULATED or name != "ddpm of images"])  # a minute there
+@pytest.mark.parametrize("name", [name for name in TRAINING_RUNS if not SIMULATED or name != "ddpm of images"])  # a minute there
 def test_training_that_is_replayed_has_the_bits_of_training_that_is_not(name, monkeypatch):
     def train():
         *_, state = states(name, gpu)

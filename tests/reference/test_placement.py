@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from accelerated.computations import IMAGES, SCORE_SAMPLERS, TRAINING_RUNS
 from accelerated.gpu import simulated
 from accelerated.trace import trace
 from reference import ops
@@ -17,22 +18,20 @@ from reference.diffusion.devices import is_numpy, table_like, to_device, to_host
 from reference.diffusion.schedules import linear
 from reference.runs.run import build_config, build_model, new_run
 from tests import device_port
-from tests.conformance.test_samplers import NAMES
-from tests.conformance.test_training import IMAGES, RUNS
 from tests.example_networks import random_parameters
 
 LOOKS = {"learned variances"}  # their first step is another formula: it takes a look which samples take it
 
 
 def states(name, port):
-    system, options = RUNS[name]
+    system, options = TRAINING_RUNS[name]
     data = datasets.load(options["data"], 0)
     config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
     return training.train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", TRAINING_RUNS)
 def test_training_on_a_device_has_the_same_bits_and_waits_for_nothing(name):
     here, there = states(name, ops), states(name, device_port)
     next(here), next(there)
@@ -71,7 +70,8 @@ def run_of(folder, system):
 
 untrained = pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
 every_sampler = pytest.mark.parametrize(
-    "system, sampler", [*(("smld" if "langevin" in name else "sde", name) for name in NAMES), ("indi", "indi"), ("vae", "decoder")]
+    "system, sampler",
+    [*(("smld" if "langevin" in name else "sde", name) for name in SCORE_SAMPLERS), ("indi", "indi"), ("vae", "decoder")],
 )
 
 
