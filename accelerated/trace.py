@@ -43,7 +43,7 @@ class Call:
     def __str__(self):
         """The worst element, in a sentence that blames neither side."""
         error: Any = self.error
-        where = f"{error.result}[{','.join(map(str, error.place))}]" if error.place else error.result
+        where = f"{error.result}[{','.join(map(str, error.element))}]" if error.element else error.result
         by = f"{error.ratio:.3g} times the tolerance ({error.check}); {self.shapes}"
         return f"port and reference differ in {self.name}: {where}: port {error.got}, reference {error.exact}, {by}"
 

@@ -27,7 +27,7 @@ def add_options(parser):
     parser.add_argument("--ops", nargs="+", metavar="OP", help="check these ops and no whole computations (default: all ops)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="fewer inputs, and no whole computations (default: off)")
-    length.add_argument("--large", action="store_true", help="also large sizes; takes minutes more (default: off)")
+    length.add_argument("--large", action="store_true", help="also large sizes; about a minute more (default: off)")
     parser.add_argument("--json", metavar="OUT.json", help="write the results to this file; an old one is replaced (default: no file)")
     parser.add_argument(
         "--known",

@@ -52,12 +52,14 @@ class Mismatch(NamedTuple):
     op: str
     result: str
     check: str
-    place: tuple  # of the worst element
+    element: tuple  # the index of the worst element
     got: Any
     exact: Any
 
     def __str__(self):
-        where = f"{self.result}[{','.join(map(str, self.place))}]" if self.place else self.result
+        where = (
+            f"{self.result}[{','.join(map(str, self.element))}]" if self.element else self.result
+        )
         by = f"{self.ratio:.3g} times its tolerance ({self.check})"
         return f"{self.op}: {where} is {self.got} instead of {self.exact}: {by}"
 
@@ -182,7 +184,9 @@ def _shape_mismatches(name, results, arguments):
     """Mismatches of results that are missing, or have a wrong dtype or shape."""
     expected, dtype = _exact(name, arguments), _dtype(name, arguments)
     if len(results) != len(expected):
-        return [Mismatch(np.inf, name, "results", "their number", (), len(results), len(expected))]
+        return [
+            Mismatch(np.inf, name, "results", "number of results", (), len(results), len(expected))
+        ]
     found = []
     for word, result, e in zip(result_names(name), results, expected):
         form = None if e is None else f"{dtype or e.dtype}{list(e.shape)}"
@@ -194,25 +198,18 @@ def _shape_mismatches(name, results, arguments):
 
 
 def _dtype_and_shape(result):
-    return (
-        None
-        if result is None
-        else f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
-    )
+    if result is None:
+        return None
+    return f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
 
 
 def _dtype(name, arguments):
     """The dtype of the results: the dtype argument, else that of the arrays of floats; None for
     bits.
     """
-    arrays = [
-        a
-        for argument in arguments
-        for a in (argument if isinstance(argument, list) else [argument])
-    ]
-    dtypes = [a for a in arrays if isinstance(a, np.dtype)] + [
-        a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-    ]
+    each = [a for one in arguments for a in (one if isinstance(one, list) else [one])]
+    dtypes = [a for a in each if isinstance(a, np.dtype)]
+    dtypes += [a.dtype for a in each if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     return dtypes[0] if dtypes else None
 
 
@@ -231,12 +228,12 @@ def _entrywise(name, word, check, got, exact, bound):
     """The entry with the largest ratio of error to bound."""
     difference = _difference(got, exact)
     with np.errstate(divide="ignore", invalid="ignore"):
-        over = np.where(difference == 0, 0, difference / bound)
-    if not over.size:
+        ratios = np.where(difference == 0, 0, difference / bound)
+    if not ratios.size:
         return Mismatch(0.0, name, word, check, (), None, None)
-    index = np.unravel_index(np.argmax(over), over.shape)
+    index = np.unravel_index(np.argmax(ratios), ratios.shape)
     return Mismatch(
-        float(over[index]),
+        float(ratios[index]),
         name,
         word,
         check,
