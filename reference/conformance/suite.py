@@ -80,7 +80,7 @@ def check_name(function):
 def case(kind, function, subject, dtype, *arguments):
     """The case of ``function(port, *arguments)``."""
     ops = SEVERAL_OPS.get(function, (subject,))
-    if function is checks.group_norm_of_many_sizes:
+    if function is checks.group_norm_of_many_sizes:  # of two ops, each with its backward
         ops = subject, f"{subject}_backward"
     run = lambda port: function(port, *arguments)
     return Case(subject, kind, check_name(function), np.dtype(dtype).name, run, ops)
@@ -139,16 +139,14 @@ def _drawn_checks(name):
 
 
 def _fixed_cases():
-    """Those of checks.py with fixed sizes, for all ops."""
+    """The cases of checks.py with fixed sizes, for all ops."""
     float32, float64 = DTYPES
+    exists = checks.op_exists_with_the_argument_names_and_order_of_the_contract
     number = lambda function, subject, dtype, *sizes: case(
         NUMBERS, function, subject, dtype, *sizes
     )
     for name in OPS:
-        yield number(
-            checks.op_exists_with_the_argument_names_and_order_of_the_contract,
-            *(name, float64, name),
-        )
+        yield number(exists, name, float64, name)
     for dtype in DTYPES:
         yield from _fixed_cases_of_sizes(number, dtype)
         yield from _fixed_cases_of_values(number, dtype)
@@ -169,11 +167,9 @@ def _fixed_cases():
 def _fixed_cases_of_sizes(number, dtype):
     for sizes in checks.LINEAR_SIZES:
         yield number(checks.linear_of_many_sizes, "linear", dtype, *sizes, dtype)
+    unequal = checks.conv2d_with_unequal_sides_and_channels
     for sides, stride, k, add in product(checks.CONV_SIDES, (1, 2), (1, 3), checks.CONV_ADDS):
-        yield number(
-            checks.conv2d_with_unequal_sides_and_channels,
-            *("conv2d", dtype, *sides, stride, k, add, dtype),
-        )
+        yield number(unequal, "conv2d", dtype, *sides, stride, k, add, dtype)
     for sizes, k, stride in product(checks.CONV_SIZES, (1, 3), (1, 2)):
         yield number(checks.conv2d_of_many_sizes, "conv2d", dtype, *sizes, k, stride, dtype)
     for name, sizes in product(("group_norm", "group_norm_silu"), checks.NORM_SIZES):
@@ -184,19 +180,21 @@ def _fixed_cases_of_sizes(number, dtype):
         yield number(checks.arrays_of_many_blocks, name, dtype, name, dtype)
     for name, sizes in product(("mixture_log_density", "mixture_score"), checks.MIXTURE_SIZES):
         yield number(checks.mixtures_of_many_sizes, name, dtype, name, *sizes, dtype)
+    many_cells = checks.fokker_planck_steps_of_many_cells_some_without_diffusion
     for periodic in (False, True):
-        yield number(
-            checks.fokker_planck_steps_of_many_cells_some_without_diffusion,
-            *("fokker_planck_step", dtype, periodic, dtype),
-        )
+        yield number(many_cells, "fokker_planck_step", dtype, periodic, dtype)
 
 
 def _fixed_cases_of_values(number, dtype):
+    logits = checks.logits_of_ten_thousand_in_one_row_or_in_all_rows
+    constant = checks.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient
+    large = checks.group_norm_of_entries_up_to_half_the_largest_number
+    far = checks.mixture_at_overflowing_distance_has_density_0_and_nan_score
+    batches = checks.noise_has_the_same_bits_in_a_batch_of_eight_and_alone
+    keys = checks.key_as_noise_gives_the_normals_of_the_port
+    mixtures = "mixture_log_density", "mixture_score"
     for name, rows in product(checks.WITH_LOGITS, (1, 3)):
-        yield number(
-            checks.logits_of_ten_thousand_in_one_row_or_in_all_rows,
-            *(name, dtype, name, rows, dtype),
-        )
+        yield number(logits, name, dtype, name, rows, dtype)
     for name in checks.SILUS:
         for start in checks.SILU_STARTS:
             yield number(checks.silu_on_a_wide_grid, name, dtype, name, start, dtype)
@@ -204,30 +202,16 @@ def _fixed_cases_of_values(number, dtype):
     for step in (1, 1000):
         yield number(checks.adam_with_gradients_of_every_size, "adam_step_", dtype, step, dtype)
     for sizes, value in product(checks.CONSTANT_SIZES, checks.CONSTANTS):
-        yield number(
-            checks.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient,
-            *("group_norm", dtype, *sizes, value, dtype),
-        )
+        yield number(constant, "group_norm", dtype, *sizes, value, dtype)
     for name, size in product(("group_norm", "group_norm_silu"), checks.LARGE[dtype]):
-        yield number(
-            checks.group_norm_of_entries_up_to_half_the_largest_number,
-            *(name, dtype, name, dtype, size),
-        )
+        yield number(large, name, dtype, name, dtype, size)
     yield number(checks.softmax_of_the_largest_and_smallest_floats, "softmax", dtype, dtype)
-    for name, d, scalar in product(
-        ("mixture_log_density", "mixture_score"), (1, 2, 3), (True, False)
-    ):
-        yield number(
-            checks.mixture_at_overflowing_distance_has_density_0_and_nan_score,
-            *(name, dtype, name, d, scalar, dtype),
-        )
+    for name, d, scalar in product(mixtures, (1, 2, 3), (True, False)):
+        yield number(far, name, dtype, name, d, scalar, dtype)
     for name, shape in product(checks.NOISE_OPS, checks.NOISE_SHAPES):
-        yield number(
-            checks.noise_has_the_same_bits_in_a_batch_of_eight_and_alone,
-            *(name, dtype, name, shape, dtype),
-        )
+        yield number(batches, name, dtype, name, shape, dtype)
     for name in ("add_noise", "reverse_step"):
-        yield number(checks.key_as_noise_gives_the_normals_of_the_port, name, dtype, name, dtype)
+        yield number(keys, name, dtype, name, dtype)
 
 
 NO_VARIANTS: tuple = ((),)
