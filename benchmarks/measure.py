@@ -198,7 +198,11 @@ def measure(name, size, implementations, threads, budget, least_turns, say):
 
 def lacking(implementation, called):
     """The names of the ops that a workload calls and a port does not have; none for a peer, which is no port."""
-    return [] if implementation in PEERS else [name for name in accelerated.missing_ops(accelerated.load_port(implementation)) if name in called]
+    return (
+        []
+        if implementation in PEERS
+        else [name for name in accelerated.missing_ops(accelerated.load_port(implementation)) if name in called]
+    )
 
 
 def failed(entries):

@@ -34,7 +34,9 @@ EVALUATIONS = {  # of the network, for each sampler at a usual number of steps
 def main(arguments=None):
     """The exit code: 0, 2 for options that can't be."""
     parser = Parser(prog="python -m benchmarks questions", allow_abbrev=False, description="What fusing buys, Winograd and images cost.")
-    parser.add_argument("--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.BUILTIN_PORTS)}, a module or a file (default cpu)")
+    parser.add_argument(
+        "--port", default="cpu", metavar="P", help=f"{', '.join(accelerated.BUILTIN_PORTS)}, a module or a file (default cpu)"
+    )
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help="tiny: to try out the program itself")
     options = parser.parse_args(arguments)
     try:
