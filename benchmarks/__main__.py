@@ -145,7 +145,7 @@ def compile_ahead(implementations, threads):
     """Compile the kernels of ports that can, on all processors, before any workload is timed.  Returns port -> seconds."""
     seconds = {}
     for name in implementations:
-        compile_all = None if name in PEERS else getattr(accelerated.load(name), "compile_all", None)
+        compile_all = None if name in PEERS else getattr(accelerated.load_port(name), "compile_all", None)
         if compile_all:
             begin = time.perf_counter()
             compile_all(threads=threads)

@@ -26,7 +26,7 @@ def main(arguments=None):
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
     try:
-        port = accelerated.complete(accelerated.load(options.port))
+        port = accelerated.with_reference_ops(accelerated.load_port(options.port))
         if hasattr(port, "synchronize"):
             raise ValueError(f"--port: ops of {port.__name__} return before they are done; python -m benchmarks --port gpu times them")
     except ValueError as error:

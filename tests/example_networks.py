@@ -1,6 +1,25 @@
 """Small networks of every kind, and functions that compute all results of a network."""
 
-import numpy as np
+from reference.conformance.example_networks import (
+    DEEP,
+    HALVES,
+    IMAGES,
+    LABELS,
+    MLPS,
+    ONE_LEVEL,
+    PLAIN,
+    POINTS,
+    SMALL,
+    THREE_LEVELS,
+    TWO_LAYERS,
+    UNETS,
+    C,
+    inputs,
+    numbers,
+    random_parameters,
+    run,
+    run_autoencoder,
+)
 
 from reference import ops
 from reference.conformance.op_inputs import random_parameters

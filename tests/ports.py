@@ -1,4 +1,4 @@
-"""The ports under test: the shipped ones, or those that ``--port`` names."""
+"""The ports under test: the built-in ports, or those that ``--port`` names."""
 
 import os
 import warnings
@@ -7,7 +7,6 @@ from functools import cache
 import pytest
 
 import accelerated
-from reference.conformance.contract import OPS
 
 SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
 HERE = [name for name in SHIPPED if not accelerated.missing(accelerated.load(name))]

@@ -3,20 +3,14 @@
     arguments("conv2d", np.float32)             a strategy for the arguments of any row of the contract
     arguments("conv2d_backward", np.float64)    the same for a backward, with a random upstream gradient
 
-Hypothesis draws shapes, options and a seed; reference/conformance/op_inputs.py makes arguments of them.
+Hypothesis draws the sizes, options and seeds that reference/conformance/op_sizes.py asks for.
 """
 
-import numpy as np
 from hypothesis import strategies as st
 
-from reference.conformance import op_inputs
-from reference.conformance.call import cast, describe
-from reference.conformance.op_inputs import RandomArrays
-from reference.ops import Key, Purpose
+from reference.conformance import op_sizes
+from reference.conformance.op_sizes import OFFSETS, SCALES, Integer, ListOf, OneOf
 from tests.ports import SIMULATED
-
-SCALES = (1.0, 1e-3, 10.0, 100.0)
-OFFSETS = (0.0, 30.0)
 
 SEED = st.integers(0, 2**32 - 1)
 SIZE = st.integers(1, 4 if SIMULATED else 9)  # the simulator is too slow for more than 64 results

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import accelerated
 
-GPU = accelerated.SHIPPED["gpu"]
+GPU = accelerated.BUILTIN_PORTS["gpu"]
 DEVICE = "CUDA device"
 IMPL_HELP = "implementations to time: peers, or ports as modules or files (default: {})"
 NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling")

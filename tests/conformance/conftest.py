@@ -4,11 +4,12 @@ Tests of single ops run before whole computations, and fixed sizes before drawn 
 one pixel.  Tests of ops that a port lacks are deselected.  The run ends with three lines per port: numbers, calling rules, missing ops.
 """
 
-import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from reference.conformance import suite
 from reference.conformance.contract import OPS
 from tests.ports import HERE, port_of
 
@@ -59,7 +60,11 @@ def ops_of(item):
 def tried(item):
     """True if the port has one of the ops of a test, or if the reference can supply the missing ops of a whole computation."""
     port, names = item.callspec.params["port"], ops_of(item)
-    return any(name not in port.lacks for name in names) if names else port.whole is not None
+    return any(name not in port.missing_ops for name in names) if names else port.whole is not None
+
+
+def kind(item):
+    return suite.RULES if stage(item.module) == "test_calls" else suite.NUMBERS
 
 
 def rule(item):
@@ -77,18 +82,16 @@ def pytest_terminal_summary(terminalreporter, config):
     yield
     for source in config.getoption("port") or ():
         results = [
-            (kind, rule, name, culprit(report, name) if failed else None)
+            SimpleNamespace(kind=kind, check=rule, op=op, blamed=culprit(report, op) if failed else None)
             for failed, outcomes in ((False, ("passed",)), (True, ("failed", "error")))
             for outcome in outcomes
             for report in terminalreporter.getreports(outcome)
-            for port, kind, rule, name in (dict(report.user_properties).get("conformance", (None,) * 4),)
+            for port, kind, rule, op in (dict(report.user_properties).get("conformance", (None,) * 4),)
             if port == source
         ]
-        lacks = port_of(source).lacks
         terminalreporter.section(source)
-        terminalreporter.write_line(f"numbers: {of_numbers([row for row in results if row[0] != 'test_calls'])}")
-        terminalreporter.write_line(f"calling rules: {of_rules([row for row in results if row[0] == 'test_calls'])}")
-        terminalreporter.write_line(f"missing: {len(lacks)} of {len(OPS)} ops" + listed(": ", lacks))
+        for line in suite.summary(results, port_of(source).missing_ops):
+            terminalreporter.write_line(line)
 
 
 def culprit(report, name):

@@ -7,19 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.conformance.call import IN_PLACE_ARGUMENTS, argument_names, axes, call_op, map_float_arrays, sample_axis
-from reference.conformance.contract import CONTRACT, OPS
-from reference.conformance.tolerances import assert_within_tolerance
-from reference.ops import Key
+from reference.conformance import calling_rules
+from reference.conformance.call import IN_PLACE_ARGUMENTS
+from reference.conformance.calling_rules import LAYOUTS, OUT_LAYOUTS
+from reference.conformance.contract import OPS
 from tests.strategies import arguments
 
-UNIT = {"scales": (1.0,), "offsets": (0.0,)}
-RETURNING = [name for name in OPS if name not in IN_PLACE_ARGUMENTS]
-LOSSES = [op.name for op in CONTRACT if op.family == "loss"]
-BATCHED = [name for name in OPS if sample_axis(name)]
-
 few = settings(max_examples=max(5, settings.default.max_examples // 4))
-every_op = pytest.mark.parametrize("name", OPS)
+of_every_op = pytest.mark.parametrize("name", OPS)
+of_returning_ops = pytest.mark.parametrize("name", calling_rules.RETURNING)
 
 
 def arrays(args):
@@ -57,13 +53,11 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_dtype_in_is_dtype_out(port, name, dtype, data):
-    args = data.draw(arguments(name, dtype, **UNIT))
-    expected = np.uint32 if name == "philox_bits" else dtype
-    assert all(result is None or result.dtype == expected for result in call_op(name, getattr(port, name), args))
+    calling_rules.dtype_in_is_dtype_out(port, name, unit_arguments(data, name, dtype))
 
 
 def strided(a):
@@ -94,44 +88,20 @@ def read_only(a):
 @few
 @given(data=st.data())
 def test_memory_layout_of_any_argument_does_not_matter(port, name, layout, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    function = getattr(port, name)
-    for position, array in arrays(args):
-        if name in IN_PLACE_ARGUMENTS:
-            if layout is read_only and position in IN_PLACE_ARGUMENTS[name]:
-                continue
-            changed = [*map_float_arrays(substitute(args, position, None), np.copy)]
-            changed[position] = layout(array.copy())
-            function(*changed)
-            results = tuple(changed[target] for target in IN_PLACE_ARGUMENTS[name])
-        else:
-            results = call_op(name, function, substitute(args, position, layout(array)))
-        assert_within_tolerance(name, results, args)
-
-
-@pytest.mark.of_ops("global_norm")
-@pytest.mark.parametrize("layout", [strided, reversed_in_memory, fortran, read_only])
-def test_memory_layout_of_any_array_does_not_matter_to_the_global_norm(port, layout):
-    list_of_arrays = [np.arange(6.0).reshape(2, 3), np.arange(4.0)]
-    assert port.global_norm([layout(a) for a in list_of_arrays]) == port.global_norm(list_of_arrays)
+    calling_rules.memory_layout_of_any_argument_does_not_matter(port, name, unit_arguments(data, name), layout)
 
 
 # memory
 
 
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_arguments_are_not_modified(port, name, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    before = [a.copy() for a in leaves(args)]
-    getattr(port, name)(*args)
-    targets = [id(args[position]) for position in IN_PLACE_ARGUMENTS.get(name, ())]
-    for array, copy in zip(leaves(args), before, strict=True):
-        assert id(array) in targets or same(array, copy)
+    calling_rules.arguments_are_not_modified(port, name, unit_arguments(data, name))
 
 
-@pytest.mark.parametrize("name", RETURNING)
+@of_returning_ops
 @few
 @given(data=st.data())
 def test_two_calls_return_separate_memory(port, name, data):
@@ -151,28 +121,15 @@ def test_two_calls_return_separate_memory(port, name, data):
     assert not any(np.shares_memory(result, other) for result in results for other in held if result is not other)
 
 
-def out_for(results, change=lambda a: a):
-    return tuple(None if result is None else change(np.full_like(result, 7)) for result in results)
-
-
-def call_with_out(port, name, args, out):
-    return getattr(port, name)(*args, out=out if len(out) > 1 else out[0])
-
-
-@pytest.mark.parametrize("layout", [np.asarray, strided, fortran])
-@pytest.mark.parametrize("name", RETURNING)
+@pytest.mark.parametrize("layout", OUT_LAYOUTS)
+@of_returning_ops
 @few
 @given(data=st.data())
 def test_out_is_filled_and_returned(port, name, layout, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    expected = call_op(name, getattr(port, name), args)
-    out = out_for(expected, layout)
-    returned = call_with_out(port, name, args, out)
-    assert returned is out or returned is out[0]
-    assert all(map(same, out, expected))
+    calling_rules.out_is_filled_and_returned(port, name, unit_arguments(data, name), layout)
 
 
-@pytest.mark.parametrize("name", RETURNING)
+@of_returning_ops
 @few
 @given(data=st.data())
 def test_out_with_another_dtype_or_shape_is_refused(port, name, data):
@@ -185,7 +142,7 @@ def test_out_with_another_dtype_or_shape_is_refused(port, name, data):
                 call_with_out(port, name, args, substitute(right, position, wrong))
 
 
-@pytest.mark.parametrize("name", [name for name in RETURNING if len(axes(OPS[name].results)) > 1])
+@pytest.mark.parametrize("name", calling_rules.SEVERAL_RESULTS)
 @few
 @given(data=st.data())
 def test_out_for_several_results_must_be_a_tuple_of_that_length(port, name, data):
@@ -199,27 +156,11 @@ def test_out_for_several_results_must_be_a_tuple_of_that_length(port, name, data
 # errors
 
 
-def wrong_types(array, alone):
-    yield array.tolist()
-    if array.dtype.kind == "f":
-        yield from (array.astype(np.int64), array.astype(np.float16), array.astype(complex))
-        if not alone:
-            yield array.astype(np.float32)
-    else:
-        yield from (array.astype(np.float64), array.astype(bool))
-
-
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_wrong_type_of_any_array_is_a_type_error(port, name, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    alone = sum(a.dtype.kind == "f" for _, a in arrays(args)) == 1
-    for position, array in required(name, args):
-        for wrong in wrong_types(array, alone):
-            with pytest.raises(TypeError) as error:
-                getattr(port, name)(*substitute(args, position, wrong))
-            assert not port.shipped or error.value.args[0].split()[0] in names(name)
+    calling_rules.wrong_type_of_any_array_is_a_type_error(port, name, unit_arguments(data, name))
 
 
 @pytest.mark.parametrize("name", IN_PLACE_ARGUMENTS)
@@ -232,7 +173,7 @@ def test_read_only_target_is_a_value_error(port, name, data):
             getattr(port, name)(*substitute(map_float_arrays(args, np.copy), position, read_only(args[position])))
 
 
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_list_for_an_array_is_a_type_error_that_names_the_argument(port, name, data):
@@ -242,21 +183,14 @@ def test_list_for_an_array_is_a_type_error_that_names_the_argument(port, name, d
             getattr(port, name)(*substitute(args, position, array.tolist()))
 
 
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_wrong_number_of_axes_is_a_value_error_that_names_the_argument(port, name, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    signature = axes(OPS[name].arguments)
-    for position, array in required(name, args):
-        word = argument_names(name)[position]
-        if "..." not in signature[word]:
-            for wrong in (array[None], array.reshape(-1)) if array.ndim > 1 else (array[None],):
-                with pytest.raises(ValueError, match=says(port, rf"^{word} must have shape")):
-                    getattr(port, name)(*substitute(args, position, wrong))
+    calling_rules.wrong_number_of_axes_is_a_value_error_that_names_the_argument(port, name, unit_arguments(data, name))
 
 
-@every_op
+@of_every_op
 @few
 @given(data=st.data())
 def test_mismatched_sizes_are_a_value_error(port, name, data):
@@ -322,17 +256,10 @@ def cut(name, args, samples):
 @few
 @given(data=st.data())
 def test_empty_batch_has_empty_results_and_no_gradient(port, name, data):
-    args = data.draw(arguments(name, np.float64, **UNIT))
-    whole = call_op(name, getattr(port, name), args)
-    empty = call_op(name, getattr(port, name), cut(name, args, 0))
-    for result_axes, one, other in zip(axes(OPS[name].results).values(), whole, empty, strict=True):
-        if one is not None and result_axes[0] == sample_axis(name):
-            assert other.shape == (0, *one.shape[1:])
-        elif one is not None:
-            assert other.shape == one.shape and not other.any()
+    calling_rules.empty_batch_has_empty_results_and_no_gradient(port, name, unit_arguments(data, name))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", calling_rules.LOSSES)
 @few
 @given(data=st.data())
 def test_losses_refuse_an_empty_batch(port, name, data):
@@ -341,7 +268,7 @@ def test_losses_refuse_an_empty_batch(port, name, data):
         getattr(port, name)(*cut(name, args, 0))
 
 
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", calling_rules.BATCHED)
 @few
 @given(data=st.data())
 def test_the_first_sample_alone_has_the_same_result_as_in_a_batch(port, name, data):
@@ -358,8 +285,7 @@ SHAPE_ALONE = {("conv2d_backward", "add"), ("concat_backward", "x"), ("concat_ba
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize("name", BATCHED)
-@few
+@pytest.mark.parametrize("name", calling_rules.BATCHED)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:(invalid|overflow|divide).* encountered:RuntimeWarning")
 def test_non_finite_input_makes_only_its_own_sample_non_finite(port, name, poison, data):

@@ -2,9 +2,8 @@
 
 import pytest
 
-from reference.networks import UNet
-from tests.conformance.comparison import DTYPES, in_dtype, within_budget
-from tests.example_networks import HALVES, LABELS, MLPS, SMALL, UNETS, run
+from accelerated import computations
+from tests.conformance.test_ops import DTYPES
 from tests.ports import SIMULATED
 
 TINY = UNet(size=(4, 4), channels=(8, 8), groups=4)  # the simulator runs these in a minute

@@ -8,21 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference import ops
-from reference.conformance import op_inputs
-from reference.conformance.call import argument_names, backward_arguments, call_op, cast
-from reference.conformance.contract import CONTRACT, OPS
-from reference.conformance.op_inputs import RandomArrays
-from reference.conformance.tolerances import UNIT_ROUNDOFF, assert_small_integers_exact, assert_within_tolerance, max_abs, ternary
-from reference.ops import Key, Purpose
+from reference.conformance import checks
+from reference.conformance.contract import OPS
 from tests.ports import SIMULATED
 from tests.strategies import SEED, arguments
 
 DTYPES = (np.float32, np.float64)
-PRODUCTS = [op.name for op in CONTRACT if op.rule == "product"]
 
 many_threads = pytest.mark.skipif(SIMULATED, reason="too many threads for the simulator, whose blocks of 8 find the edges at fewer entries")
 every_op = pytest.mark.parametrize("name", OPS)
+every_product = pytest.mark.parametrize("name", checks.PRODUCTS)
 of_ops = pytest.mark.of_ops
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -58,22 +53,22 @@ def test_results_are_within_tolerance(port, name, dtype, data):
     check(port, name, data.draw(arguments(name, dtype)))
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@every_product
 @given(data=st.data())
 def test_product_of_zero_mean_data_is_within_the_sharper_tolerance(port, name, data):
     args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
-    check(port, name, args, zero_mean=True)
+    checks.product_of_zero_mean_data_is_within_the_sharper_tolerance(port, name, args)
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@every_product
 @given(data=st.data())
 def test_product_of_data_of_one_sign_is_within_the_textbook_bound(port, name, data):
     args = data.draw(arguments(name, np.float32, scales=(1.0,), offsets=(0.0,)))
-    check(port, name, tuple(np.abs(a) if isinstance(a, np.ndarray) else a for a in args))
+    checks.product_of_data_of_one_sign_is_within_the_textbook_bound(port, name, args)
 
 
 @both_dtypes
-@pytest.mark.parametrize("name", PRODUCTS)
+@every_product
 @given(data=st.data())
 def test_product_of_small_integers_is_exact(port, name, dtype, data):
     args = ternary(data.draw(arguments(name, dtype, scales=(1.0,), offsets=(0.0,))))
@@ -86,20 +81,19 @@ def test_product_of_small_integers_is_exact(port, name, dtype, data):
 @of_ops("linear", "linear_backward")
 @many_threads
 @both_dtypes
-@pytest.mark.parametrize("n, i, o", [(1, 1, 1), (33, 70, 59), (64, 16, 48), (200, 66, 128), (512, 128, 2), (7, 257, 31), (600, 100, 270)])
+@pytest.mark.parametrize("n, i, o", checks.LINEAR_SIZES)
 def test_linear_of_many_sizes(port, n, i, o, dtype):
-    numbers = RandomArrays(n, 1.0, 0.0, dtype)
-    check_with_backward(port, "linear", (numbers(n, i), numbers(i, o), numbers(o)))
+    checks.linear_of_many_sizes(port, n, i, o, dtype)
 
 
 @of_ops("conv2d", "conv2d_backward")
 @both_dtypes
-@pytest.mark.parametrize("pixels", [None, "per channel", "per pixel"], ids=["", "per channel", "per pixel"])
+@pytest.mark.parametrize("pixels", checks.CONV_ADDS, ids=["", "per channel", "per pixel"])
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("h, w", [(5, 7), (7, 5)])
+@pytest.mark.parametrize("h, w", checks.CONV_SIDES)
 def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, dtype):
-    check_with_backward(port, "conv2d", op_inputs.conv2d(RandomArrays(h, 1.0, 0.0, dtype), 2, h, w, 2, 3, k, stride, pixels))
+    checks.conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, dtype)
 
 
 @of_ops("conv2d", "conv2d_backward")
@@ -107,56 +101,40 @@ def test_conv2d_with_unequal_sides_and_channels(port, h, w, stride, k, pixels, d
 @both_dtypes
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize(
-    "b, h, w, i, o",
-    [
-        *[(3, 8, 8, 32, 32), (2, 9, 6, 16, 48), (5, 1, 2, 16, 16)],
-        *[(25, 8, 8, 16, 16), (1, 5, 5, 64, 144)],  # many pixels, many channels
-        *[(1, 13, 11, 33, 17), (2, 8, 8, 1, 32), (2, 8, 8, 32, 1)],
-    ],
-)
+@pytest.mark.parametrize("b, h, w, i, o", checks.CONV_SIZES)
 def test_conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype):
-    check_with_backward(port, "conv2d", op_inputs.conv2d(RandomArrays(h, 1.0, 0.0, dtype), b, h, w, i, o, k, stride, "per pixel"))
+    checks.conv2d_of_many_sizes(port, b, h, w, i, o, k, stride, dtype)
 
 
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
-@pytest.mark.parametrize("b, h, w, c, groups", [(3, 8, 8, 32, 8), (2, 5, 3, 48, 4), (1, 16, 16, 24, 1), (9, 1, 1, 70, 35), (2, 3, 3, 7, 7)])
+@pytest.mark.parametrize("b, h, w, c, groups", checks.NORM_SIZES)
 def test_group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype):
-    numbers = RandomArrays(c, 10.0, 30.0, dtype)
-    check_with_backward(port, name, (numbers(b, h, w, c), numbers.unit(c), numbers.unit(c), groups, 1e-5))
+    checks.group_norm_of_many_sizes(port, name, b, h, w, c, groups, dtype)
 
 
 @of_ops("attention", "attention_backward")
 @many_threads
 @both_dtypes
-@pytest.mark.parametrize("b, n, m, c, heads", [(2, 64, 64, 64, 8), (3, 16, 16, 32, 4), (1, 33, 70, 30, 3), (2, 5, 1, 17, 1)])
+@pytest.mark.parametrize("b, n, m, c, heads", checks.ATTENTION_SIZES)
 def test_attention_of_many_sizes(port, b, n, m, c, heads, dtype):
-    numbers = RandomArrays(n, 1.0, 0.0, dtype)
-    check_with_backward(port, "attention", (numbers(b, n, c), numbers(b, m, c), numbers(b, m, c), heads))
+    checks.attention_of_many_sizes(port, b, n, m, c, heads, dtype)
 
 
 @many_threads
 @both_dtypes
-@pytest.mark.parametrize("name", ["silu", "mse", "gaussian_kl", "concat", "upsample_nearest", "adam_step_", "ema_step_", "global_norm"])
+@pytest.mark.parametrize("name", checks.ELEMENTWISE)
 def test_arrays_of_many_blocks(port, name, dtype):
-    numbers = RandomArrays(0, 1.0, 0.0, dtype)
-    image = lambda: numbers(3, 20, 20, 37)
-    count = {"silu": 1, "upsample_nearest": 1, "adam_step_": 3}.get(name, 2)
-    args = tuple(image() for _ in range(count))
-    if name == "adam_step_":
-        args = (*args, np.square(image()), 3, 1e-3, 0.9, 0.999, 1e-8)
-    args = {"ema_step_": (*args, 0.999), "global_norm": (list(args),)}.get(name, args)
-    check(port, name, args)
+    checks.arrays_of_many_blocks(port, name, dtype)
 
 
 @many_threads
 @both_dtypes
 @pytest.mark.parametrize("name", ["mixture_log_density", "mixture_score"])
-@pytest.mark.parametrize("n, k, d, scalar", [(1000, 8, 2, False), (300, 3, 5, False), (33, 40, 64, True)])
+@pytest.mark.parametrize("n, k, d, scalar", checks.MIXTURE_SIZES)
 def test_mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype):
-    check(port, name, op_inputs.mixture_log_density(RandomArrays(n, 1.0, 0.0, dtype), n, k, d, scalar))
+    checks.mixtures_of_many_sizes(port, name, n, k, d, scalar, dtype)
 
 
 @of_ops("fokker_planck_step", "fokker_planck_step_2d")
@@ -197,19 +175,17 @@ def test_logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtyp
 
 
 @both_dtypes
-@pytest.mark.parametrize("name", ["silu", "silu_backward", "silu_second"])
-@pytest.mark.parametrize("start", range(-120, 104, 4))
+@pytest.mark.parametrize("name", checks.SILUS)
+@pytest.mark.parametrize("start", checks.SILU_STARTS)
 def test_silu_on_a_wide_grid(port, name, start, dtype):
-    x = np.linspace(start, start + 4, 101).astype(np.float32).astype(dtype)
-    check(port, name, (*[RandomArrays(0, 1.0, 0.0, dtype)(101)] * (len(argument_names(name)) - 1), x))
+    checks.silu_on_a_wide_grid(port, name, start, dtype)
 
 
 @of_ops("adam_step_")
 @both_dtypes
 @pytest.mark.parametrize("step", [1, 1000])
 def test_adam_with_gradients_of_every_size(port, step, dtype):
-    g = np.geomspace(1e-12, 1, 49).astype(np.float32).astype(dtype)
-    check(port, "adam_step_", (np.zeros_like(g), g, np.zeros_like(g), np.zeros_like(g), step, 1e-3, 0.9, 0.999, 1e-8))
+    checks.adam_with_gradients_of_every_size(port, step, dtype)
 
 
 @of_ops("group_norm")
@@ -234,7 +210,7 @@ LARGE = {np.float32: (1e15, 1.8e19, 1e25, 1.6e38), np.float64: (1e15, 1.3e154, 1
 
 
 @pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
-@pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in LARGE[dtype]])
+@pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in checks.LARGE[dtype]])
 def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
     """The result equals that of x / 2^k without eps, up to some roundings per entry of a group."""
     exponent = int(np.frexp(size)[1])
@@ -319,22 +295,13 @@ def exactly(port, name, args, exact):
 @of_ops("linear")
 @given(SEED)
 def test_linear_is_the_sum_of_exact_products(port, seed):
-    rng = np.random.default_rng(seed)
-    x, w, b = (rng.standard_normal(shape) for shape in ((2, 5), (5, 3), (3,)))
-    F = np.vectorize(Fraction, otypes=[object])
-    exactly(port, "linear", (x, w, b), (F(x) @ F(w) + F(b)).flat)
+    checks.linear_is_the_sum_of_exact_products(port, seed)
 
 
 @of_ops("conv2d")
 @given(SEED, st.sampled_from((1, 2)))
 def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
-    rng = np.random.default_rng(seed)
-    x, w, b = (rng.standard_normal(shape) for shape in ((1, 3, 4, 2), (3, 3, 2, 2), (2,)))
-    F = np.vectorize(Fraction, otypes=[object])
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::stride, ::stride]  # [b,m,n,i,u,v]
-    exact = np.tensordot(F(windows), F(w), axes=((3, 4, 5), (2, 0, 1))) + F(b)
-    exactly(port, "conv2d", (x, w, b, stride), exact.flat)
+    checks.conv2d_is_the_sum_of_exact_products(port, seed, stride)
 
 
 # random numbers
@@ -369,7 +336,7 @@ def test_float64_normals_are_within_four_roundings_of_the_radius(port, seed, sam
     assert ulps.max() <= 4, f"normal: {ulps.max()} ulp of the radius"
 
 
-@of_ops("philox_bits", "uniform", "normal", "add_noise", "reverse_step")
+@of_ops(*checks.NOISE_OPS)
 @both_dtypes
 @pytest.mark.parametrize("shape", [(3, 3, 2), (37,), ()])
 def test_noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, shape, dtype):

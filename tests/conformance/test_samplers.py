@@ -1,8 +1,5 @@
 """Ten steps of every sampler on a port, with a network of random weights on the same port."""
 
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 
 from reference.commands.sampler_options import parse_sampler_options

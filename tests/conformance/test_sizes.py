@@ -17,15 +17,10 @@ The calls of networks are those of a training step with the default sizes of the
 to the same products.
 """
 
-from dataclasses import replace
-from functools import cache
-
 import numpy as np
 import pytest
 
-from reference import ops
-from reference.conformance import op_inputs
-from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, cast, describe, result_names
+from reference.conformance import large_sizes
 from reference.conformance.contract import OPS
 from reference.conformance.op_inputs import RandomArrays, random_parameters
 from reference.conformance.tolerances import assert_within_tolerance, tolerances

@@ -1,6 +1,5 @@
 """A short training run of every method on a port: the losses and the final weights."""
 
-import numpy as np
 import pytest
 
 from reference.data import datasets

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reference import ops
+from reference.conformance import large_sizes
 from reference.conformance.call import call_op, shapes
 from reference.conformance.contract import OPS
 from tests.conformance import test_sizes
@@ -88,8 +89,8 @@ def test_a_fault_beyond_two_to_the_24_entries_is_caught():
 @pytest.mark.parametrize("name", OPS)
 def test_every_axis_exceeds_16_bits_or_states_a_reason(name):
     forward, longest = name.removesuffix("_backward"), {}
-    for number in range(len(test_sizes.SIZES[forward])):
-        args = test_sizes.arguments(name, number, np.float32)
+    for number in large_sizes.cases(name):
+        args = large_sizes.large_arguments(name, number, np.float32)
         if name == "global_norm":
             found = {"...": max(array.shape for array in args[0])}
         else:
