@@ -4,14 +4,12 @@ A check takes a port (reference/conformance/port.py), the name of a computation 
 reference.  The check returns the worst mismatch; its AssertionError names the tensor and the first op that exceeds its own tolerance.
 """
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from accelerated.trace import Tracer
 from reference import ops
-from reference.commands.sampler_options import SAMPLERS, parse_sampler_options, trajectory
 from reference.conformance.call import bind_arguments
 from reference.conformance.example_networks import LABELS, run
 from reference.conformance.op_inputs import random_parameters
@@ -22,7 +20,10 @@ from reference.diffusion import training
 from reference.diffusion.devices import to_host
 from reference.networks import UNet
 from reference.ops.random import Purpose
-from reference.runs.run import build_config, build_model, new_run
+from reference.runs.config import build_config, build_model
+from reference.runs.run import new_run
+from reference.runs.sampler_options import SAMPLERS, sampler_options
+from reference.runs.trajectory import trajectory
 from reference.samplers.indi import indi
 
 
@@ -72,7 +73,7 @@ TRAINING_RUNS = {  # method and options
     "ddpm of images": ("ddpm", IMAGES),
     "learned variances": ("ddpm", POINTS | {"objective": "hybrid"}),
     "smld": ("smld", POINTS),
-    "sliced score matching": ("smld", POINTS | {"matching": "sliced"}),
+    "sliced score matching": ("smld", POINTS | {"objective": "sliced"}),
     "sde": ("sde", POINTS),
     "indi": ("indi", POINTS),
     "vae": ("vae", POINTS | {"latent": 2}),
@@ -128,7 +129,7 @@ def sampler_trajectory_is_within_tolerance(port, sampler, dtype, steps=10):
     run, weights = _untrained("smld" if "langevin" in sampler else "sde")
     adaptive = sampler == "ode-rk45"
     options = {"steps": None, "tolerance": TOLERANCE} if adaptive else {"steps": steps}
-    own = parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, **options))
+    own = sampler_options(run, sampler, 3, **options)
 
     def states(ops, dtype):
         run.state.ema = in_dtype(dtype)(weights)

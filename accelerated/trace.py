@@ -37,6 +37,7 @@ class Call:
 
     @property
     def ratio(self):
+        """Error over tolerance."""
         return 0.0 if self.error is None else self.error.ratio
 
     def __str__(self):

@@ -199,7 +199,11 @@ def measure_workload(name, size, implementations, threads, seconds, min_turns, l
 
 def missing_ops(implementation, called):
     """The ops that a workload calls and a port lacks; none for a peer."""
-    return [] if implementation in PEERS else [name for name in accelerated.lacking(accelerated.load(implementation)) if name in called]
+    return (
+        []
+        if implementation in PEERS
+        else [name for name in accelerated.missing_ops(accelerated.load_port(implementation)) if name in called]
+    )
 
 
 def failed_ports(entries):

@@ -7,10 +7,11 @@ import datetime
 import json
 from pathlib import Path
 
+from reference.runs.progress import progress
+
 import accelerated
 import reference
 from accelerated import computations
-from reference.commands.progress import progress
 from reference.conformance import suite
 from reference.conformance.contract import OPS
 from reference.conformance.known_exceptions import apply_known_exceptions, load_known_exceptions

@@ -51,7 +51,7 @@ from reference.data.datasets import Dataset
 from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops import Key, Purpose
-from reference.runs.run import build_config, build_model
+from reference.runs.config import build_config, build_model
 
 MANY = 65_537
 
@@ -287,7 +287,7 @@ def repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, name):
 NETWORKS = {  # method, shape of a sample, options, samples
     "mlp": ("ddpm", (2,), {}, 64),
     "mlp with a variance": ("ddpm", (2,), {"objective": "hybrid"}, 64),
-    "mlp along a direction": ("smld", (2,), {"matching": "sliced"}, 64),
+    "mlp along a direction": ("smld", (2,), {"objective": "sliced"}, 64),
     "unet 8": ("ddpm", (8, 8, 1), {}, 8),
     "unet 28": ("ddpm", (28, 28, 1), {}, 2),
     "unet 32": ("ddpm", (32, 32, 3), {}, 2),

@@ -16,16 +16,16 @@ from accelerated import computations
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.check import list_cases
 from reference import ops
-from reference.__main__ import main
+from reference.commands.cli import main
 from reference.conformance import calling_rules, checks, large_sizes, suite
 from reference.conformance.contract import OPS
 from reference.conformance.port import CheckedPort
 from reference.runs.checkpoint import environment
-from tests.meta.faults import FAULTS
+from tests.meta.faulty_ops import FAULTS
 
 ROOT = Path(__file__).parents[2]
 SCIPY = str(ROOT / "tests" / "conformance" / "scipy_port.py")
-FAULTY = "from reference.ops import *\nfrom tests.meta.faults import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
+FAULTY = "from reference.ops import *\nfrom tests.meta.faulty_ops import FAULTS\nglobals().update([FAULTS[{fault!r}]])\n"
 
 
 @pytest.fixture

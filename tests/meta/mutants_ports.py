@@ -67,8 +67,8 @@ MUTANTS = (
     ),
     (
         "tests/conformance/conftest.py",
-        "        if not port.shipped:",
-        "        if port.shipped:",
+        "        if not port.builtin:",
+        "        if port.builtin:",
         SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
     ),
     (
@@ -78,9 +78,9 @@ MUTANTS = (
         SUITE + "tests_of_missing_ops_are_deselected_and_the_ops_listed_in_one_line",
     ),
     (
-        "tests/conformance/conftest.py",
-        "broken.setdefault(rule, set()).add(blamed)",
-        "broken[rule] = {blamed}",
+        "reference/conformance/suite.py",
+        "broken.setdefault(result.check, set()).add(result.blamed)",
+        "broken[result.check] = {result.blamed}",
         SUITE + "broken_calling_rules_are_reported_with_their_ops",
     ),
     (

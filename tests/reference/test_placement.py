@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from accelerated.computations import IMAGES, SCORE_SAMPLERS, TRAINING_RUNS
 from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
@@ -32,7 +33,7 @@ def states(name, port):
     return training.train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", TRAINING_RUNS)
 def test_training_on_a_device_has_the_same_bits_and_no_host_copies(name):
     here, there = states(name, ops), states(name, device_port)
     next(here), next(there)
