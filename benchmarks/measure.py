@@ -1,8 +1,8 @@
 """Measuring: implementations are validated first, then timed in turns.
 
 Each implementation does a workload in a process of its own (worker.py), so that its memory, threads and crashes affect no other.  Its
-results are compared with the reference first, by the rule for networks (reference/conformance/tolerances.py): they may differ by 16 times the
-reference's own float32 rounding.  An implementation that disagrees is not timed.
+results are compared with the reference first, by the rule for networks (reference/conformance/tolerances.py): they may differ by 16
+times the reference's own float32 rounding.  An implementation that disagrees is not timed.
 
 The others take turns, A, B, C, A, B, C .., so that a change of the machine's speed affects all of them alike.  A process is stopped
 by a signal between its turns: idle thread pools spin for a while and would slow down the next process on the same processors.

@@ -7,8 +7,6 @@ import datetime
 import json
 from pathlib import Path
 
-from reference.runs.progress import progress
-
 import accelerated
 import reference
 from accelerated import computations
@@ -17,6 +15,7 @@ from reference.conformance.contract import OPS
 from reference.conformance.known_exceptions import apply_known_exceptions, load_known_exceptions
 from reference.runs.checkpoint import environment
 from reference.runs.files import write_atomically
+from reference.runs.progress import progress
 
 DRAWS = {"numbers": 40, "calling rules": 10}  # drawn inputs an op and check
 QUICK_DRAWS = {"numbers": 10, "calling rules": 2}

@@ -16,8 +16,9 @@ from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded, describe
 
 SUFFIXES = (".png", ".npz", ".npy", ".csv")
-OUT_HELP = """FILE.png: a picture; FILE.npz: array x [n,...] with the settings as JSON; FILE.npy: x alone;
-FILE.csv: points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
+OUT_HELP = """FILE.png: a picture; FILE.npz: array x [n,...] and the settings as JSON; FILE.npy: x;
+FILE.csv: points, one a line.  Points have the units of the data file, images lie in [-1, 1]
+(no default)"""
 
 
 def add_options(parser):
