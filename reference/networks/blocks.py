@@ -85,7 +85,7 @@ def mlp_layers(params, name, h, depth, ops):
 def mlp_layers_backward(params, name, dy, saved, gradients, ops):
     """dy[b,o] -> dh_0[b,i].  From the last layer to the first,
 
-    da_l = dh_l ∘ silu'(a_l)   (dy for the last layer),
+    da_l = dh_l ∘ silu'(a_l)   (in the last layer, which has no SiLU, dy takes its place),
     dh_{l-1} = da_l W_lᵀ,   dW_l = h_{l-1}ᵀ da_l,   db_l = sum of da_l over the batch.
     """
     hs, pre = saved
@@ -110,7 +110,8 @@ def residual_shapes(name, i, o, embedding):
 def residual_block(params, name, x, e, groups, ops):
     """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
 
-    x[b,h,w,i], e[b,d] (the SiLU of the embedding) -> y[b,h,w,o], saved.
+    x[b,h,w,i], e[b,d] -> y[b,h,w,o], saved.  e is the result of ``UNet._embed``; proj is the linear
+    layer ``time_emb_proj``.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups)
@@ -170,8 +171,9 @@ def attention_shapes(name, channels):
 
 
 def attention_block(params, name, x, groups, heads, ops):
-    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), between all pixels of an image.
-    x[b,h,w,c] -> y[b,h,w,c], saved.
+    """Attention between all pixels of an image: x[b,h,w,c] -> y[b,h,w,c], saved.
+
+    y = out(attention(q(n), k(n), v(n))) + x,   n = norm(x).
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     b, h, w, c = x.shape
