@@ -260,8 +260,8 @@ def _check_ends(first, last):
 
 
 def _resampled(betas, T, name):
-    """The curve log(alpha_bar) of ``betas``, as a function of t/T in [0, 1], at T + 1 points.
-    alpha_bar_T does not depend on T.
+    """The schedule that takes T + 1 points of the curve log(alpha_bar) of ``betas``, a function of
+    t/T in [0, 1].  alpha_bar_T does not depend on T.
     """
     native = from_betas(betas).log_alpha_bar
     steps = len(native) - 1

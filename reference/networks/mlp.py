@@ -17,8 +17,8 @@ quantity along v (its tangent):
 
 ``jvp_backward`` is the backward of ``jvp``; implicit and sliced score matching need it.  ẏ depends
 on W_l directly, through ȧ_l, and also through a_l, the argument of silu'.  Hence two streams of
-gradients, dȧ_l and da_l, run from the last layer to the first.  The loss is a function of ẏ, so the
-last layer begins them with dḣ_depth = dẏ Wᵀ, dW = ḣ_depthᵀ dẏ and dh_depth = 0.  Each line lists the
+gradients, dȧ_l and da_l, run from the last layer to the first.  The loss is a function of ẏ, so
+they begin with dḣ_depth = dẏ Wᵀ, dW = ḣ_depthᵀ dẏ and dh_depth = 0.  Each line lists the
 contributions of one quantity:
 
     of ḣ_l:  dȧ_l = silu'(a_l) ∘ dḣ_l   and   da_l += silu''(a_l) ∘ ȧ_l ∘ dḣ_l,
@@ -121,7 +121,8 @@ class MLP:
 
     def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
         """dẏ, the gradient of the loss with respect to the result ẏ of ``jvp`` -> dx[b,*size],
-        dv[b,*size], gradients by parameter name.  The last bias is not among them, since ẏ does not depend on it.
+        dv[b,*size], gradients by parameter name.  The last bias is not among them, since ẏ does not
+        depend on it.
         """
         (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
         d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)

@@ -6,7 +6,9 @@ zero outside the image,
     y[b,m,n,o] = sum_{u,v,i} x[b, s m + u - p, s n + v - p, i] w[u,v,i,o] + bias[o] + add[b,m,n,o].
                                                                                                (1)
 
-(bias is the argument ``b``; the index b is the sample.)  Let P be the patches, P[(b,m,n), (u,v,i)] = x[b, s m + u - p, s n + v - p, i], and W the weights as
+bias is the argument ``b``; the index b counts the samples.
+
+Let P be the patches, P[(b,m,n), (u,v,i)] = x[b, s m + u - p, s n + v - p, i], and W the weights as
 a matrix W[(u,v,i), o].  Then (1) is Y = P W + bias + add, a ``linear`` op, and its gradients are
 those of linear.py:
 
