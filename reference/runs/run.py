@@ -41,7 +41,9 @@ class Run:
         return method_of(self.config["method"])
 
     def predictor(self, ops):
-        """The prediction of the averaged weights, of the kind ``model.prediction``."""
+        """The function (x[b,...], t) -> prediction of the averaged weights, of the kind
+        ``model.prediction``.
+        """
         return self.model.predictor(self.state.ema, ops=ops)
 
     @cached_property
