@@ -4,7 +4,7 @@ A tile of 4x4 outputs y depends on 6x6 inputs d.  With the weights g of one filt
 
     y = Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A,                                                                     (1)
 
-36 products instead of 144.  Summed over input channels, each of the 36 entries is a matrix product of its own:
+36 products instead of 144.  Let m be their sums over input channels.  Each of the 36 entries of m is a matrix product of its own:
 
      6x6 inputs of          36 planes,              36 matrix products         36 planes,            4x4 outputs of
      a tile, i channels     one entry each          with transformed weights   o channels            a tile, o channels

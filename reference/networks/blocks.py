@@ -23,8 +23,9 @@ def init_params(shapes, zero, seed, dtype):
     layer keeps the scale of its input.  Embedding tables are N(0, 1), scales 1, shifts and biases
     0.
 
-    The weights of the layers named in ``zero`` are 0.  These are the last layers of all residual
-    branches: every block begins as the identity, and the network predicts 0 (Ho et al. 2020).
+    The weights of the layers whose names end in a word of ``zero`` are 0.  A network names there
+    the last layers of all residual branches, and its own last layer: every block begins as the
+    identity, and the network predicts 0 (Ho et al. 2020).
     """
     params = {}
     for index, (name, shape) in enumerate(shapes.items()):

@@ -70,6 +70,7 @@ class Run:
         return units.own(x) if units and x.ndim == 2 else x
 
     def save(self, ops=reference_ops):
+        """Write the state as the run's checkpoint."""
         checkpoint.save(self.folder, self.state, self.config, ops)
 
 
@@ -94,6 +95,7 @@ def training_model(run, data):
 
 
 def holds_run(folder):
+    """Does ``folder`` hold a file of a run?"""
     names = ("config.json", "checkpoint.safetensors", "log.jsonl")
     return any((Path(folder) / name).exists() for name in names)
 
