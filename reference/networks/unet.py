@@ -8,8 +8,8 @@ each level has ``layers`` residual blocks, and all levels but the last a strided
 result of conv_in and of each of these is kept as a skip connection.  The middle block is a residual
 block, attention and another residual block.  On the way up, each level has ``layers`` + 1 residual
 blocks; the input of each is concatenated with the latest skip connection that is still unused.
-After each level but the first, the image is doubled (nearest neighbour) and convolved.  On the last
-level, attention follows every residual block.
+Between two levels, each side of the image is doubled (nearest neighbour), and the result convolved.
+On the last level, attention follows every residual block.
 
 Parameters have that library's names, but for the last part: w, b, scale, shift or table.
 """

@@ -5,9 +5,8 @@ A block of four 32-bit words is a function of a key and a counter, with no state
     key = (seed mod 2^32, seed div 2^32),   counter = (block, sample, step, purpose).
 
 ``step`` counts the steps of training or of a sampler.  Entry e of a sample (in C order) lies in
-block e div 4.  So the noise of a sample depends only on
-the seed, the step, the purpose and the index of the sample: not on the batch, the number of threads
-or the device.
+block e div 4.  So the noise of a sample depends only on the seed, the step, the purpose and the
+index of the sample: not on the batch, the number of threads or the device.
 
 One round multiplies two of the four words by constants, to 64 bits, and mixes the high halves with
 the other words and the key (here ⊕ is the bitwise exclusive or):
@@ -64,7 +63,7 @@ class Purpose(IntEnum):
 
 class Key(NamedTuple):
     """The address of the noise ``normal(seed, sample, step, purpose, ...)``.  An op that takes an
-    array of noise takes a ``Key`` in its place.
+    array of noise also accepts a ``Key`` in its place.
     """
 
     seed: int
