@@ -79,7 +79,8 @@ def complete_schedule(method, config, option="schedule"):
                 other for other, f in functions.items() if argument in signature(f).parameters
             ]
             owner = owners[0] if owners else "none"
-            raise ValueError(f"{argument} belongs to --{option} {owner}, not to {name}")
+            option_name = f"--{argument.replace('_', '-')}"
+            raise ValueError(f"{option_name} belongs to --{option} {owner}, not to {name}")
     return complete | config
 
 

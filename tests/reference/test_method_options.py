@@ -85,8 +85,8 @@ WRONG = {
         "reverse-noise must not be negative",
     ),
     "unknown sde": ("train sde --sde vq --out OUT", "argument --sde: invalid choice: 'vq'"),
-    "sigma of vp": ("train sde --sigma-max 10 --out OUT", "sigma_max belongs to --sde ve, not to vp"),
-    "beta of linear": ("train ddpm --beta 0.1 --out OUT", "beta belongs to --schedule constant, not to linear"),
+    "sigma of vp": ("train sde --sigma-max 10 --out OUT", "--sigma-max belongs to --sde ve, not to vp"),
+    "beta of linear": ("train ddpm --beta 0.1 --out OUT", "--beta belongs to --schedule constant, not to linear"),
     "more noise than trained": (
         "sample @indi --noise 2 --out OUT.png",
         "noise must be from 0.001 to 1, for which this run was trained, got 2",
