@@ -1,4 +1,4 @@
-"""The command line on a port: ``python -m accelerated``, the words of ``python -m reference``, ``compile`` and ``trace``."""
+"""``python -m accelerated``: the commands of ``python -m reference`` on a port, and ``check``, ``compile`` and ``trace``."""
 
 import sys
 
@@ -10,35 +10,38 @@ if __name__ == "__main__":  # before the imports that take time
 import accelerated
 from reference.commands.cli import COMMANDS, Program, main
 
-COMPILE = "a port's kernels now, on all processors, instead of each when it is needed first"
-TRACE = "one training step on port and reference, op by op: the first op that differs by more than its budget"
-PARTLY = ("compile", "info", "trace")  # commands that take a port as it is, whatever it lacks
+OWN_COMMANDS = {
+    "check": "test every op, network, training run and sampler of a port against the reference",
+    "compile": "compile the kernels of a port ahead of use, on all processors",
+    "trace": "run one training step op by op on port and reference, and show the first op that differs by more than its tolerance",
+}
+PARTIAL_PORT = ("check", "compile", "info", "trace")  # commands that take a port without completing it
 
 
 def add_options(parser):
-    words = ", ".join(accelerated.SHIPPED)
+    words = ", ".join(accelerated.BUILTIN_PORTS)
     parser.add_argument(
         "--port",
         metavar="P",
         help=f"{words}, a module, or a file P.py, with ops of the contract (default: gpu where a CUDA device works, else cpu)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="that a shipped port works with (default: every processor)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads for the built-in ports (default: all cores)")
 
 
 def port(arguments):
-    arguments.port = arguments.port or accelerated.pick()
-    module = accelerated.load(arguments.port)
-    if reason := accelerated.missing(module):
+    arguments.port = arguments.port or accelerated.default_port()
+    module = accelerated.load_port(arguments.port)
+    if reason := accelerated.unavailable_reason(module):
         raise ValueError(f"{module.__name__} can't work here: {reason}")
     if arguments.threads is not None:
         if not hasattr(module, "set_threads"):
-            raise ValueError(f"--threads is an option of the shipped ports, not of {arguments.port}")
+            raise ValueError(f"--threads is an option of the built-in ports, not of {arguments.port}")
         module.set_threads(arguments.threads)
-    if arguments.command in PARTLY:
+    if arguments.command in PARTIAL_PORT:
         return module
-    whole = accelerated.complete(module)
-    if lacking := accelerated.lacking(module):
-        print(f"{PROGRAM.name}: {arguments.port} lacks ops that are taken from the reference: {', '.join(lacking)}", file=sys.stderr)
+    whole = accelerated.with_reference_ops(module)
+    if missing := accelerated.missing_ops(module):
+        print(f"{PROGRAM.name}: {arguments.port} lacks ops that are taken from the reference: {', '.join(missing)}", file=sys.stderr)
     return whole
 
 
@@ -47,8 +50,8 @@ PROGRAM = Program(
     "The reference's command line on another port of its ops.",
     port,
     add_options,
-    COMMANDS | {"compile": COMPILE, "trace": TRACE},
-    {name: f"accelerated.commands.{name}" for name in ("compile", "demo", "info", "trace")},
+    COMMANDS | OWN_COMMANDS,
+    {name: f"accelerated.commands.{name}" for name in ("check", "compile", "demo", "info", "trace")},
 )
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The first op that differs: a port held against the reference at every call of a computation, each on the reference's own numbers.
+"""Compare a port with the reference at every op call of a computation, each time on the reference's own numbers.
 
     tracer = Tracer(port)
     network.forward(params, x, c, ops=tracer)      # computed by the reference
     for call in tracer.calls: ...
 
-Since no call sees another's error, the calls over their budgets are those of ops that differ, not of those behind them.  Which of the
-two sides is wrong, port or reference, no trace can tell.
+No call receives the error of another one.  So a call that exceeds its tolerance is a call of an op that differs.  The trace can't tell
+which of the two is wrong, the port or the reference.
 """
 
 import time
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 import reference.ops
-from accelerated import Completed
+from accelerated import PortWithReferenceOps
 from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, describe
 from reference.conformance.contract import OPS
+from reference.conformance.port import Proxy
 from reference.conformance.tolerances import Mismatch, mismatches, worst
 from reference.diffusion.training import train
 from reference.runs.run import training_model
@@ -26,7 +27,7 @@ from reference.runs.run import training_model
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an op: its error over budget, and the seconds that it took on reference and port; ``error`` None if the port lacks it."""
+    """One call of an op: its worst mismatch, None if the port lacks the op, and the seconds that reference and port took."""
 
     name: str
     shapes: str
@@ -36,39 +37,34 @@ class Call:
 
     @property
     def ratio(self):
+        """Error over tolerance."""
         return 0.0 if self.error is None else self.error.ratio
 
     def __str__(self):
         """The worst element, in a sentence that blames neither side."""
         error: Any = self.error
-        where = f"{error.result}[{','.join(map(str, error.place))}]" if error.place else error.result
-        by = f"{error.ratio:.3g} times the budget ({error.check}); {self.shapes}"
+        where = f"{error.result}[{','.join(map(str, error.element))}]" if error.element else error.result
+        by = f"{error.ratio:.3g} times the tolerance ({error.check}); {self.shapes}"
         return f"port and reference differ in {self.name}: {where}: port {error.got}, reference {error.exact}, {by}"
 
 
-class Tracer:
-    """A port that computes as the reference does, and keeps in ``calls`` what another port made of every call."""
+class Tracer(Proxy):
+    """The reference's ops; ``calls`` lists the comparison of every call with the same call of ``traced``."""
 
     def __init__(self, port):
-        self.port = port.port if isinstance(port, Completed) else port  # its own ops alone
+        super().__init__(reference.ops, self._compare)
+        self.traced = port.port if isinstance(port, PortWithReferenceOps) else port  # its own ops alone
         self.calls, self._warm = [], set()
 
-    def __getattr__(self, name):
-        function = getattr(reference.ops, name)
-        if name not in OPS:
-            return function
-
-        def op(*args, **kwargs):
-            arguments = bind_arguments(name, args, kwargs)
-            self.calls.append(self._call(name, function, arguments))
-            return function(*arguments)
-
-        return op
+    def _compare(self, name, function, args, kwargs):
+        arguments = bind_arguments(name, args, kwargs)
+        self.calls.append(self._call(name, function, arguments))
+        return function(*arguments)
 
     def _call(self, name, function, arguments):
         shapes = describe(name, arguments)
         _, seconds = _timed(name, function, arguments)
-        mine = getattr(self.port, name, None)
+        mine = getattr(self.traced, name, None)
         if mine is None:
             return Call(name, shapes, None, seconds, float("nan"))
         try:
@@ -76,22 +72,22 @@ class Tracer:
                 call_op(name, mine, arguments)  # the first call may compile
                 self._warm.add((name, arrays))
             results, own_seconds = _timed(name, mine, arguments)
-        except Exception as error:  # whatever a port in the making raises
+        except Exception as error:  # a port under development may raise any
             raised = f"{type(error).__name__}: {error}"
             return Call(name, shapes, Mismatch(np.inf, name, "call", "it raises", (), raised, "a result"), seconds, float("nan"))
         return Call(name, shapes, worst(mismatches(name, results, arguments)), seconds, own_seconds)
 
-    def first_over(self):
-        """The first call over its budget; None if there is none."""
+    def first_mismatch(self):
+        """The first call that exceeds its tolerance; None if there is none."""
         return next((call for call in self.calls if call.ratio > 1), None)
 
-    def untried(self):
+    def uncalled_ops(self):
         """The port's ops that were never called."""
-        return [name for name in OPS if callable(getattr(self.port, name, None)) and name not in {call.name for call in self.calls}]
+        return [name for name in OPS if callable(getattr(self.traced, name, None)) and name not in {call.name for call in self.calls}]
 
 
 def _timed(name, function, arguments):
-    """(results, seconds); an op that works in place does so on copies, which are made before the clock runs."""
+    """(results, seconds); for an op that works in place, the copies that it works on are made before the clock starts."""
     if name in IN_PLACE_ARGUMENTS:
         arguments = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
     begin = time.perf_counter()
@@ -103,7 +99,7 @@ def _timed(name, function, arguments):
 
 
 def trace(run, port, data):
-    """The calls of one training step of the run on ``data``, from where it stands; the run is left as it is."""
+    """A Tracer with the calls of the run's next training step on ``data``; the run is not changed."""
     tracer, state = Tracer(port), deepcopy(run.state)
     next(train(training_model(run, data), data.train, data.train_labels, run.settings, state, state.step + 1, tracer))
     return tracer

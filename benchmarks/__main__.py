@@ -28,7 +28,7 @@ FORMAT = 2  # of the results file; report.py reads format 1, too
 SLOW_WORKLOADS = ("op-", "-backward", "unet32-step")  # parts of the names of workloads that --quick skips
 EXIT_INTERRUPTED = 130
 MATMUL = "matmul"  # the workload that measures the machine
-IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.SHIPPED.values(), *PEERS)
+IMPLEMENTATIONS = (measure.REFERENCE, *accelerated.BUILTIN_PORTS.values(), *PEERS)
 SUBCOMMANDS = {  # each a module with a ``main``
     "compare": "changes between two results files that exceed their noise",
     "kernels": "registers, shared memory and spills of the GPU port's kernels, compiled without a GPU",
@@ -145,7 +145,7 @@ def compile_ahead(implementations, threads):
     """Compile the kernels of ports that can, on all processors, before any workload is timed.  Returns port -> seconds."""
     seconds = {}
     for name in implementations:
-        compile_all = None if name in PEERS else getattr(accelerated.load(name), "compile_all", None)
+        compile_all = None if name in PEERS else getattr(accelerated.load_port(name), "compile_all", None)
         if compile_all:
             begin = time.perf_counter()
             compile_all(threads=threads)
@@ -175,10 +175,10 @@ def select_workloads(options):
 def select_implementations(options):
     """Names in the order of IMPLEMENTATIONS, or as given.  Peers may be missing.  ValueError for a port that can't be imported."""
     names = options.impl or [name for name in IMPLEMENTATIONS if runs_on_cuda(name) == (options.port == "gpu")]
-    names = [*names, *([accelerated.SHIPPED.get(options.port, options.port)] if options.port else [])]
+    names = [*names, *([accelerated.BUILTIN_PORTS.get(options.port, options.port)] if options.port else [])]
     for name in names:
         if name not in PEERS:
-            accelerated.load(name)
+            accelerated.load_port(name)
     return list(dict.fromkeys(names))
 
 

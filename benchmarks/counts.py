@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,28 +9,14 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, shapes
 from reference.conformance.contract import OPS
+from reference.conformance.port import Proxy
 
 
-class PortProxy:
-    """A port that passes every call of an op to ``around``; subclasses define it."""
-
-    def __init__(self, port):
-        self.port = port
-
-    def __getattr__(self, name):
-        function = getattr(self.port, name)
-        return partial(self.around, name, function) if name in OPS else function
-
-    def around(self, name, function, *args, **kwargs):
-        """The results of ``function``, op ``name`` of the port, for these arguments."""
-        raise NotImplementedError
-
-
-class Recorder(PortProxy):
+class Recorder(Proxy):
     """Adds up ``operations``, ``bytes``, ``calls`` and ``seconds`` by op.  Noise that an op draws itself is not counted."""
 
     def __init__(self, port):
-        super().__init__(port)
+        super().__init__(port, self._record)
         self.clear()
 
     def clear(self):
@@ -40,7 +25,7 @@ class Recorder(PortProxy):
         self.calls: Any = Counter()
         self.seconds: Any = Counter()
 
-    def around(self, name, function, *args, **kwargs):
+    def _record(self, name, function, args, kwargs):
         begin = time.perf_counter()
         results = function(*args, **kwargs)
         self.seconds[name] += time.perf_counter() - begin

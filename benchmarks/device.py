@@ -16,11 +16,12 @@ from accelerated import gpu
 from accelerated.gpu.device import SIMULATED, to_device, xp
 from accelerated.gpu.graphs import CapturedCalls
 from benchmarks import measure, roofline
-from benchmarks.counts import PortProxy, bytes_moved, operations
+from benchmarks.counts import bytes_moved, operations
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.work import place_noise
 from reference import ops as reference_ops
 from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments, call_op, describe
+from reference.conformance.port import Proxy
 from reference.conformance.tolerances import mismatches, worst
 from reference.ops.random import Key
 
@@ -47,14 +48,14 @@ def report(size, log=print):
     return {"device": device.name, "copy_bandwidth": device.bandwidth, "simulated": SIMULATED, "size": size, "ops": ops}
 
 
-class LargestCalls(PortProxy):
+class LargestCalls(Proxy):
     """The reference; ``calls`` keeps (bytes, arguments) of the call that moves the most bytes, for each op."""
 
     def __init__(self):
-        super().__init__(reference_ops)
+        super().__init__(reference_ops, self._keep)
         self.calls: dict = {}
 
-    def around(self, name, function, *args, **kwargs):
+    def _keep(self, name, function, args, kwargs):
         arguments = bind_arguments(name, args, kwargs)
         kept = tuple(np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments)
         results = function(*args, **kwargs)

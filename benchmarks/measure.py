@@ -1,8 +1,8 @@
 """Measuring: implementations are validated first, then timed in turns.
 
 Each implementation does a workload in a process of its own (worker.py), so that its memory, threads and crashes affect no other.  Its
-results are compared with the reference first, by the rule for networks (reference/conformance/tolerances.py): they may differ by 16 times the
-reference's own float32 rounding.  An implementation that disagrees is not timed.
+results are compared with the reference first, by the rule for networks (reference/conformance/tolerances.py): they may differ by 16
+times the reference's own float32 rounding.  An implementation that disagrees is not timed.
 
 The others take turns, A, B, C, A, B, C .., so that a change of the machine's speed affects all of them alike.  A process is stopped
 by a signal between its turns: idle thread pools spin for a while and would slow down the next process on the same processors.
@@ -199,7 +199,11 @@ def measure_workload(name, size, implementations, threads, seconds, min_turns, l
 
 def missing_ops(implementation, called):
     """The ops that a workload calls and a port lacks; none for a peer."""
-    return [] if implementation in PEERS else [name for name in accelerated.lacking(accelerated.load(implementation)) if name in called]
+    return (
+        []
+        if implementation in PEERS
+        else [name for name in accelerated.missing_ops(accelerated.load_port(implementation)) if name in called]
+    )
 
 
 def failed_ports(entries):

@@ -26,7 +26,7 @@ def main(arguments=None):
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
     try:
-        port = accelerated.complete(accelerated.load(options.port))
+        port = accelerated.with_reference_ops(accelerated.load_port(options.port))
         if hasattr(port, "synchronize"):
             raise ValueError(f"--port: ops of {port.__name__} return before they are done; python -m benchmarks --port gpu times them")
     except ValueError as error:
@@ -55,7 +55,7 @@ def table(workload, port, device, seconds):
         operations, moved = recorder.operations[name], recorder.bytes[name]
         least = max(device.seconds(operations, moved, workload.dtype))
         rates = f"{operations / taken / 1e9:8.1f} {moved / taken / 1e9:7.1f} {least / taken:8.0%}"
-        rates += "   taken from the reference, the port lacks it" if name in getattr(port, "lacking", ()) else ""
+        rates += "   taken from the reference, the port lacks it" if name in getattr(port, "missing_ops", ()) else ""
         lines.append(f"{name:26} {recorder.calls[name] // count:6} {1e3 * taken / count:9.3f} {taken / count / whole:6.1%} {rates}")
     lines.append(f"{'outside of ops':26} {'':6} {1e3 * (whole - of_ops):9.3f} {1 - of_ops / whole:6.1%}")
     lines.append(f"{'whole call':26} {'':6} {1e3 * whole:9.3f}")

@@ -67,7 +67,7 @@ def main(arguments=None):
     parser = Parser(prog="python -m benchmarks studies", allow_abbrev=False, description=description)
     help_text = f"{', '.join(STUDIES)} (default: {', '.join(DEFAULT)})"
     parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"studies to run: {help_text}")
-    ports = f"port for fused-ops and sampling-cost: {', '.join(accelerated.SHIPPED)}, a module or a file (default: cpu)"
+    ports = f"port for fused-ops and sampling-cost: {', '.join(accelerated.BUILTIN_PORTS)}, a module or a file (default: cpu)"
     parser.add_argument("--port", default="cpu", metavar="PORT", help=ports)
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="number of seeds of winograd-training, at least 2 (default: 5)")
     parser.add_argument(
@@ -81,8 +81,8 @@ def main(arguments=None):
     if options.seeds < 2 or options.steps < 1:
         parser.error(f"--seeds must be at least 2 and --steps at least 1, got {options.seeds} and {options.steps}")
     try:
-        port = accelerated.load(options.port)
-        if missing := accelerated.lacking(port):
+        port = accelerated.load_port(options.port)
+        if missing := accelerated.missing_ops(port):
             raise ValueError(f"--port: {options.port} lacks ops that the studies need: {', '.join(missing)}")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

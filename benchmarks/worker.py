@@ -68,7 +68,7 @@ def load_implementation(implementation, threads):
         return lambda workload: module.prepare(workload, **peer.options)
     import accelerated
 
-    port = accelerated.complete(accelerated.load(implementation))
+    port = accelerated.with_reference_ops(accelerated.load_port(implementation))
     if hasattr(port, "set_threads"):
         port.set_threads(threads)
     return lambda workload: (lambda: workload.results(port, workload.dtype.type), synchronized(workload.call(port), port))

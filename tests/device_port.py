@@ -18,8 +18,9 @@ def __getattr__(name):
         return function
 
     def op(*args, **kwargs):
-        results = function(*arrays.plain(args), **arrays.plain(kwargs))
-        return arrays.wrapped(results) if any(map(_on_device, (*args, *kwargs.values()))) else results
+        if not any(map(_on_device, (*args, *kwargs.values()))):
+            return function(*args, **kwargs)
+        return arrays.wrapped(function(*arrays.plain(args), **arrays.plain(kwargs)))
 
     return op
 

@@ -1,4 +1,4 @@
-"""``compile``: a port's kernels now, on all processors, instead of each when it is needed first."""
+"""``compile``: compile the kernels of a port ahead of use, on all processors."""
 
 
 def add_options(parser):
@@ -7,7 +7,7 @@ def add_options(parser):
 
 def execute(arguments, ops):
     if not hasattr(ops, "compile_all"):
-        raise ValueError(f"{ops.__name__} has nothing that could be compiled ahead")
+        raise ValueError(f"{ops.__name__} has nothing to compile ahead of use: it has no function compile_all")
     ops.compile_all()
     print("every kernel is compiled, for networks in float32")
     return 0

@@ -1,4 +1,4 @@
-"""``demo`` on a port: the reference's, and on the trained network whether the two agree, and how much faster the port is."""
+"""``demo`` on a port: the reference's demo, and a comparison of port and reference on the trained network: errors and speed."""
 
 import time
 from copy import deepcopy
@@ -10,7 +10,7 @@ from reference.commands import demo
 from reference.diffusion.training import train
 
 add_options = demo.add_options
-STEPS = 7  # that are timed, of each
+STEPS = 7  # timed, of port and reference each
 
 
 def execute(arguments, ops):
@@ -19,9 +19,9 @@ def execute(arguments, ops):
 
 
 def compare(run, data, port):
-    """What the demo's report says of the port.  FloatingPointError if an op of a training step is over its budget."""
+    """The rows of the demo's report on the port.  FloatingPointError if an op of a training step exceeds its tolerance."""
     tracer = trace(run, port, data)
-    if wrong := tracer.first_over():
+    if wrong := tracer.first_mismatch():
         raise FloatingPointError(str(wrong))
     worst = max(tracer.calls, key=lambda call: call.ratio)
     return {
@@ -33,10 +33,10 @@ def compare(run, data, port):
 
 
 def speedup(run, data, port):
-    """The reference's median time for a training step over the port's: the same batches, taken in turns."""
+    """The median time of a training step on the reference, divided by that on the port: the same batches, in turns."""
     times: dict = {reference_ops: [], port: []}
     steps = {ops: _endless(run, data, ops) for ops in times}
-    for measured in [False, False] + STEPS * [True]:  # the first one may compile, the second record what is replayed
+    for measured in [False, False] + STEPS * [True]:  # the first step may compile, the second may capture
         for ops, taken in times.items():
             begin = time.perf_counter()
             next(steps[ops])

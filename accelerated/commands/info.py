@@ -1,4 +1,4 @@
-"""``info`` on a port: the reference's, and without ``--data``, of every shipped port whether it works here."""
+"""``info`` on a port: the reference's output, and without ``--data``, for every built-in port whether it works here."""
 
 import accelerated
 from reference.commands import info
@@ -10,9 +10,9 @@ def execute(arguments, ops):
     status = info.execute(arguments, ops)
     if arguments.data is not None:
         return status
-    picked = accelerated.pick()
-    for word, name in accelerated.SHIPPED.items():
-        reason = accelerated.missing(accelerated.load(name))
-        works = "works, and is picked" if word == picked else "works"
+    default = accelerated.default_port()
+    for word, name in accelerated.BUILTIN_PORTS.items():
+        reason = accelerated.unavailable_reason(accelerated.load_port(name))
+        works = "works, and is the default" if word == default else "works"
         print(f"--port {word:5}  {f'does not work here: {reason}' if reason else works}")
     return status

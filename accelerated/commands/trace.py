@@ -1,6 +1,6 @@
 """``trace RUN``: one training step on the reference and on a port, op by op."""
 
-from accelerated import lacking
+from accelerated import missing_ops
 from accelerated.trace import trace
 from reference.runs.run import open_run
 
@@ -12,20 +12,22 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     tracer = trace(run, ops, run.data)
-    first, compared = tracer.first_over(), [call for call in tracer.calls if call.error is not None]
-    print(f"{'op':26} {'error/budget':>12} {'reference':>12} {'port':>12}   arguments")
+    first, compared = tracer.first_mismatch(), [call for call in tracer.calls if call.error is not None]
+    print(f"{'op':26} {'error/tolerance':>15} {'reference':>12} {'port':>12}   arguments")
     for call in compared:
-        mark = "   <- the first over its budget" if call is first else ""
-        print(f"{call.name:26} {call.ratio:12.3g} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
+        mark = "   <- the first beyond its tolerance" if call is first else ""
+        print(f"{call.name:26} {call.ratio:15.3g} {1e3 * call.reference:9.3f} ms {1e3 * call.port:9.3f} ms   {call.shapes}{mark}")
     print()
-    if missing := lacking(ops):
+    if missing := missing_ops(ops):
         print(f"{arguments.port} lacks {len(missing)} ops, which are not compared: {', '.join(missing)}")
-    untried = [*tracer.untried(), "other sizes"]
-    print(f"not tried in this step: {', '.join(untried)}; pytest tests/conformance --port {arguments.port} tries them")
+    untested = [*tracer.uncalled_ops(), "other sizes"]
+    print(f"not tested in this step: {', '.join(untested)}; python -m accelerated check --port {arguments.port} tests them")
     if first:
         print(first)
         return 1
     spent = [sum(getattr(call, side) for call in compared) for side in ("reference", "port")]
-    print(f"{len(compared)} calls are within their budgets, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" ")
+    print(
+        f"{len(compared)} calls are within their tolerances, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" "
+    )
     print(f"reference {1e3 * spent[0]:.1f} ms, port {1e3 * spent[1]:.1f} ms")
     return 0

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import accelerated
 
-GPU = accelerated.SHIPPED["gpu"]
+GPU = accelerated.BUILTIN_PORTS["gpu"]
 DEVICE = "CUDA device"
 IMPL_HELP = "implementations to time: peers, or ports as modules or files (default: {})"
 NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling")
@@ -27,7 +27,7 @@ class Peer:
     def missing_requirements(self):
         """The names of missing packages; of the CUDA device, if only that is missing."""
         lacking = [name for name in self.packages if find_spec(name) is None]
-        return lacking if lacking or not self.cuda or not accelerated.missing(accelerated.load(GPU)) else [DEVICE]
+        return lacking if lacking or not self.cuda or not accelerated.unavailable_reason(accelerated.load_port(GPU)) else [DEVICE]
 
 
 TORCH_PACKAGES, JAX_WORKLOADS = ("torch", "diffusers"), ("MatMul", "Op", *NETWORK_WORKLOADS, "Particles", "FokkerPlanck")
@@ -68,7 +68,7 @@ def runs_on_cuda(implementation):
 def skip_reason(implementation, quick=False):
     """Why an implementation, a port or a peer, can't be measured here; None if it can."""
     if implementation not in PEERS:
-        reason = accelerated.missing(accelerated.load(implementation))
+        reason = accelerated.unavailable_reason(accelerated.load_port(implementation))
         return reason and f"skipped, {reason}"
     if missing := PEERS[implementation].missing_requirements():
         install = "" if missing == [DEVICE] else "; pip install -e '.[peers]'"

@@ -15,7 +15,7 @@ from reference.ops.random import Purpose
 
 @dataclass(frozen=True)
 class Op(Workload):
-    """One op, forward and backward with a random upstream gradient; ``sizes``: the arguments of its function in reference/conformance/op_inputs.py.
+    """One op, forward and backward with a random upstream gradient.  ``sizes``: arguments of its function in conformance/op_inputs.py.
 
     Gradients of few entries, sums over all samples and pixels, are no results: the rule for networks would use the scale of the others.
     """

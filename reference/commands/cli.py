@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         """``; did you mean --steps?`` for an unknown option; empty where no known one is near."""
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         known = [name for action in self._actions for name in action.option_strings]
-        near = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
+        near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.75) if unknown else []
         return f"; did you mean {near[0]}?" if near else ""
 
     def parse_args(self, args=None, namespace=None):

@@ -35,8 +35,8 @@ def add_options(parser):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"{QUICK['steps']} training steps instead of {FULL['steps']}: enough to see it work, too few for "
-        "good digits (default: the full demo)",
+        help=f"{QUICK['steps']} training steps instead of {FULL['steps']}: enough to see it "
+        "work, too few for good digits (default: the full demo)",
     )
     parser.add_argument(
         "--seed",
@@ -138,14 +138,16 @@ def print_report(report, folder, program):
     real = f"real digits: {report['frechet_of_real']:.2f}"
     frechet = f"DDPM {report['frechet']:.2f}, DDIM {report['frechet_ddim']:.2f}   ({real})"
     precision = f"DDPM {report['precision']:.0%}, DDIM {report['precision_ddim']:.0%}"
+    loss = f"{report['loss']:.4f}   (predicting zero: {report['loss_of_zero']:.4f})"
     print(f"""
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
-loss on held-out digits   {report["loss"]:.4f}   (predicting zero: {report["loss_of_zero"]:.4f}; lower is better)
+loss on held-out digits   {loss}; lower is better
 Fréchet distance          {frechet}; lower is better
-precision                 {precision}   (real digits: 95%): samples as near to real digits as these are to each other
+precision                 {precision}   (real digits: 95%): samples near to real digits
 {report["seconds"]:.0f} seconds in all""")
     if "port" in report:
-        faster = f"a training step {report['speedup_over_reference']:.1f} times as fast as the reference's"
+        factor = f"{report['speedup_over_reference']:.1f} times as fast"
+        faster = f"a training step {factor} as the reference's"
         worst = f"{report['worst_error_over_budget']:.2f} of its tolerance, of {report['worst_op']}"
         print(f"{report['port']}: {faster}, and the largest error {worst}")
     command = f"{program} sample {folder} --samples 64 --out samples.png"

@@ -1,4 +1,4 @@
-"""``errata``: each misprint of the tutorial, as printed and as corrected, and a number that shows it."""
+"""``errata``: each misprint of the tutorial, its correction, and a number that shows it."""
 
 import sys
 
@@ -14,8 +14,9 @@ def execute(arguments, ops):
     wrong = []
     for row in ERRATA:
         printed, corrected = row.values()
-        print(f"{row.number:5} {row.where}: {row.printed}")
-        print(f"      should be {row.corrected}")
+        print(f"{row.number:5} {row.where}")
+        print(f"      printed: {row.printed}")
+        print(f"      correct: {row.corrected}")
         if row.holds(corrected):
             print(f"      {row.quantity}: {printed:.4g} as printed, {corrected:.4g} as corrected")
         else:

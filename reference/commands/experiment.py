@@ -23,8 +23,8 @@ def add_options(parser):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="smaller runs with correspondingly wider criteria, three minutes for all (default: the "
-        "full experiments)",
+        help="smaller runs with correspondingly wider criteria, three minutes for all (default: "
+        "the full experiments)",
     )
 
 

@@ -54,7 +54,7 @@ def _settings(name, quick):
 
 
 def _check_overwrite(path, settings):
-    """ValueError if the file exists, unless the same command made it: then it may be overwritten."""
+    """ValueError if the file exists, unless the same command made it."""
     if not path.exists() and not path.is_symlink():
         return
     try:

@@ -1,4 +1,4 @@
-"""``info``: the versions and threads that a result depends on; with ``--data``, how data is read."""
+"""``info``: the versions and threads that results depend on; with ``--data``, how data is read."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ def add_options(parser):
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="with --data: IDX or .npy file of labels for a file of images (default: the file beside it)",
+        help="with --data: IDX or .npy file of labels for images (default: the file beside them)",
     )
     parser.add_argument(
         "--seed",
@@ -91,7 +91,7 @@ def rows(data):
 
 
 def _ranges(x, data):
-    """The range of the values, in the file's numbers and in the network's; for points by coordinate."""
+    """The range of values in the file's and in the network's numbers, for points by coordinate."""
     axes = None if data.is_image else 0
     ends = np.stack([np.atleast_1d(x.min(axis=axes)), np.atleast_1d(x.max(axis=axes))])
     own = data.units.own(ends) if data.units else ends

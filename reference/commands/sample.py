@@ -21,8 +21,9 @@ SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
 # A GIF shows the samples at about this many steps of the sampler.
 FRAMES = 24
 MOST_ANIMATED = 1024
-OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler as an animation; FILE.npz: array x [n,...] with the settings as JSON; FILE.npy: x alone;
-FILE.csv: points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
+OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler as an animation; FILE.npz:
+array x [n,...] and the settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the
+units of the data file, images lie in [-1, 1] (no default)"""
 
 
 def add_options(parser):
@@ -87,7 +88,8 @@ def _path(name, settings):
     same samples.
     """
     path = Path(name)
-    if path.suffix in (".npz", ".png", ".gif") and path.is_file() and _settings_of(path) == settings:
+    known = path.suffix in (".npz", ".png", ".gif")
+    if known and path.is_file() and _settings_of(path) == settings:
         output_folder(path.parent, path.name)
         return path
     return output_path(name, SUFFIXES)

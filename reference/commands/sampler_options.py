@@ -66,7 +66,7 @@ def add_sampling_options(parser, samples: int | None = 16):
         "--base-step",
         type=float,
         metavar="X",
-        help="annealed-langevin's step size at its last level (default 0.2 of that level's sigma^2)",
+        help="annealed-langevin's step size at its last level (default 0.2 sigma^2 of that level)",
     )
     option(
         "--levels",

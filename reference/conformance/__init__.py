@@ -1,1 +1,1 @@
-"""What the author of a port needs: the contract, calls, inputs, tolerances and test vectors."""
+"""For authors of ports: the contract, its checks, their inputs and tolerances, test vectors."""

@@ -1,5 +1,5 @@
-"""Every op of the contract called alike, whatever its arguments: what tests, traces and budgets
-have in common.
+"""Uniform calls of every op of the contract, for checks, traces and tolerances: the names of its
+arguments and results, its precision, its backward.
 """
 
 import inspect
@@ -11,7 +11,7 @@ import reference.ops
 from reference.conformance.contract import OPS
 from reference.ops.checks import parse
 
-# positions of the arguments that an op changes
+# positions of the arguments that an op changes in place
 IN_PLACE_ARGUMENTS = {"adam_step_": (0, 2, 3), "ema_step_": (0,)}
 
 
@@ -21,44 +21,65 @@ def argument_names(name):
 
 
 def axes(signature):
-    """name -> axes of the arrays in a part of a signature."""
+    """Name -> axes of the arrays in a part of a signature."""
     return {name: axes for name, _, axes in parse(signature)}
 
 
 def result_names(name):
-    """What ``call_op`` returns, by name."""
+    """The names of the results of ``call_op``."""
     if name in IN_PLACE_ARGUMENTS:
         return [argument_names(name)[position] for position in IN_PLACE_ARGUMENTS[name]]
     return [result for result, _, _ in parse(OPS[name].results)]
 
 
 def sample_axis(name):
-    """The letter of the axis that counts samples, the first of an array; None where there are none."""
+    """The letter of the axis of samples, the first of an array; None for an op without one."""
     if OPS[name].family in ("optimizer", "random", "fokker_planck"):
         return None
     return {"linear": "n", "mixture": "n", "activation": "..."}.get(OPS[name].family, "b")
 
 
+class SeededArguments(tuple):
+    """The arguments of an op, with the seed that their numbers were drawn by; printed as shapes."""
+
+    name: str
+    seed: int
+
+    def __new__(cls, arguments, name, seed):
+        made = super().__new__(cls, arguments)
+        made.name, made.seed = name, seed
+        return made
+
+    def __repr__(self):
+        return f"{self.name}({describe(self.name, self)}; seed {self.seed})"
+
+
+def _with_seed_of(arguments, changed):
+    """The changed arguments, with the seed of the given ones if these have one."""
+    if isinstance(arguments, SeededArguments):
+        return SeededArguments(changed, arguments.name, arguments.seed)
+    return tuple(changed)
+
+
 def map_float_arrays(arguments, change):
-    """The arguments with ``change`` applied to every array of floats, also to those inside a list."""
+    """The arguments with ``change`` applied to every array of floats, also inside a list."""
     one = lambda a: change(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
-    return tuple(
+    changed = [
         [one(a) for a in argument] if isinstance(argument, list) else one(argument)
         for argument in arguments
-    )
+    ]
+    return _with_seed_of(arguments, changed)
 
 
 def cast(arguments, dtype):
     """The arguments in another precision: arrays of floats, and a dtype among the arguments."""
-    return map_float_arrays(
-        [np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments],
-        lambda a: a.astype(dtype),
-    )
+    changed = [np.dtype(dtype) if isinstance(a, np.dtype) else a for a in arguments]
+    return map_float_arrays(_with_seed_of(arguments, changed), lambda a: a.astype(dtype))
 
 
 def call_op(name, function, arguments):
-    """What an op returns, as a tuple; for an op that works in place, the arrays that it changed,
-    from copies.
+    """The results of an op, as a tuple.  For an op that works in place: copies of its targets, as
+    it leaves them.
     """
     if name not in IN_PLACE_ARGUMENTS:
         results = function(*arguments)
@@ -69,12 +90,12 @@ def call_op(name, function, arguments):
 
 
 def differentiable_output(name, results):
-    """The output that ``NAME_backward`` takes the gradient of: a loss's is ``per_sample``."""
+    """The output whose gradient ``NAME_backward`` takes: ``per_sample`` of a loss."""
     return results[1] if name == "mse" else results[0]
 
 
 def backward_arguments(name, arguments, dy):
-    """The arguments of ``NAME_backward``, from those of the forward and a gradient at its output."""
+    """The arguments of ``NAME_backward``: from those of the forward and its output's gradient."""
     results = call_op(name, getattr(reference.ops, name), arguments)
     if name == "linear":
         return dy, *arguments[:2]
@@ -98,15 +119,15 @@ def _signature(name):
 
 
 def bind_arguments(name, args, kwargs):
-    """The arguments of a call in the order of the contract, with defaults where nothing was given."""
+    """The arguments of a call in the order of the contract, completed by the defaults."""
     bound = _signature(name).bind(*args, **kwargs)
     bound.apply_defaults()
     return bound.args
 
 
 def shapes(name, arguments, results):
-    """The shapes of all arrays in the signature, as its counts take them; where nothing was given,
-    of what could have been.
+    """The shapes of all arrays in the signature, as ``Op.flops`` takes them; for an argument that
+    was left out, the shape that it could have had.
     """
     if name == "concat_backward":  # two of its arrays are called dy
         return [array.shape for array in (*arguments, *results)]
@@ -124,9 +145,7 @@ def shapes(name, arguments, results):
 
 
 def describe(name, arguments):
-    """``x float32[1,5,7,2], w float32[3,3,2,4], b None, stride 2``: shapes, and plain numbers as
-    they are.
-    """
+    """Shapes of arrays, and plain numbers as they are: ``x float32[1,5,7,2], stride 2``."""
     return ", ".join(
         f"{word} {_describe(argument)}" for word, argument in zip(argument_names(name), arguments)
     )

@@ -1,11 +1,11 @@
-"""Arguments for every op of the contract, from sizes and options: one function an op, under the
-op's own name.
+"""Arguments for every op of the contract, from sizes and options: one function an op, named as the
+op.
 
-    conv2d(numbers, 2, 5, 7, 3, 4, 1, 2, None)     x[2,5,7,3], a 1x1 kernel, four channels out, stride 2, no ``add``
-    fixed("conv2d_backward")                       the calls that vectors for other languages are made of (reference/conformance/test_vectors.py)
+    conv2d(numbers, 2, 5, 7, 3, 4, 1, 2, None)  x[2,5,7,3], a 1x1 kernel, 4 channels, stride 2
+    fixed_inputs("conv2d_backward")             the calls in reference/conformance/test_vectors.py
 
-All numbers are representable in float32, so that the same values can be given to a float32 and to a
-float64 port.  Data are unit normal times a scale plus an offset.
+All numbers are exact in float32, so that a float32 and a float64 port get the same values.  Data
+are unit normal times a scale plus an offset.
 """
 
 import numpy as np
@@ -22,12 +22,9 @@ class RandomArrays:
     """
 
     def __init__(self, seed, scale, offset, dtype):
-        self.rng, self.scale, self.offset, self.dtype = (
-            np.random.default_rng(seed),
-            scale,
-            offset,
-            np.dtype(dtype),
-        )
+        self.rng = np.random.default_rng(seed)
+        self.scale, self.offset = scale, offset
+        self.dtype = np.dtype(dtype)
 
     def __call__(self, *shape):
         return self.cast(self.scale * self.rng.standard_normal(shape) + self.offset)
@@ -87,7 +84,7 @@ def upsample_nearest(numbers, b, h, w, c):
 
 
 def average_pool(numbers, b, h, w, c):
-    """h and w are those of the result."""
+    """h and w are the sides of the result."""
     return (numbers(b, 2 * h, 2 * w, c),)
 
 
@@ -108,7 +105,7 @@ def mse(numbers, *shape):
 
 
 def gaussian_kl(numbers, *shape):
-    # float32 ends at e^88
+    # e^89 overflows in float32
     return numbers(*shape), numbers.cast(
         min(numbers.scale, 10) * numbers.rng.standard_normal(shape)
     )
@@ -169,11 +166,12 @@ def _coefficient(numbers, value, b):
 
 
 def add_noise(numbers, shape, signal, noise_scale, key):
-    """Coefficients of None are arrays of one entry a sample; ``key`` None: the noise is an array."""
-    x0, signal, noise_scale = (
-        numbers(*shape),
-        *(_coefficient(numbers, value, shape[0]) for value in (signal, noise_scale)),
-    )
+    """A coefficient of None becomes an array with one entry a sample, and a ``key`` of None an
+    array of noise.
+    """
+    x0 = numbers(*shape)
+    signal = _coefficient(numbers, signal, shape[0])
+    noise_scale = _coefficient(numbers, noise_scale, shape[0])
     return x0, signal, noise_scale, key or numbers.unit(*shape)
 
 
@@ -209,14 +207,14 @@ def fokker_planck_step_2d(numbers, n, m, dx, dy, dt, periodic):
 
 
 def with_upstream_gradient(name, numbers, arguments):
-    """The arguments of ``NAME_backward``, with a random gradient at the output, from those of the
-    forward.
+    """The arguments of ``NAME_backward``, from those of the forward and a random gradient of its
+    output.
     """
     y = differentiable_output(name, call_op(name, getattr(reference.ops, name), arguments))
     return backward_arguments(name, arguments, numbers.unit(*y.shape))
 
 
-# of the first, second, third case of an op of the general rule, and again
+# of the cases of an op of the rule "general", in turns
 SCALES_AND_OFFSETS = ((1.0, 0.0), (1.0, 30.0), (100.0, 0.0))
 INDEX = (2**40 + 7, (0, 9, 2**32 - 1), 3)
 LAST_INDEX = (2**64 - 1, (5,), 2**32 - 1)
@@ -228,7 +226,7 @@ NORMS = (
     (3, (), 2, 4, 1e-5),
     (1, (67, 31), 1, 2, 1e-5),
 )
-FIXED_INPUTS = {  # the last cases of an op are large, as far as the files of ``vectors`` stay small
+FIXED_INPUTS = {  # the last cases are large, as far as the files of ``test-vectors`` stay small
     "linear": ((3, 5, 4), (2, 7, 3, False), (1, 1, 1), (131, 67, 5), (2, 3, 4099)),
     "conv2d": (
         (2, 5, 7, 2, 3, 3, 1, "per pixel"),
@@ -302,7 +300,7 @@ FIXED_INPUTS = {  # the last cases of an op are large, as far as the files of ``
 
 
 def fixed_inputs(name):
-    """The arguments, in float32, of a few calls of a row of the contract: always the same."""
+    """The arguments, in float32, of a few calls of a row of the contract: always the same ones."""
     forward, found = name.removesuffix("_backward"), []
     for number, sizes in enumerate(FIXED_INPUTS[forward]):
         scale, offset = SCALES_AND_OFFSETS[number % 3 if OPS[name].rule == "general" else 0]
@@ -315,7 +313,7 @@ def fixed_inputs(name):
 
 
 def random_parameters(network, seed=0):
-    """None of them zero: the zeros that training begins with would hide gradients."""
+    """Random parameters without zeros: the zeros of an untrained network would hide gradients."""
     rng, params = np.random.default_rng(seed), {}
     for name, shape in network.shapes().items():
         draw = rng.standard_normal(shape)

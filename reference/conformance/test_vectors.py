@@ -1,4 +1,4 @@
-"""# Vectors
+"""# Test vectors
 
 Inputs and outputs of every op, at small sizes and a few large ones, and of a training step of two
 small networks, for a port in another language.
@@ -11,38 +11,40 @@ small networks, for a port in another language.
      "rms": 7.1e-06}}}
 
 `vectors.safetensors` has the tensors by name: eight bytes with the length of a JSON header,
-little-endian; the header, name -> dtype, shape and the offsets of its first byte and of the byte
-behind its last; then the data, little-endian, the last axis running fastest.
+little-endian; the header, which maps each name to its dtype, its shape and the offsets of its first
+byte and of the byte behind its last; then the data, little-endian, with the last axis running
+fastest.
 
 An argument is
 
-- `{"tensor": NAME}`, an array, in the case's dtype or of integers; a list of those is a list of
+- `{"tensor": NAME}`, an array, in the case's dtype or of integers; a list of these is a list of
   arrays;
-- a number, or true or false; a whole number from 2^53 on is in quotes, since JavaScript would round
-  it;
-- null, nothing;
-- `{"seed": .., "sample": {"tensor": NAME}, "step": .., "purpose": ..}`, in place of noise: what
-  `normal` draws with them;
+- a number, or true or false; a whole number from 2^53 on is in quotes, because JavaScript would
+  round it;
+- null: the argument is left out;
+- `{"seed": .., "sample": {"tensor": NAME}, "step": .., "purpose": ..}` in place of noise: the array
+  that `normal` draws with these arguments;
 - in `shape` a list of numbers, and in `dtype` a name.
 
 A result has the case's dtype and the shape of its tensor, or is null. The tensor holds the exact
-result in float64; that of an op of the rule `copy` or `bits` has the case's dtype. All checks that
-are there must hold:
+result in float64; for an op of the rule `copy` or `bits` it has the case's dtype. A result must
+pass all of the checks that it has:
 
-- `largest entry`: no entry is off by more. One number for all, or a number a sample: that of all
-  entries with the same first index;
-- `rms`: the root of the mean square of the differences over the tensor is at most that.
+- `largest entry`: the largest allowed error of an entry. One number for all entries, or a number a
+  sample: for all entries with the same first index;
+- `rms`: the largest allowed root of the mean square error over the tensor.
 
 An op whose name ends in `_` works in place: its results are some of its arguments, as it leaves
 them. `ops` at the head of `vectors.json` has every op's arguments and results in their order, with
-their axes, and its rule. What an op computes is said above its code in `reference/ops/`.
+their axes, and its rule. `reference/ops/` defines each op in a comment above its code.
 
-`training_step_mlp` and `training_step_unet` are steps of training, of a network wired as
-`reference/networks/` has it, with the sizes in `network`. x = signal x0 + noise_scale noise, one
-coefficient a sample; the network, told c, predicts the noise from input_scale x; the loss is the
-mean square of its error, `per_sample` that of each sample. Then come the gradients and their norm,
-and what Adam and the average (`ema`, by `decay`) make of weights, average and moments. t and noise
-are what seed 0 draws at that step for samples 0 to 3.
+`training_step_mlp` and `training_step_unet` are training steps of the networks in
+`reference/networks/`, with the sizes in `network`. x = signal x0 + noise_scale noise, with one
+coefficient a sample. The network predicts the noise from input_scale x and its time input c. The
+loss is the mean square error of the prediction, and `per_sample` that of each sample. The further
+results are the gradients and their norm, and the weights, average and moments after the step of
+Adam and of the average (`ema`, by `decay`). t and noise are the draws of seed 0 at that step for
+samples 0 to 3.
 """
 
 import json
@@ -74,15 +76,15 @@ BATCH, STEP = 4, 10
 
 
 class OpVectors:
-    """Cases as JSON takes them, and tensors by name."""
+    """Cases, as JSON takes them, and tensors by name."""
 
     def __init__(self):
         self.cases: list[dict] = []
         self.tensors: dict[str, np.ndarray] = {}
 
     def add(self, op, dtype, arguments, checks, names):
-        """One case: arguments by name, and of the results ``names`` the budgets of those that are
-        there.
+        """Add one case: arguments by name, the ``names`` of all results, and ``checks``, the
+        tolerances of the results that are not None.
         """
         number = sum(case["op"] == op and case["dtype"] == str(dtype) for case in self.cases)
         case = f"{op}.{dtype}.{number}"
@@ -129,7 +131,8 @@ class OpVectors:
             "results": result_names(op.name),
         }
         line = lambda value: json.dumps(value, allow_nan=False)
-        head = f'{{"version": {line(reference.__version__)},\n"ops": {line({op.name: row(op) for op in CONTRACT})},\n"cases": [\n'
+        ops = line({op.name: row(op) for op in CONTRACT})
+        head = f'{{"version": {line(reference.__version__)},\n"ops": {ops},\n"cases": [\n'
         return (head + ",\n".join(map(line, self.cases)) + "\n]}\n").encode()
 
     def data(self):
@@ -140,7 +143,7 @@ class OpVectors:
 
 
 def make_vectors():
-    """Those of every row of the contract and of the training steps."""
+    """The vectors of every row of the contract and of the training steps."""
     made = OpVectors()
     for name in OPS:
         add_op(made, name)
@@ -178,14 +181,13 @@ def add_training_step(made, name):
 
 
 def _problem(network, dtype):
-    """A model, settings, a state without zeros, which would hide mistakes, and a batch with its
-    draws: the same numbers in any dtype.
+    """A model, settings, a state, and a batch with its draws: the same numbers in any dtype.
+
+    The state has no zeros, which would hide mistakes.
     """
-    numbers, model, settings = (
-        RandomArrays(0, 1.0, 0.0, dtype),
-        Denoiser(network, linear(1000), data_variance=0.5),
-        Settings(batch=BATCH, warmup=0),
-    )
+    numbers = RandomArrays(0, 1.0, 0.0, dtype)
+    model = Denoiser(network, linear(1000), data_variance=0.5)
+    settings = Settings(batch=BATCH, warmup=0)
     draw = lambda one: {word: one(*shape) for word, shape in network.shapes().items()}
     params = {word: numbers.cast(p) for word, p in random_parameters(network).items()}
     state = State(
@@ -232,7 +234,7 @@ def _network_inputs(network, dtype):
 
 
 def _network_results(network, dtype):
-    """Tensors by name, in the groups that have one scale."""
+    """Tensors by name, in groups with a common scale."""
     model, settings, state, x0, t, noise = _problem(network, dtype)
     x = forward(model.schedule, x0, t, noise)
     prediction, _ = model.predict(state.params, x, t)

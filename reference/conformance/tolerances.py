@@ -1,23 +1,25 @@
-"""By how much a port's result may differ from the exact one, and by how much it does, in units of
-that: the rules of the contract.
+"""Tolerances for the results of a port, by the rules of the contract, and errors measured in units
+of them.
 
 u is the unit roundoff, 2^-24 in float32 and 2^-53 in float64; n is the length of a reduction;
 "exact" is the reference in float64.
 
-product   A sum of n products in any order has a rounding error that behaves like a random walk of n steps of size u times the partial
-          sums, hence sqrt(n) u times the root of the sum of squares, and u for every product.  8
-          leaves room for blocked sums and fused instructions; half precision inputs miss it by 2^13
-          / (sqrt(n) + 8).  The worst case of one entry is measured by the sum S of absolute values.
-          Where all terms have one sign the walk drifts, and n u S is the textbook bound.
-general   Nobody knows the condition of a whole op at a given x, but NumPy's float32 error shows it: N, the largest of eight runs,
-          seven of them with every entry moved by one rounding, so that one lucky run can't shrink
-          it.
-copy      Nothing is computed: bit-equal.
+product   A sum of n products in any order has a rounding error that behaves like a random walk of n
+          steps of size u times the partial sums.  Hence sqrt(n) u times the root of the sum of
+          squares, and u for every product.  The factor 8 leaves room for blocked sums and fused
+          instructions; half precision inputs exceed it by 2^13 / (sqrt(n) + 8).  The error of one
+          entry is measured by the sum S of absolute values.  If all terms have one sign, the walk
+          drifts, and n u S is the textbook bound.
+general   The condition number of an op at x is unknown.  It is estimated from NumPy's float32
+          error N: the largest error of eight runs.  In seven of them every entry is moved by one
+          rounding, so that one lucky run can't make N too small.
+copy      Nothing is computed: the same bits.
 bits      Integers, or numbers that need no rounding: equal.
-network   Many ops in a row: the reference's own float32 error, times 16, since a port may round as often in other places.
+network   Many ops in a row: 16 times the reference's own float32 error, since a port may round as
+          often in other places.
 
-A float64 port is held to the float32 budget times 2^-28: 2^-29 is the ratio of the two roundoffs,
-and the reference has an error too.
+The tolerance in float64 is that in float32 times 2^-28.  2^-29 is the ratio of the two unit
+roundoffs, and the reference has an error, too.
 """
 
 from typing import Any, NamedTuple
@@ -42,21 +44,24 @@ FEW_ENTRIES = 64  # entries: the rms of fewer is itself a matter of chance
 
 
 class Mismatch(NamedTuple):
-    """One result held against one check: it passes if ``over``, its error in units of the budget,
-    is at most 1.
+    """One result compared by one check.  It passes if ``ratio``, its error over its tolerance, is
+    at most 1.
     """
 
     ratio: float
     op: str
     result: str
     check: str
-    place: tuple  # of the worst element
+    element: tuple  # the index of the worst element
     got: Any
     exact: Any
 
     def __str__(self):
-        where = f"{self.result}[{','.join(map(str, self.place))}]" if self.place else self.result
-        return f"{self.op}: {where} is {self.got} instead of {self.exact}: {self.ratio:.3g} times its budget ({self.check})"
+        where = (
+            f"{self.result}[{','.join(map(str, self.element))}]" if self.element else self.result
+        )
+        by = f"{self.ratio:.3g} times its tolerance ({self.check})"
+        return f"{self.op}: {where} is {self.got} instead of {self.exact}: {by}"
 
 
 def rms(array):
@@ -69,8 +74,8 @@ def max_abs(array):
 
 
 class Tolerance(NamedTuple):
-    """What a result may be off by: every entry by ``bound`` (one number, or one a sample), or with
-    ``overall`` the rms over the tensor.
+    """The largest allowed error of a result: ``bound`` for every entry (one number, or one a
+    sample), or with ``overall`` for the rms over the tensor.
     """
 
     result: str
@@ -81,8 +86,9 @@ class Tolerance(NamedTuple):
 
 
 def tolerances(name, arguments, zero_mean=False):
-    """Every check of the op's rule, for results in the arguments' dtype.  ``zero_mean`` data allow
-    a sharper check of products.
+    """Every check of the op's rule, for results in the arguments' dtype.
+
+    ``zero_mean``: the data have mean 0, and products are checked more sharply.
     """
     exact, dtype = _exact(name, arguments), _dtype(name, arguments)
     if OPS[name].rule == "product":
@@ -96,16 +102,15 @@ def tolerances(name, arguments, zero_mean=False):
 
 
 def mismatches(name, results, arguments, zero_mean=False):
-    """Results held against all of their budgets."""
+    """The results compared by every check of the op's rule."""
     wrong = _shape_mismatches(name, results, arguments)
     if wrong:
         return wrong
     by_name = dict(zip(result_names(name), results))
     found = []
     for word, check, exact, bound, overall in tolerances(name, arguments, zero_mean):
-        found.append(
-            (_overall if overall else _entrywise)(name, word, check, by_name[word], exact, bound)
-        )
+        compare = _overall if overall else _entrywise
+        found.append(compare(name, word, check, by_name[word], exact, bound))
     return found
 
 
@@ -115,13 +120,15 @@ def worst(found):
 
 
 def assert_within_tolerance(name, results, arguments, zero_mean=False):
-    """AssertionError, with the worst element and the call, if a check fails."""
-    _assert_accepted(worst(mismatches(name, results, arguments, zero_mean)), name, arguments)
+    """The worst mismatch, None without results.  AssertionError, with the worst element and the
+    call, if it exceeds its tolerance.
+    """
+    return _accepted(worst(mismatches(name, results, arguments, zero_mean)), name, arguments)
 
 
 def assert_small_integers_exact(name, results, arguments):
-    """Data in {-1, 0, 1}: every partial sum is a small integer, so a term of a product dropped or
-    counted twice shows.
+    """As ``assert_within_tolerance``, for data in {-1, 0, 1}.  Every partial sum is a small
+    integer, so that a term that is dropped or counted twice changes the result by 1 at least.
     """
     exact, absolute = _exact(name, arguments), _exact(name, arguments, np.abs)
     assert max(max_abs(s) for _, s in _given(name, absolute)) < 2**12
@@ -129,18 +136,33 @@ def assert_small_integers_exact(name, results, arguments):
         _entrywise(name, word, "small integers", np.rint(r), e, 0.0)
         for word, e, r in _given(name, exact, results)
     ]
-    _assert_accepted(worst(found), name, arguments)
+    return _accepted(worst(found), name, arguments)
 
 
-def _assert_accepted(error, name, arguments):
+def assert_entries_within(name, result, check, got, exact, bound, arguments):
+    """As ``assert_within_tolerance``, for one result and a bound of its own: a number, or one for
+    every entry.
+    """
+    return _accepted(_entrywise(name, result, check, got, exact, bound), name, arguments)
+
+
+def _accepted(mismatch, name, arguments):
+    if mismatch is not None and not mismatch.ratio <= 1:
+        error: Any = AssertionError(f"{mismatch}; {describe_call(name, arguments)}")
+        error.mismatch = mismatch  # for reports
+        raise error
+    return mismatch
+
+
+def describe_call(name, arguments):
+    """The shapes of the arguments, and their seed if it is known."""
     seed = getattr(arguments, "seed", None)
-    drawn = "" if seed is None else f"; seed {seed}"
-    assert error is None or error.ratio <= 1, f"{error}; {describe(name, arguments)}{drawn}"
+    return describe(name, arguments) + ("" if seed is None else f"; seed {seed}")
 
 
 def ternary(arguments):
-    """The arguments with their arrays made of -1, 0 and 1: a value keeps its sign, and those within
-    1/2 of 0 become 0.
+    """The arguments with every entry of an array replaced by its sign, or by 0 if it lies within
+    1/2 of 0.
     """
     return map_float_arrays(arguments, lambda a: np.sign(np.rint(a)))
 
@@ -152,17 +174,19 @@ def _exact(name, arguments, change=lambda a: a):
 
 
 def _given(name, results, *more):
-    """(name, result, ...) of the results that are there: a bias gradient may be None."""
+    """(name, result, ...) of the results that are not None."""
     return [
         row for row in zip(result_names(name), results, *more, strict=True) if row[1] is not None
     ]
 
 
 def _shape_mismatches(name, results, arguments):
-    """Errors of results that are missing, or of another dtype or shape."""
+    """Mismatches of results that are missing, or have a wrong dtype or shape."""
     expected, dtype = _exact(name, arguments), _dtype(name, arguments)
     if len(results) != len(expected):
-        return [Mismatch(np.inf, name, "results", "their number", (), len(results), len(expected))]
+        return [
+            Mismatch(np.inf, name, "results", "number of results", (), len(results), len(expected))
+        ]
     found = []
     for word, result, e in zip(result_names(name), results, expected):
         form = None if e is None else f"{dtype or e.dtype}{list(e.shape)}"
@@ -174,31 +198,24 @@ def _shape_mismatches(name, results, arguments):
 
 
 def _dtype_and_shape(result):
-    return (
-        None
-        if result is None
-        else f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
-    )
+    if result is None:
+        return None
+    return f"{getattr(result, 'dtype', type(result).__name__)}{list(np.shape(result))}"
 
 
 def _dtype(name, arguments):
-    """Of the results: that of the arrays of floats, or of the dtype among the arguments; None for
+    """The dtype of the results: the dtype argument, else that of the arrays of floats; None for
     bits.
     """
-    arrays = [
-        a
-        for argument in arguments
-        for a in (argument if isinstance(argument, list) else [argument])
-    ]
-    dtypes = [a for a in arrays if isinstance(a, np.dtype)] + [
-        a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-    ]
+    each = [a for one in arguments for a in (one if isinstance(one, list) else [one])]
+    dtypes = [a for a in each if isinstance(a, np.dtype)]
+    dtypes += [a.dtype for a in each if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     return dtypes[0] if dtypes else None
 
 
 def _difference(got, exact):
-    """|got - exact|, 0 where both are the same infinity or both no number, infinite where one alone
-    is not finite.
+    """|got - exact|; 0 where both are the same infinity or both NaN; infinite where only one is
+    finite.
     """
     got, exact = np.asarray(got, np.float64), np.asarray(exact, np.float64)
     with np.errstate(invalid="ignore"):
@@ -208,15 +225,15 @@ def _difference(got, exact):
 
 
 def _entrywise(name, word, check, got, exact, bound):
-    """The entry that is furthest over its bound."""
+    """The entry with the largest ratio of error to bound."""
     difference = _difference(got, exact)
     with np.errstate(divide="ignore", invalid="ignore"):
-        over = np.where(difference == 0, 0, difference / bound)
-    if not over.size:
+        ratios = np.where(difference == 0, 0, difference / bound)
+    if not ratios.size:
         return Mismatch(0.0, name, word, check, (), None, None)
-    index = np.unravel_index(np.argmax(over), over.shape)
+    index = np.unravel_index(np.argmax(ratios), ratios.shape)
     return Mismatch(
-        float(over[index]),
+        float(ratios[index]),
         name,
         word,
         check,
@@ -227,8 +244,9 @@ def _entrywise(name, word, check, got, exact, bound):
 
 
 def _overall(name, word, check, got, exact, bound):
-    """The rms over a tensor, and its worst entry."""
-    entry, error = _entrywise(name, word, check, got, exact, 1), rms(_difference(got, exact))
+    """The rms error of a tensor, and its worst entry."""
+    entry = _entrywise(name, word, check, got, exact, 1)
+    error = rms(_difference(got, exact))
     return entry._replace(ratio=0.0 if error == 0 else error / bound if bound else np.inf)
 
 
@@ -236,7 +254,7 @@ def _overall(name, word, check, got, exact, bound):
 
 
 def reduction_lengths(name, arguments):
-    """How many terms are added for an entry of each result."""
+    """The number of terms of the sum in an entry of each result."""
     if name == "linear":
         x, w, b = arguments
         return (w.shape[0] + (b is not None),)
@@ -255,14 +273,15 @@ def reduction_lengths(name, arguments):
 
 
 def _factor(n, dtype):
-    """Of the root of the sum of squares, or of the sum of absolute values.  Twice in float64, where
-    the oracle rounds as much.
+    """The factor of the root of the sum of squares, or of the sum of absolute values.
+
+    It is doubled in float64, where the reference rounds as much as the port.
     """
     return 8 * UNIT_ROUNDOFF[dtype] * (np.sqrt(n) + 8) * (2 if dtype == np.float64 else 1)
 
 
 def _from_float32(dtype):
-    """The factor from a budget in float32 to that in ``dtype``."""
+    """The factor from a tolerance in float32 to that in ``dtype``."""
     return FLOAT64_FROM_FLOAT32 if dtype == np.float64 else 1
 
 
@@ -272,7 +291,7 @@ def _have_one_sign(arguments):
 
 
 def _statistical(name, exact, arguments, dtype):
-    """Zero-mean random data: the error of a whole tensor."""
+    """For random data of mean 0: the rms error of a tensor."""
     rows = _given(
         name, exact, _exact(name, arguments, np.square), reduction_lengths(name, arguments)
     )
@@ -283,7 +302,7 @@ def _statistical(name, exact, arguments, dtype):
 
 
 def _entrywise_bound(name, exact, arguments, dtype):
-    """Any data: the error of every entry, against the largest sum of absolute values in its sample."""
+    """For any data: the error of an entry, by the largest sum of absolute values in its sample."""
     found = []
     by_sample = [
         result_axes[:1] == (sample_axis(name),) for result_axes in axes(OPS[name].results).values()
@@ -305,7 +324,7 @@ def _entrywise_bound(name, exact, arguments, dtype):
 
 
 def _perturbed(rng):
-    """Every entry but 0 becomes its neighbour, above or below."""
+    """A function that moves every entry but 0 to the next number above or below, at random."""
 
     def move(array):
         ways = np.where(rng.random(array.shape) < 0.5, np.inf, -np.inf).astype(array.dtype)
@@ -318,16 +337,13 @@ def _general(name, exact, arguments, dtype):
     function, single = getattr(reference.ops, name), cast(arguments, np.float32)
     rng = np.random.default_rng(0)
     with np.errstate(over="ignore", invalid="ignore"):
-        runs = [call_op(name, function, single)] + [
-            call_op(name, function, map_float_arrays(single, _perturbed(rng))) for _ in range(7)
-        ]
+        moved = [map_float_arrays(single, _perturbed(rng)) for _ in range(7)]
+        runs = [call_op(name, function, arguments) for arguments in (single, *moved)]
     found, u, scale = [], UNIT_ROUNDOFF[np.dtype(np.float32)], _from_float32(dtype)
     for word, e, *by_run in _given(name, exact, *runs):
         noise = [_difference(run, e) for run in by_run]
-        in_rms, at_most = (
-            scale * (k * max(map(size, noise)) + 4 * u * size(e))
-            for k, size in ((8, rms), (16, max_abs))
-        )
+        in_rms = scale * (8 * max(map(rms, noise)) + 4 * u * rms(e))
+        at_most = scale * (16 * max(map(max_abs, noise)) + 4 * u * max_abs(e))
         found += [
             Tolerance(word, "rms", e, in_rms, overall=True),
             Tolerance(word, "largest entry", e, at_most),
@@ -339,10 +355,10 @@ def _general(name, exact, arguments, dtype):
 
 
 def network_tolerances(single, exact, dtype=np.float32):
-    """For tensors by name, those of the reference in float32 and the exact ones: what a port's in
-    ``dtype`` may be off by.
+    """Tolerances for a port's tensors in ``dtype``, from the reference's in float32 and the exact
+    ones, all by name.
 
-    Small tensors, and gradients that are 0 but for rounding (an attention key's bias), have the
+    Small tensors, and gradients that are 0 but for rounding (of an attention key's bias), have the
     scale of all tensors together.
     """
     u = UNIT_ROUNDOFF[np.dtype(np.float32)]
@@ -359,18 +375,15 @@ def network_tolerances(single, exact, dtype=np.float32):
 
 
 def network_mismatches(name, results, single, exact):
-    """A port's tensors by name, held against their budgets."""
+    """A port's tensors, by name, compared by their tolerances."""
     found = []
     for word, check, e, bound, _ in network_tolerances(single, exact):
-        found.append(
-            _overall(
-                name, word, check, results[word], e, _from_float32(results[word].dtype) * bound
-            )
-        )
+        scale = _from_float32(results[word].dtype)
+        found.append(_overall(name, word, check, results[word], e, scale * bound))
     return found
 
 
 def assert_network_within_tolerance(name, results, single, exact):
-    """AssertionError, with the worst tensor, if a tensor is over its budget."""
+    """AssertionError, with the worst tensor, if a tensor exceeds its tolerance."""
     error = worst(network_mismatches(name, results, single, exact))
     assert error.ratio <= 1, str(error)

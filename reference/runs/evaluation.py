@@ -211,7 +211,7 @@ def restoration(run, ops, x, how, seed=1):
 
 
 def quality(x, data):
-    """Distances of samples x from real data, each beside the distance of as many held-out samples."""
+    """Distances of samples x from real data, beside the distances of as many held-out samples."""
     real = data.held_out[: len(x)]
     if data.is_image:
         features = metrics.principal_components(data.train)

@@ -28,13 +28,16 @@ MOST_NOISE = 1000
 class Method:
     """One method.
 
-    ``options``: those of ``train`` beside the network's and the training's.  ``configure(data,
-    given)``: the method's entries of config.json from the options that were given, by name.
-    ``build(network, config)``: the model.  ``networks``: the kinds it trains, the first for images,
-    the last for points.  ``schedules``: functions by name.  ``sampler``, ``likelihood``: defaults of
-    ``sample`` and ``evaluate``.  ``restores``: it begins with degraded data, not with noise.
-    ``network_time``: what an exported network takes as its time, a formula with the names of
-    config.json's schedule.
+    options        options of ``train``, beside those of the network and of training
+    configure      (data, given options by name) -> the method's entries of config.json
+    build          (network, config) -> the model
+    sampler        the default of ``sample`` and ``evaluate``
+    likelihood     the kind of ``evaluate``'s likelihood
+    networks       kinds of network, the first for images, the last for points
+    objectives     training objectives, the first is the default
+    schedules      functions by name
+    restores       True if sampling begins with degraded data instead of noise
+    network_time   the time input of an exported network, a formula of config.json's schedule
     """
 
     name: str
@@ -51,8 +54,8 @@ class Method:
 
 
 def usual_prediction(schedule):
-    """The prediction that a network learns unless told otherwise: noise (Ho et al. 2020), but v on a
-    schedule that ends in so much noise that a predicted noise tells nothing of x_0 (clipping.py).
+    """The default prediction: noise (Ho et al. 2020), but v on a schedule that ends in so much
+    noise that a predicted noise tells nothing of x_0 (samplers/clipping.py).
     """
     few = schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T)
     return "noise" if few else "v"

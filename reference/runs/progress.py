@@ -5,7 +5,7 @@ import time
 
 
 def progress(items, total, what, describe=lambda item: "", first=0):
-    """Yield ``items``; show a bar on a terminal, else print a line every ten seconds and at the end.
+    """Yield ``items`` and show a bar on a terminal, else a line every ten seconds and at the end.
 
     ``describe(item)``: a short text beside the count.  ``first``: the items done before.
     """

@@ -39,8 +39,8 @@ class CountingOps:
 
 
 def draw(run, ops, n, clip="data", **how):
-    """(x, evaluations): n samples [n,...] by the run's averaged weights, and the network evaluations
-    of one batch, None for a sampler without any.
+    """(x, evaluations): n samples [n,...] by the run's averaged weights, and the number of network
+    evaluations of one batch, None for a sampler without any.
 
     ``how``: from ``sampler_options``.  ``clip``: data or none.  ValueError if samples are not
     finite.  A warning where the network's last predictions of x_0 lie far outside of the data.

@@ -53,8 +53,8 @@ def largest_level_ratio(run):
     """The largest ratio of sigma / alpha between neighbouring trained levels below ten deviations
     of the data; 1 where the network was trained at all levels between.
 
-    Above ten deviations levels may be far apart: ``interpolation.interpolation_error`` falls with the
-    square of the noise.
+    Above ten deviations levels may be far apart: ``interpolation_error`` falls with the square of
+    the noise.
     """
     schedule = run.model.schedule
     if isinstance(schedule, SDE) or schedule.is_dense:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
+from accelerated.computations import TRAINING_RUNS
 from accelerated.gpu import device, kernel
 from accelerated.gpu.graphs import CapturedCalls, State
 from accelerated.gpu.product import blas_layout, gemm
@@ -33,7 +34,6 @@ from reference.diffusion.devices import to_device, to_host
 from reference.networks import MLP
 from reference.runs.sampling import draw
 from reference.samplers.ancestral import ancestral
-from tests.conformance.test_training import RUNS
 from tests.ports import SIMULATED
 from tests.reference.test_placement import run_of, states
 from tests.strategies import arguments
@@ -329,7 +329,7 @@ def test_a_function_that_copies_from_or_to_the_host_is_not_captured():
 
 
 @needs_device
-@pytest.mark.parametrize("name", [name for name in RUNS if not SIMULATED or name != "ddpm of images"])  # a minute there
+@pytest.mark.parametrize("name", [name for name in TRAINING_RUNS if not SIMULATED or name != "ddpm of images"])  # a minute there
 def test_training_with_and_without_graphs_has_the_same_bits(name, monkeypatch):
     def train():
         *_, state = states(name, gpu)

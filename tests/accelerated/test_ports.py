@@ -1,4 +1,4 @@
-"""Ports that lack ops, ports that can't be imported, and the functions that a port may have beside its ops."""
+"""Ports that lack ops, ports that can't be imported, and the optional functions of a port."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import accelerated
-from accelerated import complete, load
+from accelerated import load_port, with_reference_ops
 from accelerated.__main__ import PROGRAM
 from reference import ops
 from reference.commands.cli import main
@@ -45,10 +45,10 @@ def test_a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence(folder, tm
 
 def test_what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both(tmp_path):
     (tmp_path / "port.py").write_text("from reference.ops import concat\ndef silu(x):\n    return x\ndef environment():\n    return {}\n")
-    port = load(str(tmp_path / "port.py"))
-    whole = complete(port)
+    port = load_port(str(tmp_path / "port.py"))
+    whole = with_reference_ops(port)
     assert whole.silu is port.silu and whole.environment is port.environment and whole.normal is ops.normal
-    assert environment(whole)["port"] == "port_port with ops of the reference" and complete(ops) is ops
+    assert environment(whole)["port"] == "port_port with ops of the reference" and with_reference_ops(ops) is ops
 
 
 @pytest.mark.parametrize("code, said", [("1 +", "SyntaxError: invalid syntax"), ("1 / 0", "ZeroDivisionError: division by zero")])
@@ -68,6 +68,6 @@ def test_the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index():
 def test_every_function_that_is_looked_up_on_a_port_stands_in_the_contract():
     root, looked_up = Path(accelerated.__file__).parents[1], set()
     for path in (path for room in ("reference", "accelerated", "benchmarks") for path in (root / room).rglob("*.py")):
-        found = re.findall(r'(?:get|has)attr\((?:ops|port|module|accelerated\.load\(\w+\)), "(\w+)"', path.read_text(encoding="utf-8"))
+        found = re.findall(r'(?:get|has)attr\((?:ops|port|module|accelerated\.load_port\(\w+\)), "(\w+)"', path.read_text(encoding="utf-8"))
         looked_up |= {*found}
-    assert looked_up - {"__name__", "lacking"} == {*re.findall(r"^    (\w+)\(.*?\)  ", contract.__doc__, re.MULTILINE)}
+    assert looked_up - {"__name__", "missing_ops"} == {*re.findall(r"^    (\w+)\(.*?\)  ", contract.__doc__, re.MULTILINE)}

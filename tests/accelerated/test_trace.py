@@ -2,7 +2,7 @@
 
 import pytest
 
-from accelerated import SHIPPED, trace
+from accelerated import BUILTIN_PORTS, trace
 from accelerated.__main__ import PROGRAM
 from accelerated.commands.demo import compare
 from reference import ops
@@ -30,7 +30,7 @@ def test_a_right_port_is_within_budget_at_every_call_and_the_run_is_left_as_it_i
     lines = capsys.readouterr().out.splitlines()
     called = {line.split()[0] for line in lines[1:] if line}
     assert {"conv2d", "conv2d_backward", "group_norm_silu", "attention_backward", "mse", "adam_step_", "ema_step_", "global_norm"} <= called
-    assert "within their budgets" in lines[-1] and (folder / "checkpoint.safetensors").read_bytes() == before
+    assert "within their tolerances" in lines[-1] and (folder / "checkpoint.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_first_op_over_its_budget_is_marked_and_the_exit_code_is_one(fault, 
     (tmp_path / "port.py").write_text(FAULTY.format(fault=fault))
     assert traced(folder, tmp_path / "port.py") == 1
     output = capsys.readouterr().out
-    assert [line.split()[0] for line in output.splitlines() if line.endswith("<- the first over its budget")] == [op]
+    assert [line.split()[0] for line in output.splitlines() if line.endswith("<- the first beyond its tolerance")] == [op]
     assert output.splitlines()[-1].startswith(f"port and reference differ in {op}: ")
 
 
@@ -52,7 +52,7 @@ def test_a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that_raises_d
     assert {line.split()[0] for line in lines[1 : lines.index("")]} == {"silu", "mse"}
     (lacks,) = (line for line in lines if " lacks " in line)
     assert set(lacks.partition(": ")[2].split(", ")) == {*OPS} - {"silu", "softmax", "mse"}
-    assert f"not tried in this step: softmax, other sizes; pytest tests/conformance --port {port} tries them" in lines
+    assert f"not tested in this step: softmax, other sizes; python -m accelerated check --port {port} tests them" in lines
     assert lines[-1].startswith("port and reference differ in mse: call: port OSError: no memory, reference a result")
 
 
@@ -82,8 +82,8 @@ def test_the_demo_reports_the_port_its_speed_and_its_worst_error(folder):
 def test_a_command_takes_the_port_that_is_picked_if_none_is_named(capsys):
     assert main(["info"], PROGRAM) == 0
     said = capsys.readouterr().out
-    picked = next(line.split()[1] for line in said.splitlines() if line.endswith("works, and is picked"))
-    assert f"port          {SHIPPED[picked]}\n" in said and "--port cpu    works" in said
+    default = next(line.split()[1] for line in said.splitlines() if line.endswith("works, and is the default"))
+    assert f"port          {BUILTIN_PORTS[default]}\n" in said and "--port cpu    works" in said
     assert main(["info", "--data", "digits"], PROGRAM) == 0
     said = capsys.readouterr().out
     assert "10 classes" in said and "--port" not in said

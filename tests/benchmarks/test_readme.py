@@ -1,6 +1,5 @@
 """The READMEs of benchmarks and ports: commands are accepted, links resolve, the example is right."""
 
-import argparse
 import doctest
 import re
 import shlex
@@ -10,6 +9,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.workloads import WORKLOADS
+from reference.commands.cli import Parser
 
 ROOT = Path(__file__).parents[2]
 README, PORTS = (ROOT / name / "README.md" for name in ("benchmarks", "accelerated"))
@@ -20,13 +20,13 @@ class Accepted(Exception):
 
 
 def test_every_benchmark_command_is_accepted_by_its_parser(monkeypatch):
-    parse = argparse.ArgumentParser.parse_args
+    parse = Parser.parse_args
 
     def parse_only(*arguments):
         parse(*arguments)
         raise Accepted
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    monkeypatch.setattr(Parser, "parse_args", parse_only)
     texts = [path.read_text(encoding="utf-8") for path in (README, PORTS)]
     lines = [line for text in texts for line in re.findall(r"(?:^|`)python -m benchmarks ([^`\n]*?)(?:  .*)?[`\n]", text, re.MULTILINE)]
     assert len(lines) >= 15

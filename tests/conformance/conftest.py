@@ -4,11 +4,12 @@ Tests of single ops run before whole computations, and fixed sizes before drawn 
 one pixel.  Tests of ops that a port lacks are deselected.  The run ends with three lines per port: numbers, calling rules, missing ops.
 """
 
-import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from reference.conformance import suite
 from reference.conformance.contract import OPS
 from tests.ports import HERE, port_of
 
@@ -44,8 +45,8 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [*filter(tried, here), *others]
     for item in filter(tried, here):
         port = item.callspec.params["port"]
-        item.user_properties.append(("conformance", (port.name, stage(item.module), rule(item), subject(item))))
-        if not port.shipped:  # warnings of the port's library are no failure
+        item.user_properties.append(("conformance", (port.name, kind(item), rule(item), subject(item))))
+        if not port.builtin:  # warnings of the port's library are no failure
             item.add_marker(pytest.mark.filterwarnings("default", OURS), append=False)
 
 
@@ -57,9 +58,13 @@ def ops_of(item):
 
 
 def tried(item):
-    """True if the port has one of the ops of a test, or if the reference can supply the missing ops of a whole computation."""
+    """Has the port one of the ops of a test, or can the reference supply the missing ops of a whole computation?"""
     port, names = item.callspec.params["port"], ops_of(item)
-    return any(name not in port.lacks for name in names) if names else port.whole is not None
+    return any(name not in port.missing_ops for name in names) if names else port.whole is not None
+
+
+def kind(item):
+    return suite.RULES if stage(item.module) == "test_calls" else suite.NUMBERS
 
 
 def rule(item):
@@ -77,43 +82,19 @@ def pytest_terminal_summary(terminalreporter, config):
     yield
     for source in config.getoption("port") or ():
         results = [
-            (kind, rule, name, culprit(report, name) if failed else None)
+            SimpleNamespace(kind=kind, check=rule, op=op, blamed=culprit(report, op) if failed else None)
             for failed, outcomes in ((False, ("passed",)), (True, ("failed", "error")))
             for outcome in outcomes
             for report in terminalreporter.getreports(outcome)
-            for port, kind, rule, name in (dict(report.user_properties).get("conformance", (None,) * 4),)
+            for port, kind, rule, op in (dict(report.user_properties).get("conformance", (None,) * 4),)
             if port == source
         ]
-        lacks = port_of(source).lacks
         terminalreporter.section(source)
-        terminalreporter.write_line(f"numbers: {of_numbers([row for row in results if row[0] != 'test_calls'])}")
-        terminalreporter.write_line(f"calling rules: {of_rules([row for row in results if row[0] == 'test_calls'])}")
-        terminalreporter.write_line(f"missing: {len(lacks)} of {len(OPS)} ops" + listed(": ", lacks))
+        for line in suite.summary(results, port_of(source).missing_ops):
+            terminalreporter.write_line(line)
 
 
-def culprit(report, name):
-    """The op that a failure message of reference/conformance/tolerances.py begins with, else the op of the test."""
-    said = re.match(r"AssertionError: (\w+): ", report.longrepr.reprcrash.message) if hasattr(report.longrepr, "reprcrash") else None
-    return said.group(1) if said and said.group(1) in OPS else name
-
-
-def of_numbers(results):
-    wrong = {blamed for *_, blamed in results if blamed}
-    ops = {name for *_, name, _ in results if name in OPS} | (wrong & {*OPS})
-    whole = {name for *_, name, _ in results if name not in OPS}
-    right = whole - {name for *_, name, blamed in results if blamed}
-    tried = f"{len(ops - wrong)} of {len(ops)} ops and {len(right)} of {len(whole)} whole computations that were tried"
-    return f"{tried} agree with the reference" + listed("; wrong: ", sorted(wrong & {*OPS} or wrong))
-
-
-def of_rules(results):
-    tried, broken = {rule for _, rule, *_ in results}, {}
-    for _, rule, _, blamed in results:
-        if blamed:
-            broken.setdefault(rule, set()).add(blamed)
-    rows = [f"{rule} ({', '.join(sorted(names))})" for rule, names in broken.items()]
-    return f"{len(tried) - len(broken)} of {len(tried)} that were tried are kept" + listed("; broken: ", sorted(rows))
-
-
-def listed(before, names):
-    return before + ", ".join(names) if names else ""
+def culprit(report, subject):
+    """The op that the message of a failure begins with, else the subject of the test."""
+    message = report.longrepr.reprcrash.message if hasattr(report.longrepr, "reprcrash") else ""
+    return suite.blamed_op(message.removeprefix("AssertionError: "), subject)

@@ -1,5 +1,6 @@
 """An example of a port from outside this project: a few ops in plain SciPy.
 
+    python -m accelerated check --port tests/conformance/scipy_port.py
     pytest tests/conformance --port tests/conformance/scipy_port.py
 
 ``check`` and ``takes_out`` are optional: they add the errors and the ``out=`` of the contract.

@@ -1,24 +1,15 @@
-"""The networks on a port: all their results, forward and backward."""
+"""The networks on a port: all their results, forward and backward (accelerated/computations.py)."""
 
 import pytest
 
-from reference.networks import UNet
-from tests.conformance.comparison import DTYPES, in_dtype, within_budget
-from tests.example_networks import HALVES, LABELS, MLPS, SMALL, UNETS, run
+from accelerated import computations
+from tests.conformance.test_ops import DTYPES
 from tests.ports import SIMULATED
 
-TINY = UNet(size=(4, 4), channels=(8, 8), groups=4)  # the simulator runs these in a minute
-SIXTEENS = UNet(size=(8, 8), channels=(16, 32))  # channels that fill a vector, for which a port may have special kernels
-
-
-NETWORKS = [*MLPS[:1], TINY] if SIMULATED else [*MLPS, SMALL, *UNETS, SIXTEENS, HALVES]
-
-
-def label(network):
-    return LABELS.get(network, "tiny" if network == TINY else "sixteens")
+NETWORKS = ("points", "tiny") if SIMULATED else tuple(name for name in computations.NETWORKS if name != "tiny")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("network", NETWORKS, ids=label)
+@pytest.mark.parametrize("network", NETWORKS)
 def test_all_results_of_a_network_are_within_tolerance(port, network, dtype):
-    within_budget(port, label(network), dtype, lambda ops, dtype: run(network, ops, in_dtype(dtype)))
+    computations.all_results_of_a_network_are_within_tolerance(port, network, dtype)

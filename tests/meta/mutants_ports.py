@@ -9,20 +9,20 @@ PARTLY = TRACE + "a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that
 MUTANTS = (
     (
         "accelerated/__init__.py",
-        "ops if name in self.lacking else self.port",
+        "ops if name in self.missing_ops else self.port",
         "ops if name in _contract() else self.port",
         PORTS + "what_a_completed_port_has_is_its_own_and_a_checkpoint_names_both",
     ),
     (
         "accelerated/__init__.py",
-        'if lacking(port) and hasattr(port, "to_device"):',
+        'if missing_ops(port) and hasattr(port, "to_device"):',
         "if False:",
         PORTS + "a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence",
     ),
     (
         "accelerated/__main__.py",
-        "if lacking := accelerated.lacking(module):",
-        "if lacking := accelerated.lacking(whole):",
+        "if missing := accelerated.missing_ops(module):",
+        "if missing := accelerated.missing_ops(whole):",
         PORTS + "ops_that_a_port_lacks_are_the_references_and_named_in_one_line[command1]",
     ),
     (
@@ -32,13 +32,13 @@ MUTANTS = (
         PORTS + "the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index",
     ),
     ("accelerated/commands/trace.py", "    for call in compared:", "    for call in tracer.calls:", PARTLY),
-    ("accelerated/commands/trace.py", '[*tracer.untried(), "other sizes"]', '["other sizes"]', PARTLY),
+    ("accelerated/commands/trace.py", '[*tracer.uncalled_ops(), "other sizes"]', '["other sizes"]', PARTLY),
     ("accelerated/trace.py", "port {error.got}, reference {error.exact}", "port {error.exact}, reference {error.got}", PARTLY),
     ("reference/commands/errata.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
     (
         "benchmarks/measure.py",
-        "(accelerated.load(implementation)) if name in called]",
-        "(accelerated.load(implementation))]",
+        "(accelerated.load_port(implementation)) if name in called]",
+        "(accelerated.load_port(implementation))]",
         BENCHMARKS + "[lacking]",
     ),
     (
@@ -54,8 +54,8 @@ MUTANTS = (
         EDGE + "[test_ops and conv2d-unequal_sides]",
     ),
     (
-        "tests/strategies.py",
-        "st.integers(-2, 1 if SIMULATED else 6).map(lambda n: 3 + n)",
+        "reference/conformance/op_sizes.py",
+        "OneOf((3, 4, 5, 6, 7, 8, 9, 1, 2))",
         "SIZE",
         EDGE + "[results_are and conv2d and not backward and float32-results_are]",
     ),
@@ -67,8 +67,8 @@ MUTANTS = (
     ),
     (
         "tests/conformance/conftest.py",
-        "        if not port.shipped:",
-        "        if port.shipped:",
+        "        if not port.builtin:",
+        "        if port.builtin:",
         SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
     ),
     (
@@ -78,9 +78,9 @@ MUTANTS = (
         SUITE + "tests_of_missing_ops_are_deselected_and_the_ops_listed_in_one_line",
     ),
     (
-        "tests/conformance/conftest.py",
-        "broken.setdefault(rule, set()).add(blamed)",
-        "broken[rule] = {blamed}",
+        "reference/conformance/suite.py",
+        "broken.setdefault(result.check, set()).add(result.blamed)",
+        "broken[result.check] = {result.blamed}",
         SUITE + "broken_calling_rules_are_reported_with_their_ops",
     ),
     (

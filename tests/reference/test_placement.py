@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from accelerated.computations import IMAGES, SCORE_SAMPLERS, TRAINING_RUNS
 from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
@@ -19,22 +20,20 @@ from reference.runs.evaluation import losses
 from reference.runs.run import new_run
 from reference.runs.sampling import draw
 from tests import device_port
-from tests.conformance.test_samplers import NAMES
-from tests.conformance.test_training import IMAGES, RUNS
 from tests.example_networks import random_parameters
 
 LOOKS = {"learned variances"}  # their first step uses another formula and reads which samples need it
 
 
 def states(name, port):
-    system, options = RUNS[name]
+    system, options = TRAINING_RUNS[name]
     data = datasets.load(options["data"], 0)
     config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
     return training.train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", TRAINING_RUNS)
 def test_training_on_a_device_has_the_same_bits_and_no_host_copies(name):
     here, there = states(name, ops), states(name, device_port)
     next(here), next(there)
@@ -53,7 +52,7 @@ def test_a_model_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_pat
     assert continue_training(run, data, 1, device_port) == 0
     assert all(map(is_numpy, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
     assert np.isfinite(losses(run, data, device_port)["loss"])
-    assert trace(run, device_port, data).first_over() is None
+    assert trace(run, device_port, data).first_mismatch() is None
 
 
 def test_a_schedule_is_copied_to_a_device_once():
@@ -73,7 +72,8 @@ def run_of(folder, system):
 
 untrained = pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
 every_sampler = pytest.mark.parametrize(
-    "system, sampler", [*(("smld" if "langevin" in name else "sde", name) for name in NAMES), ("indi", "indi"), ("vae", "decoder")]
+    "system, sampler",
+    [*(("smld" if "langevin" in name else "sde", name) for name in SCORE_SAMPLERS), ("indi", "indi"), ("vae", "decoder")],
 )
 
 

@@ -229,7 +229,8 @@ def test_the_reverse_family_has_the_exact_marginals_at_all_times(sde, reverse_no
 
 
 def test_reverse_vp_has_the_printed_moment_rates():
-    """d var/dr = beta [var + reverse_noise^2 - (1 + reverse_noise^2) var / v_t], d mean/dr = beta [mean/2 - (1 + reverse_noise^2)/2 (mean - sqrt(A) m) / v_t]."""
+    """d var/dr = beta [var + lambda^2 - (1 + lambda^2) var / v_t],
+    d mean/dr = beta [mean/2 - (1 + lambda^2) (mean - sqrt(A) m) / (2 v_t)]."""
     sde = GIVEN["vp"]
     for t, reverse_noise, mean, variance in ((0.1, 0.0, 2.0, 3.0), (0.6, 1.0, -1.0, 0.2), (1.3, 1.7, 0.3, 5.0)):
         m, v, _ = gaussian_score(sde, t, MEAN, VARIANCE)

@@ -270,7 +270,7 @@ def test_the_files_are_small_and_describe_themselves(folder, capsys):
     assert {path.name for path in folder.iterdir()} == NAMES
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert sum(sizes.values()) < 11e6 and all(size > 1000 for size in sizes.values())
-    assert (folder / "README.md").read_text().startswith("# Vectors\n\n")
+    assert (folder / "README.md").read_text().startswith("# Test vectors\n\n")
 
 
 def test_another_process_writes_the_same_bytes_and_prints_the_folder(folder, tmp_path):

@@ -1,0 +1,74 @@
+"""Small networks of every kind, and functions that compute all results of a network."""
+
+import numpy as np
+
+from reference import ops
+from reference.conformance.op_inputs import random_parameters
+from reference.networks import MLP, Autoencoder, UNet
+
+C = np.array([3.0, 700.0])
+POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
+IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
+DEEP = MLP(size=(2,), width=4, depth=4, embedding=4)
+MLPS = [POINTS, IMAGES, DEEP]
+SMALL = UNet(size=(4, 4), channels=(8, 16), groups=4, classes=3)
+PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
+TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
+THREE_LEVELS = UNet(size=(8, 4), channels=(4, 6, 8), groups=2, head_width=4, classes=2)
+ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
+UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
+HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
+# channels that fill a vector, for which a port may have special kernels
+SIXTEENS = UNet(size=(8, 8), channels=(16, 32))
+LABELS = {
+    POINTS: "points",
+    IMAGES: "images",
+    DEEP: "deep",
+    SMALL: "classes",
+    PLAIN: "plain",
+    TWO_LAYERS: "two layers",
+    THREE_LEVELS: "three levels",
+    ONE_LEVEL: "one level",
+    SIXTEENS: "sixteens",
+    HALVES: "autoencoder",
+}
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def inputs(network, batch=2):
+    """x, c and labels for a batch of at most two."""
+    labels = np.array([1, 0])[:batch] if network.classes else None
+    return numbers(1, batch, *network.sample_shape), C[:batch], labels
+
+
+def run(network, port=ops, wrap=lambda value: value):
+    """All results of a network, forward and backward, in one dictionary."""
+    if isinstance(network, Autoencoder):
+        return run_autoencoder(network, port, wrap)
+    x, c, labels = map(wrap, inputs(network))
+    params = wrap(random_parameters(network))
+    dy, v = wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
+    y, saved = network.forward(params, x, c, port, labels)
+    dx, gradients = network.backward(params, dy, saved, port)
+    results = {"y": y, "dx": dx} | gradients
+    if isinstance(network, MLP):
+        y_dot, saved_jvp = network.jvp(params, v, saved, port)
+        dx, dv, gradients = network.jvp_backward(params, dy, saved, saved_jvp, port)
+        results |= {"y_dot": y_dot, "jvp.dx": dx, "jvp.dv": dv}
+        results |= {f"jvp.{name}": g for name, g in gradients.items()}
+    return results
+
+
+def run_autoencoder(network, port, wrap):
+    params, x = wrap(random_parameters(network)), wrap(numbers(1, 2, *network.size))
+    z = wrap(numbers(2, 2, network.latent))
+    gradients: dict = {}
+    mean, log_var, saved = network.encode(params, x, port)
+    upstream = wrap(numbers(3, *z.shape)), wrap(numbers(4, *z.shape))
+    dx = network.encode_backward(params, *upstream, saved, gradients, port)
+    y, saved = network.decode(params, z, port)
+    dz = network.decode_backward(params, wrap(numbers(5, *x.shape)), saved, gradients, port)
+    return {"mean": mean, "log_var": log_var, "dx": dx, "y": y, "dz": dz} | gradients
