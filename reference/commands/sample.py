@@ -21,8 +21,8 @@ SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
 # A GIF shows the samples at about this many steps of the sampler.
 FRAMES = 24
 MOST_ANIMATED = 1024
-OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler as an animation; FILE.npz:
-array x [n,...] and the settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the
+OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler, animated; FILE.npz: array
+x [n,...] and the settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the
 units of the data file, images lie in [-1, 1] (no default)"""
 
 
