@@ -28,7 +28,8 @@ def text_of(path):
 
 
 @pytest.mark.parametrize("path", [README, GUIDE], ids=relative)
-def test_the_readme_examples_print_the_stated_output(path):
+def test_the_readme_examples_print_the_stated_output(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the first one writes digits.png
     failed, attempted = doctest.testfile(str(path), module_relative=False)
     assert failed == 0 and attempted > 0
 
