@@ -158,7 +158,7 @@ def animation(run, ops, n, how, settings):
     states = progress(trajectory(run, ops, np.arange(n), **how), length(**how), "animation, step")
     stages = [(float(t), run.in_data_units(np.asarray(x))) for t, x, _ in states]
     kept = evenly_moved([x for _, x in stages], FRAMES)
-    title = f"{run.method.name} on {Path(run.config['data']).name}: {how['sampler']}"
+    title = f"{n} samples of {Path(run.config['data']).name} by {how['sampler']}"
     figure, updates = plotting.reverse_process_animation([stages[k] for k in kept], title)
     return plotting.gif_bytes(figure, updates, json.dumps(settings))
 
