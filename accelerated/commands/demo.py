@@ -14,7 +14,7 @@ STEPS = 7  # timed, of port and reference each
 
 
 def execute(arguments, ops):
-    getattr(ops, "compile_all", lambda laws: None)(laws=False)
+    getattr(ops, "compile_all", lambda networks_only: None)(networks_only=True)
     return demo.execute(arguments, ops, lambda run, data: compare(run, data, ops))
 
 
@@ -27,7 +27,7 @@ def compare(run, data, port):
     return {
         "port": port.__name__,
         "speedup_over_reference": speedup(run, data, port),
-        "worst_error_over_budget": worst.ratio,
+        "worst_error_over_tolerance": worst.ratio,
         "worst_op": worst.name,
     }
 

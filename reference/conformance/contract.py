@@ -36,8 +36,8 @@ the port has ``to_device``.  A port may also have these functions, which are loo
     synchronize()       wait for all launched work; code that measures time calls it
     missing()           why the port can't work on this machine, in a sentence; None if it can
     set_threads(n)      set the number of threads, for ``--threads``
-    compile_all(threads=None, laws=True)  compile ahead of use, for this number of threads; with
-                        laws=False only the ops of networks
+    compile_all(threads=None, networks_only=False)  compile ahead of use, for this number of
+                        threads; with networks_only=True only the ops of networks
     environment()       {name: text} that the bits of results depend on; kept in checkpoints
 
 An addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos

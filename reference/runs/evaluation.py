@@ -19,7 +19,7 @@ from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
 from reference.smld.score_matching import rademacher
-from reference.smld.smld import floors
+from reference.smld.smld import loss_floors
 from reference.vae.linear import probabilistic_pca
 
 # Held-out samples; eight times as many for the losses of points, which cost little.
@@ -80,7 +80,7 @@ def losses(run, data, ops, seed=1):
     ladder = isinstance(model.schedule, VarianceExplodingSchedule)
     if ladder and data.mixture and data.mixture.dimension == 1:
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
-        sums["its expectation, by quadrature"] = float(2 * floors(data.mixture, sigmas).mean())
+        sums["its expectation, by quadrature"] = float(2 * loss_floors(data.mixture, sigmas).mean())
     return sums
 
 

@@ -1,8 +1,8 @@
 """The methods that ``train`` offers, a row each.  A new method is a new row.
 
 A row says how the command line's options become the method's part of config.json, and how a model
-is built from it; how the method is sampled and evaluated; what an exported network must be given.
-Where other files depend on a method, they read its row, or ask the model what it can do.
+is built from it; how the method is sampled and evaluated; the time input of an exported network.
+Other files read the row of a method, or test which functions its model has.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
 from reference.smld.smld import ScoreModel
 from reference.vae.vae import VAE
 
-# With more noise alpha x_0 is less than a thousandth of x: the prior may leave out the data's mean.
+# With more noise alpha x_0 is less than a thousandth of x, and the prior may omit the data's mean.
 MOST_NOISE = 1000
 
 
@@ -55,7 +55,7 @@ class Method:
 
 def usual_prediction(schedule):
     """The default prediction: noise (Ho et al. 2020), but v on a schedule that ends in so much
-    noise that a predicted noise tells nothing of x_0 (samplers/clipping.py).
+    noise that a predicted noise has no information about x_0 (samplers/clipping.py).
     """
     few = schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T)
     return "noise" if few else "v"
@@ -98,7 +98,8 @@ def _checked_objective(method, objective):
 
 
 def _configure_ddpm(data, given):
-    arguments = {name: given[name] for name in ("T", "beta") if name in given}
+    arguments = {"T": given["timesteps"]} if "timesteps" in given else {}
+    arguments |= {"beta": given["beta"]} if "beta" in given else {}
     schedule = complete_schedule(DDPM, {"name": given.get("schedule", "linear")} | arguments)
     if given.get("zero_terminal_snr"):
         schedule["zero_terminal_snr"] = True
@@ -183,7 +184,7 @@ VAE_ = Method(
 )
 DDPM = Method(
     name="ddpm",
-    options=("schedule", "T", "beta", "zero_terminal_snr", "prediction", "objective"),
+    options=("schedule", "timesteps", "beta", "zero_terminal_snr", "prediction", "objective"),
     configure=_configure_ddpm,
     build=_build_ddpm,
     sampler="ddim",

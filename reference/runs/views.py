@@ -1,4 +1,4 @@
-"""What samplers ask of a trained run: its score, its noise levels, an SDE and a schedule."""
+"""Views of a trained run for samplers: its score, its noise levels, an SDE and a schedule."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def _check_provides(run, function):
 
 
 def noise_range(run):
-    """(smallest, largest) sigma / alpha at which samplers ask a run for its score.
+    """(smallest, largest) sigma / alpha at which samplers evaluate a run's score.
 
     The trained range; where the variance is preserved, at most ``MOST_NOISE`` deviations of the
     data.
@@ -67,7 +67,7 @@ def largest_level_ratio(run):
 def sde_of(run):
     """The SDE whose reverse draws from the run, over the noise that the run was trained on.
 
-    The run's own; else VE for a schedule of growing noise, VP for one that preserves the variance.
+    The run's own SDE; else VE for a schedule of growing noise, VP for a variance-preserving one.
     """
     if isinstance(run.model.schedule, SDE):
         return run.model.schedule

@@ -105,7 +105,9 @@ MUTANTS = (
     _langevin("factorial2(2 * n - 1)", "factorial2(2 * n)", "moments_and_characteristic_function_of_the_stationary_gaussian"),
     _langevin("q / (4 * gamma))", "q / (2 * gamma))", "moments_and_characteristic_function_of_the_stationary_gaussian"),
     _langevin("q / gamma**3 * (np.expm1", "q / gamma**2 * (np.expm1", "a_brownian_particle_is_ballistic_early_and_diffusive_late"),
-    _langevin("return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_multivariate_steps_compose_and_keep_the_stationary_law"),
+    _langevin(
+        "return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_multivariate_steps_compose_and_keep_the_stationary_distribution"
+    ),
     _langevin(
         "return lambda x: h(x) + g(x) * g_derivative(x), lambda", "return lambda x: h(x), lambda", "coefficients_are_those_of_stratonovich"
     ),  # E15

@@ -91,8 +91,8 @@ MUTANTS = (
     ),
     (
         "reference/tutorial/errata/erratum.py",
-        "max(self.chance, half_a_unit)",
-        "max(self.chance, 0.01)",
+        "max(self.tolerance, half_a_unit)",
+        "max(self.tolerance, 0.01)",
         ERRATA + "only_the_right_number_passes_the_errata_check[E6]",
     ),
 )

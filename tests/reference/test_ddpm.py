@@ -238,13 +238,13 @@ def deviations(schedule, grid, mean, variance, choice):
 def check_moments(schedule, grid, mean, variance):
     t = np.array(grid[1:])
     means, variances = deviations(schedule, grid, mean, variance, "exact")
-    budget = 16 * accumulated(len(grid))  # a dozen roundings a step
+    tolerance = 16 * accumulated(len(grid))  # a dozen roundings a step
     # for narrow data the offset of a step from t is a difference of terms of size 1 / signal_t
     amplification = 1 / schedule.signal(grid[0])
-    assert_close(means, schedule.signal(t) * mean, budget, (1 + abs(mean)) * amplification)
+    assert_close(means, schedule.signal(t) * mean, tolerance, (1 + abs(mean)) * amplification)
     expected = schedule.signal_power(t) * variance + schedule.noise_power(t)
     expected[-1] -= gaussian_mmse(schedule, variance)(grid[-2])  # the last step returns the mean
-    assert_close(variances, expected, budget, (1 + variance) * amplification)
+    assert_close(variances, expected, tolerance, (1 + variance) * amplification)
 
 
 @pytest.mark.parametrize("mean, variance", [(0.8, 0.25), (-2.0, 1.0), (0.0, 4.0)])

@@ -269,10 +269,10 @@ def estimates(estimator, f, mean, deviation):
     return means, p @ (draws - means) ** 2, p @ (np.abs(draws) + draws**2)
 
 
-every_law = pytest.mark.parametrize("mean, deviation", [(0.0, 1.0), (0.7, 0.5), (-2.0, 1.5), (0.1, 0.05)])
+every_gaussian = pytest.mark.parametrize("mean, deviation", [(0.0, 1.0), (0.7, 0.5), (-2.0, 1.5), (0.1, 0.05)])
 
 
-@every_law
+@every_gaussian
 def test_gradient_estimators_of_mean_square_have_printed_mean_and_variance(mean, deviation):
     m, s = mean**2, deviation**2
     by_path = estimates(pathwise_gradient, lambda z: 2 * z, mean, deviation)
@@ -286,7 +286,7 @@ def test_gradient_estimators_of_mean_square_have_printed_mean_and_variance(mean,
     assert (by_score[1] > by_path[1]).all()
 
 
-@every_law
+@every_gaussian
 @pytest.mark.parametrize("frequency", [0.5, 2.0])
 def test_gradient_estimators_of_mean_sine_are_unbiased(mean, deviation, frequency):
     """E sin(w z) = exp(-w^2 deviation^2 / 2) sin(w mean)."""
@@ -299,7 +299,7 @@ def test_gradient_estimators_of_mean_sine_are_unbiased(mean, deviation, frequenc
         assert_close(means, expected, QUADRATURE, scale)
 
 
-@every_law
+@every_gaussian
 def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
     """The derivative of E tanh(z) by quadrature over z, with the parameters in the density."""
     direction = np.random.default_rng(0).normal(size=2)
@@ -313,7 +313,7 @@ def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
         assert_gradient(analytic, lambda step: density(step) @ np.tanh(x), density(0.0) @ np.abs(np.tanh(x)), scale.sum())
 
 
-@every_law
+@every_gaussian
 def test_the_score_of_the_own_distribution_has_mean_zero(mean, deviation):
     means, variances, scale = estimates(score_function_gradient, lambda z: np.ones(len(z)), mean, deviation)
     assert_close(means, np.zeros(2), QUADRATURE, scale)

@@ -92,7 +92,7 @@ def test_the_stationary_covariance_balances_decay_and_noise():
     assert_close(physics.stationary_covariance(np.array([[GAMMA]]), np.array([[Q]])), np.array([[Q / (2 * GAMMA)]]), LINEAR_ALGEBRA)
 
 
-def test_exact_multivariate_steps_compose_and_keep_the_stationary_law():
+def test_exact_multivariate_steps_compose_and_keep_the_stationary_distribution():
     S, (A, C), (A2, C2) = physics.stationary_covariance(G, NOISE), physics.transition(G, NOISE, 0.3), physics.transition(G, NOISE, 0.6)
     assert_close(A @ S @ A.T + C, S, LINEAR_ALGEBRA, 1.0)
     assert_close(A @ A, A2, LINEAR_ALGEBRA, 1.0)

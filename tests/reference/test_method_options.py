@@ -11,12 +11,12 @@ from tests.command_runs import files, run
 
 
 def test_points_have_other_defaults_that_options_override():
-    data = datasets.load("mixture2d")
+    data = datasets.load_dataset("mixture2d")
     config = build_config("ddpm", data, {"data": "mixture2d"})
     assert config["steps"] == 20_000 and config["training"]["batch"] == 512 and config["training"]["lr"] == 2e-3
     config = build_config("ddpm", data, {"data": "mixture2d", "batch": 3, "steps": 7})
     assert config["steps"] == 7 and config["training"]["batch"] == 3 and config["training"]["lr"] == 2e-3
-    config = build_config("ddpm", datasets.load("digits"), {})
+    config = build_config("ddpm", datasets.load_dataset("digits"), {})
     assert config["steps"] == 2000 and config["training"]["batch"] == 64 and config["training"]["lr"] == 1e-3
 
 
@@ -93,7 +93,7 @@ WRONG = {
     ),
     "blur that was not trained": ("sample @indi --blur 1 --out OUT.png", "blur must be 0, for which this run was trained"),
     "another noise beside blur": ("sample @deblur --noise 0.5 --out OUT.png", "noise must be 0.05, for which this run was trained"),
-    "resuming another system": ("train vae --out @smld --resume", "is a run of smld, not of vae"),
+    "resuming another method": ("train vae --out @smld --resume", "is a run of smld, not of vae"),
     "another option on resume": ("train smld --levels 9 --out @smld --resume", "was begun with levels 4, got 9"),
 }
 

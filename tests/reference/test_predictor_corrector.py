@@ -158,7 +158,7 @@ def test_printed_variances_of_example_4_7_with_half_of_beta(N, printed):
 
 
 def by_hand(sde, grid, predictor, corrections, step):
-    """Moments of predictor-corrector on Gaussian data from its exact law at grid[0], Langevin steps of step sigma_t^2."""
+    """Moments of predictor-corrector on Gaussian data from its exact distribution at grid[0], Langevin steps of step sigma_t^2."""
     mean, variance = distribution(sde, grid[0])
     for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
