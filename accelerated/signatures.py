@@ -41,5 +41,5 @@ def flat(words):
 
 
 def of_dtype(words):
-    """The position of an array that says the dtype; None if there is none."""
+    """The position of an array that has the kernel's dtype; None if there is none."""
     return next((position for position, word in enumerate(words) if word[0] in "rw" and word[1] not in ELEMENTS), None)

@@ -1,4 +1,4 @@
-"""The tutorial's figures read back from their axes, and checks of what the axes show.
+"""The tutorial's figures read back from their axes, and checks of their content.
 
 Expected values are computed here again, with SciPy's normal distribution.
 """

@@ -20,7 +20,7 @@ MIXTURE = 4096 * U
 
 # Trapezoidal sums of analytic functions that vanish at both ends: with 6 points or more a standard deviation the discretisation
 # error, exp(-2 pi^2 36), is negligible, and so is the tail beyond 12 deviations, e^{-72}.  The error of the integrand remains
-# (exp of a number below 100 in size, the tolerance of mixtures) and that of pairwise summation.
+# (exp of a number below 100 in size, the tolerance of mixtures) and the error of pairwise summation.
 QUADRATURE = 2 * MIXTURE
 
 # Gauss-Legendre with 200 nodes over a few standard deviations: the same rounding errors, no discretisation error.

@@ -18,11 +18,11 @@ them:
                 an argument, no buffer used twice.
     out=        An array, or a tuple with one for each result, of any layout: filled and returned.
                 TypeError for another type or dtype, ValueError for another shape or number.
-    NAME_       An op whose name ends so works in place on its targets
+    NAME_       An op with this ending works in place on its targets
                 (reference/conformance/call.py), has no ``out=`` and returns None.  ValueError for a
                 read-only target.
     errors      TypeError for an argument that is not an array, for a dtype that is not float32 or
-                float64 or differs from that of the other arrays, and for floats in place of
+                float64 or differs from the dtype of the other arrays, and for floats in place of
                 integers.  ValueError for shapes and numbers that do not fit.
     samples     For no samples: empty results and gradients of zero; a loss raises ValueError.  A
                 sample that is not finite has a result that is not finite, and changes no other

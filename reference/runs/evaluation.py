@@ -1,5 +1,5 @@
-"""The numbers of ``evaluate``: losses, likelihoods and the quality of samples, each beside its
-exact value or that of real data.
+"""The numbers of ``evaluate``: losses, likelihoods and the quality of samples, each with its
+exact value or the value for real data.
 """
 
 import numpy as np
@@ -64,7 +64,7 @@ def mean_square(x):
 
 
 def losses(run, data, ops, seed=1):
-    """The loss of the averaged weights on held-out data, at fixed times and noises, beside the loss
+    """The loss of the averaged weights on held-out data, at fixed times and noises, and the loss
     of predicting zero.
 
     For a mixture also the floor: the loss of the exact posterior mean on the same draws, and for
@@ -85,9 +85,9 @@ def losses(run, data, ops, seed=1):
 
 
 def chain_likelihood(run, ops, how, count=128):
-    """-ELBO of held-out data, in nats an example; for images in bits per dimension too.
+    """-ELBO of held-out data, in nats an example; for images also in bits per dimension.
 
-    The chain is that of ``ddpm`` or ``ddim`` with their steps, else the schedule's with all steps.
+    The chain has the steps of ``ddpm`` or ``ddim``, else all steps of the schedule.
     A step's variance is the learned one; else the posterior variance plus the network's squared
     error on training data ("exact"), and the last step's decoder has that error as its variance.
     """
@@ -112,9 +112,9 @@ def chain_likelihood(run, ops, how, count=128):
 
 def flow_likelihood(run, ops, seed=2, count=64):
     """-log p of held-out data by the probability-flow ODE, in nats an example; of images, spread
-    over their bins, in bits per dimension too.
+    over their bins, also in bits per dimension.
 
-    The trace is exact for points and Hutchinson's estimate for images.  The density is that of data
+    The trace is exact for points and Hutchinson's estimate for images.  It is the density of data
     with a little noise, at ``sde.t_min``.
     """
     sde, data, probe = run.model.schedule, run.data, None

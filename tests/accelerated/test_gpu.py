@@ -243,7 +243,7 @@ def column_by_column(ta, tb, m, n, k, alpha, a, lda, next_a, b, ldb, next_b, bet
 @pytest.mark.parametrize("count", [None, 3])
 @pytest.mark.parametrize("b_across", [0, 1])
 @pytest.mark.parametrize("a_across", [0, 1])
-def test_gemm_asks_cublas_for_the_product(a_across, b_across, count):
+def test_gemm_calls_cublas_for_the_product(a_across, b_across, count):
     rng, stack = np.random.default_rng(1), () if count is None else (count,)
     for m, k, n in [(2, 3, 4), (1, 3, 2), (3, 1, 2), (3, 2, 1), (1, 1, 1)]:
         draw = lambda rows, columns, across: rng.standard_normal((*stack, *((columns, rows) if across else (rows, columns))))

@@ -1,4 +1,4 @@
-"""``trace`` and ``demo`` on a port: what they find, print and exit with."""
+"""``trace`` and ``demo`` on a port: findings, output and exit codes."""
 
 import pytest
 

@@ -83,7 +83,7 @@ MUTANTS = (
         "runs/evaluation",
         "float(2 * loss_floors(",
         "float(loss_floors(",
-        "the_loss_floor_by_quadrature_is_near_that_of_draws",
+        "the_loss_floor_by_quadrature_is_near_the_floor_on_draws",
         "evaluate_command",
     ),
 )

@@ -250,7 +250,7 @@ PICTURES = (
         "reference/commands/evaluation_figures.py",
         "np.full(len(x0), t), noise, run.data.mixture",
         "np.full(len(x0), times[0]), noise, run.data.mixture",
-        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_equals_that_of_network_and_exact_prediction",
+        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_matches_network_and_exact_prediction",
     ),
     (
         "reference/runs/config.py",

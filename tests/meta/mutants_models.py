@@ -137,7 +137,7 @@ MUTANTS = (
         "samplers/ancestral",
         "(schedule, t, t_prev, v) / 2)",
         "(schedule, t, t_prev, v))",
-        "learned_variance.py::test_samples_with_v_at_an_end_equal_those_with_that_variance[float64-7.105427357601002e-15-1.0-beta]",
+        "learned_variance.py::test_samples_with_v_at_an_end_match_the_fixed_variance[float64-7.105427357601002e-15-1.0-beta]",
     ),
     _mutant(
         "networks/autoencoder",

@@ -1,4 +1,4 @@
-"""The U-Net against diffusers' UNet2DModel, loaded from what is exported: outputs and all gradients.
+"""The U-Net against diffusers' UNet2DModel, loaded from an exported folder: outputs and all gradients.
 
 In float64 its time embedding is replaced: that library computes the angles in float32 whatever the model's dtype.
 """

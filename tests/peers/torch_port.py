@@ -19,7 +19,7 @@ aten = torch.ops.aten
 
 
 def op(function):
-    """Arrays are held against the contract's row, those that PyTorch refuses are a ValueError, and results are new memory."""
+    """Arrays are checked against the contract's row; ValueError for arrays that PyTorch refuses; results are new memory."""
     name = function.__name__
     words = OPS[name].arguments.split()
 

@@ -57,7 +57,7 @@ def test_drift_and_noise_of_every_step(epsilon):
     assert_close(np.array(steps_and_levels(LEVELS, 3, epsilon=epsilon)), np.array(expected), EXACT)
 
 
-def test_default_step_size_equals_that_of_song_and_ermon():
+def test_default_step_size_matches_song_and_ermon():
     *_, (_, b, c) = steps_and_levels(np.geomspace(1, 0.01, 10), 1)
     assert_close(np.array([2 * b, c**2]), np.full(2, 2e-5), EXACT)
 
@@ -112,7 +112,7 @@ def test_many_short_steps_reach_the_variance_of_the_last_level():
 
 
 def test_tutorial_step_size_is_unstable_at_small_noise():
-    """E10: a_i = sigma_i^2 / sigma_L^2 with sigma_L = 0.01; unstable wherever it exceeds 4 (c + sigma_i^2)."""
+    """E10: a_i = sigma_i^2 / sigma_L^2 with sigma_L = 0.01; unstable where it exceeds 4 (c + sigma_i^2)."""
     sigmas = np.geomspace(1.0, 0.01, 10)
     assert (step_sizes(sigmas, 1.0) > 4 * (1.0 + sigmas**2)).any()
     with pytest.warns(UserWarning, match="epsilon = 1 is not below the stability limit 0.0004"):

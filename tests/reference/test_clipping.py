@@ -119,7 +119,7 @@ def sampled(run, sampler, n, clip="data", **how):
 
 @pytest.mark.parametrize("kind, name, prediction", GRID)
 def test_every_sampler_is_within_3_times_ancestral_error_or_warns(kind, name, prediction, tmp_path):
-    """A small network with little training has large errors.  Distances are those of ``evaluate``."""
+    """A small network with little training has large errors.  The distances are computed as in ``evaluate``."""
     if (name, prediction) == ("zero-terminal-snr", "noise"):
         with pytest.raises(ValueError, match="prediction noise can't tell x_0 from x_T = 0 x_0"):
             trained(tmp_path, kind, name, prediction)

@@ -111,7 +111,7 @@ def test_posterior_is_the_bivariate_gaussian_conditioned_on_any_grid(case):
 
 
 @every_schedule
-def test_posterior_variance_over_skipped_steps_differs_from_that_of_one_step(name):
+def test_posterior_variance_of_skipped_steps_differs_from_one_step(name):
     schedule = SCHEDULES[name](1000)
     for t, t_prev in pairwise(schedule.timesteps(50)[1:-1]):
         A, A_prev = schedule.signal_power(t), schedule.signal_power(t_prev)
@@ -171,7 +171,7 @@ def test_variances_are_finite_for_every_number_of_steps(name):
 
 
 @given(grids(2000), st.floats(1e-3, 1e3))
-def test_exact_variance_for_gaussian_data_equals_that_of_the_true_kernel(case, c):
+def test_exact_variance_for_gaussian_data_matches_the_true_kernel(case, c):
     schedule, grid = case
     for t, t_prev in pairwise(grid):
         v, v_prev = (schedule.signal_power(s) * c + schedule.noise_power(s) for s in (t, t_prev))

@@ -61,7 +61,7 @@ def test_saved_weights_are_loaded_bit_for_bit(network, tmp_path):
 
 
 @every_network
-def test_weight_names_and_shapes_equal_those_of_diffusers(network):
+def test_weight_names_and_shapes_match_diffusers(network):
     _, arrays = diffusers_format.to_diffusers(network, random_parameters(network))
     shapes = {name: array.shape for name, array in arrays.items()}
     assert shapes == diffusers_format.diffusers_shapes(network)
@@ -229,7 +229,7 @@ def test_files_without_a_unet_are_refused(damage, message, tmp_path):
 
 
 @pytest.mark.parametrize("model", [Denoiser(TWO_LEVELS, linear(50), "v"), LearnedVariance(replace(TWO_LEVELS, outputs=2), cosine(50))])
-def test_scheduler_betas_equal_those_of_the_schedule(model):
+def test_scheduler_betas_match_the_schedule(model):
     config, schedule = diffusers_format.scheduler_config(model), model.schedule
     assert config["num_train_timesteps"] == len(config["trained_betas"]) == 50
     log_alpha_bar = np.cumsum(np.log1p(-np.array(config["trained_betas"])))

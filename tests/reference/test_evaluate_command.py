@@ -81,7 +81,7 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     assert "results.json exists already: name another --out" in capsys.readouterr().err
 
 
-def test_the_loss_by_level_equals_that_of_network_and_exact_prediction(runs):
+def test_the_loss_by_level_matches_network_and_exact_prediction(runs):
     trained = open_run(runs["sde"])
     table = by_level(trained, ops)
     sde, distribution = trained.model.schedule, trained.data.mixture
@@ -100,7 +100,7 @@ def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, c
     assert "-ELBO (nats)" in out and "best linear VAE" not in out
 
 
-def test_the_loss_floor_by_quadrature_is_near_that_of_draws(runs, capsys):
+def test_the_loss_floor_by_quadrature_is_near_the_floor_on_draws(runs, capsys):
     """Over 16,384 draws of a loss below 1 with a deviation of about 1."""
     assert run("evaluate", runs["smld"], "--steps", 2, "--samples", 20) == 0
     rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))

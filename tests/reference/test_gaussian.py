@@ -114,7 +114,7 @@ def test_kl_divergence_from_the_unit_normal_counts_constants_per_dimension(seed,
     assert_close(kl(mean, s**2 * np.eye(d), np.zeros(d), np.eye(d)), expected, LINEAR_ALGEBRA, scale)
 
 
-def test_batched_diagonal_kl_divergence_equals_that_of_each():
+def test_batched_diagonal_kl_divergence_equals_single_ones():
     rng = np.random.default_rng(0)
     means, variances = rng.normal(size=(2, 3, 4)), rng.uniform(0.1, 3, (2, 3, 4))
     together = kl_diagonal(means, variances)
@@ -216,7 +216,7 @@ def test_diagonal_draws_have_the_mean_and_the_variances_and_no_correlation():
 
 
 @given(seeds, st.integers(1, 6))
-def test_diagonal_log_density_is_that_of_the_noise_minus_log_determinant(seed, d):
+def test_diagonal_log_density_is_the_noises_minus_log_determinant(seed, d):
     rng = np.random.default_rng(seed)
     (mean, eps), deviation = rng.normal(size=(2, d)), np.exp(rng.normal(size=d))
     z = reparameterise(mean, deviation, eps)
@@ -229,7 +229,7 @@ def test_diagonal_log_density_is_that_of_the_noise_minus_log_determinant(seed, d
 
 @every_method
 @every_dimension
-def test_full_log_density_is_that_of_the_noise_minus_log_determinant(method, d):
+def test_full_log_density_is_the_noises_minus_log_determinant(method, d):
     mean, covariance = gaussian(d, d)
     A, eps = factor(covariance, method), np.random.default_rng(d).normal(size=(7, d))
     expected = stats.norm.logpdf(eps).sum(axis=1) - np.linalg.slogdet(A)[1]

@@ -103,7 +103,7 @@ def test_gradient_of_the_variational_loss_in_every_parameter(prediction):
 
 @each_prediction
 def test_the_variational_part_of_the_hybrid_loss_trains_v_only(prediction):
-    """Gradient at the network's output: that of the simple loss for the prediction, weight times the variational one for v."""
+    """Gradient at the network's output: for the prediction from the simple loss; for v the weight times the variational one."""
     y = numbers(5, 6, 4)
     given = {}
     for objective in ("variational", "hybrid"):
@@ -190,7 +190,7 @@ def test_single_precision_stays_single(network, objective):
 
 @pytest.mark.parametrize("v, choice", [(-1.0, "posterior"), (1.0, "beta")])
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, EXACT), (np.float32, EXACT32)])
-def test_samples_with_v_at_an_end_equal_those_with_that_variance(v, choice, dtype, tolerance):
+def test_samples_with_v_at_an_end_match_the_fixed_variance(v, choice, dtype, tolerance):
     distribution, schedule, sample = normal_data(0.5, 0.3), vp(30), np.arange(9)
     predict_noise = lambda x, t: distribution.expected_noise(x.astype(np.float64), schedule.signal(t), schedule.noise_scale(t)).astype(
         dtype

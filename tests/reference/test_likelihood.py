@@ -126,7 +126,7 @@ def test_the_prior_is_a_gaussian_of_the_documented_scale(sde):
     assert_close(gaussian_prior(sde)(x.reshape(5, 2, 1)), gaussian_prior(sde)(x), EXACT)
 
 
-def test_the_prior_bias_is_that_of_the_density_at_the_end_of_the_flow():
+def test_prior_bias_is_the_error_of_the_density_where_the_flow_ends():
     """In 1D the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer path."""
     x, sizes = points(LINE, 8), []
     for sde in (VP(beta_max=8.0), VP()):

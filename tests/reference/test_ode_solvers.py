@@ -200,7 +200,7 @@ def test_edm_levels_are_even_in_sigma_to_1_over_rho_and_end_with_0(n, sigma_min,
     assert_close(np.diff(roots), np.full(n - 1, (roots[-1] - roots[0]) / (n - 1)), SDE_FORMULA, roots[0])
 
 
-def test_edm_levels_equal_those_of_karras():
+def test_edm_levels_match_karras():
     assert_close(sigmas(18), sigmas(18, 0.002, 80.0, 7.0), EXACT, 1.0)
 
 

@@ -50,7 +50,7 @@ def test_weighted_denoising_loss_is_half_the_squared_noise_error():
         assert_close(per_sample[i], ((scores.noise_predictor(params)(x, t) - NOISE[i]) ** 2).sum() / 2, EXACT, 1 + expected)
 
 
-def test_weighted_implicit_loss_equals_that_of_the_score():
+def test_weighted_implicit_loss_matches_the_scores_loss():
     """sigma^2 [tr ds/dx + 1/2 |s|^2] with the trace of the score itself, by central differences of fourth order."""
     params, scores = random_parameters(NETWORK), model("implicit")
     _, per_sample, _ = scores.loss(params, X0, T, NOISE)

@@ -1,4 +1,4 @@
-"""The tutorial's figures: each exists and is readable; those of chapter 2 show their equations."""
+"""The tutorial's figures: each exists and is readable; the figures of chapter 2 show their equations."""
 
 import functools
 import io

@@ -59,7 +59,7 @@ def test_a_constant_coordinate_is_scaled_to_0_and_restored_exactly():
         (0, 65536, (0, 65536)),
     ],
 )
-def test_integer_range_is_that_of_the_type_if_all_bits_are_used(smallest, largest, expected):
+def test_integer_range_is_the_types_range_if_all_bits_are_used(smallest, largest, expected):
     assert units.integer_range(float(smallest), float(largest)) == expected
 
 
@@ -82,7 +82,7 @@ def test_scaled_bytes_are_bit_equal_to_x_times_2_over_255_minus_1():  # a run id
 
 
 @pytest.mark.parametrize("values, width", [((0, 1), 2), ((0, 255), 2), ((0, 51, 255), 0.4), ((0, 16, 3), 0.125), ((0, 0.5, 1), 0)])
-def test_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers(values, width):
+def test_spacing_is_the_coarsest_lattices_and_0_for_real_numbers(values, width):
     x = np.resize(np.array(values, np.float64), (6, 2, 2, 1))
     assert units.scale_images(x, "x")[2] == pytest.approx(width, rel=4 * U64)
 
