@@ -76,8 +76,10 @@ def complete_schedule(method, config, option="schedule"):
             owners = [
                 other for other, f in functions.items() if argument in signature(f).parameters
             ]
-            owner = owners[0] if owners else "none"
-            raise ValueError(f"{argument} belongs to --{option} {owner}, not to {name}")
+            if not owners:
+                raise ValueError(f"the {option} {name} has no {argument}")
+            wrong = f"--{argument.replace('_', '-')}"
+            raise ValueError(f"{wrong} is an option of --{option} {owners[0]}, not of {name}")
     return complete | config
 
 
@@ -165,7 +167,10 @@ def _configure_indi(data, given):
     if degradation.blur > side:
         found = f"got {degradation.blur:g}"
         raise ValueError(f"blur must be at most the images' larger side, {side} pixels, {found}")
-    return {"degradation": asdict(degradation), "epsilon": given.get("brownian_noise", 0.0)}
+    epsilon = given.get("brownian_noise", 0.0)
+    if not 0 <= epsilon < float("inf"):
+        raise ValueError(f"brownian-noise must not be negative, got {epsilon}")
+    return {"degradation": asdict(degradation), "epsilon": epsilon}
 
 
 def _build_indi(network, config):

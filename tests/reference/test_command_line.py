@@ -75,7 +75,7 @@ WRONG = {
     "mlp's option for a unet": ("train ddpm --width 3 --out OUT", "--width is not an option of --net unet"),
     "T": ("train ddpm --timesteps 0 --out OUT", "T must be a whole number from 1 on, got 0"),
     "beta": ("train ddpm --schedule constant --beta 1 --out OUT", "beta must lie between 0 and 1, got 1.0"),
-    "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "beta belongs to --schedule constant"),
+    "beta of another schedule": ("train ddpm --beta 0.1 --out OUT", "--beta is an option of --schedule constant, not of linear"),
     "steps": ("train ddpm --steps 0 --out OUT", "steps must be at least 1, got 0"),
     "batch": ("train ddpm --batch 0 --out OUT", "batch must be a whole number from 1 on, got 0"),
     "lr not a number": ("train ddpm --lr nan --out OUT", "lr must be a positive number, got nan"),
