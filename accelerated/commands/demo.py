@@ -14,7 +14,7 @@ STEPS = 7  # timed, of port and reference each
 
 
 def execute(arguments, ops):
-    getattr(ops, "compile_all", lambda networks_only: None)(networks_only=True)
+    getattr(ops, "compile_all", lambda laws: None)(laws=False)
     return demo.execute(arguments, ops, lambda run, data: compare(run, data, ops))
 
 

@@ -18,11 +18,11 @@ them:
                 an argument, no buffer used twice.
     out=        An array, or a tuple with one for each result, of any layout: filled and returned.
                 TypeError for another type or dtype, ValueError for another shape or number.
-    NAME_       An op with this ending works in place on its targets
+    NAME_       An op whose name ends so works in place on its targets
                 (reference/conformance/call.py), has no ``out=`` and returns None.  ValueError for a
                 read-only target.
     errors      TypeError for an argument that is not an array, for a dtype that is not float32 or
-                float64 or differs from the dtype of the other arrays, and for floats in place of
+                float64 or differs from that of the other arrays, and for floats in place of
                 integers.  ValueError for shapes and numbers that do not fit.
     samples     For no samples: empty results and gradients of zero; a loss raises ValueError.  A
                 sample that is not finite has a result that is not finite, and changes no other
@@ -36,8 +36,8 @@ the port has ``to_device``.  A port may also have these functions, which are loo
     synchronize()       wait for all launched work; code that measures time calls it
     missing()           why the port can't work on this machine, in a sentence; None if it can
     set_threads(n)      set the number of threads, for ``--threads``
-    compile_all(threads=None, networks_only=False)  compile ahead of use, for this number of
-                        threads; with networks_only=True only the ops of networks
+    compile_all(threads=None, laws=True)  compile ahead of use, for this number of threads; with
+                        laws=False only the ops of networks
     environment()       {name: text} that the bits of results depend on; kept in checkpoints
 
 An addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos
