@@ -16,8 +16,8 @@ The *micro-kernel* computes a tile of c, MR = 6 rows by NR = 2 LANES columns, th
 
 The 12 accumulators are independent.  With 2 FMA units and a latency of 4 cycles, at least 8 independent accumulators are needed.
 
-b is *packed* into panels of LANES columns.  The rows of a panel follow one another, since rows at a power of two from one another share
-few sets of a cache.  The last panel is padded with zeros:
+b is *packed* into panels of LANES columns.  The rows of a panel follow one another: rows whose distance is a power of two would share few
+sets of a cache.  The last panel is padded with zeros:
 
         b[k,columns]                       packed[panel,k,LANES]
         +--------+--------+----+           panel 0         panel 1         panel 2
@@ -27,7 +27,7 @@ few sets of a cache.  The last panel is padded with zeros:
         +--------+--------+----+           | b20 .. | k=2  | ..     |      | .. | 0 |
          LANES    LANES                    +--------+      +--------+      +----+---+
 
-A small b is read where it is: its panels are then LANES apart and its rows as far apart as those of b.  A tile takes two panels, or one
+A small b is not packed: its panels are then LANES apart, and its rows as far apart as they are in b.  A tile takes two panels, or one
 where only one is left.  a isn't packed: its row stride and its column stride are arguments, so xᵀ y needs no transposed copy.
 
 Loop order, from the outside: columns by NR, rows by MR, then k in the micro-kernel.  There is no loop over blocks of k: the callers cut

@@ -4,7 +4,7 @@ A tile of 4x4 outputs y depends on 6x6 inputs d.  With the weights g of one filt
 
     y = Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A,                                                                     (1)
 
-36 products instead of 144.  Summed over input channels, each of the 36 entries is a matrix product of its own:
+36 products instead of 144.  Let m be their sums over input channels.  Each of the 36 entries of m is a matrix product of its own:
 
      6x6 inputs of          36 planes,              36 matrix products         36 planes,            4x4 outputs of
      a tile, i channels     one entry each          with transformed weights   o channels            a tile, o channels
@@ -16,8 +16,8 @@ A tile of 4x4 outputs y depends on 6x6 inputs d.  With the weights g of one filt
      . . . . . .            |           |+                                     |           |+            . . . .
      . . . . . .            +-----------+                                      +-----------+
 
-(1) multiplies polynomials by their values at the six points 0, a, -a, b, -b and infinity (Toom and Cook).  With n = 2 a^2 (a^2 - b^2) and
-m = 2 b^2 (b^2 - a^2) the matrices are
+(1) multiplies polynomials by their values at the six points 0, a, -a, b, -b and infinity (Toom and Cook).  With N = 2 a^2 (a^2 - b^2) and
+M = 2 b^2 (b^2 - a^2) the matrices are
 
           | a^2 b^2     0      -a^2-b^2      0       1    0 |   point 0
           |    0     -a b^2     -b^2         a       1    0 |         a
@@ -27,10 +27,10 @@ m = 2 b^2 (b^2 - a^2) the matrices are
           |    0     a^2 b^2       0     -a^2-b^2    0    1 |         infinity
 
           | 1/(a^2 b^2)    0      0    |
-          |    1/n        a/n   a^2/n  |
-    G  =  |    1/n       -a/n   a^2/n  |
-          |    1/m        b/m   b^2/m  |
-          |    1/m       -b/m   b^2/m  |
+          |    1/N        a/N   a^2/N  |
+    G  =  |    1/N       -a/N   a^2/N  |
+          |    1/M        b/M   b^2/M  |
+          |    1/M       -b/M   b^2/M  |
           |     0          0      1    |
 
           |  1    1     1     1     1    0 |
@@ -43,8 +43,8 @@ pairs a = 5/8 and b = 3/2 is nearly the best: the error is less than half, and a
 
           | .87890625     0      -2.640625      0       1    0 |
           |    0      -1.40625     -2.25       .625     1    0 |
-    Bᵀ =  |    0       1.40625     -2.25      -.625     1    0 |       n = -1.4526..
-          |    0     -.5859375   -.390625      1.5      1    0 |       m =  8.3671..
+    Bᵀ =  |    0       1.40625     -2.25      -.625     1    0 |       N = -1.4526..
+          |    0     -.5859375   -.390625      1.5      1    0 |       M =  8.3671..
           |    0      .5859375   -.390625     -1.5      1    0 |
           |    0     .87890625       0     -2.640625    0    1 |
 

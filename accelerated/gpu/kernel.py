@@ -76,6 +76,7 @@ class Kernel:
         return lambda *args: self.launch(count, args)
 
     def launch(self, blocks, args):
+        """Launch that many blocks, compiled for the dtype of the arguments."""
         if blocks == 0:
             return
         dtype = np.dtype(np.float32) if self.of_dtype is None else args[self.of_dtype].dtype
@@ -92,6 +93,7 @@ class Kernel:
         return self.launchers[dtype]
 
     def launcher(self, dtype):
+        """What ``compile`` returns for a device: Numba compiles the kernel to PTX, CuPy launches it."""
         digits = xp.cuda.Device().compute_capability
         function = load_ptx(*self.ptx(dtype, (int(digits[:-1]), int(digits[-1]))))
 

@@ -37,7 +37,7 @@ the port has ``to_device``.  A port may also have these functions, which are loo
     missing()           why the port can't work on this machine, in a sentence; None if it can
     set_threads(n)      set the number of threads, for ``--threads``
     compile_all(threads=None, laws=True)  compile ahead of use, for this number of threads; with
-                        laws=False only the ops of networks
+                        laws=False without the ops of exact laws: mixtures and Fokker-Planck steps
     environment()       {name: text} that the bits of results depend on; kept in checkpoints
 
 An addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos
@@ -56,6 +56,8 @@ RULES = ("product", "general", "copy", "bits")
 
 @dataclass(frozen=True)
 class Op:
+    """A row.  ``family``: the reference's file in reference/ops; ``rule``: one of ``RULES``."""
+
     family: str
     name: str
     signature: str

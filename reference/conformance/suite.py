@@ -30,8 +30,8 @@ UNIT, MANY = ((1.0,), (0.0,)), (SCALES, OFFSETS)  # scales and offsets of drawn 
 
 class Case(NamedTuple):
     """One call of a check.  ``subject`` is the op, or the whole computation, that it checks;
-    ``run(port)`` returns mismatches or raises AssertionError.  A check of several ``ops`` needs
-    one of them.
+    ``run(port)`` returns mismatches or raises AssertionError.  A check of several ``ops`` runs if
+    the port has at least one of them.
     """
 
     subject: str

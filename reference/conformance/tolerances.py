@@ -5,11 +5,11 @@ u is the unit roundoff, 2^-24 in float32 and 2^-53 in float64; n is the length o
 "exact" is the reference in float64.
 
 product   A sum of n products in any order has a rounding error that behaves like a random walk of n
-          steps of size u times the partial sums.  Hence sqrt(n) u times the root of the sum of
-          squares, and u for every product.  The factor 8 leaves room for blocked sums and fused
-          instructions; half precision inputs exceed it by 2^13 / (sqrt(n) + 8).  The error of one
-          entry is measured by the sum S of absolute values.  If all terms have one sign, the walk
-          drifts, and n u S is the textbook bound.
+          steps of size u times the partial sums.  Hence the tolerance is 8 (sqrt(n) + 8) u times
+          the root of the sum of squares.  The factor 8 leaves room for blocked sums and fused
+          instructions; inputs rounded to half precision exceed the tolerance about
+          600 / (sqrt(n) + 8) times.  The error of one entry is measured by the sum S of absolute
+          values.  If all terms have one sign, the walk drifts, and n u S is the textbook bound.
 general   The condition number of an op at x is unknown.  It is estimated from NumPy's float32
           error N: the largest error of eight runs.  In seven of them every entry is moved by one
           rounding, so that one lucky run can't make N too small.

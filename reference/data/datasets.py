@@ -96,7 +96,8 @@ def load_dataset(name, seed=0, labels=None):
 def _from_file(name, seed, labels):
     if not Path(name).exists():
         raise ValueError(
-            f"unknown data set {name!r}: expected {', '.join(NAMES)}, or {formats.KNOWN_FORMATS}"
+            f"unknown data set {name!r}: there is no such file; data can be"
+            f" {', '.join(NAMES)}, or {formats.KNOWN_FORMATS}"
         )
     found = formats.read(Path(name), None if labels is None else Path(labels))
     if found.x.ndim == 4:

@@ -8,8 +8,9 @@ import numpy as np
 
 
 def ddim_deviation(schedule, t, t_prev, eta):
-    """sigma_t = eta sqrt((1 - A_prev) / (1 - A)) sqrt(1 - A / A_prev): eta = 0 is deterministic,
-    eta = 1 is DDPM with the posterior variance (E12c).
+    """The standard deviation of the noise of a step, eta sqrt((1 - A_prev) / (1 - A))
+    sqrt(1 - A / A_prev), which the paper calls sigma_t.  eta = 0 is deterministic, eta = 1 is DDPM
+    with the posterior variance (E12c).
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")

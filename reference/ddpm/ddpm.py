@@ -102,7 +102,7 @@ def elbo_weight(schedule, t, t_prev, prediction="x0"):
 
 
 def prior_term(schedule, x0):
-    """KL(q(x_T | x_0) to N(0, s^2 I)) [b] in nats, s the schedule's ``prior_scale``.
+    """x0[b,...] -> KL(q(x_T | x_0) ‖ N(0, s^2 I)) [b] in nats, s the schedule's ``prior_scale``.
 
     For s = 1 that is 1/2 sum_i (A x_{0,i}^2 + (1 - A) - 1 - log(1 - A)).
     """
@@ -113,12 +113,13 @@ def prior_term(schedule, x0):
 
 
 def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
-    """KL(q(x_prev | x_t, x_0) to N(mean from the prediction, e^l)) [b] in nats, l = log_variance,
+    """KL(q(x_prev | x_t, x_0) ‖ N(mean from the prediction, e^l)) [b] in nats, l = log_variance,
     t_prev >= 1 (Thm 2.6 for any variance).
 
-    1/2 sum_i [ r - 1 - log(r) + c_x0^2 (x_0 - prediction)_i^2 e^{-l} ],   r = sigma_q^2 e^{-l}.
+    1/2 sum_i [ r - 1 - log(r) + c_x0^2 (x_0 - x̂_0)_i^2 e^{-l} ],   r = sigma_q^2 e^{-l}.
 
-    Times are numbers or [b], log_variance a number or of x_0's shape.
+    x̂_0 is ``x0_prediction``, of x0's shape [b,...].  Times are numbers or [b], log_variance is a
+    number or of x0's shape.
     """
     _, c_x0, posterior_variance = posterior(schedule, t, t_prev)
     log_r = per_sample_column(np.log(posterior_variance), x0) - log_variance
@@ -131,8 +132,8 @@ def consistency_term(schedule, t, t_prev, x0, x0_prediction, log_variance):
 
 
 def reconstruction_term(x0, x0_prediction, log_variance, bin_width=None):
-    """-log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a Gaussian decoder with its own
-    variance (E7).
+    """x0[b,...], x0_prediction[b,...] -> -log p(x_0 | x_t) [b] in nats on the step to t_prev = 0: a
+    Gaussian decoder with its own variance (E7).
 
     With ``bin_width``, for data on a lattice of this spacing from -1 to 1: -log of the Gaussian's
     probability of x_0's cell.  The outer cells reach to infinity.  The result is never negative.
@@ -165,13 +166,15 @@ def elbo_terms(
     bin_width=None,
     prediction="noise",
 ):
-    """-ELBO of x0[b,...] under the chain on ``schedule.timesteps(steps)``, term by term (Thm 2.4),
-    in nats per example:
+    """-ELBO of x0[b,...] under the chain on ``schedule.timesteps(steps)``, term by term (Thm 2.4).
 
-    a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and reconstruction [b].
-    Their sum bounds -log p(x0) from above; each expectation over x_t is estimated by one draw.
+    The result is a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and
+    reconstruction [b], in nats per example.  Their sum bounds -log p(x0) from above; each
+    expectation over x_t is estimated by one draw.
     ``predict(x, t)`` returns ``prediction``: the noise, x0 or v.  If it returns a pair
-    (prediction, v), the variances are those of ``interpolated_log_variance`` at v.
+    (prediction, v), the variances are those of ``interpolated_log_variance`` at v, else those of
+    ``reverse_log_variance`` with ``variance`` and ``mmse``.  ``bin_width``: see
+    ``reconstruction_term``.
     ``decoder_log_variance``: the log-variance of the last step; where None, log(mmse(t)) if
     ``mmse`` is given, else log(beta).
     """

@@ -94,8 +94,8 @@ def path(x0, y, t, ops=reference_ops):
 
 
 def brownian_deviation(epsilon):
-    """The standard deviation t eps_t of the noise on the path as a function of t, for eps_t =
-    epsilon / sqrt(t): epsilon sqrt(t), as in Brownian motion.
+    """The function t -> epsilon sqrt(t), the standard deviation of the noise on the path, as in
+    Brownian motion.  The paper writes it t eps_t, with eps_t = epsilon / sqrt(t).
     """
     return lambda t: epsilon * np.sqrt(t)
 
@@ -134,7 +134,7 @@ class InDI:
         return lambda x, t: forward(x, full_per_sample(x, t))
 
     def score_function(self, params, ops=reference_ops):
-        """The function (x, alpha, sigma) -> ∇ log p(x) for x = alpha x_0 + sigma eps, by Tweedie's
+        """The function (x, alpha, sigma) -> ∇log p(x) for x = alpha x_0 + sigma eps, by Tweedie's
         formula at the time t with t noise = sigma / alpha.
 
         ValueError if the degradation is not noise alone, or if sigma / alpha lies outside of the

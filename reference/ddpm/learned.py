@@ -6,12 +6,13 @@ prediction type v.  The log-variance of the step is interpolated between its bou
 (``interpolated_log_variance``); as the interpolation is of logs, no variance is negative or 0.
 Without the prior term, -ELBO of an example is T times the mean over t = 1 .. T of (Thm 2.4)
 
-    L_t = KL(q(x_{t-1} | x_t, x_0) to N(mean, e^l))
+    L_t = KL(q(x_{t-1} | x_t, x_0) ‖ N(mean, e^l))
         = 1/2 sum_i [ r - 1 - log(r)  + c^2 (x_0 - x̂_0)_i^2 e^{-l} ],   r = sigma_q^2 e^{-l},
     L_1 = -log N(x_0; x̂_0, e^l)
         = 1/2 sum_i [ log(2 pi) + l   + c^2 (x_0 - x̂_0)_i^2 e^{-l} ],   r = 0, c = 1.
 
-c = c_x0 of ``posterior``, x̂_0 = a x_t + b prediction, l = (high + low)/2 + v (high - low)/2.  Hence
+c = c_x0 of ``posterior``, x̂_0 = a x_t + b prediction, l = (high + low)/2 + v (high - low)/2 with
+low = log(sigma_q^2), high = log(beta).  Hence
 
     dL/dl = 1/2 [ 1 - r - c^2 (x_0 - x̂_0)^2 e^{-l} ],   dL/dv = dL/dl (high - low)/2,
     dL/dprediction = c^2 (x̂_0 - x_0) e^{-l} b.

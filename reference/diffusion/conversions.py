@@ -46,7 +46,8 @@ def conversion(source, target, alpha, sigma):
     """(a, b) with target = a x + b source.  alpha >= 0, sigma > 0: numbers, or float64 arrays with
     one entry per sample.
 
-    alpha must be positive if the source is the noise or the score and the target is neither.
+    alpha must be positive if the source is the noise or the score, and the target another
+    prediction: for alpha = 0, D = 0.
     """
     p = prediction_coefficients(source, alpha, sigma)
     q = prediction_coefficients(target, alpha, sigma)
@@ -60,8 +61,8 @@ def solve_rows(x, p, q):
 
 
 def convert(prediction, x, source, target, alpha, sigma):
-    """A prediction at x = alpha x_0 + sigma eps, converted from ``source`` to ``target``, each one
-    of noise, x0, v, score.  alpha, sigma: as in ``conversion``.
+    """A prediction [b,...] at x[b,...] = alpha x_0 + sigma eps, converted from ``source`` to
+    ``target``, each one of noise, x0, v, score.  alpha, sigma: as in ``conversion``.
     """
     a, b = conversion(source, target, alpha, sigma)
     a = per_sample_column(cast_like(a, x), x)

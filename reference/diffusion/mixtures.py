@@ -21,8 +21,8 @@ from reference.ops.random import Purpose
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """weights[k], means[k,d], and covariances[k,d,d], or variances[k] of isotropic components;
-    float64.
+    """weights[k], means[k,d] and covariances[k,d,d], all float64.  For isotropic components
+    ``covariances`` may be [k]: the variance of each.
     """
 
     weights: np.ndarray
@@ -87,8 +87,8 @@ class Mixture:
         return softmax(self.component_log_densities(x), axis=1)
 
     def score_jacobian(self, x):
-        """x[n,d] -> the Hessian of log p [n,d,d]. With u_k = C_k^{-1} (mu_k - x) and the score s it
-        is -sum_k r_k C_k^{-1} + sum_k r_k u_k u_kᵀ - s sᵀ.
+        """x[n,d] -> the Hessian of log p [n,d,d].  With u_k = C_k^{-1} (mu_k - x) and the score s
+        it is -sum_k r_k C_k^{-1} + sum_k r_k u_k u_kᵀ - s sᵀ.
         """
         r, inverse = self.responsibilities(x), np.linalg.inv(self.full)
         u = np.einsum("kij,nkj->nki", inverse, self.means - x[:, None])
@@ -116,16 +116,16 @@ class Mixture:
         return np.einsum("nk,nki->ni", self.noised(alpha, sigma).responsibilities(x), means)
 
     def posterior_covariance(self, x, alpha, sigma):
-        """Cov[x_0 | x] [n,d,d] for x = alpha x_0 + sigma eps."""
+        """Cov[x_0 | x] [n,d,d] for x = alpha x_0 + sigma eps with alpha > 0."""
         r, means, covariances = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)
         centred = means - np.einsum("nk,nki->ni", r, means)[:, None]
         within = np.einsum("nk,kij->nij", r, covariances)
         return within + np.einsum("nk,nki,nkj->nij", r, centred, centred)
 
     def _kernel(self, x, alpha, sigma, alpha_prev, sigma_prev, fresh):
-        """The distribution of x_prev = alpha_prev x_0 + sigma_prev eps given x = a x_prev + noise
-        of variance ``fresh``, a = alpha / alpha_prev: weights r[n,k], means[n,k,d],
-        covariances[k,d,d].
+        """The distribution of x_prev = alpha_prev x_0 + sigma_prev eps given x[n,d] = a x_prev +
+        noise, with a = alpha / alpha_prev and ``fresh`` the variance of that noise: weights r[n,k],
+        means[n,k,d], covariances[k,d,d].
 
         With the gain G = a V_prev V^{-1} and V = a^2 V_prev + fresh I, the covariance is
 

@@ -3,7 +3,8 @@
 ``Schedule`` preserves the variance: signal = sqrt(alpha_bar), noise_scale = sqrt(1 - alpha_bar)
 (tutorial, Thm 2.2).  ``VarianceExplodingSchedule``, for score matching, has signal = 1 and
 noise_scale = sigma (Thm 4.3).  Both use the same table: x of the first, divided by its signal, is x
-of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).
+of the second, with sigma^2 = (1 - alpha_bar) / alpha_bar (E20).  ``python -m reference errata``
+lists E1 to E20, the tutorial's misprints.
 
 The table holds log(alpha_bar) in float64, read-only, with alpha_bar_0 = 1 as its first entry, so
 that every t >= 1 has a predecessor.  1 - alpha_bar is computed by expm1, which keeps all digits
@@ -260,8 +261,8 @@ def _check_ends(first, last):
 
 
 def _resampled(betas, T, name):
-    """The curve log(alpha_bar) of ``betas``, as a function of t/T in [0, 1], at T + 1 points.
-    alpha_bar_T does not depend on T.
+    """The schedule that takes T + 1 points of the curve log(alpha_bar) of ``betas``, a function of
+    t/T in [0, 1].  alpha_bar_T does not depend on T.
     """
     native = from_betas(betas).log_alpha_bar
     steps = len(native) - 1

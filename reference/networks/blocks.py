@@ -23,8 +23,9 @@ def init_params(shapes, zero, seed, dtype):
     layer keeps the scale of its input.  Embedding tables are N(0, 1), scales 1, shifts and biases
     0.
 
-    The weights of the layers named in ``zero`` are 0.  These are the last layers of all residual
-    branches: every block begins as the identity, and the network predicts 0 (Ho et al. 2020).
+    The weights of the layers whose names end in a word of ``zero`` are 0.  A network names there
+    the last layers of all residual branches, and its own last layer: every block begins as the
+    identity, and the network predicts 0 (Ho et al. 2020).
     """
     params = {}
     for index, (name, shape) in enumerate(shapes.items()):
@@ -85,7 +86,7 @@ def mlp_layers(params, name, h, depth, ops):
 def mlp_layers_backward(params, name, dy, saved, gradients, ops):
     """dy[b,o] -> dh_0[b,i].  From the last layer to the first,
 
-    da_l = dh_l ∘ silu'(a_l)   (dy for the last layer),
+    da_l = dh_l ∘ silu'(a_l)   (in the last layer, which has no SiLU, dy takes its place),
     dh_{l-1} = da_l W_lᵀ,   dW_l = h_{l-1}ᵀ da_l,   db_l = sum of da_l over the batch.
     """
     hs, pre = saved
@@ -110,7 +111,8 @@ def residual_shapes(name, i, o, embedding):
 def residual_block(params, name, x, e, groups, ops):
     """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
 
-    x[b,h,w,i], e[b,d] (the SiLU of the embedding) -> y[b,h,w,o], saved.
+    x[b,h,w,i], e[b,d] -> y[b,h,w,o], saved.  e is the result of ``UNet._embed``; proj is the linear
+    layer ``time_emb_proj``.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups)
@@ -170,8 +172,9 @@ def attention_shapes(name, channels):
 
 
 def attention_block(params, name, x, groups, heads, ops):
-    """y = out(attention(q(n), k(n), v(n))) + x,  n = norm(x), between all pixels of an image.
-    x[b,h,w,c] -> y[b,h,w,c], saved.
+    """Attention between all pixels of an image: x[b,h,w,c] -> y[b,h,w,c], saved.
+
+    y = out(attention(q(n), k(n), v(n))) + x,   n = norm(x).
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     b, h, w, c = x.shape

@@ -1,9 +1,12 @@
-"""A multi-layer perceptron on points, or on flattened images.  The time embedding is part of its
-input.
+"""A multi-layer perceptron on points, or on flattened images.  The embedding of c, the network
+time of a sample, is part of its input.
 
     h_0 = [x, timestep_embedding(c)],
     a_l = h_{l-1} W_l + b_l,   h_l = silu(a_l)   for l = 1 .. depth,
     y = h_depth W + b.
+
+The parameters of layer l are ``layers.{l-1}.w`` and ``.b``; W and b are ``layers.{depth}.w`` and
+``.b``.
 
 ``jvp`` computes the derivative of y along a direction v of x.  A dot marks the derivative of a
 quantity along v (its tangent):
@@ -14,8 +17,9 @@ quantity along v (its tangent):
 
 ``jvp_backward`` is the backward of ``jvp``; implicit and sliced score matching need it.  ẏ depends
 on W_l directly, through ȧ_l, and also through a_l, the argument of silu'.  Hence two streams of
-gradients, dȧ_l and da_l, run from the last layer to the first.  Each line lists the contributions
-of one quantity, for a loss that is a function of ẏ:
+gradients, dȧ_l and da_l, run from the last layer to the first.  The loss is a function of ẏ, so
+they begin with dḣ_depth = dẏ Wᵀ, dW = ḣ_depthᵀ dẏ and dh_depth = 0.  Each line lists the
+contributions of one quantity:
 
     of ḣ_l:  dȧ_l = silu'(a_l) ∘ dḣ_l   and   da_l += silu''(a_l) ∘ ȧ_l ∘ dḣ_l,
     of h_l:  da_l += silu'(a_l) ∘ dh_l,
@@ -41,8 +45,9 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class MLP:
-    """``size`` is the shape of one sample, (2,) for points in the plane.  y has ``outputs`` times
-    as many channels as x, on its last axis.
+    """``size`` is the shape of one sample, (2,) for points in the plane.  ``depth`` hidden layers
+    have ``width`` entries each; the time embedding has ``embedding`` entries.  The result y has
+    ``outputs`` times as many channels as x, on its last axis.
     """
 
     size: tuple[int, ...] = (2,)
@@ -78,7 +83,7 @@ class MLP:
         return mlp_layers_shapes("layers", widths)
 
     def init(self, seed, dtype=np.float32):
-        """The parameters before the first training step."""
+        """The parameters before the first training step: arrays by name."""
         return init_params(self.shapes(), (f"layers.{self.depth}",), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
@@ -101,8 +106,8 @@ class MLP:
         return dx.reshape(len(dy), *self.size), gradients
 
     def jvp(self, params, v, saved, ops=reference_ops):
-        """v[b,*size], ``saved`` of ``forward`` -> ẏ of the shape of y, the derivative of y along v;
-        saved_jvp.
+        """v[b,*size], ``saved`` of ``forward`` -> ẏ, saved_jvp.  ẏ is the derivative of y along v,
+        in the shape of y; ``jvp_backward`` needs ``saved_jvp``.
         """
         _, _, _, pre = saved
         dots, pre_dots = [v.reshape(len(v), self.entries)], []
@@ -115,8 +120,9 @@ class MLP:
         return self._shaped(y_dot), (dots, pre_dots)
 
     def jvp_backward(self, params, dy_dot, saved, saved_jvp, ops=reference_ops):
-        """dẏ, the gradient of the loss with respect to the result ẏ of ``jvp`` -> dx, dv, gradients
-        by parameter name.  The last bias is not among them, since ẏ does not depend on it.
+        """dẏ, the gradient of the loss with respect to the result ẏ of ``jvp`` -> dx[b,*size],
+        dv[b,*size], gradients by parameter name.  The last bias is not among them, since ẏ does not
+        depend on it.
         """
         (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
         d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)

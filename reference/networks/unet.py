@@ -5,11 +5,13 @@ weights can be exchanged with it.
 
 Level i works on images of 1 / 2^i of the size, with ``channels[i]`` channels.  On the way down,
 each level has ``layers`` residual blocks, and all levels but the last a strided convolution.  The
-result of conv_in and of each of these is kept as a skip connection.  On the way up, each level has
-``layers`` + 1 residual blocks; the input of each is concatenated with the latest skip connection
-that is still unused.  On the last level, attention follows every residual block.
+result of conv_in and of each of these is kept as a skip connection.  The middle block is a residual
+block, attention and another residual block.  On the way up, each level has ``layers`` + 1 residual
+blocks; the input of each is concatenated with the latest skip connection that is still unused.
+Between two levels, each side of the image is doubled (nearest neighbour), and the result convolved.
+On the last level, attention follows every residual block.
 
-Parameters have that library's names, with w, b, scale and shift as the last part.
+Parameters have that library's names, but for the last part: w, b, scale, shift or table.
 """
 
 from dataclasses import dataclass
@@ -34,8 +36,11 @@ from reference.ops.checks import check
 
 @dataclass(frozen=True)
 class UNet:
-    """With ``classes`` above 0 the network has a class embedding, and ``forward`` needs
-    ``labels``[b].  y has ``outputs`` times as many channels as x.
+    """``size``: height and width of the images, ``in_channels``: their channels.  ``groups``: those
+    of every group norm.  An attention head has ``head_width`` channels.  The result y has
+    ``outputs`` times as many channels as x.
+
+    With ``classes`` above 0 the network has a class embedding, and ``forward`` needs ``labels``[b].
     """
 
     size: tuple[int, int] = (8, 8)
@@ -131,7 +136,7 @@ class UNet:
         return shapes | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
 
     def init(self, seed, dtype=np.float32):
-        """The parameters before the first training step."""
+        """The parameters before the first training step: arrays by name."""
         return init_params(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):

@@ -2,7 +2,7 @@
 
 For one sample and one head of width e = c / heads, with q[n,e], k[m,e], v[m,e] and f = 1 / sqrt(e):
 
-    s = f q kᵀ,   l_i = log(sum_j e^{s_ij}),   p_ij = e^{s_ij - l_i},   y = p v.
+    s = f q kᵀ,   l_i = log(sum_j exp(s_ij)),   p_ij = exp(s_ij - l_i),   y = p v.
 
 Backward.  y = p v gives dv = pᵀ dy and dp = dy vᵀ.  p is the softmax of s along its rows, hence
 (see activation.py)
@@ -64,8 +64,8 @@ def _scores(q: Array, k: Array) -> Array:
 
 @takes_out
 def attention(q: Array, k: Array, v: Array, heads: int) -> tuple[Array, Array]:
-    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c] and the natural logsumexp[b,heads,n] of the scaled
-    logits: l of the derivation.
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n]: y of all heads side by side,
+    and l of the derivation (natural logarithm).
     """
     check_forward(q, k, v, heads)
     s = _scores(_split(q, heads), _split(k, heads))

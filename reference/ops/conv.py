@@ -1,15 +1,18 @@
 """Two-dimensional convolution on NHWC images, as one matrix product over patches.
 
-With padding p = (k - 1) / 2 and stride s, and x zero outside the image,
+The weights w of ``conv2d`` have k x k taps (u,v).  With padding p = (k - 1) / 2 and stride s, and x
+zero outside the image,
 
     y[b,m,n,o] = sum_{u,v,i} x[b, s m + u - p, s n + v - p, i] w[u,v,i,o] + bias[o] + add[b,m,n,o].
                                                                                                (1)
+
+bias is the argument ``b``; the index b counts the samples.
 
 Let P be the patches, P[(b,m,n), (u,v,i)] = x[b, s m + u - p, s n + v - p, i], and W the weights as
 a matrix W[(u,v,i), o].  Then (1) is Y = P W + bias + add, a ``linear`` op, and its gradients are
 those of linear.py:
 
-    dP = dY Wᵀ,   dW = Pᵀ dY,   dbias = sum_{b,m,n} dY,   dadd = dY,
+    dP = dY Wᵀ,   dW = Pᵀ dY,   dbias[o] = sum_{b,m,n} dY[(b,m,n), o],   dadd = dY,
 
 where dadd is summed over m and n if add was broadcast.
 

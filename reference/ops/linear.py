@@ -19,8 +19,8 @@ from reference.ops.checks import Array, check, takes_out
 
 @takes_out
 def linear(x: Array, w: Array, b: Array | None = None) -> Array:
-    """x[n,i], w[i,o], b[o] -> y[n,o] = x w + b.  Without ``b`` the map is linear: the derivative
-    of the affine map along a direction of x.
+    """x[n,i], w[i,o], b[o] -> y[n,o] = x w + b.  Without ``b``, y = x w.  If x is a direction, that
+    is the derivative of the affine map along x.
     """
     check("x[n,i] w[i,o]", x, w) if b is None else check("x[n,i] w[i,o] b[o]", x, w, b)
     y = x @ w

@@ -18,6 +18,7 @@ def entries(y: Array) -> Array:
 
 
 def _broadcast(d_per_sample: Array, y: Array) -> Array:
+    """d_per_sample[b] in a shape that broadcasts against y[b,...]."""
     return d_per_sample.reshape(-1, *[1] * (y.ndim - 1))
 
 

@@ -5,9 +5,9 @@ mean and v their biased variance:
 
     r = (v + eps)^{-1/2},   x̂ = (x - m) r,   y = scale x̂ + shift.
 
-Rounding.  The plain mean of n equal numbers differs from them by some roundings, and for a constant
-group r = eps^{-1/2} amplifies the difference.  With a_i = x_i - x_0, the differences to the first
-entry of the group,
+Rounding.  The computed mean of n equal numbers differs from them by some roundings, and for a
+constant group r = eps^{-1/2} amplifies the difference.  With a_i = x_i - x_0, the differences to
+the first entry of the group,
 
     m = x_0 + mean(a),   v = mean((a - mean(a))^2).
 

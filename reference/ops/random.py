@@ -4,9 +4,9 @@ A block of four 32-bit words is a function of a key and a counter, with no state
 
     key = (seed mod 2^32, seed div 2^32),   counter = (block, sample, step, purpose).
 
-Entry e of a sample (in C order) lies in block e div 4.  So the noise of a sample depends only on
-the seed, the step, the purpose and the index of the sample: not on the batch, the number of threads
-or the device.
+``step`` counts the steps of training or of a sampler.  Entry e of a sample (in C order) lies in
+block e div 4.  So the noise of a sample depends only on the seed, the step, the purpose and the
+index of the sample: not on the batch, the number of threads or the device.
 
 One round multiplies two of the four words by constants, to 64 bits, and mixes the high halves with
 the other words and the key (here ⊕ is the bitwise exclusive or):
@@ -34,7 +34,14 @@ Words: TypeAlias = NDArray[np.uint64]
 
 
 class Purpose(IntEnum):
-    """The use of a random number.  Two purposes never share a number, at any step."""
+    """The use of a random number.  Two purposes never share a number, at any step.
+
+    PRIOR is a sampler's start, STEP_NOISE and CORRECTOR are the noise of its steps.  PROBE is a
+    random direction, or noise that only measures.  SPLIT divides data into training and held-out
+    data.  COMPONENT and DATA draw the component and the point of a mixture, STEP_COMPONENT the
+    component of a sampler's step.  ACCEPTANCE is the random number of a Metropolis test.  LATENT is
+    a VAE's latent variable, and InDI's noise on the path.  DROPOUT is not used.
+    """
 
     INIT = 0
     DATA_ORDER = 1
@@ -55,8 +62,8 @@ class Purpose(IntEnum):
 
 
 class Key(NamedTuple):
-    """An op that takes noise also takes a ``Key``: it stands for ``normal(seed, sample, step,
-    purpose, ...)``.
+    """The address of the noise ``normal(seed, sample, step, purpose, ...)``.  An op that takes an
+    array of noise also accepts a ``Key`` in its place.
     """
 
     seed: int
@@ -66,7 +73,7 @@ class Key(NamedTuple):
 
 
 def index(name: str, value: int, bits: int = 32) -> int:
-    """``value`` as an int in 0 .. 2^bits - 1.  TypeError or ValueError if it is none."""
+    """``value`` as an int.  TypeError if it is not whole, ValueError outside of 0 .. 2^bits - 1."""
     if not 0 <= whole(name, value) < 2**bits:
         raise ValueError(f"{name} must lie in 0 .. 2^{bits} - 1, got {value}")
     return int(value)
@@ -100,8 +107,8 @@ def philox(counter: Sequence[Words], key: tuple[int, int]) -> tuple[Words, Words
 def philox_bits(
     seed: int, sample: Integers, step: int, purpose: int, count: int
 ) -> NDArray[np.uint32]:
-    """uint32[b,count], the first ``count`` words of every sample.  sample[b] holds integer indices
-    below 2^32.
+    """The first ``count`` words of every sample, uint32[b,count].  sample[b] holds the samples'
+    indices, integers below 2^32.
     """
     check("sample:int[b]", sample)
     seed = index("seed", seed, 64)
@@ -139,8 +146,8 @@ def uniform(
     shape: tuple[int, ...],
     dtype: DTypeLike = np.float64,
 ) -> Array:
-    """[b,*shape], uniform on (0, 1).  float32 takes the upper 23 bits of a word, so that it is
-    exact, too.
+    """[b,*shape], uniform on (0, 1).  A float32 number uses only the upper 23 bits of its word, so
+    that it needs no rounding either.
     """
     bits = philox_bits(seed, sample, step, purpose, entries(shape, dtype))
     if np.dtype(dtype) == np.float64:

@@ -137,6 +137,7 @@ def units_of(config):
 
 
 def write_config(folder, config):
+    """Write config.json in ``folder``."""
     write_atomically(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 

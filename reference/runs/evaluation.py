@@ -43,8 +43,8 @@ def likelihood(run, ops, x, how):
 
 
 def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
-    """Losses for x0[b,...] at times t[b]: of ``weights``, of predicting zero, and for data of a
-    mixture of the exact prediction.
+    """Losses by name, for x0[b,...] at times t[b]: of ``weights``, of predicting zero and, for data
+    drawn from ``mixture``, of the exact prediction.
     """
     x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
     output, _ = model.predict(weights, x, t, ops=ops, keep=False)
@@ -67,8 +67,8 @@ def losses(run, data, ops, seed=1):
     """The loss of the averaged weights on held-out data, at fixed times and noises, and the loss
     of predicting zero.
 
-    For a mixture also the floor: the loss of the exact posterior mean on the same draws, and for
-    score matching in one dimension its expectation.
+    For a mixture also the least possible loss: the loss of the exact prediction on the same
+    draws, and for score matching in one dimension its expectation.
     """
     model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
     sample, parts = np.arange(len(x0)), []
@@ -87,9 +87,10 @@ def losses(run, data, ops, seed=1):
 def chain_likelihood(run, ops, how, count=128):
     """-ELBO of held-out data, in nats an example; for images also in bits per dimension.
 
-    The chain has the steps of ``ddpm`` or ``ddim``, else all steps of the schedule.
-    A step's variance is the learned one; else the posterior variance plus the network's squared
-    error on training data ("exact"), and the last step's decoder has that error as its variance.
+    The chain has the steps of ``ddpm`` or ``ddim`` if one of them is the sampler, else all steps of
+    the schedule.  The variance of a step is the learned one, if there is one.  Else it is the
+    "exact" one of ``reverse_log_variance``, with the network's squared error on training data as
+    mmse; the decoder of the last step has that error as its variance.
     """
     data, schedule, prediction = run.data, run.model.schedule, run.model.prediction
     predict, bin_width = run.predictor(ops), data.bin_width or None

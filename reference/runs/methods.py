@@ -1,7 +1,8 @@
 """The methods that ``train`` offers, a row each.  A new method is a new row.
 
 A row says how the command line's options become the method's part of config.json, and how a model
-is built from it; how the method is sampled and evaluated; the time input of an exported network.
+is built from that part; how the method is sampled and evaluated; and which time input an exported
+network expects.
 Other files read the row of a method, or test which functions its model has.
 """
 
@@ -20,7 +21,8 @@ from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
 from reference.smld.smld import ScoreModel
 from reference.vae.vae import VAE
 
-# With more noise alpha x_0 is less than a thousandth of x, and the prior may omit the data's mean.
+# The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
+# less than a thousandth of x, so that the prior may leave out the data's mean.
 MOST_NOISE = 1000
 
 

@@ -41,7 +41,9 @@ class Run:
         return method_of(self.config["method"])
 
     def predictor(self, ops):
-        """The prediction of the averaged weights, of the kind ``model.prediction``."""
+        """The function (x[b,...], t) -> prediction of the averaged weights, of the kind
+        ``model.prediction``.
+        """
         return self.model.predictor(self.state.ema, ops=ops)
 
     @cached_property
@@ -69,6 +71,7 @@ class Run:
         return units.to_file_units(x) if units and x.ndim == 2 else x
 
     def save(self, ops=reference_ops):
+        """Write the state as the run's checkpoint."""
         checkpoint.save(self.folder, self.state, self.config, ops)
 
 
@@ -93,6 +96,7 @@ def training_model(run, data):
 
 
 def holds_run(folder):
+    """Does ``folder`` hold a file of a run?"""
     names = ("config.json", "checkpoint.safetensors", "log.jsonl")
     return any((Path(folder) / name).exists() for name in names)
 

@@ -186,8 +186,9 @@ FILL_DEFAULTS: dict = {
 def langevin_limit(run):
     """The longest stable Langevin step at the run's smallest noise.
 
-    2 sigma^2 where the data may lie on a surface, more for a mixture.  At InDI's smallest noise, a
-    thousandth of the largest, the network is no smoother than 2 sigma^2 allows.
+    It is 2 sigma^2 for data that may lie on a surface, and more for a mixture.  A run of InDI has
+    2 sigma^2 for a mixture too: at its smallest noise, a thousandth of the largest, its network may
+    be less smooth than the exact score.
     """
     distribution, sigma = datasets.exact_distribution(run.config["data"]), noise_range(run)[0]
     if distribution and not run.method.restores:

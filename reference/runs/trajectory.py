@@ -63,8 +63,9 @@ def _restore(model, weights, ops, x, sample, seed, steps, noise, blur):
 
 
 def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
-    """The sampler's start for the indices ``sample`` [b]: degraded held-out data for ``indi``, else
-    noise of size ``scale``.
+    """The x from which the sampler starts, for the indices ``sample`` [b]: degraded held-out data
+    for ``indi``, else Gaussian noise.  ``scale`` is the standard deviation of that noise for
+    ``ddpm`` and ``ddim``; the other samplers have their own.
     """
     if sampler == "indi":
         y, _ = degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])
@@ -79,8 +80,8 @@ def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
 
 
 def degraded(run, ops, sample, seed, noise=None, blur=None):
-    """(degraded, clean): held-out data of the indices ``sample``, modulo their number, under the
-    run's degradation or a level of it.
+    """(degraded, clean): held-out data of the indices ``sample``, modulo their number.  The
+    degradation is the run's; ``noise`` and ``blur`` replace its levels where they are given.
     """
     level, clean = run.model.degradation, run.data.held_out
     given = {"noise": noise, "blur": blur}

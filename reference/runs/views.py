@@ -10,8 +10,8 @@ from reference.sde.sde import SDE, VE, VP
 
 
 def score_of(run, ops=reference_ops):
-    """score(x[b,...], alpha, sigma) = grad log p(x) for x = alpha x_0 + sigma eps, by the averaged
-    weights.
+    """The function (x[b,...], alpha, sigma) -> ∇log p(x) for x = alpha x_0 + sigma eps, by the
+    averaged weights.
 
     ValueError for a run without a score (a VAE, InDI that deblurs), and in the call for a log-SNR
     outside of the training range.
@@ -36,8 +36,8 @@ def _check_provides(run, function):
 def noise_range(run):
     """(smallest, largest) sigma / alpha at which samplers evaluate a run's score.
 
-    The trained range; where the variance is preserved, at most ``MOST_NOISE`` deviations of the
-    data.
+    It is the trained range.  Where the variance is preserved, the largest is at most ``MOST_NOISE``
+    deviations of the data.
     """
     schedule = run.model.schedule
     if isinstance(schedule, SDE):
@@ -50,8 +50,8 @@ def noise_range(run):
 
 
 def largest_level_ratio(run):
-    """The largest ratio of sigma / alpha between neighbouring trained levels below ten deviations
-    of the data; 1 where the network was trained at all levels between.
+    """The largest factor by which sigma / alpha grows from one trained level to the next, among the
+    levels below ten deviations of the data; 1 where the network was trained at all levels between.
 
     Above ten deviations levels may be far apart: ``interpolation_error`` falls with the square of
     the noise.
@@ -67,7 +67,8 @@ def largest_level_ratio(run):
 def sde_of(run):
     """The SDE whose reverse draws from the run, over the noise that the run was trained on.
 
-    The run's own SDE; else VE for a schedule of growing noise, VP for a variance-preserving one.
+    It is the run's own SDE, if it has one; else VE for a schedule of growing noise, VP for one that
+    preserves the variance.
     """
     if isinstance(run.model.schedule, SDE):
         return run.model.schedule
@@ -84,8 +85,8 @@ def sde_of(run):
 def schedule_of(run, ops, steps):
     """(schedule, predict, prediction) for DDPM and DDIM in ``steps`` steps.
 
-    The run's own schedule; with more steps than it has, as many evenly spaced times of the run's
-    SDE.
+    The schedule is the run's own, if it has at least as many steps; else it has ``steps`` evenly
+    spaced times of ``sde_of``.
     """
     schedule = run.model.schedule
     if isinstance(schedule, Schedule) and steps <= schedule.T:

@@ -1,5 +1,5 @@
 """Samplers are generators: each yields ``(t, x, x0)`` after every step, and ``final_sample`` runs
-one to its end.
+one to its end.  x0 is the estimate of x_0 that the step used, None where it used none.
 
 A sampler's model is a function: a trained network, or an exact formula.
 
@@ -14,7 +14,7 @@ Predictions:
 ``diffusion.denoiser.split_prediction`` accepts both.  A ``noise`` is an array or a ``Key``, never a
 function.
 
-Scores, the gradients ∇ log p(x), where p is
+Scores, the gradients ∇log p(x), where p is
 
     score(x)                          one density                                  langevin, mala
     score_estimate(x, n)              one density, estimated at step n             sgld

@@ -4,21 +4,21 @@ it.
 In y = x / alpha and s = sigma / alpha every sampler follows dy/ds = eps, at least in part.  A step
 from s down to s_prev turns an error d of the predicted noise into an error (s - s_prev) d of y.
 Along the rest of the way trajectories converge, which multiplies the error by about
-sqrt(v / (v + s_prev^2)) for data of variance v.  The resulting error of the sample, in units of the
-data's standard deviation, depends on the prediction:
+sigma_data / sqrt(sigma_data^2 + s_prev^2) for data of standard deviation sigma_data.  The resulting
+error of the sample, in units of sigma_data, depends on the prediction:
 
-    noise   (s - s_prev) / sqrt(v + s_prev^2) d
+    noise   (s - s_prev) / sqrt(sigma_data^2 + s_prev^2) d
             This is large wherever s_prev is much smaller than s: s_T is 157 for DDPM's linear
             schedule, 20,000 for the cosine schedule, infinite with zero terminal SNR.
-    v       alpha times this, at most d / sqrt(v)
+    v       alpha times this, at most d / sigma_data
             The error of eps is alpha d, and alpha s = sigma is at most 1.
-    x0      (1 - s_prev/s) / sqrt(1 + s_prev^2 / v) d, never more than d
-            The error d is relative to sqrt(v).
+    x0      (1 - s_prev/s) / sqrt(1 + s_prev^2 / sigma_data^2) d, never more than d
+            The error d is relative to sigma_data.
 
 So predictions of the noise need short steps in log(s) or a bound.  The bound: E[x_0 | x] is a mean
 of data and lies in every box that contains the data.  Moving a prediction of x_0 to the nearest
 point of the box moves no entry away from the truth.  The error of the sample is then at most the
-width of the box times (1 - s_prev/s) / sqrt(1 + s_prev^2 / v), for any network.
+width of the box times (1 - s_prev/s) / sqrt(1 + s_prev^2 / sigma_data^2), for any network.
 """
 
 import numpy as np

@@ -24,10 +24,11 @@ def ddim(
     ops=reference_ops,
     prediction="noise",
 ):
-    """eta = 0 draws no noise, eta = 1 is DDPM with the posterior variance.
+    """eta = 0 draws no noise, eta = 1 is DDPM with the posterior variance.  The other arguments and
+    the results are those of ``reverse_process``.
 
-    With eta = 0 each step is Euler's for dy/dsigma = eps in y = x / signal, sigma = noise_scale /
-    signal (not in x and t).
+    With eta = 0 each step is an Euler step of dy/ds = eps, with y = x / signal and
+    s = noise_scale / signal (not an Euler step in x and t).
     """
 
     def kernel(t, t_prev, v):

@@ -45,8 +45,8 @@ def milstein(drift, diffusion, diffusion_derivative, grid, x, seed, sample, ops=
 
 
 def stochastic_heun(drift, diffusion, grid, x, seed, sample, ops=reference_ops):
-    """The trapezoidal rule in f and g: the Stratonovich solution, equal to the Ito solution of dx =
-    (f + g g'/2) dt + g dw.
+    """The trapezoidal rule in f and g: the Stratonovich solution, forward in time equal to the Ito
+    solution of dx = (f + g g'/2) dt + g dw.
     """
     for t, t_next, h, dW in _increments(grid, x, seed, sample, ops):
         f, g = drift(x, t), diffusion(x, t)
@@ -67,7 +67,7 @@ def euler_maruyama_predictor(sde, t, t_prev):
 
 
 def reverse_diffusion_predictor(sde, t, t_prev):
-    """The discretisation of the forward step x <- a x + G z, reversed: (2 - a) x + G^2 score + G z
+    """The forward step x <- a x + G z of ``sde.transition``, reversed: (2 - a) x + G^2 score + G z
     (Song et al. 2021; (4.21) for VE).
     """
     a, deviation = sde.transition(t, t_prev)
@@ -75,8 +75,9 @@ def reverse_diffusion_predictor(sde, t, t_prev):
 
 
 def ancestral_predictor(sde, t, t_prev):
-    """(x + G^2 score) / a + sigma_prev G / sigma_t z: the posterior of Thm 2.5 at Tweedie's
-    estimate of x_0.  For VP this is DDPM's step (for VE see E11c).
+    """(x + G^2 score) / a + sigma_prev G / sigma_t z, with a and G of ``sde.transition``: the
+    posterior of Thm 2.5 at Tweedie's estimate of x_0.  For VP this is DDPM's step (for VE see
+    E11c).
     """
     a, deviation = sde.transition(t, t_prev)
     return 1 / a, deviation**2 / a, deviation * sde.marginal(t_prev)[1] / sde.marginal(t)[1]
