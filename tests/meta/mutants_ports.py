@@ -34,7 +34,7 @@ MUTANTS = (
     ("accelerated/commands/trace.py", "    for call in compared:", "    for call in tracer.calls:", PARTLY),
     ("accelerated/commands/trace.py", '[*tracer.uncalled_ops(), "other sizes"]', '["other sizes"]', PARTLY),
     ("accelerated/trace.py", "port {error.got}, reference {error.exact}", "port {error.exact}, reference {error.got}", PARTLY),
-    ("reference/commands/errata.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
+    ("benchmarks/__main__.py", "int(bool(wrong))", "0", BENCHMARKS + "[wrong]"),
     (
         "benchmarks/measure.py",
         "(accelerated.load_port(implementation)) if name in called]",
