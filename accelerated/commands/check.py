@@ -52,7 +52,7 @@ def execute(arguments, ops):
     unneeded = apply_known_exceptions(results, known, datetime.date.today())
     rows = [*results, *(suite.Result(name, suite.NUMBERS, "", "", verdict="missing") for name in missing)]
     _print_table(rows)
-    print("", *unneeded, *suite.summary(results, missing), sep="\n")
+    print("", *unneeded, *suite.summary(results, missing, arguments.ops or OPS), sep="\n")
     if report:
         write_atomically(report, json.dumps(_json(arguments, ops, rows, unneeded), indent=1, allow_nan=False).encode())
         print(f"wrote {report}")

@@ -55,15 +55,20 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that refuses in one line, with the nearest known name."""
 
     def error(self, message):
-        print(f"{self.prog}: {message}{self._nearest(message)}", file=sys.stderr)
+        help_hint = "; see --help" if message.startswith("the following arguments") else ""
+        print(f"{self.prog}: {message}{self._nearest(message)}{help_hint}", file=sys.stderr)
         raise SystemExit(2)
 
     def _nearest(self, message):
-        """``; did you mean --steps?`` for an unknown option; empty where no known one is near."""
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        """``; did you mean --steps?`` for an unknown option or choice; empty if none is near."""
         known = [name for action in self._actions for name in action.option_strings]
-        near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.75) if unknown else []
-        return f"; did you mean {near[0]}?" if near else ""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            unknown, known = choice, [name.strip("' ") for name in choice[2].split(",")]
+        bare = {name.lstrip("-"): name for name in known}
+        wanted = unknown[1].lstrip("-") if unknown else ""
+        near = difflib.get_close_matches(wanted, bare, n=1, cutoff=0.7)
+        return f"; did you mean {bare[near[0]]}?" if near else ""
 
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but a subcommand refuses its own unknown options."""

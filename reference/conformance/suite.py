@@ -372,17 +372,17 @@ def worst_result(results):
     return max(results, key=lambda one: (order[one.verdict], ratio(one)))
 
 
-def summary(results, missing):
+def summary(results, missing, chosen=OPS):
     """The last three lines of a report: numbers, calling rules, missing ops.
 
-    ``results`` have ``kind``, ``check``, ``op`` and ``blamed``, which is None for a passed check.
+    ``chosen``: the ops that were to be checked.  ``results`` have ``kind``, ``check``, ``op`` and ``blamed``, which is None for a passed check.
     """
     numbers = [result for result in results if result.kind == NUMBERS]
     rules = [result for result in results if result.kind == RULES]
     return (
         f"numbers: {_numbers_line(numbers)}",
         f"calling rules: {_rules_line(rules)}",
-        f"missing: {len(missing)} of {len(OPS)} ops" + _listed(": ", missing),
+        f"missing: {len(missing)} of {len(chosen)} ops" + _listed(": ", missing),
     )
 
 
@@ -392,8 +392,8 @@ def _numbers_line(results):
     whole = {result.op for result in results if result.op not in OPS}
     right = whole - {result.op for result in results if result.blamed}
     right_ops = f"{len(ops - wrong)} of {len(ops)} ops"
-    right_whole = f"{len(right)} of {len(whole)} whole computations that were tried"
-    agree = f"{right_ops} and {right_whole} agree with the reference"
+    right_whole = f" and {len(right)} of {len(whole)} whole computations" if whole else ""
+    agree = f"{right_ops}{right_whole} that were tried agree with the reference"
     return agree + _listed("; wrong: ", sorted(wrong & {*OPS} or wrong))
 
 

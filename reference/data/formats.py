@@ -405,7 +405,7 @@ def _read_idx_header(stream, path):
         or not 1 <= magic[3] <= 8
     ):
         raise ValueError(
-            f"{path} is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}; "
+            f"{path} is not an IDX file, nor has it the ending of another format; "
             f"data can be {KNOWN_FORMATS}"
         )
     sizes = stream.read(4 * magic[3])

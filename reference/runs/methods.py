@@ -80,8 +80,8 @@ def complete_schedule(method, config, option="schedule"):
             ]
             if not owners:
                 raise ValueError(f"the {option} {name} has no {argument}")
-            wrong = f"--{argument.replace('_', '-')}"
-            raise ValueError(f"{wrong} is an option of --{option} {owners[0]}, not of {name}")
+            option_name = f"--{argument.replace('_', '-')}"
+            raise ValueError(f"{option_name} belongs to --{option} {owners[0]}, not to {name}")
     return complete | config
 
 

@@ -158,7 +158,9 @@ def test_idx_labels_are_found_whether_either_file_is_gzipped(tmp_path, names, im
 
 def test_an_unknown_file_format_is_refused_naming_the_known_formats(tmp_path):
     (tmp_path / "points.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"not an IDX file: it begins with 50 41 52 31; data can be .*\.npz, \.npy, \.csv, or a folder"):
+    with pytest.raises(
+        ValueError, match=r"not an IDX file, nor has it the ending of another format; data can be .*\.npz, \.npy, \.csv, or a folder"
+    ):
         formats.read(tmp_path / "points.parquet")
 
 

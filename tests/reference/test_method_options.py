@@ -86,8 +86,8 @@ WRONG = {
     ),
     "unknown sde": ("train sde --sde vq --out OUT", "argument --sde: invalid choice: 'vq'"),
     "timesteps of sde": ("train sde --timesteps 5 --out OUT", "--timesteps is not an option of train sde"),
-    "sigma of vp": ("train sde --sigma-max 10 --out OUT", "--sigma-max is an option of --sde ve, not of vp"),
-    "beta of linear": ("train ddpm --beta 0.1 --out OUT", "--beta is an option of --schedule constant, not of linear"),
+    "sigma of vp": ("train sde --sigma-max 10 --out OUT", "--sigma-max belongs to --sde ve, not to vp"),
+    "beta of linear": ("train ddpm --beta 0.1 --out OUT", "--beta belongs to --schedule constant, not to linear"),
     "more noise than trained": (
         "sample @indi --noise 2 --out OUT.png",
         "noise must be from 0.001 to 1, for which this run was trained, got 2",
