@@ -375,7 +375,8 @@ def worst_result(results):
 def summary(results, missing, chosen=OPS):
     """The last three lines of a report: numbers, calling rules, missing ops.
 
-    ``chosen``: the ops that were to be checked.  ``results`` have ``kind``, ``check``, ``op`` and ``blamed``, which is None for a passed check.
+    ``chosen``: the ops that were to be checked.  ``results`` have ``kind``, ``check``, ``op`` and
+    ``blamed``, which is None for a passed check.
     """
     numbers = [result for result in results if result.kind == NUMBERS]
     rules = [result for result in results if result.kind == RULES]
