@@ -1,9 +1,10 @@
-"""``sample RUN``: draw from a trained run into a picture or an array file."""
+"""``sample RUN``: draw from a trained run into a picture, an animation or an array file."""
 
 import hashlib
 import io
 import json
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ import numpy as np
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.files import output_folder, output_path, write_atomically
+from reference.runs.progress import progress
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
-from reference.runs.trajectory import degraded, describe
+from reference.runs.trajectory import degraded, describe, length, trajectory
 
-SUFFIXES = (".png", ".npz", ".npy", ".csv")
-OUT_HELP = """FILE.png: a picture; FILE.npz: array x [n,...] and the settings as JSON; FILE.npy: x;
-FILE.csv: points, one a line.  Points have the units of the data file, images lie in [-1, 1]
-(no default)"""
+SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
+# A GIF shows the samples at about this many steps of the sampler.
+FRAMES = 24
+MOST_ANIMATED = 1024
+OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler, animated; FILE.npz: array
+x [n,...] and the settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the
+units of the data file, images lie in [-1, 1] (no default)"""
 
 
 def add_options(parser):
@@ -41,11 +46,17 @@ def execute(arguments, ops):
     if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
         draws = f"{run.folder} draws images"
         raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
+    if Path(arguments.out).suffix == ".gif":
+        _check_animation(n, how)
     path = _path(arguments.out, settings)
     x, evaluations = draw(run, ops, n, **how)
     arrays = with_origin(run, ops, x, how)
-    is_picture = path.suffix == ".png"
-    made = picture(run, arrays, how, settings) if is_picture else _numbers(path, arrays, settings)
+    if path.suffix == ".png":
+        made = picture(run, arrays, how, settings)
+    elif path.suffix == ".gif":
+        made = animation(run, ops, n, how, settings)
+    else:
+        made = _numbers(path, arrays, settings)
     write_atomically(path, made)
     sampler = describe(**how, evaluations=evaluations)
     print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
@@ -77,7 +88,8 @@ def _path(name, settings):
     same samples.
     """
     path = Path(name)
-    if path.suffix in (".npz", ".png") and path.is_file() and _settings_of(path) == settings:
+    known = path.suffix in (".npz", ".png", ".gif")
+    if known and path.is_file() and _settings_of(path) == settings:
         output_folder(path.parent, path.name)
         return path
     return output_path(name, SUFFIXES)
@@ -126,6 +138,40 @@ def picture(run, arrays, how, settings):
     title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
     sheet = plotting.sample_sheet(groups, title, datasets.exact_distribution(data))
     return plotting.png_bytes(sheet, json.dumps(settings))
+
+
+def _check_animation(n, how):
+    """ValueError for samples that can't be animated."""
+    if n > MOST_ANIMATED:
+        raise ValueError(f"a .gif shows at most {MOST_ANIMATED} samples, got {n}: take .png")
+    if how["sampler"] == "decoder":
+        raise ValueError("a decoder draws in one step, and a .gif shows several: take .png")
+
+
+def animation(run, ops, n, how, settings):
+    """A GIF of the n samples at up to ``FRAMES`` steps of the sampler.
+
+    The frames are chosen so that the samples move by about the same distance from one to the next.
+    """
+    from reference import plotting
+
+    states = progress(trajectory(run, ops, np.arange(n), **how), length(**how), "animation, step")
+    stages = [(float(t), run.in_data_units(np.asarray(x))) for t, x, _ in states]
+    kept = evenly_moved([x for _, x in stages], FRAMES)
+    title = f"{n} samples of {Path(run.config['data']).name} by {how['sampler']}"
+    figure, updates = plotting.reverse_process_animation([stages[k] for k in kept], title)
+    return plotting.gif_bytes(figure, updates, json.dumps(settings))
+
+
+def evenly_moved(states, count):
+    """Up to ``count`` rising indices of ``states``, the first and the last among them: the path
+    from one to the next has about the same length.  The length of a step is the root mean square of
+    the change of an entry, in units of the larger of 1 and the entries.
+    """
+    change = lambda a, b: np.sqrt(np.mean((b - a) ** 2) / max(1.0, float(np.mean(a**2))))
+    path = np.cumsum([0.0, *(change(a, b) for a, b in pairwise(states))])
+    wanted = np.linspace(0, path[-1], count)
+    return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
 
 
 def _real_data(run, n):

@@ -83,7 +83,8 @@ def output_path(name, suffixes):
     """
     path = Path(name)
     if path.suffix not in suffixes:
-        raise ValueError(f"--out must end in {' or '.join(suffixes)}, got {name}")
+        known = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
+        raise ValueError(f"--out must end in {known}, got {name}")
     if path.exists() or path.is_symlink():
         raise ValueError(f"{name} exists already: name another --out, or remove it first")
     output_folder(path.parent, path.name)

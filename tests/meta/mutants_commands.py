@@ -9,6 +9,34 @@ SERVES = "every_sampler_runs_on_suitable_methods_and_refuses_others"
 WRONG = "bad_method_options_exit_2_with_one_line_and_no_side_effects"
 
 MUTANTS = (
+    _mutant(
+        "commands/sample",
+        " | {len(states) - 1})",
+        ")",
+        "the_frames_of_a_gif_are_even_in_the_distance_that_the_samples_move",
+        "sample_command",
+    ),
+    _mutant(
+        "commands/sample",
+        "np.arange(n), **how)",
+        "np.arange(1, n + 1), **how)",
+        "the_last_frame_of_a_gif_shows_the_samples",
+        "sample_command",
+    ),
+    _mutant(
+        "commands/sampler_options",
+        "seed of all noise (default 0)",
+        "seed of all noise",
+        "help_states_the_default_of_every_option",
+        "readme",
+    ),
+    _mutant(
+        "__init__",
+        "[*globals(), *_MODULES]",
+        "[*globals()]",
+        "every_name_exported_by_reference_resolves_and_is_documented",
+        "imports",
+    ),
     _mutant("runs/methods", 'sampler="annealed-langevin",', 'sampler="langevin",', "each_method_has_its_default_sampler"),
     _mutant(
         "runs/trajectory",

@@ -102,7 +102,7 @@ WRONG = {
         "out of memory, or a size is too large",
     ),
     "eta": ("sample RUN --sampler ddim --steps 2 --eta 2 --out OUT.png", "eta must lie between 0 and 1"),
-    "another ending": ("sample RUN --out OUT.jpg", "must end in .png or .npz"),
+    "another ending": ("sample RUN --out OUT.jpg", "must end in .png, .gif, .npz, .npy or .csv, got"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
     "out is a file": ("train ddpm --data mixture1d --out RUN/config.json", "can't be written"),
     "info's picture of nothing": ("info --out OUT.png", "--labels and --out describe data: name them with --data"),

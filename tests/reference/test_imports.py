@@ -1,6 +1,7 @@
 """Allowed imports: mathematical modules import only NumPy and SciPy, and the reference imports no port."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,12 @@ def test_importing_the_reference_loads_no_heavy_module():
     program = f"import reference, reference.ops, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_name_exported_by_reference_resolves_and_is_documented():
+    assert {name: getattr(reference, name).__name__ for name in reference.__all__} == {name: name for name in reference.__all__}
+    assert {*reference.__all__} <= {*dir(reference)}
+    for name in reference.__all__:
+        assert re.search(rf"\b{name}\b", reference.__doc__), name
+    with pytest.raises(AttributeError, match="no attribute 'sampler'"):
+        _ = reference.sampler

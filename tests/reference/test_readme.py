@@ -1,37 +1,142 @@
-"""The READMEs are correct: examples print the stated numbers, commands exist, and names exist in the code."""
+"""The Markdown files are correct: examples print the stated numbers, commands are accepted, links and names exist."""
 
+import argparse
 import doctest
 import pkgutil
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from accelerated.__main__ import PROGRAM
+from reference.commands.cli import Program, build_parser, main
+
 ROOT = Path(__file__).parents[2]
-README, GUIDE = (ROOT / name for name in ("README.md", "reference/README.md"))
+README, GUIDE, COMMANDS = (ROOT / name for name in ("README.md", "reference/README.md", "docs/commands.md"))
+PROGRAMS = {program.name: program for program in (Program(), PROGRAM)}
+FOLDERS = ("reference", "accelerated", "benchmarks", "docs", "tests")
+MARKDOWN = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 
 
-@pytest.mark.parametrize("path", [README, GUIDE], ids=["README.md", "reference/README.md"])
-def test_the_readme_examples_print_the_stated_output(path):
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [README, GUIDE], ids=relative)
+def test_the_readme_examples_print_the_stated_output(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the first one writes digits.png
     failed, attempted = doctest.testfile(str(path), module_relative=False)
     assert failed == 0 and attempted > 0
 
 
+def test_the_readme_has_at_most_150_lines():
+    assert len(text_of(README).splitlines()) <= 150
+
+
+def test_the_pictures_of_the_readme_are_small():
+    assert sum(path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()) < 600_000
+
+
 def test_the_readme_names_the_two_commands():
-    text = README.read_text(encoding="utf-8")
-    assert "\npip install -e . && python -m accelerated demo\n" in text
-    assert "\npip install -e '.[test]' && pytest\n" in text
+    assert "\npip install -e . && python -m accelerated demo\n" in text_of(README)
+    assert "\npip install -e '.[test]' && pytest\n" in text_of(README)
 
 
-def test_every_command_line_in_the_readme_is_accepted_by_the_parser():
-    from accelerated.__main__ import PROGRAM
-    from reference.commands.cli import Program, build_parser
+def test_the_excerpt_of_the_code_is_in_the_code():
+    (excerpt,) = re.findall(r"```text\n(.*?)```", text_of(README), re.DOTALL)
+    code = text_of(ROOT / "reference" / "ops" / "norm.py").splitlines()
+    assert all(line in code for line in excerpt.splitlines() if line)
 
-    for program, least in ((Program(), 7), (PROGRAM, 2)):
-        lines = re.findall(rf"^{program.name} (.*?)(?:  +.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
-        assert len(lines) >= least
-        for line in lines:
-            build_parser(program).parse_args(line.split())
+
+FAULTY = """
+from reference import ops
+
+def group_norm_backward(dy, x, scale, shift, groups, mean, rstd):
+    _, dscale, dshift = ops.group_norm_backward(dy, x, scale, shift, groups, mean, rstd)
+    d = (dy * scale).reshape(len(x), -1, groups, x.shape[-1] // groups)
+    dx = (d - d.mean(axis=(1, 3), keepdims=True)) * rstd[:, None, :, None]
+    return dx.reshape(x.shape), dscale, dshift
+"""
+
+
+def test_a_port_without_term_3_fails_with_the_message_of_the_readme(tmp_path, capsys):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    assert main(["check", "--port", str(tmp_path / "faulty.py"), "--ops", "group_norm_backward"], PROGRAM) == 1
+    shape_of = lambda line: re.sub(r"[-+]?[\d.]+(e[-+]\d+)?", "#", line)
+    printed = [shape_of(line) for line in capsys.readouterr().out.splitlines()]
+    (block,) = re.findall(r"```\n(op  .*?)```", text_of(README), re.DOTALL)
+    for line in block.splitlines():
+        assert any(other.startswith(shape_of(line)) for other in printed), line
+
+
+def command_lines(text):
+    """The command lines of both programs in code blocks and in code within a line."""
+    blocks = re.findall(r"^(python -m (?:reference|accelerated) .*?)(?:  +.*)?$", text, re.MULTILINE)
+    within = re.findall(r"`(python -m (?:reference|accelerated) [^`]+)`", text)
+    return [shlex.split(line) for line in (*blocks, *within)]
+
+
+@pytest.mark.parametrize("path", [path for path in MARKDOWN if path.name != "CHANGELOG.md"], ids=relative)
+def test_the_parser_accepts_every_command_line(path):
+    for _, _, module, *arguments in command_lines(text_of(path)):
+        build_parser(PROGRAMS[f"python -m {module}"]).parse_args(arguments)
+
+
+def test_the_command_page_shows_every_command_and_every_option_of_train():
+    shown = {words[3] for words in command_lines(text_of(COMMANDS))}
+    assert shown == {*PROGRAM.commands}
+    for _, option in options_of(Program()):
+        assert option[0] != "train" or f"`{option[1]}`" in text_of(COMMANDS) or option[1] in ("--out", "--data", "--resume"), option
+
+
+def options_of(program):
+    """(action, (command, option)) of every option of a program, but --help."""
+    (commands,) = (action for action in build_parser(program)._actions if isinstance(action, argparse._SubParsersAction))
+    for name, parser in commands.choices.items():
+        for action in parser._actions:
+            if action.option_strings and not isinstance(action, argparse._HelpAction):
+                yield action, (name, action.option_strings[-1])
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_help_states_the_default_of_every_option(program):
+    options = list(options_of(program))
+    assert len(options) > 80
+    assert [where for action, where in options if not re.search(r"\(.*default", action.help or "", re.DOTALL)] == []
+
+
+def anchors_of(text):
+    """The anchors of the headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=relative)
+def test_links_resolve(path):
+    text = text_of(path)
+    for target in re.findall(r"\]\((?!http)([^)]+)\)|src=\"([^\"]+)\"", text):
+        name, _, anchor = "".join(target).partition("#")
+        linked = path.parent / name if name else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(text_of(linked)), target
+
+
+@pytest.mark.parametrize("path", [path for path in MARKDOWN if path.parent != ROOT / "reference"], ids=relative)
+def test_named_files_exist(path):
+    for name in re.findall(r"`((?:reference|accelerated|benchmarks|tests|docs)/[\w/.-]+)`", text_of(path)):
+        assert (ROOT / name).exists(), name
+
+
+def test_named_files_of_the_reference_exist():
+    names = re.findall(r"`(\w+/(?:[\w/]*\.py)?)`", text_of(GUIDE))
+    assert len(names) > 60
+    for name in names:
+        assert (ROOT / "reference" / name).exists(), name
 
 
 # The numbered equations of version 3 that define or compute something; the others are lines of proofs.
@@ -45,7 +150,7 @@ EQUATIONS = (
 
 
 def equation_table():
-    return GUIDE.read_text(encoding="utf-8").partition("## From equation to function")[2].partition("## Conventions")[0]
+    return text_of(GUIDE).partition("## From equation to function")[2].partition("## Conventions")[0]
 
 
 def test_every_equation_that_can_be_computed_has_a_row():
@@ -60,9 +165,3 @@ def test_every_function_in_the_equation_table_exists():
     assert len(names) > 20
     for name in names:
         assert callable(pkgutil.resolve_name(f"reference.{name}"))
-
-
-def test_every_file_that_the_readme_links_exists():
-    for path in (README, GUIDE):
-        for name in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / name).exists(), name

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reference import ops, plotting
+from reference.commands.sample import FRAMES, evenly_moved
 from reference.data.datasets import load_dataset
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
@@ -16,7 +17,7 @@ from tests.readable_figures import assert_readable
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
-@pytest.mark.parametrize("suffix", [".npz", ".png"])
+@pytest.mark.parametrize("suffix", [".npz", ".png", ".gif"])
 def test_the_same_sample_command_twice_gives_the_same_bits(images_run, tmp_path, sampler, suffix):
     path = tmp_path / f"s{suffix}"
     command = ("sample", images_run, "--sampler", sampler, "--steps", 3, "--samples", 5, "--seed", 1, "--out", path)
@@ -125,3 +126,36 @@ def test_sample_images_show_data_beside_samples_if_the_data_exist(tmp_path, monk
         assert_readable(figure)
     beside, alone = ([axes.get_title().partition(";")[0] for axes in figure.axes] for figure in drawn)
     assert beside == ["4 of the data", "4 samples"] and alone == ["4 samples"]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ode-heun", "langevin"])
+@pytest.mark.parametrize("kind", ["images", "points"])
+def test_a_gif_shows_the_steps_of_the_sampler(kind, sampler, request, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "s.gif"
+    assert run("sample", request.getfixturevalue(f"{kind}_run"), "--sampler", sampler, "--steps", 4, "--samples", 5, "--out", path) == 0
+    with Image.open(path) as animation:
+        assert 2 <= animation.n_frames <= 5 and animation.info["loop"] == 0
+
+
+def test_the_last_frame_of_a_gif_shows_the_samples(images_run, tmp_path, monkeypatch):
+    stages = []
+    animate = plotting.reverse_process_animation
+    monkeypatch.setattr(plotting, "reverse_process_animation", lambda shown, title: stages.extend(shown) or animate(shown, title))
+    options = ("--steps", 60, "--samples", 3, "--seed", 2, "--out")
+    assert run("sample", images_run, *options, tmp_path / "s.gif") == 0
+    assert run("sample", images_run, *options, tmp_path / "s.npy") == 0
+    np.testing.assert_array_equal(stages[-1][1], np.load(tmp_path / "s.npy"))
+    assert len(stages) <= FRAMES and stages[-1][0] == 0
+
+
+def test_the_frames_of_a_gif_are_even_in_the_distance_that_the_samples_move():
+    states = [np.array([[x]]) for x in (0.0, 0.0, 0.0, 0.5, 1.0, 1.0)]
+    assert evenly_moved(states, 3) == [0, 3, 4, 5]
+    assert evenly_moved(states[:1], 3) == [0]
+
+
+def test_too_many_samples_for_a_gif_are_refused(points_run, tmp_path, capsys):
+    assert run("sample", points_run, "--steps", 2, "--samples", 1025, "--out", tmp_path / "s.gif") == 2
+    assert "at most 1024 samples" in capsys.readouterr().err
