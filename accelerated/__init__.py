@@ -26,7 +26,7 @@ def default_port():
 
 
 def unavailable_reason(port):
-    """Why a port can't work on this machine, in a sentence; None if it can, or if the port does not tell."""
+    """Why a port can't work on this machine, in a sentence; None if it can, or if it has no function ``missing``."""
     return getattr(port, "missing", lambda: None)()
 
 

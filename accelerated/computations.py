@@ -81,7 +81,7 @@ TRAINING_RUNS = {  # method and options
 
 
 def _train(method, options, ops, dtype, steps, batch):
-    data = datasets.load(options["data"], 0)
+    data = datasets.load_dataset(options["data"], 0)
     config = build_config(method, data, options | {"batch": batch})
     model, settings = build_model(config), training.Settings(**config["training"])
     state = training.init_state(model.network, 0, dtype)
@@ -119,7 +119,7 @@ def with_normals_in(dtype, ops):
 
 def _untrained(method):
     """A run that nothing is written of, and random weights."""
-    data = datasets.load("mixture2d", 0)
+    data = datasets.load_dataset("mixture2d", 0)
     run = new_run("unused", build_config(method, data, POINTS))
     return run, random_parameters(run.model.network)
 
@@ -141,12 +141,12 @@ def sampler_trajectory_is_within_tolerance(port, sampler, dtype, steps=10):
 
 def indi_restoration_is_within_tolerance(port, dtype, steps=10):
     run, weights = _untrained("indi")
-    grid = [1 - k / steps for k in range(steps + 1)]
+    times = [1 - k / steps for k in range(steps + 1)]
 
     def states(ops, dtype):
         x = ops.normal(1, SAMPLE, 0, Purpose.PRIOR, (2,), np.dtype(dtype))
         denoise = run.model.denoise_function(in_dtype(dtype)(weights), ops)
-        return {"x": np.stack([x for _, x, _ in indi(denoise, grid, x, 2, SAMPLE, lambda t: 0.3 * t, ops)])}
+        return {"x": np.stack([x for _, x, _ in indi(denoise, times, x, 2, SAMPLE, lambda t: 0.3 * t, ops)])}
 
     return within_tolerance(port, "indi", dtype, states)
 

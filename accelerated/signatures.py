@@ -5,7 +5,7 @@
     I  in an array's word, int64     rI1: an array of int64 that is read, one axis
     U  in an array's word, uint32    wU*: an array of uint32 that is written, any shape
     s  a number of the arrays' dtype, as the eps of group_norm
-    d  a float64, whatever the arrays' dtype
+    d  a float64, for any dtype of the arrays
     i  an int64, as the channels of an image
     b  a bool, as periodic
 
@@ -41,5 +41,5 @@ def flat(words):
 
 
 def of_dtype(words):
-    """The position of an array that says the dtype; None if there is none."""
+    """The position of an array that has the kernel's dtype; None if there is none."""
     return next((position for position, word in enumerate(words) if word[0] in "rw" and word[1] not in ELEMENTS), None)

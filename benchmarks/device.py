@@ -80,8 +80,8 @@ def time_op(name, arguments, device):
     error = worst(mismatches(name, call_op(name, function, arguments), arguments))
     if error is not None and error.ratio > 1:
         return {"valid": False, "error_over_tolerance": error.ratio, "not_timed": f"it disagrees with the reference: {error}"}
-    placed = [_to_device(argument) for argument in arguments]
-    call = lambda: function(*placed)
+    on_device = [_to_device(argument) for argument in arguments]
+    call = lambda: function(*on_device)
     call()
 
     def several():

@@ -92,8 +92,8 @@ def _moment_errors(moments, x):
     for name, of_each in samples.items():
         exact, bound = of_each.mean(axis=0), STANDARD_ERRORS * of_each.std(axis=0) / len(x) ** 0.5
         over = np.abs(moments[name] - exact) / bound
-        place = tuple(map(int, np.unravel_index(np.argmax(over), over.shape)))
-        yield Mismatch(float(over[place]), "particles", name, "standard errors", place, moments[name][place], exact[place])
+        index = tuple(map(int, np.unravel_index(np.argmax(over), over.shape)))
+        yield Mismatch(float(over[index]), "particles", name, "standard errors", index, moments[name][index], exact[index])
 
 
 class Worker:

@@ -92,7 +92,7 @@ def exponent(values, seconds):
 
 
 def crossovers(axis):
-    """Sentences: the value from which on an implementation is faster, by more than the spread of both, than one that was faster before."""
+    """Sentences: from which value on one implementation overtakes another, by more than the spread of both."""
     lines = []
     for one, other in permutations(series(axis), 2):
         shared = {value: e for value, e in axis.items() if all("median" in e.get(i, {}) for i in (one, other))}

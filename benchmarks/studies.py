@@ -104,10 +104,10 @@ def time_in_turns(functions, turns):
     taken: dict = {name: [] for name in functions}
     for turn in range(turns + 1):
         for name, function in functions.items():
-            init_state = time.perf_counter()
+            begin = time.perf_counter()
             function()
             if turn:
-                taken[name].append(time.perf_counter() - init_state)
+                taken[name].append(time.perf_counter() - begin)
     return taken
 
 
@@ -194,7 +194,7 @@ def winograd_training(seeds, steps):
 
 def final_loss(ops, seed, steps, batch=64):
     """The held-out loss of the averaged weights: every image at times spread evenly, with the same noise for every seed."""
-    data = datasets.load("digits", 0)
+    data = datasets.load_dataset("digits", 0)
     model, settings = Denoiser(UNet(), linear(1000), "noise", data.variance), Settings(batch=batch, seed=seed)
     state = init_state(model.network, seed)
     for _ in train(model, data.train, data.train_labels, settings, state, steps, ops):

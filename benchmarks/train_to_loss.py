@@ -1,7 +1,7 @@
 """``python -m benchmarks train-to-loss``: a whole training run on digits, from a new process to a target loss.
 
 All implementations use the same random numbers and first weights, so that their networks differ by rounding only.  The reference computes
-the loss of the averaged weights on held-out digits; it must reach the target.  The time is that of everything after the imports:
+the loss of the averaged weights on held-out digits; it must reach the target.  The time includes everything after the imports:
 preparation, compilation of kernels that are not cached, and all steps.
 """
 

@@ -3,7 +3,7 @@ reading order.
 
 The names that training and sampling need can be imported from here:
 
-    load                             data: digits, mixtures, swiss-roll, or a file
+    load_dataset                     data: digits, mixtures, swiss-roll, or a file
     UNet, MLP                        networks
     linear, cosine                   noise schedules
     Denoiser                         a network, a schedule and the kind of prediction
@@ -21,7 +21,7 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = {
-    "load": "data.datasets",
+    "load_dataset": "data.datasets",
     "UNet": "networks.unet",
     "MLP": "networks.mlp",
     "linear": "diffusion.schedules",

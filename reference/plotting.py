@@ -370,7 +370,7 @@ def _with_swatches(image, colors, height=16):
     return sheet
 
 
-def description_of(path):
+def read_description(path):
     """The description in a PNG or GIF that this module wrote.  ValueError, OSError or KeyError for
     any other file.
     """

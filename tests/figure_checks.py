@@ -1,4 +1,4 @@
-"""The tutorial's figures read back from their axes, and checks of what the axes show.
+"""The tutorial's figures read back from their axes, and checks of their content.
 
 Expected values are computed here again, with SciPy's normal distribution.
 """
@@ -52,7 +52,7 @@ def bars(axes):
 
 
 def assert_histogram(histogram, distribution, n):
-    """Bars of n draws, summed from the left, follow the cdf ``law`` (DKW at either end)."""
+    """Bars of n draws, summed from the left, follow the cdf ``distribution`` (DKW at either end)."""
     density, edges = histogram
     shares = np.cumsum(density * np.diff(edges))
     assert np.abs(shares - (distribution(edges[1:]) - distribution(edges[0]))).max() <= 2 * ks_distance(n)

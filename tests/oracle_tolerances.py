@@ -20,7 +20,7 @@ MIXTURE = 4096 * U
 
 # Trapezoidal sums of analytic functions that vanish at both ends: with 6 points or more a standard deviation the discretisation
 # error, exp(-2 pi^2 36), is negligible, and so is the tail beyond 12 deviations, e^{-72}.  The error of the integrand remains
-# (exp of a number below 100 in size, the tolerance of mixtures) and that of pairwise summation.
+# (exp of a number below 100 in size, the tolerance of mixtures) and the error of pairwise summation.
 QUADRATURE = 2 * MIXTURE
 
 # Gauss-Legendre with 200 nodes over a few standard deviations: the same rounding errors, no discretisation error.
@@ -105,12 +105,12 @@ def ks_distance(n, rate=FALSE_ALARM):
     return np.sqrt(np.log(2 / rate) / (2 * n))
 
 
-def assert_close(actual, expected, budget, scale=None):
-    """|actual - expected| <= budget * scale entry by entry; ``scale`` is |expected| where not given."""
+def assert_close(actual, expected, tolerance, scale=None):
+    """|actual - expected| <= tolerance * scale entry by entry; ``scale`` is |expected| where not given."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, f"shapes {actual.shape} and {expected.shape}"
     assert np.isfinite(actual).all(), "not finite"
-    allowed = np.broadcast_to(budget * (np.abs(expected) if scale is None else scale), actual.shape)
+    allowed = np.broadcast_to(tolerance * (np.abs(expected) if scale is None else scale), actual.shape)
     error = np.abs(actual - expected)
     worst = np.unravel_index((error - allowed).argmax(), error.shape) if error.size else ()
     assert (error <= allowed).all(), f"{actual[worst]} for {expected[worst]} at {worst}: error {error[worst]:.3g} > {allowed[worst]:.3g}"
@@ -189,8 +189,8 @@ def root_of_difference(root, unit):
     return (root**2 + 4 * unit) ** 0.5 - root
 
 
-# The score of a Gaussian between trained levels (test_sampler_laws.py): a few dozen operations.  The noise is told from a prediction of x_0
-# with 1 + (sigma / deviation)^{-2} times the roundings, x_0 from one of the noise with 1 + (sigma / deviation)^2 times; the test does this.
+# The score of a Gaussian between trained levels (test_sampler_distributions.py): a few dozen operations.  The test multiplies it by
+# 1 + (sigma / deviation)^{-2} where the noise is computed from x_0, and by 1 + (sigma / deviation)^2 where x_0 is computed from the noise.
 RESTATED = 1e-12
 
 # ln(variance) of samples by a sampler that is linear in x: up to a thousand steps of a dozen roundings each.
@@ -200,7 +200,7 @@ LINEAR_SAMPLER = 1000 * EXACT
 START32 = 16 * U32
 
 # ln(variance) by RK45 with a tolerance of 1e-8 a step, absolute too, for values down to a tenth of a deviation, in some hundred steps.
-RK45_LAW = 1e-5
+RK45_SAMPLES = 1e-5
 
 # log(alpha_bar) down to -1,523 in a table: an ulp there is 2.3e-13, and two of them are halved and subtracted.
 UNDERFLOWING_TABLE = 1e-12

@@ -1,4 +1,4 @@
-"""The ports under test: the built-in ports, or those that ``--port`` names."""
+"""The ports under test: the built-in ports, or the ports that ``--port`` names."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""Tolerances between two results of the reference, each with its derivation; those of ports are in reference/conformance/tolerances.py.
+"""Tolerances between two results of the reference, each with its derivation; for ports they are in reference/conformance/tolerances.py.
 
 Tolerances for closed forms are in oracle_tolerances.py.  A discretisation error that only one test has is derived in that test.
 """

@@ -85,7 +85,7 @@ def _computations():
 
 
 def _known(path):
-    """The rows of a file of known exceptions; they may name any op and check, whatever the options."""
+    """The rows of a file of known exceptions; they may name any op and check, for any options."""
     every = suite.all_cases() + _computations()
     return load_known_exceptions(path, {case.subject for case in every}, {case.check for case in every})
 

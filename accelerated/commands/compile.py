@@ -9,5 +9,5 @@ def execute(arguments, ops):
     if not hasattr(ops, "compile_all"):
         raise ValueError(f"{ops.__name__} has nothing to compile ahead of use: it has no function compile_all")
     ops.compile_all()
-    print("every kernel is compiled, for networks in float32")
+    print("every kernel is compiled for float32")
     return 0

@@ -27,7 +27,7 @@ def compare(run, data, port):
     return {
         "port": port.__name__,
         "speedup_over_reference": speedup(run, data, port),
-        "worst_error_over_budget": worst.ratio,
+        "worst_error_over_tolerance": worst.ratio,
         "worst_op": worst.name,
     }
 

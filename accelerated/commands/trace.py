@@ -26,8 +26,7 @@ def execute(arguments, ops):
         print(first)
         return 1
     spent = [sum(getattr(call, side) for call in compared) for side in ("reference", "port")]
-    print(
-        f"{len(compared)} calls are within their tolerances, the worst at {max((c.ratio for c in compared), default=0):.3g} of it;", end=" "
-    )
+    largest = max((call.ratio for call in compared), default=0)
+    print(f"{len(compared)} calls are within their tolerances, with errors up to {largest:.3g} of the tolerance;", end=" ")
     print(f"reference {1e3 * spent[0]:.1f} ms, port {1e3 * spent[1]:.1f} ms")
     return 0

@@ -118,8 +118,8 @@ def _gather(x, k, stride, shape, begin, end, patches):
     _, h, w, i = x.shape
     x = x.ravel()
     for pixel in range(begin, end):
-        sample, place = pixel // (shape[1] * shape[2]), pixel % (shape[1] * shape[2])
-        top, left = place // shape[2] * stride - k // 2, place % shape[2] * stride - k // 2
+        sample, position = pixel // (shape[1] * shape[2]), pixel % (shape[1] * shape[2])
+        top, left = position // shape[2] * stride - k // 2, position % shape[2] * stride - k // 2
         first, last = max(0, -left), min(k, w - left)
         for u in range(k):
             target = patches[pixel - begin, u]

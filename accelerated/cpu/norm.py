@@ -1,7 +1,7 @@
 """Group normalisation, alone and followed by SiLU: formulas as in reference/ops/norm.py.
 
 Channels are the last axis and a group has few of them, so a loop over the entries of one group would be short and its sum serial.  All
-loops here run along *rows* instead: as many whole pixels as fit into MAX_ROW_ENTRIES entries, with one partial sum for every place in a
+loops here run along *rows* instead: as many whole pixels as fit into MAX_ROW_ENTRIES entries, with one partial sum for every entry of a
 row.  The pixels of a row, then the channels of a group, are added up once per sample.  Values of channels are repeated for every pixel of
 a row.
 
@@ -206,7 +206,7 @@ def _empty_rows(number, size, channels, dtype):
 
 @njit
 def _fill_row(by_group, by_channel, row):
-    """row = by_group[g] by_channel[c], for the group g and the channel c of every place in the row."""
+    """row = by_group[g] by_channel[c], for the group g and the channel c of every entry of the row."""
     channels, width = len(by_channel), len(by_channel) // len(by_group)
     for g in range(len(by_group)):
         for c in range(g * width, (g + 1) * width):

@@ -1,9 +1,9 @@
 """Philox4x32-10 and its uniform and normal numbers, as in reference/ops/random.py.
 
 A Philox block is four words of 32 bits.  The blocks of all samples are numbered one after the other and computed in groups of GROUP.  A
-group always has the same size, so a number has the same bits wherever in a batch it is.  The words of a group are words[4,GROUP], and loops
-along its second axis become vector code.  The angle 2 pi u2 of the normals is rounded as NumPy rounds it: this rounding alone may move them
-by 6 units of their radius, and ports may differ by 4.
+group always has the same size, so a number has the same bits at any position in a batch.  The words of a group are words[4,GROUP], and
+loops along its second axis become vector code.  The angle 2 pi u2 of the normals is rounded as NumPy rounds it: this rounding alone may
+move them by 6 units of their radius, and ports may differ by 4.
 """
 
 import numpy as np

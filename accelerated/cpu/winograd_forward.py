@@ -98,9 +98,9 @@ def _transform_weights_of(panel, begin, end, w, turned, i, o, transformed):
 
 
 @always_inline
-def product_offset(panel, plane, place):
-    """Offset of a vector in products[2,36,TILE_BLOCK,LANES]."""
-    return ((panel * 36 + plane) * TILE_BLOCK + place) * LANES
+def product_offset(panel, plane, slot):
+    """Offset of a vector in products[2,36,TILE_BLOCK,LANES]; ``slot`` is the tile's index in its block."""
+    return ((panel * 36 + plane) * TILE_BLOCK + slot) * LANES
 
 
 @kernel("r4 r* r1 r* i i w4")
@@ -130,14 +130,14 @@ def _forward_block(block, first, last, shape, x, weights, bias, add, add_sample,
                 prefetch_tiles(x, tiles, end + block_count(w, 4), TILE_BLOCK, plane, 36)
                 prefetch_tiles(y, tiles, begin, TILE_BLOCK, plane, 36)
             b_offset = weight_offset(plane, c // LANES, 0, i, o)
-            for place in range(0, TILE_BLOCK, MR):
-                a_rows = row_offsets((plane * TILE_BLOCK + place) * i, i)
+            for slot in range(0, TILE_BLOCK, MR):
+                a_rows = row_offsets((plane * TILE_BLOCK + slot) * i, i)
                 if two:
                     sums, more = micro_kernel_two_panels(i, transformed, a_rows, 1, weights, b_offset, i * LANES, LANES, zeros, zeros)
-                    store6(products, product_offset(1, plane, place), LANES, more)
+                    store6(products, product_offset(1, plane, slot), LANES, more)
                 else:
                     sums = micro_kernel_one_panel(i, transformed, a_rows, 1, weights, b_offset, LANES, zeros)
-                store6(products, product_offset(0, plane, place), LANES, sums)
+                store6(products, product_offset(0, plane, slot), LANES, sums)
         for panel in range(1 + two):
             _transform_outputs(products, panel, begin, end, h, w, o, c + panel * LANES, bias, add, add_sample, add_pixel, half, y)
 
@@ -148,11 +148,11 @@ def _transform_outputs(products, panel, begin, end, h, w, o, c, bias, add, add_s
     plane_row_stride = product_offset(0, 6, 0)
     shift = load(bias, c)
     next_origin = tile_origin(begin, h, w)
-    for place in range(end - begin):
+    for slot in range(end - begin):
         tile = next_origin
         next_origin = next_tile(tile, h, w)
         for column in range(6):
-            r0, r1, r2, r3 = output_transform(load6(products, product_offset(panel, column, place), plane_row_stride))
+            r0, r1, r2, r3 = output_transform(load6(products, product_offset(panel, column, slot), plane_row_stride))
             store(half, half_offset(0, column), r0)
             store(half, half_offset(1, column), r1)
             store(half, half_offset(2, column), r2)

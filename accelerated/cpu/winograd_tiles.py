@@ -63,9 +63,9 @@ def half_offset(row, column, columns=6):
 
 
 @always_inline
-def input_offset(place, channel, capacity, block):
-    """Offset of a tile's channel within a plane of transformed inputs, [i/block,capacity,block]."""
-    return (channel // block * capacity + place) * block + channel % block
+def input_offset(slot, channel, capacity, block):
+    """Offset of a channel of the tile at index ``slot``, within a plane of transformed inputs [i/block,capacity,block]."""
+    return (channel // block * capacity + slot) * block + channel % block
 
 
 @njit
@@ -83,7 +83,7 @@ def transform_inputs(x, shape, begin, end, capacity, block, half, transformed):
     plane_stride = block_count(i, block) * capacity * block
     next_origin = tile_origin(begin, h, w)
     zero = splat(x.dtype.type(0))
-    for place in range(end - begin):
+    for slot in range(end - begin):
         tile = next_origin
         next_origin = next_tile(tile, h, w)
         for c in range(0, i, LANES):
@@ -102,5 +102,5 @@ def transform_inputs(x, shape, begin, end, capacity, block, half, transformed):
                     store6(half, half_offset(0, column), half_offset(1, 0), repeat6(zero))
             for row in range(6):
                 columns = input_transform(load6(half, half_offset(row, 0), LANES))
-                at = 6 * row * plane_stride + input_offset(place, c, capacity, block)
+                at = 6 * row * plane_stride + input_offset(slot, c, capacity, block)
                 store6(transformed, at, plane_stride, columns)

@@ -32,9 +32,9 @@ def weight_gradient(dy, x):
 
 
 @always_inline
-def gradient_offset(plane, channel, place, width):
+def gradient_offset(plane, channel, slot, width):
     """Offset of a vector in gradients[36,width/LANES,CHUNK_TILES,LANES]; ``channel`` is a multiple of LANES below ``width``."""
-    return (plane * width + channel) * CHUNK_TILES + place * LANES
+    return (plane * width + channel) * CHUNK_TILES + slot * LANES
 
 
 @always_inline
@@ -130,7 +130,7 @@ def _transform_output_gradients(dy, shape, first, last, begin, end, half, gradie
     plane_stride = gradient_offset(1, 0, 0, width)
     next_origin = tile_origin(begin, h, w)
     zero = splat(dy.dtype.type(0))
-    for place in range(end - begin):
+    for slot in range(end - begin):
         tile = next_origin
         next_origin = next_tile(tile, h, w)
         for c in range(first, last, LANES):
@@ -148,6 +148,4 @@ def _transform_output_gradients(dy, shape, first, last, begin, end, half, gradie
                 at = half_offset(row, 0, 4)
                 y0, y1 = load(half, at), load(half, at + LANES)
                 y2, y3 = load(half, at + 2 * LANES), load(half, at + 3 * LANES)
-                store6(
-                    gradients, gradient_offset(6 * row, c - first, place, width), plane_stride, output_gradient_transform(y0, y1, y2, y3)
-                )
+                store6(gradients, gradient_offset(6 * row, c - first, slot, width), plane_stride, output_gradient_transform(y0, y1, y2, y3))

@@ -1,8 +1,8 @@
 """The device that this port computes on: its arrays (CuPy), the compiler of its kernels (Numba), and the copies between host and device.
 
 ``xp`` is the module of arrays, ``cuda`` compiles kernels, and ``math`` has their elementary functions.  Importing this file needs neither
-CuPy nor a driver: ``missing`` names what is not there, and an op raises it.  In Numba's CUDA simulator (``NUMBA_ENABLE_CUDASIM=1``) all
-three come from accelerated/gpu/simulator/.
+CuPy nor a driver: ``missing`` returns the reason why the port can't work, and an op raises it as an error.  In Numba's CUDA simulator
+(``NUMBA_ENABLE_CUDASIM=1``) all three come from accelerated/gpu/simulator/.
 """
 
 import functools

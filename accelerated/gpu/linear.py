@@ -57,7 +57,7 @@ def _sums_of_parts(x, parts):
 def _column_sums(x, sums, columns, parts):
     """A block sums some neighbouring columns of a part of the rows.  Neighbouring threads read neighbouring entries.
 
-    The threads form a grid: ``block_columns`` of them in a row, ``block_rows`` rows.
+    The threads of a block form ``block_rows`` rows of ``block_columns`` threads.
     """
     shared = cuda.shared.array(0, x.dtype)
     thread = cuda.threadIdx.x

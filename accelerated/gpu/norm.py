@@ -1,7 +1,7 @@
 """Group normalisation, alone and followed by SiLU: formulas as in reference/ops/norm.py.
 
-A block normalises one group of one sample.  Its threads form a grid: ``row_threads`` neighbouring threads take neighbouring channels of a
-pixel, and each row of threads takes every ``rows``-th pixel, so that no thread divides to find its entry.
+A block normalises one group of one sample.  Its threads form rows: the ``row_threads`` neighbouring threads of a row take neighbouring
+channels of a pixel, and each row of threads takes every ``rows``-th pixel, so that no thread divides to find its entry.
 
 The forward kernel passes over the group three times: for the mean, of the differences from the group's first entry; for the variance; for
 the result.  Where squares overflow, it repeats the first two with differences scaled down.  The backward kernel passes twice: for the sums

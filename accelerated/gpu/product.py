@@ -57,7 +57,7 @@ class Cublas(threading.local):
 
     library, stream = None, None
 
-    def load(self):
+    def open(self):
         from cuda import pathfinder
 
         self.library = library = ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
@@ -73,7 +73,7 @@ class Cublas(threading.local):
     def call(self, name, *args):
         """Call a function of the library on CuPy's current stream."""
         if self.library is None:
-            self.load()
+            self.open()
         stream = xp.cuda.get_current_stream().ptr
         if stream != self.stream:
             _check(self.library.cublasSetStream_v2(self.handle, stream))

@@ -25,7 +25,7 @@ from reference.samplers.ddim import ddim
 
 @cache
 def digits():
-    return datasets.load("digits", SEED)
+    return datasets.load_dataset("digits", SEED)
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ class Sampling(NetworkWorkload):
         return normal_array(Purpose.PRIOR, 0, self.batch, self.network.sample_shape, dtype)
 
     @property
-    def grid(self):
+    def timesteps(self):
         return self.model.schedule.timesteps(self.steps)
 
     def coefficients(self):
         """(scale, condition, a, b) of each DDIM step, written as x <- a x + b network(scale x, condition)."""
         schedule, rows = self.model.schedule, []
-        for t, t_prev in pairwise(self.grid):
+        for t, t_prev in pairwise(self.timesteps):
             scale = self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
             a, b = conversion("noise", "x0", schedule.signal(t), schedule.noise_scale(t))
             c_x, c_x0 = ddim_kernel(schedule, t, t_prev, 0.0)
@@ -170,7 +170,7 @@ class Sampling(NetworkWorkload):
 
     def sample(self, params, x, ops):
         predict_noise = self.model.noise_predictor(params, ops=ops)
-        return final_sample(ddim(predict_noise, self.model.schedule, self.grid, x, SEED, np.arange(len(x), like=x), ops=ops))
+        return final_sample(ddim(predict_noise, self.model.schedule, self.timesteps, x, SEED, np.arange(len(x), like=x), ops=ops))
 
     def results(self, ops, dtype=np.float32):
         return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}

@@ -52,7 +52,8 @@ def execute(arguments, ops, compare=None):
     begin, size = time.perf_counter(), QUICK if arguments.quick else FULL
     taken = [name for name in FILES if (Path(arguments.out) / name).exists()]
     if taken and not arguments.resume:
-        raise ValueError(f"{arguments.out} holds {taken[0]} already: name another --out")
+        advice = "add --resume to continue the demo, or name another --out"
+        raise ValueError(f"{arguments.out} holds {taken[0]} already: {advice}")
     options = dict.fromkeys((*CONFIG_ENTRY, "steps")) | {
         "data": "digits",
         "net": "unet",
@@ -143,12 +144,14 @@ def print_report(report, folder, program):
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
 loss on held-out digits   {loss}; lower is better
 Fréchet distance          {frechet}; lower is better
-precision                 {precision}   (real digits: 95%): samples near to real digits
+precision                 {precision}   (real digits: 95%): share of samples near real digits
 {report["seconds"]:.0f} seconds in all""")
     if "port" in report:
         factor = f"{report['speedup_over_reference']:.1f} times as fast"
         faster = f"a training step {factor} as the reference's"
-        worst = f"{report['worst_error_over_budget']:.2f} of its tolerance, of {report['worst_op']}"
+        worst = (
+            f"{report['worst_error_over_tolerance']:.2f} of its tolerance, of {report['worst_op']}"
+        )
         print(f"{report['port']}: {faster}, and the largest error {worst}")
     command = f"{program} sample {folder} --samples 64 --out samples.png"
     print(f"""

@@ -10,7 +10,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    """The exit code: 1 if a corrected form does not give the right number, so the code is wrong."""
+    """The exit code: 1 if a corrected form does not give the expected number: the code is wrong."""
     wrong = []
     for row in ERRATA:
         printed, corrected = row.values()
@@ -21,12 +21,12 @@ def execute(arguments, ops):
             print(f"      {row.quantity}: {printed:.4g} as printed, {corrected:.4g} as corrected")
         else:
             numbers = f"{printed:.4g} as printed, {corrected:.7g} by this code"
-            print(f"      {row.quantity}: {numbers}, WRONG: it should be {row.right}")
+            print(f"      {row.quantity}: {numbers}, WRONG: it should be {row.expected}")
             wrong.append(f"{row.number} ({row.where})")
     print("left out, because no number shows them")
     for number, reason in LEFT_OUT.items():
         print(f"{number:5} {reason}")
     if wrong:
-        found = f"the code no longer gives the right number of {', '.join(wrong)}"
+        found = f"the code no longer gives the correct number for {', '.join(wrong)}"
         print(f"{arguments.program} errata: {found}", file=sys.stderr)
     return int(bool(wrong))

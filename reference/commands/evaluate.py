@@ -1,5 +1,5 @@
-"""``evaluate RUN``: the loss beside its floor, a bound on the likelihood, and the quality of
-samples beside that of real data.
+"""``evaluate RUN``: the loss and its floor, a bound on the likelihood, and the quality of samples
+and of real data.
 """
 
 from reference.commands import evaluation_figures

@@ -1,9 +1,9 @@
 """The files of ``evaluate RUN --out FOLDER``.
 
 results.json   every printed number, the numbers of levels.png, the settings of run and sampler
-loss.png       the training loss by step, beside the loss on held-out data and its lower bound
+loss.png       the training loss by step, the loss on held-out data, and its lower bound
 levels.png     the loss on held-out data by noise level; for a VAE the KL of each latent variable
-samples.png    samples beside data
+samples.png    samples and data
 """
 
 import json

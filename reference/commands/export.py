@@ -75,10 +75,10 @@ def execute(arguments, ops):
         return 0
     if not isinstance(run.model.network, UNet):
         trained = f"{run.folder} trained an {run.config['net']['kind']}"
-        raise ValueError(f"--format diffusers takes a unet, and {trained}")
+        raise ValueError(f"--format diffusers needs a unet, but {trained}: take --format native")
     folder = new_folder(arguments.out)
     write_together(folder, _diffusers_files(run, weights, arguments.weights))
-    print(f"wrote {folder}: {count}, a UNet2DModel; README.md there says what its inputs are")
+    print(f"wrote {folder}: {count}, a UNet2DModel; its README.md describes the network's inputs")
     return 0
 
 
@@ -93,7 +93,7 @@ def _write_native(path, run, weights, which):
 def _diffusers_files(run, weights, which):
     """The files of a folder, bytes by name."""
     network, schedule = run.model.network, getattr(run.model, "schedule", None)
-    files = diffusers_format.files(network, weights)
+    files = diffusers_format.model_files(network, weights)
     text = README.format(
         which=which,
         step=run.state.step,

@@ -58,7 +58,7 @@ def _check_overwrite(path, settings):
     if not path.exists() and not path.is_symlink():
         return
     try:
-        if json.loads(plotting.description_of(path)) == settings:
+        if json.loads(plotting.read_description(path)) == settings:
             return
     except (OSError, KeyError, ValueError):  # not drawn by this command
         pass

@@ -44,14 +44,14 @@ def add_options(parser):
 def execute(arguments, ops):
     if arguments.data is None:
         if arguments.labels is not None or arguments.out is not None:
-            raise ValueError("--labels and --out belong to info --data")
+            raise ValueError("--labels and --out describe data: name them with --data")
         return print_rows(
             {"reference": reference.__version__}
             | environment(ops)
             | {name: version(name) for name in LIBRARIES}
         )
     path = None if arguments.out is None else output_path(arguments.out, (".png",))
-    data = datasets.load(arguments.data, arguments.seed, arguments.labels)
+    data = datasets.load_dataset(arguments.data, arguments.seed, arguments.labels)
     print_rows(rows(data))
     if path:
         write_atomically(path, picture(data))
@@ -94,7 +94,7 @@ def _ranges(x, data):
     """The range of values in the file's and in the network's numbers, for points by coordinate."""
     axes = None if data.is_image else 0
     ends = np.stack([np.atleast_1d(x.min(axis=axes)), np.atleast_1d(x.max(axis=axes))])
-    own = data.units.own(ends) if data.units else ends
+    own = data.units.to_file_units(ends) if data.units else ends
     # an end at 0 was rounded to float32 and back
     own = np.where(abs(own) < 1e-6 * np.ptp(own, axis=0), 0.0, own)
     names = ["values"] if data.is_image else [f"coordinate {i}" for i in range(1, x.shape[1] + 1)]
@@ -111,7 +111,7 @@ def picture(data):
     from reference import plotting
 
     shown = data.train[: SHOWN["images" if data.is_image else "points"]]
-    own = data.units.own(shown) if data.units and not data.is_image else shown
+    own = data.units.to_file_units(shown) if data.units and not data.is_image else shown
     title = f"{Path(data.name).name}: training data"
     panels = {f"the first {len(shown)} of {len(data.train)}": own}
     return plotting.png_bytes(plotting.sample_sheet(panels, title, data.mixture))

@@ -16,12 +16,12 @@ def stop_on_signal():
     finished; a second one ends the process.
 
     Python runs a handler only between two of its instructions, and one instruction may be an op
-    that takes minutes.  So a thread, which is woken at every signal, answers.
+    that takes minutes.  So a thread prints the answer; every signal wakes it.
     """
     import socket
     import threading
 
-    stop, previous, (told, teller) = Stop(), {}, socket.socketpair()
+    stop, previous, (receiver, sender) = Stop(), {}, socket.socketpair()
 
     def ask(number, frame):
         stop.asked = True
@@ -31,15 +31,15 @@ def stop_on_signal():
             b"stopping after this step; once more stops at once\n",
             b"stopped at once: the last checkpoint is kept\n",
         ):
-            if not told.recv(1):  # the other end is closed: the context has ended
+            if not receiver.recv(1):  # the other end is closed: the context has ended
                 return
             os.write(2, line)
         os._exit(130)
 
-    teller.setblocking(False)
+    sender.setblocking(False)
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    descriptor = signal.set_wakeup_fd(teller.fileno())
+    descriptor = signal.set_wakeup_fd(sender.fileno())
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, ask)
@@ -48,15 +48,15 @@ def stop_on_signal():
         for number, handler in previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(descriptor)
-        teller.close()
+        sender.close()
         thread.join()
-        told.close()
+        receiver.close()
 
 
 def end_on_interrupt(program):
     """From here on an interrupt (Ctrl-C) ends the process with one line.
 
-    For the time of imports, which may lose an exception.
+    It serves during imports, where an exception could be lost.
     """
     # a process in the background may ignore interrupts
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -102,7 +102,7 @@ def _settings_of(path):
                 return json.loads(str(archive["settings"]))
         from reference import plotting
 
-        return json.loads(plotting.description_of(path))
+        return json.loads(plotting.read_description(path))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # not written by this command
         return None
 

@@ -10,8 +10,7 @@ from reference.samplers.sde import PREDICTORS
 
 def add_sampling_options(parser, samples: int | None = 16):
     """``samples``: the default number of samples; None for the one of ``evaluate``."""
-    served = [method for method in METHODS.values()]
-    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in served)
+    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
     parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
     option = parser.add_argument
@@ -31,8 +30,8 @@ def add_sampling_options(parser, samples: int | None = 16):
     option(
         "--clip",
         choices=CLIPS,
-        help="data: keep predictions of x_0 within the range of the training data; none: leave "
-        "them as the network gives them (default data)",
+        help="data: keep predictions of x_0 within the range of the training data; none: use "
+        "them unchanged (default data)",
     )
     count = "256 images or 4000 points" if samples is None else str(samples)
     option(
@@ -99,7 +98,7 @@ def add_sampling_options(parser, samples: int | None = 16):
         "--reverse-noise",
         type=float,
         metavar="X",
-        help="noise of the reverse SDE: 1 as usual, 0 for the ODE (default 1)",
+        help="noise of the reverse SDE: 1 for the usual SDE, 0 for the ODE (default 1)",
     )
     option(
         "--predictor",
@@ -110,13 +109,13 @@ def add_sampling_options(parser, samples: int | None = 16):
         "--corrections",
         type=int,
         metavar="N",
-        help="Langevin steps after each predictor step (default 1)",
+        help="number of Langevin corrector steps after each predictor step (default 1)",
     )
     option(
         "--corrector-step",
         type=float,
         metavar="X",
-        help="their step size divided by sigma^2, below 2 (default 0.1)",
+        help="corrector step size divided by sigma^2; must be below 2 (default 0.1)",
     )
     option(
         "--tolerance",

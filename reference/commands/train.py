@@ -10,7 +10,7 @@ from reference.data import datasets
 from reference.diffusion import training
 from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
-from reference.runs.files import exclusive, output_folder
+from reference.runs.files import exclusive_lock, output_folder
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
 from reference.runs.train_checks import check_trainable, learned_nothing
@@ -36,7 +36,7 @@ def start(folder, method, options, resume, ops):
         # the run must find its data from any working directory
         options = options | {"data": str(Path(name).absolute())}
     if not (folder / "config.json").exists():
-        data = datasets.load(options["data"] or DEFAULTS["data"], options["seed"] or 0)
+        data = datasets.load_dataset(options["data"] or DEFAULTS["data"], options["seed"] or 0)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
         # before anything is written
@@ -50,7 +50,7 @@ def start(folder, method, options, resume, ops):
     check_trainable(run, data, ops)
     steps = run.steps if options["steps"] is None else options["steps"]
     if steps < run.steps:
-        raise ValueError(f"steps can only grow: {folder} is a run of {run.steps}, got {steps}")
+        raise ValueError(f"steps must be at least the {run.steps} of {folder}, got {steps}")
     if steps > run.steps:
         run.config["steps"] = steps
         write_config(output_folder(folder), run.config)
@@ -112,11 +112,12 @@ def continue_training(run, data, save_every, ops):
     Returns 0, or 130 if a signal stopped the training.
     """
     if run.state.step >= run.steps:
-        print(f"{run.folder} is finished: all of its {run.steps} steps are taken")
+        taken = f"all of its {run.steps} steps are taken"
+        print(f"{run.folder} is finished, {taken}: --steps with a larger number extends it")
         return 0
     model, first = training_model(run, data), run.state.step
     with (
-        exclusive(run.folder),
+        exclusive_lock(run.folder),
         contextlib.closing(Log(run.folder, first)) as log,
         stop_on_signal() as stop,
     ):

@@ -20,7 +20,7 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "schedule": ("schedule", "name"),
     "sde": ("schedule", "name"),
     "levels": ("schedule", "T"),
-    "T": ("schedule", "T"),
+    "timesteps": ("schedule", "T"),
     "beta": ("schedule", "beta"),
     "zero_terminal_snr": ("schedule", "zero_terminal_snr"),
     "sigma_min": ("schedule", "sigma_min"),
@@ -151,7 +151,6 @@ def _add_method_options(parser):
     option(
         "--timesteps",
         type=int,
-        dest="T",
         metavar="T",
         help="steps T of the schedule (default 1000; constant: 150)",
     )

@@ -145,7 +145,7 @@ def shapes(name, arguments, results):
 
 
 def describe(name, arguments):
-    """Shapes of arrays, and plain numbers as they are: ``x float32[1,5,7,2], stride 2``."""
+    """Shapes of arrays, and values of plain numbers: ``x float32[1,5,7,2], stride 2``."""
     return ", ".join(
         f"{word} {_describe(argument)}" for word, argument in zip(argument_names(name), arguments)
     )

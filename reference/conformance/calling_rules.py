@@ -1,9 +1,10 @@
-"""Checks of the rules by which every op of a port is called: dtypes, memory layouts, memory,
-``out=``, errors, empty batches, non-finite samples.
+"""Checks of the calling rules of every op of a port: dtypes, memory layouts, memory, ``out=``,
+errors, empty batches, non-finite samples.
 
-A check takes a port (reference/conformance/port.py), the name of an op and its arguments, which are
-float64 unless said otherwise.  It raises AssertionError with a message that begins with the name of
-the op.  The types of errors are required of every port, their words of built-in ports only.
+A check takes a port (reference/conformance/port.py), the name of an op and its arguments: float64,
+unless the check's docstring names another dtype.  It raises AssertionError with a message that
+begins with the name of the op.  Every port must raise errors of the required types; the words of
+the messages are checked for built-in ports only.
 """
 
 import re
@@ -342,7 +343,7 @@ def _first_samples(name, arguments, samples):
 
 
 def _is_per_sample(name, position):
-    """Is the first axis of an argument that of the samples?  Coefficients have no other axis."""
+    """Is the first axis of an argument the axis of samples?  Coefficients have no other axis."""
     of_argument = axes(OPS[name].arguments).get(argument_names(name)[position])
     return of_argument is None or of_argument[0] == sample_axis(name)
 

@@ -293,7 +293,7 @@ def group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient(
 
 
 def group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
-    """The result equals that of x / 2^k without eps, up to some roundings per entry of a group."""
+    """The result equals the result for x / 2^k and eps = 0, up to a few roundings per entry."""
     exponent = int(np.frexp(size)[1])
     small = RandomArrays(0, 1.0, 0.0, np.float64).between(-0.5, 0.5, 2, 5, 3, 6)
     small[0, ..., :3] = 0.25  # one group of a constant value
@@ -367,7 +367,7 @@ def softmax_of_the_largest_and_smallest_floats(port, dtype):
 
 
 def mixture_at_overflowing_distance_has_density_0_and_nan_score(port, name, d, scalar, dtype):
-    """At a distance without overflow, log-density and score are those of the nearest component."""
+    """Without overflow, log-density and score equal those of the nearest component."""
     numbers, u = RandomArrays(d, 1.0, 0.0, dtype), _roundoff(dtype)
     variances = numbers.cast([1.0, 0.25])
     weights, means = numbers.cast([0.25, 0.75]), np.zeros((2, d), dtype)

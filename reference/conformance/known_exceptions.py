@@ -85,8 +85,8 @@ def apply_known_exceptions(results, known, today):
             if (result.op, result.check) == exception[:2] and result.verdict == "failed"
         ]
         if not failed:
-            place = f"{exception.op}: {exception.check}"
-            unneeded.append(f"known exception no longer needed, the check does not fail: {place}")
+            subject = f"{exception.op}: {exception.check}"
+            unneeded.append(f"known exception no longer needed, the check does not fail: {subject}")
         for result in failed:
             if today <= exception.until:
                 result.verdict, result.blamed = "known", None

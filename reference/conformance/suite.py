@@ -29,7 +29,7 @@ UNIT, MANY = ((1.0,), (0.0,)), (SCALES, OFFSETS)  # scales and offsets of drawn 
 
 
 class Case(NamedTuple):
-    """One call of a check.  ``subject`` is the op, or the whole computation, that it is about;
+    """One call of a check.  ``subject`` is the op, or the whole computation, that it checks;
     ``run(port)`` returns mismatches or raises AssertionError.  A check of several ``ops`` runs if
     the port has at least one of them.
     """
@@ -375,7 +375,8 @@ def worst_result(results):
 def summary(results, missing, chosen=OPS):
     """The last three lines of a report: numbers, calling rules, missing ops.
 
-    ``chosen``: the ops that were to be checked.  ``results`` have ``kind``, ``check``, ``op`` and ``blamed``, which is None for a passed check.
+    ``chosen``: the ops that were to be checked.  ``results`` have ``kind``, ``check``, ``op`` and
+    ``blamed``, which is None for a passed check.
     """
     numbers = [result for result in results if result.kind == NUMBERS]
     rules = [result for result in results if result.kind == RULES]

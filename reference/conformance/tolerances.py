@@ -204,8 +204,8 @@ def _dtype_and_shape(result):
 
 
 def _dtype(name, arguments):
-    """The dtype of the results: the dtype argument, else that of the arrays of floats; None for
-    bits.
+    """The dtype of the results: the dtype argument, else the dtype of the arrays of floats; None
+    for bits.
     """
     each = [a for one in arguments for a in (one if isinstance(one, list) else [one])]
     dtypes = [a for a in each if isinstance(a, np.dtype)]

@@ -71,7 +71,7 @@ class Dataset:
         return replace(self, train=train, held_out=held_out)
 
 
-def load(name, seed=0, labels=None):
+def load_dataset(name, seed=0, labels=None):
     """The built-in data set ``name``, or the data of the file or folder ``name``.  ValueError for
     an unknown name or a bad file.  ``labels``: a file of labels for a file of images.
 

@@ -1,7 +1,7 @@
 """The user's data files as arrays of numbers: IDX, .npz, .npy, text with one point per line, and
 folders of PNG pictures.
 
-The module trusts no file: it never unpickles, and it checks promised sizes against the file before
+The module trusts no file: it never unpickles, and it checks declared sizes against the file before
 it allocates memory.
 """
 
@@ -310,7 +310,9 @@ def _png_header(path):
             "16 bits per channel are supported for grey pictures only: store colours with 8 bits"
         )
     if size[0] * size[1] * head[24] // 8 > MAX_ZIP_RATIO * path.stat().st_size:
-        raise ValueError(f"it promises {size[0]}x{size[1]} pixels, more than its bytes can hold")
+        raise ValueError(
+            f"its header declares {size[0]}x{size[1]} pixels, more than its bytes can hold"
+        )
     return size, {"P": "RGBA" if see_through else "RGB", "LA": "RGBA"}.get(mode, mode)
 
 
@@ -336,7 +338,7 @@ def _read_npz(path):
                 _check_header(stream, member.filename, member.file_size)
             if member.file_size > MAX_ZIP_RATIO * member.compress_size:
                 raise ValueError(
-                    f"{member.filename} promises {member.file_size} bytes, "
+                    f"{member.filename} declares {member.file_size} bytes, "
                     f"more than its {member.compress_size} can hold"
                 )
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -364,9 +366,9 @@ def _check_header(stream, name, size):
         shape, _, dtype = numpy_format.read_array_header_2_0(stream)
     if dtype.hasobject:
         raise ValueError(f"{name} must hold numbers, not objects")
-    promised, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    if promised != held:
-        raise ValueError(f"{name} promises {promised} bytes and holds {held}")
+    declared, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if declared != held:
+        raise ValueError(f"{name} declares {declared} bytes and holds {held}")
 
 
 def read_idx(path):
@@ -378,16 +380,16 @@ def read_idx(path):
             zipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else open(path, "rb") as stream:
             shape, dtype, header_size = _read_idx_header(stream, path)
-            promised = math.prod(shape) * dtype.itemsize
+            declared = math.prod(shape) * dtype.itemsize
             stored = path.stat().st_size
             most = MAX_ZIP_RATIO * stored if zipped else stored - header_size
-            entries = stream.read(promised + 1) if promised <= most else b""
+            entries = stream.read(declared + 1) if declared <= most else b""
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
-    if len(entries) != promised:
-        held = "more" if len(entries) > promised else "fewer"
+    if len(entries) != declared:
+        held = "more" if len(entries) > declared else "fewer"
         raise ValueError(
-            f"{path} is truncated or wrong: its header promises {promised} bytes of entries, "
+            f"{path} is truncated or wrong: its header declares {declared} bytes of entries, "
             f"the file holds {held}"
         )
     return np.frombuffer(entries, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -27,7 +27,7 @@ class Units:
     offset: np.ndarray
     factor: np.ndarray
 
-    def own(self, x):
+    def to_file_units(self, x):
         """Samples x[n,...] of the network in the file's numbers, float64."""
         return self.offset + self.factor * np.asarray(x, np.float64)
 
@@ -39,7 +39,7 @@ def scale_points(x, name):
     low, width = _extent(x.min(axis=0), x.max(axis=0), name)
     if not width.any():
         raise ValueError(
-            f"{name} holds {x.size} values that are all alike in every coordinate: "
+            f"{name} holds {x.size} values that are all equal in every coordinate: "
             "there is nothing to learn"
         )
     share, exponent = _shares(x, low, width, np.float64)
@@ -64,7 +64,7 @@ def scale_images(x, name):
     _extent(smallest, largest, name)
     if smallest == largest:
         raise ValueError(
-            f"{name} holds {x.size} values that are all alike: there is nothing to learn"
+            f"{name} holds {x.size} values that are all equal: there is nothing to learn"
         )
     whole = (
         largest <= MAX_EXACT_INTEGER

@@ -122,7 +122,7 @@ def _check_kind(method, kind):
 
 
 def fingerprint(data):
-    """The SHA-256 of the training data, which tells whether a file has changed."""
+    """The SHA-256 of the training data, to detect a changed file."""
     return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
 
 
@@ -144,7 +144,8 @@ def write_config(folder, config):
 def read_config(folder):
     """(config, model) of the run in ``folder``.
 
-    The file may have been edited by hand, so every field is validated: ValueError says which.
+    The file may have been edited by hand, so every field is validated.  ValueError names
+    the first field that is not valid.
     """
     path = Path(folder) / "config.json"
     if not Path(folder).is_dir():
@@ -157,7 +158,7 @@ def read_config(folder):
         _check_units(units_of(config), model.network.sample_shape)
         _check_crop(config.get("crop"), model.network.sample_shape)
         if not all(isinstance(config[name], str) for name in ("data", "data_sha256")):
-            raise ValueError("data must be a name and data_sha256 a text")
+            raise ValueError("data and data_sha256 must be text")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
         return config, model

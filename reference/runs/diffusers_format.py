@@ -114,7 +114,7 @@ def config_of(network):
     }
 
 
-def files(network, params):
+def model_files(network, params):
     """The two files, name -> bytes."""
     from safetensors.numpy import save as to_bytes
 
@@ -126,7 +126,7 @@ def json_bytes(config):
     return (json.dumps(config, indent=2) + "\n").encode()
 
 
-def load(folder):
+def load_model(folder):
     """(network, params) of the UNet2DModel in ``folder``.  ValueError unless a ``UNet`` can compute
     the same function, and the parameters are float32.
     """

@@ -1,5 +1,5 @@
-"""The numbers of ``evaluate``: losses, likelihoods and the quality of samples, each beside its
-exact value or that of real data.
+"""The numbers of ``evaluate``: losses, likelihoods and the quality of samples, each with its
+exact value or the value for real data.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
 from reference.smld.score_matching import rademacher
-from reference.smld.smld import floors
+from reference.smld.smld import loss_floors
 from reference.vae.linear import probabilistic_pca
 
 # Held-out samples; eight times as many for the losses of points, which cost little.
@@ -43,8 +43,8 @@ def likelihood(run, ops, x, how):
 
 
 def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
-    """Losses by name, for x0[b,...] at times t[b]: that of ``weights``, that of predicting zero,
-    and, if the data are those of ``mixture``, that of the exact prediction.
+    """Losses by name, for x0[b,...] at times t[b]: of ``weights``, of predicting zero and, for data
+    drawn from ``mixture``, of the exact prediction.
     """
     x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
     output, _ = model.predict(weights, x, t, ops=ops, keep=False)
@@ -64,11 +64,11 @@ def mean_square(x):
 
 
 def losses(run, data, ops, seed=1):
-    """The loss of the averaged weights on held-out data, at fixed times and noises, beside the loss
+    """The loss of the averaged weights on held-out data, at fixed times and noises, and the loss
     of predicting zero.
 
-    For a mixture there is also the least loss that is possible: that of the exact prediction on the
-    same draws, and for score matching in one dimension its expectation.
+    For a mixture also the least possible loss: the loss of the exact prediction on the same
+    draws, and for score matching in one dimension its expectation.
     """
     model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
     sample, parts = np.arange(len(x0)), []
@@ -80,12 +80,12 @@ def losses(run, data, ops, seed=1):
     ladder = isinstance(model.schedule, VarianceExplodingSchedule)
     if ladder and data.mixture and data.mixture.dimension == 1:
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
-        sums["its expectation, by quadrature"] = float(2 * floors(data.mixture, sigmas).mean())
+        sums["its expectation, by quadrature"] = float(2 * loss_floors(data.mixture, sigmas).mean())
     return sums
 
 
 def chain_likelihood(run, ops, how, count=128):
-    """-ELBO of held-out data, in nats an example; for images in bits per dimension too.
+    """-ELBO of held-out data, in nats an example; for images also in bits per dimension.
 
     The chain has the steps of ``ddpm`` or ``ddim`` if one of them is the sampler, else all steps of
     the schedule.  The variance of a step is the learned one, if there is one.  Else it is the
@@ -113,9 +113,9 @@ def chain_likelihood(run, ops, how, count=128):
 
 def flow_likelihood(run, ops, seed=2, count=64):
     """-log p of held-out data by the probability-flow ODE, in nats an example; of images, spread
-    over their bins, in bits per dimension too.
+    over their bins, also in bits per dimension.
 
-    The trace is exact for points and Hutchinson's estimate for images.  The density is that of data
+    The trace is exact for points and Hutchinson's estimate for images.  It is the density of data
     with a little noise, at ``sde.t_min``.
     """
     sde, data, probe = run.model.schedule, run.data, None

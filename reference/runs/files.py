@@ -56,7 +56,7 @@ def write_together(folder, files):
 
 
 @contextlib.contextmanager
-def exclusive(folder):
+def exclusive_lock(folder):
     """A context that only one process at a time can enter; the others get a ValueError.
 
     It holds the operating system's lock on the folder.  The lock ends with the process.

@@ -1,4 +1,4 @@
-"""Does a sampler take enough steps?  Tried on Gaussian data, whose exact prediction is known."""
+"""Does a sampler take enough steps?  A test on Gaussian data with the exact prediction."""
 
 import warnings
 from dataclasses import replace

@@ -3,7 +3,7 @@
 A row says how the command line's options become the method's part of config.json, and how a model
 is built from that part; how the method is sampled and evaluated; and which time input an exported
 network expects.
-Where other files depend on a method, they read its row, or ask the model what it can do.
+Other files read the row of a method, or test which functions its model has.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ class Method:
 
 def usual_prediction(schedule):
     """The default prediction: noise (Ho et al. 2020), but v on a schedule that ends in so much
-    noise that a predicted noise tells nothing of x_0 (samplers/clipping.py).
+    noise that a predicted noise has no information about x_0 (samplers/clipping.py).
     """
     few = schedule.noise_scale(schedule.T) <= MOST_NOISE * schedule.signal(schedule.T)
     return "noise" if few else "v"
@@ -78,9 +78,10 @@ def complete_schedule(method, config, option="schedule"):
             owners = [
                 other for other, f in functions.items() if argument in signature(f).parameters
             ]
-            owner = owners[0] if owners else "none"
+            if not owners:
+                raise ValueError(f"the {option} {name} has no {argument}")
             option_name = f"--{argument.replace('_', '-')}"
-            raise ValueError(f"{option_name} belongs to --{option} {owner}, not to {name}")
+            raise ValueError(f"{option_name} belongs to --{option} {owners[0]}, not to {name}")
     return complete | config
 
 
@@ -101,7 +102,8 @@ def _checked_objective(method, objective):
 
 
 def _configure_ddpm(data, given):
-    arguments = {name: given[name] for name in ("T", "beta") if name in given}
+    arguments = {"T": given["timesteps"]} if "timesteps" in given else {}
+    arguments |= {"beta": given["beta"]} if "beta" in given else {}
     schedule = complete_schedule(DDPM, {"name": given.get("schedule", "linear")} | arguments)
     if given.get("zero_terminal_snr"):
         schedule["zero_terminal_snr"] = True
@@ -167,7 +169,10 @@ def _configure_indi(data, given):
     if degradation.blur > side:
         found = f"got {degradation.blur:g}"
         raise ValueError(f"blur must be at most the images' larger side, {side} pixels, {found}")
-    return {"degradation": asdict(degradation), "epsilon": given.get("brownian_noise", 0.0)}
+    epsilon = given.get("brownian_noise", 0.0)
+    if not 0 <= epsilon < float("inf"):
+        raise ValueError(f"brownian-noise must not be negative, got {epsilon}")
+    return {"degradation": asdict(degradation), "epsilon": epsilon}
 
 
 def _build_indi(network, config):
@@ -186,7 +191,7 @@ VAE_ = Method(
 )
 DDPM = Method(
     name="ddpm",
-    options=("schedule", "T", "beta", "zero_terminal_snr", "prediction", "objective"),
+    options=("schedule", "timesteps", "beta", "zero_terminal_snr", "prediction", "objective"),
     configure=_configure_ddpm,
     build=_build_ddpm,
     sampler="ddim",

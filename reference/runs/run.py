@@ -48,14 +48,15 @@ class Run:
 
     @cached_property
     def data(self):
-        """The run's data set, loaded when first asked for.
+        """The run's data set, loaded at the first use.
 
-        ValueError if it is not the data that the run was begun with.
+        ValueError if the data have changed since the run was begun.
         """
-        data = datasets.load(self.config["data"], self.settings.seed)
+        data = datasets.load_dataset(self.config["data"], self.settings.seed)
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(
-                f"{self.config['data']} is not the data that {self.folder} was begun with"
+                f"the data {self.config['data']} have changed since {self.folder} was begun: "
+                "restore them, or train a new run"
             )
         return data.padded(self.model.network.sample_shape)
 
@@ -67,7 +68,7 @@ class Run:
             height, width = self.config["crop"]
             x = x[:, :height, :width]
         units = units_of(self.config)
-        return units.own(x) if units and x.ndim == 2 else x
+        return units.to_file_units(x) if units and x.ndim == 2 else x
 
     def save(self, ops=reference_ops):
         """Write the state as the run's checkpoint."""
@@ -117,12 +118,16 @@ def open_run(folder, need_checkpoint=True):
         was, now = dict(_entries(begun)), dict(_entries(config))
         for name in was | now:
             if name != "steps" and was.get(name) != now.get(name):
-                changed = f"{name} was {was.get(name)} and is {now.get(name)}"
-                raise ValueError(f"{folder}: config.json is not that of the checkpoint, {changed}")
+                values = f"{now.get(name)}, and {was.get(name)} in its checkpoint"
+                raise ValueError(
+                    f"{folder}: {name} in config.json is {values}: restore config.json"
+                )
         return Run(Path(folder), config, model, state, environment)
     if need_checkpoint:
         cause = "its training was stopped before the first one"
-        raise ValueError(f"{folder} has no checkpoint yet: {cause}; go on with --resume")
+        raise ValueError(
+            f"{folder} has no checkpoint yet: {cause}; continue it with train --resume"
+        )
     return new_run(folder, config)
 
 

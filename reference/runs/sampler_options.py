@@ -24,7 +24,7 @@ SAMPLERS = {  # the options of each
     "decoder": (),
 }
 OPTIONS = tuple(dict.fromkeys(name for names in SAMPLERS.values() for name in names))
-OF_ONE_METHOD = ("indi", "decoder")  # samplers that serve only the method whose default they are
+OF_ONE_METHOD = ("indi", "decoder")  # samplers for runs of the method with that default only
 CLIPS = ("data", "none")
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
@@ -62,16 +62,16 @@ def _check_sampler(run, sampler):
         if run.method.sampler != sampler:
             served = next(name for name, method in METHODS.items() if method.sampler == sampler)
             kind = f"{run.folder} was trained by {run.method.name}"
-            raise ValueError(f"--sampler {sampler} serves runs of {served}, and {kind}")
+            raise ValueError(f"--sampler {sampler} needs a run of {served}, but {kind}")
         return
     score_of(run)  # refuses a run without a score
-    if sampler != "langevin":  # Langevin dynamics may begin anywhere
+    if sampler != "langevin":  # Langevin dynamics may start anywhere
         _check_noise_range(run, sampler)
 
 
 def _check_levels(run, sampler, steps=None, levels=None, **own):
     """Solvers need predictions between trained levels: a warning where these are rough, ValueError
-    where they mean nothing.
+    where they are meaningless.
     """
     schedule = run.model.schedule if "clip" in SAMPLERS[sampler] and sampler != "langevin" else None
     if not isinstance(schedule, Schedule) or (sampler in ("ddpm", "ddim") and steps <= schedule.T):
@@ -97,9 +97,10 @@ def _check_levels(run, sampler, steps=None, levels=None, **own):
 def _check_noise_range(run, sampler):
     largest, spread = noise_range(run)[1], run.model.data_variance**0.5
     if largest < spread:
-        trained = f"the run was trained on noise up to {largest:.3g}"
-        needed = f"the first noise must hide data of root mean square {spread:.3g}"
-        raise ValueError(f"--sampler {sampler} can't serve {run.folder}: {trained}, and {needed}")
+        needed = f"needs a first noise that hides data of root mean square {spread:.3g}"
+        trained = f"{run.folder} was trained on noise up to {largest:.3g}"
+        advice = f"take {run.method.sampler} or langevin"
+        raise ValueError(f"--sampler {sampler} {needed}, but {trained}: {advice}")
 
 
 def _ddpm(run, steps, variance):

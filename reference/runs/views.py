@@ -1,4 +1,4 @@
-"""What samplers ask of a trained run: its score, its noise levels, an SDE and a schedule."""
+"""Views of a trained run for samplers: its score, its noise levels, an SDE and a schedule."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def _check_provides(run, function):
 
 
 def noise_range(run):
-    """(smallest, largest) sigma / alpha at which samplers ask a run for its score.
+    """(smallest, largest) sigma / alpha at which samplers evaluate a run's score.
 
     It is the trained range.  Where the variance is preserved, the largest is at most ``MOST_NOISE``
     deviations of the data.

@@ -89,7 +89,7 @@ class ScoreModel(Denoiser):
         return score_matching.explicit(self.network, params, inputs, c, target, ops)
 
 
-def floors(distribution, sigmas, points=200_001, tails=12.0):
+def loss_floors(distribution, sigmas, points=200_001, tails=12.0):
     """The smallest denoising loss at each sigma, weighted by sigma^2, for data with a
     one-dimensional ``distribution``: 1/2 (1 - sigma^2 J).
 

@@ -96,7 +96,7 @@ def block_of(threads):
 
 
 def check_with_backward(name, args):
-    """Check that the op, and its backward at a random gradient, are within their budgets."""
+    """Check that the op, and its backward at a random gradient, are within their tolerances."""
     for called, of in ((name, args), (f"{name}_backward", op_inputs.with_upstream_gradient(name, NUMBERS, args))):
         assert_within_tolerance(called, call_op(called, getattr(gpu, called), of), of)
 
@@ -178,14 +178,14 @@ def test_device_labels_out_of_range_give_nan():
 @pytest.mark.parametrize("name", OPS)
 @settings(max_examples=2)
 @given(data=st.data())
-def test_every_op_is_within_budget_for_any_block(name, threads, data):
+def test_every_op_is_within_tolerance_for_any_block(name, threads, data):
     args = data.draw(arguments(name, np.float32))
     with block_of(threads):
         assert_within_tolerance(name, call_op(name, getattr(gpu, name), args), args)
 
 
 @needs_device
-def test_the_norm_of_many_entries_is_within_budget():
+def test_the_norm_of_many_entries_is_within_tolerance():
     """Each thread adds many entries in sequence; NumPy adds pairs, and rounds less."""
     args = ([np.random.default_rng(1).standard_normal(50_000).astype(np.float32)],)
     assert_within_tolerance("global_norm", call_op("global_norm", gpu.global_norm, args), args)
@@ -243,7 +243,7 @@ def column_by_column(ta, tb, m, n, k, alpha, a, lda, next_a, b, ldb, next_b, bet
 @pytest.mark.parametrize("count", [None, 3])
 @pytest.mark.parametrize("b_across", [0, 1])
 @pytest.mark.parametrize("a_across", [0, 1])
-def test_gemm_asks_cublas_for_the_product(a_across, b_across, count):
+def test_gemm_calls_cublas_for_the_product(a_across, b_across, count):
     rng, stack = np.random.default_rng(1), () if count is None else (count,)
     for m, k, n in [(2, 3, 4), (1, 3, 2), (3, 1, 2), (3, 2, 1), (1, 1, 1)]:
         draw = lambda rows, columns, across: rng.standard_normal((*stack, *((columns, rows) if across else (rows, columns))))
@@ -262,9 +262,9 @@ def test_gemm_asks_cublas_for_the_product(a_across, b_across, count):
 
 @pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")  # the network is untrained
 @needs_device
-@pytest.mark.parametrize("system, sampler", [("sde", "ddim"), ("sde", "ode-heun"), ("indi", "indi")])
-def test_evaluations_of_captured_networks_are_counted(system, sampler, tmp_path):
-    run = run_of(tmp_path, system)
+@pytest.mark.parametrize("method, sampler", [("sde", "ddim"), ("sde", "ode-heun"), ("indi", "indi")])
+def test_evaluations_of_captured_networks_are_counted(method, sampler, tmp_path):
+    run = run_of(tmp_path, method)
     how = parse_sampler_options(run, SimpleNamespace(sampler=sampler, seed=3, steps=4))
     assert draw(run, gpu, 2, **how)[1] == draw(run, ops, 2, **how)[1] >= 4
 

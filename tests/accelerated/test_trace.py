@@ -1,4 +1,4 @@
-"""``trace`` and ``demo`` on a port: what they find, print and exit with."""
+"""``trace`` and ``demo`` on a port: findings, output and exit codes."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def traced(folder, port):
     return main(["trace", str(folder), "--port", str(port)], PROGRAM)
 
 
-def test_a_right_port_is_within_budget_at_every_call_and_the_run_is_left_as_it_is(folder, capsys):
+def test_a_right_port_is_within_tolerance_at_every_call_and_the_run_is_left_as_it_is(folder, capsys):
     before = (folder / "checkpoint.safetensors").read_bytes()
     assert traced(folder, "reference.ops") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -36,7 +36,7 @@ def test_a_right_port_is_within_budget_at_every_call_and_the_run_is_left_as_it_i
 @pytest.mark.parametrize(
     "fault, op", [("missing bias gradient", "conv2d_backward"), ("wrong eps", "group_norm"), ("race", "linear_backward")]
 )
-def test_the_first_op_over_its_budget_is_marked_and_the_exit_code_is_one(fault, op, folder, tmp_path, capsys):
+def test_the_first_op_over_its_tolerance_is_marked_and_the_exit_code_is_one(fault, op, folder, tmp_path, capsys):
     (tmp_path / "port.py").write_text(FAULTY.format(fault=fault))
     assert traced(folder, tmp_path / "port.py") == 1
     output = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_in_place_ops_move_the_traced_computation_once(folder):
 def test_the_demo_reports_the_port_its_speed_and_its_worst_error(folder):
     run = open_run(folder)
     report = compare(run, run.data, ops)
-    assert report["port"] == "reference.ops" and 0 < report["worst_error_over_budget"] < 1 and 0.2 < report["speedup_over_reference"] < 5
+    assert report["port"] == "reference.ops" and 0 < report["worst_error_over_tolerance"] < 1 and 0.2 < report["speedup_over_reference"] < 5
     assert report["worst_op"] in {call.name for call in trace.trace(run, ops, run.data).calls}
 
 

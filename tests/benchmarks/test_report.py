@@ -17,7 +17,7 @@ PORT = "accelerated.cpu"
 
 
 def measurement(scale=1.0, seed=0, **times):
-    """A report of one workload with seconds by implementation; those of the port are multiplied by ``scale``."""
+    """A report of one workload with seconds by implementation; ``scale`` multiplies the port's seconds."""
     rng, entries = np.random.default_rng(seed), {}
     for i, seconds in ({REFERENCE: 4.0, PORT: 1.0 * scale, "pytorch": 2.0} | times).items():
         turns = (seconds * rng.normal(1, 0.02, (8, 5))).tolist()

@@ -92,7 +92,7 @@ def test_counts_of_a_backward_pass_exclude_its_forward_pass():
     assert calls == {"linear_backward": 3, "silu_backward": 2, "concat_backward": 1}
 
 
-def test_counts_of_an_mlps_forward_pass_agree_with_those_by_hand():
+def test_counts_of_an_mlps_forward_pass_agree_with_hand_counts():
     network, batch = WORKLOADS["tiny"]["mlp-forward"].network, WORKLOADS["tiny"]["mlp-forward"].batch
     i, width, o = network.entries + network.embedding, network.width, network.entries
     products = 2 * batch * (i * width + width * width + width * o)  # a multiplication and an addition, the bias with the first

@@ -1,7 +1,7 @@
 """Known mistakes in the command line and in the construction of runs: (file, exact old text, new text, test that must fail)."""
 
 
-def _mutant(name, old, new, test, file="systems"):
+def _mutant(name, old, new, test, file="methods"):
     return f"reference/{name}.py", old, new, f"tests/reference/test_{file}.py::test_{test}"
 
 
@@ -108,6 +108,10 @@ MUTANTS = (
         "method_options",
     ),
     _mutant(
-        "runs/evaluation", "float(2 * floors(", "float(floors(", "the_loss_floor_by_quadrature_is_near_that_of_draws", "evaluate_command"
+        "runs/evaluation",
+        "float(2 * loss_floors(",
+        "float(loss_floors(",
+        "the_loss_floor_by_quadrature_is_near_the_floor_on_draws",
+        "evaluate_command",
     ),
 )

@@ -13,9 +13,9 @@ TEST_SAMPLES = "formats.py::test_test_samples_of_a_file_come_last_and_are_held_o
 TABLE = "formats.py::test_a_table_has_one_point_per_line"
 PICTURES = "formats.py::test_subfolders_are_classes"
 PALETTE = "formats.py::test_palette_images_and_grey_with_alpha_are_read_as_colours"
-WORDS = "units.py::test_integer_range_is_that_of_the_type_if_all_bits_are_used"
+WORDS = "units.py::test_integer_range_is_the_types_range_if_all_bits_are_used"
 COLUMNS = "units.py::test_every_coordinate_is_standardised_and_the_scaling_is_invertible"
-SPACING = "units.py::test_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers"
+SPACING = "units.py::test_spacing_is_the_coarsest_lattices_and_0_for_real_numbers"
 OPACITY = "figures.py::test_opacity_is_drawn_over_white_and_two_channels_as_red_and_green"
 CLOUD = "figures.py::test_a_scatter_plot_names_its_coordinates_and_is_square"
 CROPPED = "sample_command.py::test_samples_of_images_padded_for_the_unet_are_cropped"
@@ -52,8 +52,8 @@ MUTANTS = tuple(
             ),
             (
                 "data/formats",
-                "    if promised != held:\n",
-                "    if promised < held:\n",
+                "    if declared != held:\n",
+                "    if declared < held:\n",
                 "formats.py::test_a_broken_npy_file_is_refused_in_one_line",
             ),
             ("data/formats", "names, values = names[1:], values[:, 1:]", "pass", TABLE),
@@ -138,10 +138,15 @@ MUTANTS = tuple(
                 "size = tuple(n // factor * factor for n in size)",
                 CROPPED,
             ),
-            ("runs/run", "return units.own(x) if units and x.ndim == 2 else x", "return x", OWN_UNITS),
-            ("runs/run", "return units.own(x) if units and x.ndim == 2 else x", "return units.own(x) if units else x", CROPPED),
+            ("runs/run", "return units.to_file_units(x) if units and x.ndim == 2 else x", "return x", OWN_UNITS),
+            (
+                "runs/run",
+                "return units.to_file_units(x) if units and x.ndim == 2 else x",
+                "return units.to_file_units(x) if units else x",
+                CROPPED,
+            ),
             ("commands/sample", "run.in_data_units(array) for name, array in", "array for name, array in", OWN_UNITS),
-            ("commands/info", "own = data.units.own(ends) if data.units else ends", "own = ends", INFO),
+            ("commands/info", "own = data.units.to_file_units(ends) if data.units else ends", "own = ends", INFO),
             # pictures
             ("plotting", "1 - images[..., 3:] * (1 - images[..., :3])", "images[..., :3] * images[..., 3:]", OPACITY),
             ("plotting", "colours = to_grey_or_rgb((images.clip(-1, 1) + 1) / 2)", "colours = (images.clip(-1, 1) + 1) / 2", OPACITY),

@@ -105,7 +105,7 @@ DDPM = (
     (
         "    beta = schedule.beta(t, t_prev)\n",
         "    beta = schedule.beta(t, t - 1)\n",
-        "posterior_variance_over_skipped_steps_differs_from_that_of_one_step[linear]",
+        "posterior_variance_of_skipped_steps_differs_from_one_step[linear]",
     ),
     (
         "np.log(variance + c_x0**2 * mmse(t)))",

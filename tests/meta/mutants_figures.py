@@ -161,7 +161,7 @@ ELSEWHERE = (
         "reference/samplers/chain_density.py",
         "(x[:, None] - mean)",
         "(x - mean[:, None])",
-        "tests/reference/test_law.py::test_a_linear_chain_stays_gaussian_with_the_recursion_moments",
+        "tests/reference/test_chain_density.py::test_a_linear_chain_stays_gaussian_with_the_recursion_moments",
     ),
     (
         "reference/plotting.py",
@@ -171,7 +171,7 @@ ELSEWHERE = (
     ),
     (
         "reference/commands/figures.py",
-        "        if json.loads(plotting.description_of(path)) == settings:\n            return\n",
+        "        if json.loads(plotting.read_description(path)) == settings:\n            return\n",
         "        return\n",
         "tests/reference/test_figures_command.py::test_an_existing_other_file_is_kept_and_no_figure_is_drawn",
     ),
@@ -250,7 +250,7 @@ PICTURES = (
         "reference/commands/evaluation_figures.py",
         "np.full(len(x0), t), noise, run.data.mixture",
         "np.full(len(x0), times[0]), noise, run.data.mixture",
-        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_equals_that_of_network_and_exact_prediction",
+        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_matches_network_and_exact_prediction",
     ),
     (
         "reference/runs/config.py",

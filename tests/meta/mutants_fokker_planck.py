@@ -25,7 +25,7 @@ def _expansion(old, new, test):
     return _mutant("fokker_planck/kramers_moyal", old, new, "kramers_moyal.py::test_" + test)
 
 
-STEADY = "neighbour_ratio_without_current_is_that_of_the_exact_steady_state[0.5]"
+STEADY = "neighbour_ratio_without_current_matches_the_exact_steady_state[0.5]"
 MATRIX = "a_step_is_crank_nicolson_with_the_rates_of_the_cell_faces"
 
 MUTANTS = (
@@ -105,11 +105,13 @@ MUTANTS = (
     _langevin("factorial2(2 * n - 1)", "factorial2(2 * n)", "moments_and_characteristic_function_of_the_stationary_gaussian"),
     _langevin("q / (4 * gamma))", "q / (2 * gamma))", "moments_and_characteristic_function_of_the_stationary_gaussian"),
     _langevin("q / gamma**3 * (np.expm1", "q / gamma**2 * (np.expm1", "a_brownian_particle_is_ballistic_early_and_diffusive_late"),
-    _langevin("return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_multivariate_steps_compose_and_keep_the_stationary_law"),
     _langevin(
-        "return lambda x: h(x) + g(x) * g_derivative(x), lambda", "return lambda x: h(x), lambda", "coefficients_are_those_of_stratonovich"
+        "return A, A @ block[:d, d:]", "return A, block[:d, d:]", "exact_multivariate_steps_compose_and_keep_the_stationary_distribution"
+    ),
+    _langevin(
+        "return lambda x: h(x) + g(x) * g_derivative(x), lambda", "return lambda x: h(x), lambda", "coefficients_match_stratonovich"
     ),  # E15
-    _langevin("lambda x: g(x) ** 2", "lambda x: g(x) ** 2 / 2", "coefficients_are_those_of_stratonovich"),
+    _langevin("lambda x: g(x) ** 2", "lambda x: g(x) ** 2 / 2", "coefficients_match_stratonovich"),
     _langevin("2**0.5 * g(x), grid", "g(x), grid", "ito_and_stratonovich_noise_have_different_means[ito-0.36787944117144233]"),  # E15
     # the master equation
     _master("return W - np.diag(W.sum(axis=0))", "return W - np.diag(W.sum(axis=1))", "probability_is_conserved_and_stays_positive"),

@@ -55,13 +55,13 @@ MUTANTS = (
         GPU + "product.py",
         "return x, 1, by_column, step",
         "return x, 0, by_column, step",
-        GPU_TESTS + "gemm_asks_cublas_for_the_product[0-1-3]",
+        GPU_TESTS + "gemm_calls_cublas_for_the_product[0-1-3]",
     ),
     (
         GPU + "product.py",
         "step = x.strides[0] // x.itemsize if x.ndim == 3 else 0",
         "step = 0",
-        GPU_TESTS + "gemm_asks_cublas_for_the_product[0-1-3]",
+        GPU_TESTS + "gemm_calls_cublas_for_the_product[0-1-3]",
     ),
     # a replay with the arrays, or the object, of its capture
     (

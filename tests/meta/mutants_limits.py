@@ -20,8 +20,8 @@ MUTANTS = (
         INTERRUPT + "[accelerated]",
     ),
     ("benchmarks/__main__.py", '    end_on_interrupt("python -m benchmarks")', "    pass", INTERRUPT + "[benchmarks]"),
-    ("reference/commands/interrupts.py", "        os._exit(130)\n\n    teller", "        return\n\n    teller", SECOND),
-    ("reference/commands/interrupts.py", "descriptor = signal.set_wakeup_fd(teller.fileno())", "descriptor = -1", SECOND),
+    ("reference/commands/interrupts.py", "        os._exit(130)\n\n    sender", "        return\n\n    teller", SECOND),
+    ("reference/commands/interrupts.py", "descriptor = signal.set_wakeup_fd(sender.fileno())", "descriptor = -1", SECOND),
     # folders and files
     (
         "reference/commands/train.py",

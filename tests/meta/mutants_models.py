@@ -6,19 +6,19 @@ def _mutant(name, old, new, test):
 
 
 def _schedule(old, new, test):
-    return _mutant("diffusion/schedules", old, new, "exploding.py::test_" + test)
+    return _mutant("diffusion/schedules", old, new, "variance_exploding.py::test_" + test)
 
 
 def _denoiser(old, new, test):
-    return _mutant("diffusion/denoiser", old, new, "exploding.py::test_" + test)
+    return _mutant("diffusion/denoiser", old, new, "variance_exploding.py::test_" + test)
 
 
 def _interpolation(old, new, test):
-    return _mutant("diffusion/interpolation", old, new, "exploding.py::test_" + test)
+    return _mutant("diffusion/interpolation", old, new, "variance_exploding.py::test_" + test)
 
 
 def _level(name, old, new, test):
-    return _mutant(name, old, new, "sampler_laws.py::test_" + test)
+    return _mutant(name, old, new, "sampler_distributions.py::test_" + test)
 
 
 def _learned(old, new, test):
@@ -137,7 +137,7 @@ MUTANTS = (
         "samplers/ancestral",
         "(schedule, t, t_prev, v) / 2)",
         "(schedule, t, t_prev, v))",
-        "learned_variance.py::test_samples_with_v_at_an_end_equal_those_with_that_variance[float64-7.105427357601002e-15-1.0-beta]",
+        "learned_variance.py::test_samples_with_v_at_an_end_match_the_fixed_variance[float64-7.105427357601002e-15-1.0-beta]",
     ),
     _mutant(
         "networks/autoencoder",

@@ -63,13 +63,13 @@ MUTANTS = (
         "tests/conformance/conftest.py",
         'filterwarnings("default", OURS)',
         'filterwarnings("default")',
-        SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
+        SUITE + "warnings_fail_a_test_if_they_come_from_this_project",
     ),
     (
         "tests/conformance/conftest.py",
         "        if not port.builtin:",
         "        if port.builtin:",
-        SUITE + "warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not",
+        SUITE + "warnings_fail_a_test_if_they_come_from_this_project",
     ),
     (
         "tests/conformance/conftest.py",
@@ -91,8 +91,8 @@ MUTANTS = (
     ),
     (
         "reference/tutorial/errata/erratum.py",
-        "max(self.chance, half_a_unit)",
-        "max(self.chance, 0.01)",
+        "max(self.tolerance, half_a_unit)",
+        "max(self.tolerance, 0.01)",
         ERRATA + "only_the_right_number_passes_the_errata_check[E6]",
     ),
 )

@@ -56,8 +56,8 @@ CLIPPING = _mutants(
         "default_prediction_is_v_for_schedules_that_end_in_almost_pure_noise[options1-v]",
     ),
 )
-LAWS = _mutants(
-    "sampler_laws",
+DISTRIBUTIONS = _mutants(
+    "sampler_distributions",
     ("runs/sampler_options", "and _has_own_levels(run) and", "and", "annealed_langevin_on_untrained_levels_gives_a_warning"),
     ("samplers/ancestral", "conversion(prediction, ", 'conversion("noise", ', CHAIN("linear-20")),
     (
@@ -115,4 +115,4 @@ CHAINS = _mutants(
     ("samplers/__init__", "if len(times) < 2 or times[-1] < 0 or any(", "if any(", "a_grid_that_does_not_decrease_is_refused"),
     ("samplers/__init__", "any(after >= before", "any(after > before", "a_grid_that_does_not_decrease_is_refused"),
 )
-MUTANTS = (*CLIPPING, *LAWS, *ZERO, *CHAINS)
+MUTANTS = (*CLIPPING, *DISTRIBUTIONS, *ZERO, *CHAINS)

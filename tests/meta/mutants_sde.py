@@ -166,7 +166,7 @@ AS_WRITTEN = "a_step_equals_its_formula_in_either_time_direction[-0.2]"
 GEOMETRIC = "strong_order_for_multiplicative_noise[{}]".format
 COEFFICIENTS = "predictor_coefficients_have_their_closed_form[{}]".format
 DDPM = "ancestral_predictor_on_vp_is_the_ddpm_posterior_step[5-4]"
-PAIR = "predictor_corrector_has_the_recursion_moments_near_those_of_data[1-0.1-reverse-diffusion-vp]"
+PAIR = "predictor_corrector_has_the_recursion_moments_near_the_datas[1-0.1-reverse-diffusion-vp]"
 ASKED = "predictor_and_corrector_evaluate_the_score_at_the_right_times[1-reverse-diffusion]"
 STATIONARY = "the_corrector_keeps_a_gaussian_except_for_the_bias_of_its_step[0.1-vp]"
 

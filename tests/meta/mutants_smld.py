@@ -103,7 +103,7 @@ ANNEALED = (
         "each_step_uses_the_score_of_its_level_and_a_new_noise_draw",
     ),
     ("1.0, sigma**2, 0, None)", "1.0, sigma, 0, None)", "the_run_ends_with_the_posterior_mean_at_the_last_level"),
-    ("epsilon = 0.2 * last**2", "epsilon = 0.1 * last**2", "default_step_size_equals_that_of_song_and_ermon"),
+    ("epsilon = 0.2 * last**2", "epsilon = 0.1 * last**2", "default_step_size_matches_song_and_ermon"),
 )
 
 LOSSES = (

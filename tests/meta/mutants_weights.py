@@ -5,9 +5,9 @@ TESTS = "tests/reference/test_diffusers_weights.py::test_"
 LAYOUT = TESTS + "each_kind_of_parameter_has_the_name_and_layout_of_diffusers"
 CONFIG = TESTS + "config_describes_the_network"
 BACK = TESTS + "saved_weights_are_loaded_bit_for_bit[two levels]"
-NAMES = TESTS + "weight_names_and_shapes_equal_those_of_diffusers"
+NAMES = TESTS + "weight_names_and_shapes_match_diffusers"
 FED = TESTS + "network_input_equals_the_formulas_in_the_exported_readme"
-BETAS = TESTS + "scheduler_betas_equal_those_of_the_schedule"
+BETAS = TESTS + "scheduler_betas_match_the_schedule"
 FOLDER = TESTS + "an_exported_folder_can_be_loaded_again"
 
 MUTANTS = (

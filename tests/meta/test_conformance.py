@@ -71,7 +71,7 @@ def test_a_fault_that_occurs_only_in_a_network_call_is_caught():
         large_sizes.op_calls_of_networks_at_default_sizes_are_within_tolerance(port, "conv2d", np.float32)
 
 
-def test_listed_network_ops_are_those_that_networks_call():
+def test_listed_network_ops_equal_the_ops_that_networks_call():
     assert set(large_sizes.network_calls()) == set(large_sizes.CALLED)
 
 
@@ -125,7 +125,7 @@ def test_broken_calling_rules_are_reported_with_their_ops(tmp_path):
     assert lines["numbers"].startswith("2 of 2 ops ") and "wrong" not in lines["numbers"], output
 
 
-def test_warnings_of_this_project_fail_a_test_and_those_of_libraries_do_not(tmp_path):
+def test_warnings_fail_a_test_if_they_come_from_this_project(tmp_path):
     port = "import warnings\nfrom reference import ops\nwarnings.warn('begun')\n"
     port += "def silu(x, out=None):\n    {}\n    return ops.silu(x, out=out)\n"
     run = lambda line: conformance(tmp_path, port.format(line), "-k", "results_are or layout or test_dtype_in")[0]

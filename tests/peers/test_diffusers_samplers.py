@@ -1,29 +1,29 @@
 """Steps of our samplers against diffusers' DDPMScheduler, DDIMScheduler and DPMSolverMultistepScheduler, with the same noise.
 
-What differs, and how a step of theirs is made one of ours:
+The differences, and how these tests remove them.  "Theirs" is diffusers, "ours" is this project:
 
-time          Their t = 0 .. T-1 is ours less 1; the time after the last one, ours 0, is nowhere in their tables.
-tables        They keep beta and alpha_bar in float32, and 1 - alpha_bar is what is left after a subtraction: at t = 1 of the linear
-              schedule it has three digits.  We keep log(alpha_bar) in float64.  Hence two comparisons: with their table given to us,
-              to what float32 allows; and with our table given to them, where their formulas work in float64, to what that allows.
-other T       Their named schedules keep the first and last beta whatever T, ours the curve: they agree at T = 1000 (cosine: at all T).
-              An exported scheduler has our betas, as ``trained_betas``.
-grid          Their default spacing is "leading", which begins below T; "trailing" is ours but for rounding (theirs rounds T - iT/n to
-              the nearest, we round down).  Here the times are given.
-DDIM's stride Their previous time is t - T // n, whatever the grid; ours is the grid's next.  Here the two are the same.
-last step     Theirs ends at alpha_bar = 1, as ours, with ``set_alpha_to_one`` and "zero", the defaults.  DPM-Solver ends there with x_0
-              itself (``final_sigmas_type="zero"``), ours at the grid's last time, t > 0, which is their "sigma_min" for t = 1.
-              Their DDPM adds noise to the last step of a grid that skips times, where ``_get_variance`` has some: none with
-              "fixed_small", all of beta with "fixed_large"; ours adds none.  Here that noise is 0.
+time          Their t = 0 .. T-1 is our t - 1.  Their tables have no entry for our time 0.
+tables        They keep beta and alpha_bar in float32 and compute 1 - alpha_bar by subtraction: at t = 1 of the linear schedule it has
+              three correct digits.  We keep log(alpha_bar) in float64.  Hence two comparisons: both with their table, within the error
+              of float32; and, where their formulas work in float64, both with our table, within the error of float64.
+other T       Their named schedules keep the first and last beta for any T; ours keep the curve.  They agree at T = 1000 (cosine: at all
+              T).  An exported scheduler has our betas, as ``trained_betas``.
+grid          Their default spacing is "leading", which begins below T.  "trailing" is ours except for rounding: theirs rounds T - iT/n
+              to the nearest, ours rounds down.  These tests pass the times.
+DDIM's stride Their previous time is t - T // n for any grid; ours is the next time of the grid.  In these tests the two are equal.
+last step     With the defaults, ``set_alpha_to_one`` and "zero", theirs ends at alpha_bar = 1, as ours.  Their DPM-Solver ends there with
+              x_0 itself (``final_sigmas_type="zero"``); ours ends at the grid's last time, t > 0: their "sigma_min" for t = 1.
+              Where a grid skips times, their DDPM adds noise in the last step: none with "fixed_small", all of beta with "fixed_large".
+              Ours adds none.  In these tests that noise is 0.
 order         Their ``lower_order_final`` makes the last of fewer than 15 steps first order; ours are second order after the first.
-clipping      Their DDPM clips x_0 by default, and so does ours, if told; DPM-Solver does not; their DDIM keeps the noise that was
-              predicted unless ``use_clipped_model_output``, ours is derived from the clipped x_0.
-variance      posterior: "fixed_small" and "fixed_small_log"; beta: "fixed_large"; learned: "learned_range", interpolated as logs.  Their
-              "fixed_large_log" takes the root of a logarithm, which is no number; "learned" is the variance itself, which we have not;
-              the exact variance they have not.
-dtype         DPM-Solver's step casts x to float32: no comparison in float64.
-network       Theirs takes x and t as they are; ours takes x scaled to unit variance and 1000 t / T: the README of an export says so,
-              and the program in it is run here.
+clipping      Their DDPM clips x_0 by default, ours with ``clip``; DPM-Solver does not clip.  Their DDIM keeps the predicted noise
+              unless ``use_clipped_model_output``; ours derives the noise from the clipped x_0.
+variance      posterior: "fixed_small" and "fixed_small_log"; beta: "fixed_large"; learned: "learned_range", interpolated as logs.
+              Not compared: their "fixed_large_log" takes the root of a logarithm, which is NaN; we lack "learned", the variance itself;
+              they lack the exact variance.
+dtype         Their DPM-Solver casts x to float32: no comparison in float64.
+network       Theirs takes x and t unchanged; ours takes x scaled to unit variance and 1000 t / T.  The README of an export states this,
+              and the last test runs the program in it.
 """
 
 import re
@@ -71,25 +71,25 @@ NAMED = {
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
 }
 PREDICTIONS = ("noise", "x0", "v")
-TABLES = {"theirs": U32, "ours": U}  # whose table of alpha_bar both use, and what it is rounded to
+TABLES = {"theirs": U32, "ours": U}  # the table of alpha_bar that both use, and its unit roundoff
 every_schedule = pytest.mark.parametrize("name", SCHEDULES)
 every_prediction = pytest.mark.parametrize("prediction", PREDICTIONS)
 every_table = pytest.mark.parametrize("table", TABLES)
 
 SAMPLE = np.arange(3)
 rng = np.random.default_rng(0)
-X, SAID, V = rng.standard_normal((3, 3, 1, 4, 4))
+X, OUTPUT, V = rng.standard_normal((3, 3, 1, 4, 4))
 Z = ops.normal(5, SAMPLE, 0, Purpose.STEP_NOISE, X.shape[1:], np.float64)
 
 
 def config(schedule, prediction="noise", learned=False):
-    """Of an exported scheduler."""
+    """The config of an exported scheduler."""
     model = LearnedVariance(UNet(outputs=2), schedule, prediction) if learned else Denoiser(UNet(), schedule, prediction)
     return diffusers_format.scheduler_config(model)
 
 
 def shared_table(scheduler, schedule, table):
-    """alpha_bar[0 .. T] of both; where it is ours, the scheduler is given it in float64."""
+    """alpha_bar[0 .. T] of both.  Our table is passed to the scheduler in float64."""
     if table == "theirs":
         return np.concatenate(([1.0], scheduler.alphas_cumprod.numpy().astype(np.float64)))
     alpha_bar = schedule.signal_power(np.arange(schedule.T + 1))
@@ -98,15 +98,15 @@ def shared_table(scheduler, schedule, table):
 
 
 def agree(ours, step, alpha_bar, unit, ends, slack=0.0):
-    """``ours(schedule)``, from ends[0] to ends[-1], is ``step``, their result, to ``slack`` and what a table rounded to ``unit`` allows."""
+    """``ours(schedule)``, from ends[0] to ends[-1], equals their result ``step`` within ``slack`` plus the effect of rounding the table."""
     of = lambda alpha_bar: ours(Schedule(np.log(alpha_bar)))
     cancelled = (alpha_bar[ends[-1]] / alpha_bar[ends[0]]) ** 0.5 * np.abs(X).max()
     error, bound = np.abs(step.numpy() - of(alpha_bar)).max(), sensitivity(of, alpha_bar, unit, cancelled) + slack
     assert error <= bound, f"{ends}: an error of {error:.3g} exceeds {bound:.3g}"
 
 
-def predict_noise(schedule, t, prediction, said=SAID):
-    return convert(said, X, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
+def predict_noise(schedule, t, prediction, output=OUTPUT):
+    return convert(output, X, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
 
 
 # tables
@@ -163,30 +163,30 @@ VARIANCES = {
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_the_step_of_ddpm_is_theirs(name, variance, prediction, clip, table, monkeypatch):
     schedule, learned = SCHEDULES[name], variance == "learned_range"
-    told = config(schedule, prediction, learned)
-    assert told["variance_type"] in (variance, "fixed_small") and told["clip_sample"] and told["clip_sample_range"] == 1.0
-    scheduler = theirs.DDPMScheduler.from_config(told | {"variance_type": variance, "clip_sample": clip is not None})
+    settings = config(schedule, prediction, learned)
+    assert settings["variance_type"] in (variance, "fixed_small") and settings["clip_sample"] and settings["clip_sample_range"] == 1.0
+    scheduler = theirs.DDPMScheduler.from_config(settings | {"variance_type": variance, "clip_sample": clip is not None})
     noise = {}
     monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **kwargs: noise["z"])
     alpha_bar = shared_table(scheduler, schedule, table)
     for t, t_prev in steps(schedule.T):
         scheduler.set_timesteps(timesteps=[t - 1, t_prev - 1] if t_prev else [t - 1])
         noise["z"] = torch.tensor(Z if t_prev else 0 * Z)  # see "last step"
-        said = torch.tensor(np.concatenate((SAID, V), axis=1) if learned else SAID)
-        step = scheduler.step(said, t - 1, torch.tensor(X)).prev_sample
+        output = torch.tensor(np.concatenate((OUTPUT, V), axis=1) if learned else OUTPUT)
+        step = scheduler.step(output, t - 1, torch.tensor(X)).prev_sample
 
         def ours(schedule, t=t, t_prev=t_prev):
-            say = lambda x, t: (predict_noise(schedule, t, prediction), V) if learned else predict_noise(schedule, t, prediction)
-            return final_sample(ancestral(say, schedule, (t, t_prev), X, 5, SAMPLE, VARIANCES[variance], clip=clip))
+            predict = lambda x, t: (predict_noise(schedule, t, prediction), V) if learned else predict_noise(schedule, t, prediction)
+            return final_sample(ancestral(predict, schedule, (t, t_prev), X, 5, SAMPLE, VARIANCES[variance], clip=clip))
 
         _, c_x0, _ = posterior(schedule, t, t_prev)
-        x0 = clip or np.abs(convert(SAID, X, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))).max()
+        x0 = clip or np.abs(convert(OUTPUT, X, prediction, "x0", schedule.signal(t), schedule.noise_scale(t))).max()
         slack = lost_in_ratio(schedule.beta(t, t_prev), TABLES[table]) * c_x0 * x0
         agree(ours, step, alpha_bar, TABLES[table], (t, t_prev), slack)
 
 
 def steps(T):
-    """From the noisy end, the middle and the clean end, short and long."""
+    """Short and long steps from the noisy end, the middle and the clean end."""
     return (T, T - 1), (T, T // 2), (T // 2, T // 2 - 1), (T // 10, T // 50), (2, 1), (1, 0), (T // 10, 0), (T, 0)
 
 
@@ -205,7 +205,7 @@ def test_the_step_of_ddim_is_theirs(name, eta, prediction, clip, table):
             continue  # a stride that they can't make
         scheduler.set_timesteps(n)
         more = {"variance_noise": torch.tensor(Z)} if eta else {}
-        step = scheduler.step(torch.tensor(SAID), t - 1, torch.tensor(X), eta, clip is not None, **more).prev_sample
+        step = scheduler.step(torch.tensor(OUTPUT), t - 1, torch.tensor(X), eta, clip is not None, **more).prev_sample
         ours = lambda schedule, t=t, t_prev=t_prev: final_sample(
             ddim(lambda x, t: predict_noise(schedule, t, prediction), schedule, (t, t_prev), X, 5, SAMPLE, eta, clip)
         )
@@ -220,29 +220,29 @@ def test_the_step_of_ddim_is_theirs(name, eta, prediction, clip, table):
 @every_schedule
 def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final):
     schedule = SCHEDULES[name]
-    told = config(schedule, prediction) | {"final_sigmas_type": final, "lower_order_final": False}
-    scheduler = theirs.DPMSolverMultistepScheduler.from_config(told)
+    settings = config(schedule, prediction) | {"final_sigmas_type": final, "lower_order_final": False}
+    scheduler = theirs.DPMSolverMultistepScheduler.from_config(settings)
     alpha_bar = shared_table(scheduler, schedule, "theirs")
-    says = dict(zip(range(4), (SAID, V, Z, 2 * SAID - V)))
+    outputs = dict(zip(range(4), (OUTPUT, V, Z, 2 * OUTPUT - V)))
     for times in ((schedule.T, schedule.T - 1, schedule.T - 2), (schedule.T, schedule.T // 2, 5), (schedule.T // 10, 3, 2)):
         scheduler.set_timesteps(timesteps=[t - 1 for t in times])
         x = torch.tensor(X)
         for index, t in enumerate(times):
-            x = scheduler.step(torch.tensor(says[index]), t - 1, x).prev_sample
+            x = scheduler.step(torch.tensor(outputs[index]), t - 1, x).prev_sample
             grid = (*times, 1)[: index + 2]
 
             def ours(schedule, grid=grid, times=times):
-                say = lambda x, t: convert(says[times.index(t)], x, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
+                predict = lambda x, t: convert(outputs[times.index(t)], x, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
                 at = SimpleNamespace(marginal=lambda t: (schedule.signal(t), schedule.noise_scale(t)), log_snr=schedule.log_snr)
-                if len(grid) == 4 and final == "zero":  # the last step is to the mean of x_0, as ``samplers.denoised`` has it
-                    x, t = final_sample(dpm_solver_plus_plus(at, say, grid[:-1], X)), grid[-2]
-                    return (x - schedule.noise_scale(t) * say(x, t)) / schedule.signal(t)
-                return final_sample(dpm_solver_plus_plus(at, say, grid, X))
+                if len(grid) == 4 and final == "zero":  # the last step goes to the mean of x_0, as in ``with_denoising_step``
+                    x, t = final_sample(dpm_solver_plus_plus(at, predict, grid[:-1], X)), grid[-2]
+                    return (x - schedule.noise_scale(t) * predict(x, t)) / schedule.signal(t)
+                return final_sample(dpm_solver_plus_plus(at, predict, grid, X))
 
             agree(ours, x, alpha_bar, U32, grid)
 
 
-# the whole way, by the program in the README of an export
+# all steps, by the program in the README of an export
 
 
 @pytest.mark.parametrize("prediction, objective", [("x0", "simple"), ("v", "hybrid")])

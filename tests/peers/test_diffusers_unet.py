@@ -1,4 +1,4 @@
-"""The U-Net against diffusers' UNet2DModel, loaded from what is exported: outputs and all gradients.
+"""The U-Net against diffusers' UNet2DModel, loaded from an exported folder: outputs and all gradients.
 
 In float64 its time embedding is replaced: that library computes the angles in float32 whatever the model's dtype.
 """
@@ -54,7 +54,7 @@ def exported(request, tmp_path_factory):
     """(network, params, the folder that they were saved in)."""
     network, folder = request.param, tmp_path_factory.mktemp("exported")
     params = random_parameters(network)
-    write_together(folder, diffusers_format.files(network, params))
+    write_together(folder, diffusers_format.model_files(network, params))
     return network, params, folder
 
 
@@ -69,7 +69,7 @@ def test_from_pretrained_finds_all_that_it_expects_and_nothing_else(exported):
 def test_what_they_save_is_loaded_bit_for_bit(exported, tmp_path):
     network, params, folder = exported
     theirs.UNet2DModel.from_pretrained(folder).save_pretrained(tmp_path)
-    loaded, arrays = diffusers_format.load(tmp_path)
+    loaded, arrays = diffusers_format.load_model(tmp_path)
     assert loaded == network
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, params[name])

@@ -1,4 +1,4 @@
-"""A port in PyTorch passes the tests of every op that it has, and of all networks: kernels and an autograd that share no line with ours."""
+"""A port in PyTorch passes the tests of every op that it has, and of all networks: it shares no code with the reference."""
 
 from pathlib import Path
 

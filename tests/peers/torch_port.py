@@ -19,7 +19,7 @@ aten = torch.ops.aten
 
 
 def op(function):
-    """Arrays are held against the contract's row, those that PyTorch refuses are a ValueError, and results are new memory."""
+    """Arrays are checked against the contract's row; ValueError for arrays that PyTorch refuses; results are new memory."""
     name = function.__name__
     words = OPS[name].arguments.split()
 
@@ -108,7 +108,7 @@ def _normalised(x, groups, mean, rstd):
 
 
 def _group_norm(x, scale, shift, groups, eps):
-    """F.group_norm computes x (rstd scale) + (shift - mean rstd scale), and is over budget where x hardly differs from its mean."""
+    """F.group_norm computes x (rstd scale) + (shift - mean rstd scale), and exceeds its tolerance where x hardly differs from its mean."""
     entries, over = x.unflatten(-1, (groups, -1)), (*range(1, x.ndim - 1), -1)
     mean = entries.mean(over)
     rstd = torch.rsqrt((entries - _beside(mean, x)).square().mean(over) + eps)

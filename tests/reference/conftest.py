@@ -32,7 +32,7 @@ def far_points(tmp_path):
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """Name -> folder of a tiny network trained for a few steps."""
-    folder = tmp_path_factory.mktemp("systems")
+    folder = tmp_path_factory.mktemp("methods")
     for name, words in POINTS.items():
         assert run("train", *words.split(), *FOUR_STEPS, "--out", folder / name) == 0
     for name, words in IMAGES.items():

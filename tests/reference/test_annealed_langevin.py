@@ -10,7 +10,7 @@ from reference.samplers import final_sample
 from reference.samplers.annealed_langevin import annealed_langevin, step_sizes
 from reference.samplers.langevin import langevin
 from tests.oracle_tolerances import EXACT, MIXTURE, U32, assert_close, assert_mean, assert_printed, z_score
-from tests.reference.test_langevin import EXAMPLE_3_2, MINIMUM, coefficients, normal_law
+from tests.reference.test_langevin import EXAMPLE_3_2, MINIMUM, coefficients, normal_distribution
 
 LEVELS = np.geomspace(10.0, 0.05, 10)
 
@@ -57,7 +57,7 @@ def test_drift_and_noise_of_every_step(epsilon):
     assert_close(np.array(steps_and_levels(LEVELS, 3, epsilon=epsilon)), np.array(expected), EXACT)
 
 
-def test_default_step_size_equals_that_of_song_and_ermon():
+def test_default_step_size_matches_song_and_ermon():
     *_, (_, b, c) = steps_and_levels(np.geomspace(1, 0.01, 10), 1)
     assert_close(np.array([2 * b, c**2]), np.full(2, 2e-5), EXACT)
 
@@ -88,7 +88,7 @@ def variances(c, variance, steps):
 @pytest.mark.parametrize("c", [1.0, 0.01])
 def test_the_variance_follows_its_recursion_from_level_to_level(c):
     sigmas, count, steps_per_level = np.geomspace(3.0, 0.1, 6), 20_000, 10
-    distribution, a = normal_law(0.0, c), np.repeat(step_sizes(sigmas, 0.2 * 0.1**2), steps_per_level)
+    distribution, a = normal_distribution(0.0, c), np.repeat(step_sizes(sigmas, 0.2 * 0.1**2), steps_per_level)
     noise_power = np.repeat(sigmas, steps_per_level) ** 2
     variance, expected = 9.0, list(variances(c, 9.0, steps_and_levels(sigmas, steps_per_level)))
     run = annealed_langevin(score_of(distribution), sigmas, start(count, 3.0), steps_per_level, 3, np.arange(count), denoise=False)
@@ -112,7 +112,7 @@ def test_many_short_steps_reach_the_variance_of_the_last_level():
 
 
 def test_tutorial_step_size_is_unstable_at_small_noise():
-    """E10: a_i = sigma_i^2 / sigma_L^2 with sigma_L = 0.01; unstable wherever it exceeds 4 (c + sigma_i^2)."""
+    """E10: a_i = sigma_i^2 / sigma_L^2 with sigma_L = 0.01; unstable where it exceeds 4 (c + sigma_i^2)."""
     sigmas = np.geomspace(1.0, 0.01, 10)
     assert (step_sizes(sigmas, 1.0) > 4 * (1.0 + sigmas**2)).any()
     with pytest.warns(UserWarning, match="epsilon = 1 is not below the stability limit 0.0004"):
@@ -201,7 +201,9 @@ def test_the_run_ends_with_the_posterior_mean_at_the_last_level():
 
 def test_final_denoising_reduces_the_variance_by_more_than_the_noise():
     c, sigma, count, steps_per_level, epsilon = 1.0, 0.5, 10_000, 150, 0.05
-    run = annealed_langevin(score_of(normal_law(0.0, c)), [2.0, sigma], start(count, 10.0), steps_per_level, 4, np.arange(count), epsilon)
+    run = annealed_langevin(
+        score_of(normal_distribution(0.0, c)), [2.0, sigma], start(count, 10.0), steps_per_level, 4, np.arange(count), epsilon
+    )
     variance, power = after(c, [2.0, sigma], steps_per_level, epsilon=epsilon), sigma**2
     assert_mean(final_sample(run) ** 2, (c / (c + power)) ** 2 * variance)
     assert (c / (c + power)) ** 2 * variance < c < variance

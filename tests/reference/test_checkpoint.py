@@ -9,7 +9,7 @@ import pytest
 from reference.diffusion import training
 from reference.networks import MLP
 from reference.runs import checkpoint
-from reference.runs.files import exclusive, write_atomically
+from reference.runs.files import exclusive_lock, write_atomically
 
 NETWORK = MLP(size=(2,), width=4, depth=1, embedding=2)
 CONFIG = {"training": {"seed": 7}, "note": "ä"}
@@ -139,9 +139,9 @@ def test_a_failed_write_keeps_the_old_file_and_no_temporary_file(tmp_path, monke
 
 
 def test_the_folder_lock_passes_on_errors_of_its_block(tmp_path):
-    with pytest.raises(BlockingIOError), exclusive(tmp_path):
+    with pytest.raises(BlockingIOError), exclusive_lock(tmp_path):
         raise BlockingIOError
-    with exclusive(tmp_path):  # the lock is released at the end of the block
+    with exclusive_lock(tmp_path):  # the lock is released at the end of the block
         pass
 
 

@@ -27,7 +27,7 @@ from reference.samplers.clipping import Clip
 from reference.samplers.ddim import ddim
 from tests.command_runs import run as command
 from tests.oracle_tolerances import EXACT, EXACT32, LINEAR_SAMPLER, assert_close
-from tests.reference.test_sampler_laws import with_warnings
+from tests.reference.test_sampler_distributions import with_warnings
 
 V = 0.5
 
@@ -103,7 +103,7 @@ GRID += [("images", "linear", "noise"), ("images", "linear", "x0"), ("images", "
 
 
 def trained(folder, kind, name, prediction):
-    data, own = datasets.load("mixture2d" if kind == "points" else "digits"), SCHEDULED[name] | {"prediction": prediction}
+    data, own = datasets.load_dataset("mixture2d" if kind == "points" else "digits"), SCHEDULED[name] | {"prediction": prediction}
     options = own | {"data": data.name, "net": "mlp", "width": 32, "depth": 2}
     found = new_run(folder, build_config("ddpm", data, options))
     for _ in train(found.model, data.train, data.train_labels, found.settings, found.state, 400):
@@ -119,7 +119,7 @@ def sampled(run, sampler, n, clip="data", **how):
 
 @pytest.mark.parametrize("kind, name, prediction", GRID)
 def test_every_sampler_is_within_3_times_ancestral_error_or_warns(kind, name, prediction, tmp_path):
-    """A small network with little training has large errors.  Distances are those of ``evaluate``."""
+    """A small network with little training has large errors.  The distances are computed as in ``evaluate``."""
     if (name, prediction) == ("zero-terminal-snr", "noise"):
         with pytest.raises(ValueError, match="prediction noise can't tell x_0 from x_T = 0 x_0"):
             trained(tmp_path, kind, name, prediction)
@@ -184,9 +184,9 @@ def phi(schedule, t, v):
     ],
 )
 def test_default_prediction_is_v_for_schedules_that_end_in_almost_pure_noise(options, prediction):
-    config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d"} | options)
+    config = build_config("ddpm", datasets.load_dataset("mixture1d"), {"data": "mixture1d"} | options)
     assert config["prediction"] == prediction
-    assert_close(config["data_range"], np.array(datasets.load("mixture1d").range), EXACT)
+    assert_close(config["data_range"], np.array(datasets.load_dataset("mixture1d").range), EXACT)
 
 
 def test_sample_and_evaluate_use_the_same_sampler_and_bound(tmp_path, capsys):

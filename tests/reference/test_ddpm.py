@@ -111,7 +111,7 @@ def test_posterior_is_the_bivariate_gaussian_conditioned_on_any_grid(case):
 
 
 @every_schedule
-def test_posterior_variance_over_skipped_steps_differs_from_that_of_one_step(name):
+def test_posterior_variance_of_skipped_steps_differs_from_one_step(name):
     schedule = SCHEDULES[name](1000)
     for t, t_prev in pairwise(schedule.timesteps(50)[1:-1]):
         A, A_prev = schedule.signal_power(t), schedule.signal_power(t_prev)
@@ -171,7 +171,7 @@ def test_variances_are_finite_for_every_number_of_steps(name):
 
 
 @given(grids(2000), st.floats(1e-3, 1e3))
-def test_exact_variance_for_gaussian_data_equals_that_of_the_true_kernel(case, c):
+def test_exact_variance_for_gaussian_data_matches_the_true_kernel(case, c):
     schedule, grid = case
     for t, t_prev in pairwise(grid):
         v, v_prev = (schedule.signal_power(s) * c + schedule.noise_power(s) for s in (t, t_prev))
@@ -238,13 +238,13 @@ def deviations(schedule, grid, mean, variance, choice):
 def check_moments(schedule, grid, mean, variance):
     t = np.array(grid[1:])
     means, variances = deviations(schedule, grid, mean, variance, "exact")
-    budget = 16 * accumulated(len(grid))  # a dozen roundings a step
+    tolerance = 16 * accumulated(len(grid))  # a dozen roundings a step
     # for narrow data the offset of a step from t is a difference of terms of size 1 / signal_t
     amplification = 1 / schedule.signal(grid[0])
-    assert_close(means, schedule.signal(t) * mean, budget, (1 + abs(mean)) * amplification)
+    assert_close(means, schedule.signal(t) * mean, tolerance, (1 + abs(mean)) * amplification)
     expected = schedule.signal_power(t) * variance + schedule.noise_power(t)
     expected[-1] -= gaussian_mmse(schedule, variance)(grid[-2])  # the last step returns the mean
-    assert_close(variances, expected, budget, (1 + variance) * amplification)
+    assert_close(variances, expected, tolerance, (1 + variance) * amplification)
 
 
 @pytest.mark.parametrize("mean, variance", [(0.8, 0.25), (-2.0, 1.0), (0.0, 4.0)])

@@ -29,7 +29,7 @@ def test_simple_loss_is_the_mean_square_and_its_gradient():
 
 
 @pytest.mark.parametrize("prediction", TRAINABLE)
-def test_gradients_of_the_denoiser_loss_are_those_of_its_mean(prediction):
+def test_denoiser_loss_returns_gradients_of_its_mean(prediction):
     network = MLP((2,), width=8, depth=2, embedding=4)
     denoiser = Denoiser(network, vp(50), prediction, data_variance=0.4)
     rng = np.random.default_rng(5)

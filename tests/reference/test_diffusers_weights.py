@@ -51,9 +51,9 @@ def listing(shapes):
 @every_network
 def test_saved_weights_are_loaded_bit_for_bit(network, tmp_path):
     params = random_parameters(network)
-    write_together(tmp_path, diffusers_format.files(network, params))
+    write_together(tmp_path, diffusers_format.model_files(network, params))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
-    loaded, arrays = diffusers_format.load(tmp_path)
+    loaded, arrays = diffusers_format.load_model(tmp_path)
     assert loaded == network and list(arrays) == list(params)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, params[name])
@@ -61,7 +61,7 @@ def test_saved_weights_are_loaded_bit_for_bit(network, tmp_path):
 
 
 @every_network
-def test_weight_names_and_shapes_equal_those_of_diffusers(network):
+def test_weight_names_and_shapes_match_diffusers(network):
     _, arrays = diffusers_format.to_diffusers(network, random_parameters(network))
     shapes = {name: array.shape for name, array in arrays.items()}
     assert shapes == diffusers_format.diffusers_shapes(network)
@@ -148,11 +148,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("field", REFUSED)
 def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path):
-    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
+    write_together(tmp_path, diffusers_format.model_files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | {field: REFUSED[field]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=rf"config.json can't be read .*: {field} (must|is not)") as refusal:
-        diffusers_format.load(tmp_path)
+        diffusers_format.load_model(tmp_path)
     assert "\n" not in str(refusal.value)
 
 
@@ -170,11 +170,11 @@ def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path)
     ],
 )
 def test_a_config_with_other_sizes_is_refused(changes, message, tmp_path):
-    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
+    write_together(tmp_path, diffusers_format.model_files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     config = json.loads((tmp_path / "config.json").read_text()) | changes
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=message):
-        diffusers_format.load(tmp_path)
+        diffusers_format.load_model(tmp_path)
 
 
 def _cut(folder, weights):
@@ -222,14 +222,14 @@ def _bfloat16(folder, weights):
     ],
 )
 def test_files_without_a_unet_are_refused(damage, message, tmp_path):
-    write_together(tmp_path, diffusers_format.files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
+    write_together(tmp_path, diffusers_format.model_files(TWO_LEVELS, random_parameters(TWO_LEVELS)))
     damage(tmp_path, tmp_path / "diffusion_pytorch_model.safetensors")
     with pytest.raises(ValueError, match=message):
-        diffusers_format.load(tmp_path)
+        diffusers_format.load_model(tmp_path)
 
 
 @pytest.mark.parametrize("model", [Denoiser(TWO_LEVELS, linear(50), "v"), LearnedVariance(replace(TWO_LEVELS, outputs=2), cosine(50))])
-def test_scheduler_betas_equal_those_of_the_schedule(model):
+def test_scheduler_betas_match_the_schedule(model):
     config, schedule = diffusers_format.scheduler_config(model), model.schedule
     assert config["num_train_timesteps"] == len(config["trained_betas"]) == 50
     log_alpha_bar = np.cumsum(np.log1p(-np.array(config["trained_betas"])))
@@ -260,14 +260,14 @@ def images(tmp_path_factory):
 def test_an_exported_folder_can_be_loaded_again(images, tmp_path, capsys, which):
     assert run("export", images, "--format", "diffusers", "--weights", which, "--out", tmp_path / "new" / "folder") == 0
     out, folder = capsys.readouterr().out, tmp_path / "new" / "folder"
-    assert out.count("\n") == 1 and "README.md there says what its inputs are" in out
+    assert out.count("\n") == 1 and "its README.md describes the network's inputs" in out
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "config.json",
         "diffusion_pytorch_model.safetensors",
         "scheduler",
     }
-    network, params = diffusers_format.load(folder)
+    network, params = diffusers_format.load_model(folder)
     trained = open_run(images)
     assert network == trained.model.network
     for name, array in (trained.state.ema if which == "ema" else trained.state.params).items():
@@ -286,7 +286,7 @@ def test_export_refuses_a_non_empty_folder_and_a_run_without_a_unet(images, tmp_
     capsys.readouterr()
     assert run("export", tmp_path / "points", "--format", "diffusers", "--out", tmp_path / "out") == 2
     err = capsys.readouterr().err
-    assert "takes a unet" in err and "mlp" in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert "needs a unet" in err and "mlp" in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 class Recorder:
@@ -304,9 +304,9 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    "system, options",
+    "method, options",
     [
-        ("ddpm", {"T": 40}),
+        ("ddpm", {"timesteps": 40}),
         ("ddpm", {"objective": "hybrid", "prediction": "v", "schedule": "cosine"}),
         ("smld", {"levels": 7, "sigma_min": 0.1, "sigma_max": 3.0}),
         ("sde", {}),
@@ -315,13 +315,13 @@ class Recorder:
         ("indi", {"noise": 0.3, "blur": 1.0, "brownian_noise": 0.2}),
     ],
 )
-def test_network_input_equals_the_formulas_in_the_exported_readme(system, options, tmp_path):
-    begun = new_run(tmp_path, build_config(system, datasets.load("digits", 0, None), {"channels": (8, 8), **options}))
+def test_network_input_equals_the_formulas_in_the_exported_readme(method, options, tmp_path):
+    begun = new_run(tmp_path, build_config(method, datasets.load_dataset("digits", 0, None), {"channels": (8, 8), **options}))
     x_formula, c_formula = re.findall("`(.*?)`", input_formula(begun))
     network = Recorder(begun.model.network)
     model = replace(begun.model, network=network)
-    for t in (1, 3, 7) if system in ("ddpm", "smld") else (0.01, 0.37, 1.0):
-        of = {} if system == "indi" else {"alpha": float(model.schedule.signal(t)), "sigma": float(model.schedule.noise_scale(t))}
+    for t in (1, 3, 7) if method in ("ddpm", "smld") else (0.01, 0.37, 1.0):
+        of = {} if method == "indi" else {"alpha": float(model.schedule.signal(t)), "sigma": float(model.schedule.noise_scale(t))}
         x = np.ones((1, 8, 8, 1))
         model.predict({}, x, np.array([t]))
         known = {"x": 1.0, "t": t, "sqrt": sqrt, "log": log, **of}

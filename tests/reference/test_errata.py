@@ -93,14 +93,14 @@ def test_both_numbers_of_a_row_equal_a_calculation_by_hand(row):
             assert actual == expected
         else:
             assert_close(actual, expected, max(QUADRATURE, LINEAR_ALGEBRA), 10.0)
-    assert_printed(EXACT_VALUES[row.where][1], row.right)
+    assert_printed(EXACT_VALUES[row.where][1], row.expected)
 
 
 @pytest.mark.parametrize("row", [row for row in ERRATA if row.where in PRINTED_VALUES], ids=lambda row: row.number)
 def test_both_numbers_of_a_row_equal_known_values(row):
     for actual, printed in zip(row.values(), PRINTED_VALUES[row.where]):
         assert_printed(actual, printed)
-    assert row.right == PRINTED_VALUES[row.where][1]
+    assert row.expected == PRINTED_VALUES[row.where][1]
 
 
 def values(number):
@@ -118,8 +118,8 @@ def test_unit_noise_in_sgld_inflates_the_variance_tenfold():
     assert_close(printed, 1 / (1 - 0.9025), QUADRATURE)
     chance = z_score() * (2 / 40_000) ** 0.5 * 0.1 / (1 - 0.9025)
     assert_close(corrected, 0.1 / (1 - 0.9025), chance, 1.0)
-    assert_printed(0.1 / (1 - 0.9025), row_of("E8").right)
-    assert_printed(chance, str(row_of("E8").chance))
+    assert_printed(0.1 / (1 - 0.9025), row_of("E8").expected)
+    assert_printed(chance, str(row_of("E8").tolerance))
 
 
 def test_a_hundred_steps_leave_too_much_weight_in_the_wide_mode():
@@ -128,8 +128,8 @@ def test_a_hundred_steps_leave_too_much_weight_in_the_wide_mode():
     deviation = (0.6318 * 0.3682 / 10_000) ** 0.5
     assert_printed(printed, ".600")
     assert abs(corrected - 0.6318) < z_score() * deviation and corrected - printed > z_score() * deviation
-    assert row_of("E9").right == ".6318"
-    assert_printed(z_score() * deviation, str(row_of("E9").chance))
+    assert row_of("E9").expected == ".6318"
+    assert_printed(z_score() * deviation, str(row_of("E9").tolerance))
 
 
 def test_gradient_ascent_raises_the_density_and_descent_lowers_it():
@@ -145,7 +145,7 @@ def test_gradient_ascent_raises_the_density_and_descent_lowers_it():
         assert_close(actual, log(density(x)), QUADRATURE, 100.0)
     printed, corrected = values("E19")
     assert printed < log(1.60596271e-4) < corrected
-    assert_printed(log(density(x)), row_of("E19").right)
+    assert_printed(log(density(x)), row_of("E19").expected)
 
 
 def test_every_row_of_the_errata_is_compared_with_numbers():
@@ -200,7 +200,9 @@ def test_the_errata_command_fails_and_names_the_wrong_number(capsys, monkeypatch
     monkeypatch.setattr(Schedule, "signal", lambda self, t: 1.001 * right(self, t))
     assert main(["errata"]) == 1
     captured = capsys.readouterr()
-    assert captured.err.startswith("python -m reference errata: the code no longer gives the right number of ") and "E6 (" in captured.err
+    assert (
+        captured.err.startswith("python -m reference errata: the code no longer gives the correct number for ") and "E6 (" in captured.err
+    )
     wrong = [line for line in captured.out.splitlines() if "WRONG" in line]
     assert any(line.endswith("0.4674417 by this code, WRONG: it should be .466975") for line in wrong)
     assert not any("as corrected" in line for line in wrong) and "E1 (" not in captured.err
@@ -209,6 +211,6 @@ def test_the_errata_command_fails_and_names_the_wrong_number(capsys, monkeypatch
 @pytest.mark.parametrize("row", ERRATA, ids=lambda row: row.number)
 def test_only_the_right_number_passes_the_errata_check(row):
     printed, corrected = row.values()
-    away = max(row.chance, 10.0 ** -len(row.right.partition(".")[2]))
+    away = max(row.tolerance, 10.0 ** -len(row.expected.partition(".")[2]))
     assert row.holds(corrected) and not row.holds(printed) and not row.holds(float("nan"))
-    assert not row.holds(float(row.right) + 1.01 * away) and not row.holds(float(row.right) - 1.01 * away)
+    assert not row.holds(float(row.expected) + 1.01 * away) and not row.holds(float(row.expected) - 1.01 * away)

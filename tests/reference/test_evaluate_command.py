@@ -61,18 +61,18 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
     )
-    system = open_run(runs[name]).method.name
-    command = ("evaluate", runs[name], *FEW["ddim" if system == "ddpm" else METHODS[system].sampler].split(), "--samples", 20)
+    method = open_run(runs[name]).method.name
+    command = ("evaluate", runs[name], *FEW["ddim" if method == "ddpm" else METHODS[method].sampler].split(), "--samples", 20)
     assert run(*command, "--out", tmp_path / "out") == 0
     printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {key: float(value) for key, value in printed.items()} == {key: float(f"{v:.5g}") for key, v in results["results"].items()}
-    assert results["config"]["method"] == system and results["sampling"]["samples"] == 20 and results["by level"]
+    assert results["config"]["method"] == method and results["sampling"]["samples"] == 20 and results["by level"]
     loss, levels, samples = drawn
     for figure in drawn:
         assert_readable(figure)
-    assert levels.axes[0].get_xlabel().startswith("latent variable" if system == "vae" else "noise level")
-    assert loss.get_suptitle().startswith("Training loss: ") and UNITS[system] in loss.axes[0].get_ylabel()
+    assert levels.axes[0].get_xlabel().startswith("latent variable" if method == "vae" else "noise level")
+    assert loss.get_suptitle().startswith("Training loss: ") and UNITS[method] in loss.axes[0].get_ylabel()
     assert len(loss.axes[0].lines[0].get_xdata()) == results["results"]["training steps"]
     titles = [axes.get_title() for axes in samples.axes]
     assert len(titles) >= 2 and (titles[0] == "20 of the data" or titles[0] == "clean data")
@@ -81,7 +81,7 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     assert "results.json exists already: name another --out" in capsys.readouterr().err
 
 
-def test_the_loss_by_level_equals_that_of_network_and_exact_prediction(runs):
+def test_the_loss_by_level_matches_network_and_exact_prediction(runs):
     trained = open_run(runs["sde"])
     table = by_level(trained, ops)
     sde, distribution = trained.model.schedule, trained.data.mixture
@@ -100,7 +100,7 @@ def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, c
     assert "-ELBO (nats)" in out and "best linear VAE" not in out
 
 
-def test_the_loss_floor_by_quadrature_is_near_that_of_draws(runs, capsys):
+def test_the_loss_floor_by_quadrature_is_near_the_floor_on_draws(runs, capsys):
     """Over 16,384 draws of a loss below 1 with a deviation of about 1."""
     assert run("evaluate", runs["smld"], "--steps", 2, "--samples", 20) == 0
     rows = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))

@@ -91,7 +91,7 @@ def test_f2_error_is_the_wasserstein_distance_of_gaussians():
 
 
 def test_n2_mismatch_of_a_gaussian_has_its_closed_form():
-    """For the mixture with alpha_bar so small that x_T is Gaussian to six digits; in general at least that of the Gaussian."""
+    """For the mixture with alpha_bar so small that x_T is Gaussian to six digits; in general it is at least the Gaussian's."""
     schedule = vp(10)
     assert_close(what_matters.terminal_kl(schedule), what_matters.gaussian_terminal_kl(schedule.signal_power(10)), 1e-4)
     early = vp(10, 0.1, 1.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reference.plotting import description_of
+from reference.plotting import read_description
 from tests.command_runs import files, run
 
 
@@ -20,13 +20,13 @@ def test_each_figure_is_a_separate_file_with_a_description(tmp_path, capsys):
     assert sorted(path.name for path in folder.iterdir()) == ["figure-2.10.png", "figure-3.5.png"]
     printed = capsys.readouterr().out
     assert all(f"wrote {folder / name}" in printed for name in ("figure-2.10.png", "figure-3.5.png"))
-    assert description_of(folder / "figure-3.5.png") == '{"tutorial figure": "3.5", "quick": true}'
+    assert read_description(folder / "figure-3.5.png") == '{"tutorial figure": "3.5", "quick": true}'
 
 
 def test_the_animation_is_a_gif(tmp_path):
     assert run("figures", "reverse", "--quick", "--out", tmp_path) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["reverse.gif"]
-    assert description_of(tmp_path / "reverse.gif") == '{"tutorial figure": "reverse", "quick": true}'
+    assert read_description(tmp_path / "reverse.gif") == '{"tutorial figure": "reverse", "quick": true}'
 
 
 def test_figures_all_draws_every_figure(monkeypatch, tmp_path):

@@ -54,7 +54,7 @@ def test_density_stays_positive_for_steps_up_to_the_documented_limit(seed, n, pe
 
 
 @pytest.mark.parametrize("w", [-30.0, -2.0, -1e-9, 0.0, 1e-9, 0.5, 30.0])
-def test_neighbour_ratio_without_current_is_that_of_the_exact_steady_state(w):
+def test_neighbour_ratio_without_current_matches_the_exact_steady_state(w):
     """p_right / p_left = e^{-w}, w = B dx / D2, B = -D1 for a constant D2: for any w, large or small."""
     dx, D2 = 0.5, 0.8
     to_left, to_right = face_rates(np.full(4, -w * D2 / dx), np.full(4, D2), dx)

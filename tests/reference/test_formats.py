@@ -127,9 +127,9 @@ def _lying_npy():
     "content, message",
     [
         (b"nothing of the kind", "can't be read"),
-        (npy(IMAGES)[:-1], "promises 300 bytes and holds 299"),
-        (npy(IMAGES) + b"x", "promises 300 bytes and holds 301"),
-        (_lying_npy(), "promises"),
+        (npy(IMAGES)[:-1], "declares 300 bytes and holds 299"),
+        (npy(IMAGES) + b"x", "declares 300 bytes and holds 301"),
+        (_lying_npy(), "declares"),
         (npy(np.array([[{}]] * 9)), "must hold numbers, not objects"),
         (npy(np.eye(9) * 1j), "must hold numbers, got complex128"),
     ],
@@ -297,7 +297,7 @@ def png(width, height, depth, colour, pixels=b""):
     [
         ("a.png", b"no picture", "a.png can't be read: cannot identify"),
         ("a.png", png(2, 2, 16, 2, b"\0" * 26), "16 bits per channel are supported for grey pictures only"),
-        ("a.png", png(9000, 9000, 8, 0), "promises 9000x9000 pixels, more than its bytes can hold"),
+        ("a.png", png(9000, 9000, 8, 0), "declares 9000x9000 pixels, more than its bytes can hold"),
         ("a.png", png(2**20, 2**20, 8, 0), "exceeds limit"),
         ("a.png", png(6, 5, 8, 0, b"\0" * 9), "can't be read"),
         ("zz.png", png(2, 2, 8, 0, b"\0" * 6), r"must be alike: .*00.png has 5x6 pixels of mode RGB, .*zz.png has 2x2 of L"),

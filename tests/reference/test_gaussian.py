@@ -114,7 +114,7 @@ def test_kl_divergence_from_the_unit_normal_counts_constants_per_dimension(seed,
     assert_close(kl(mean, s**2 * np.eye(d), np.zeros(d), np.eye(d)), expected, LINEAR_ALGEBRA, scale)
 
 
-def test_batched_diagonal_kl_divergence_equals_that_of_each():
+def test_batched_diagonal_kl_divergence_equals_single_ones():
     rng = np.random.default_rng(0)
     means, variances = rng.normal(size=(2, 3, 4)), rng.uniform(0.1, 3, (2, 3, 4))
     together = kl_diagonal(means, variances)
@@ -216,7 +216,7 @@ def test_diagonal_draws_have_the_mean_and_the_variances_and_no_correlation():
 
 
 @given(seeds, st.integers(1, 6))
-def test_diagonal_log_density_is_that_of_the_noise_minus_log_determinant(seed, d):
+def test_diagonal_log_density_is_the_noises_minus_log_determinant(seed, d):
     rng = np.random.default_rng(seed)
     (mean, eps), deviation = rng.normal(size=(2, d)), np.exp(rng.normal(size=d))
     z = reparameterise(mean, deviation, eps)
@@ -229,7 +229,7 @@ def test_diagonal_log_density_is_that_of_the_noise_minus_log_determinant(seed, d
 
 @every_method
 @every_dimension
-def test_full_log_density_is_that_of_the_noise_minus_log_determinant(method, d):
+def test_full_log_density_is_the_noises_minus_log_determinant(method, d):
     mean, covariance = gaussian(d, d)
     A, eps = factor(covariance, method), np.random.default_rng(d).normal(size=(7, d))
     expected = stats.norm.logpdf(eps).sum(axis=1) - np.linalg.slogdet(A)[1]
@@ -269,10 +269,10 @@ def estimates(estimator, f, mean, deviation):
     return means, p @ (draws - means) ** 2, p @ (np.abs(draws) + draws**2)
 
 
-every_law = pytest.mark.parametrize("mean, deviation", [(0.0, 1.0), (0.7, 0.5), (-2.0, 1.5), (0.1, 0.05)])
+every_gaussian = pytest.mark.parametrize("mean, deviation", [(0.0, 1.0), (0.7, 0.5), (-2.0, 1.5), (0.1, 0.05)])
 
 
-@every_law
+@every_gaussian
 def test_gradient_estimators_of_mean_square_have_printed_mean_and_variance(mean, deviation):
     m, s = mean**2, deviation**2
     by_path = estimates(pathwise_gradient, lambda z: 2 * z, mean, deviation)
@@ -286,7 +286,7 @@ def test_gradient_estimators_of_mean_square_have_printed_mean_and_variance(mean,
     assert (by_score[1] > by_path[1]).all()
 
 
-@every_law
+@every_gaussian
 @pytest.mark.parametrize("frequency", [0.5, 2.0])
 def test_gradient_estimators_of_mean_sine_are_unbiased(mean, deviation, frequency):
     """E sin(w z) = exp(-w^2 deviation^2 / 2) sin(w mean)."""
@@ -299,7 +299,7 @@ def test_gradient_estimators_of_mean_sine_are_unbiased(mean, deviation, frequenc
         assert_close(means, expected, QUADRATURE, scale)
 
 
-@every_law
+@every_gaussian
 def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
     """The derivative of E tanh(z) by quadrature over z, with the parameters in the density."""
     direction = np.random.default_rng(0).normal(size=2)
@@ -313,7 +313,7 @@ def test_gradient_estimators_of_mean_tanh_are_unbiased(mean, deviation):
         assert_gradient(analytic, lambda step: density(step) @ np.tanh(x), density(0.0) @ np.abs(np.tanh(x)), scale.sum())
 
 
-@every_law
+@every_gaussian
 def test_the_score_of_the_own_distribution_has_mean_zero(mean, deviation):
     means, variances, scale = estimates(score_function_gradient, lambda z: np.ones(len(z)), mean, deviation)
     assert_close(means, np.zeros(2), QUADRATURE, scale)

@@ -39,7 +39,7 @@ def imported(path):
 
 
 def rooms_imported(path):
-    """The rooms of the reference that a file imports, wherever in the file."""
+    """The rooms of the reference that a file imports, at any line."""
     rooms = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "reference":

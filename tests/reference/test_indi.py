@@ -126,7 +126,7 @@ def test_constant_noise_adds_none_per_step_and_brownian_noise_a_bridge():
     assert_close(stepped, mean + epsilon * ((t - t_prev) * t_prev / t) ** 0.5 * z, EXACT, 4.0)
 
 
-def test_the_variance_at_every_step_is_that_of_the_path():
+def test_variance_at_every_step_matches_the_path():
     """x_0 known: from x_1 = y + w(1) n the distribution of x_t is N((1-t) x_0 + t y, w(t)^2) for any steps."""
     epsilon, x0, y = 0.5, 0.0, 0.0
     mean, variance = y, epsilon**2

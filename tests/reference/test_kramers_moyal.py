@@ -67,7 +67,7 @@ def test_jump_processes_have_all_kramers_moyal_coefficients(m):
     assert np.abs(draws.mean() - expected) < z_score(3) * draws.std() / len(draws) ** 0.5 + 10 * rate**2 * tau * deviation**m
 
 
-def test_moments_of_many_jumps_equal_those_of_compound_poisson():
+def test_moments_of_many_jumps_match_compound_poisson():
     """Variance rate t E J^2, fourth cumulant rate t E J^4."""
     x = km.compound_poisson_increments(3.0, 0.5, 2.0, 1, np.arange(50_000))
     assert_mean(x**2, 3.0 * 2.0 * 0.25, 2)

@@ -21,7 +21,7 @@ PLANE = Mixture(np.ones(1), np.array([[0.5, -1.0]]), np.array([[[0.5, 0.2], [0.2
 COUNT = 20_000
 
 
-def normal_law(mean, variance):
+def normal_distribution(mean, variance):
     return Mixture(np.ones(1), np.array([[mean]]), np.array([variance]))
 
 
@@ -52,7 +52,9 @@ def uniform_start(count, low=-3.0, high=3.0):
 
 
 @pytest.mark.parametrize(
-    "distribution, tau", [(normal_law(0.7, 0.5), 0.1), (normal_law(-2.0, 4.0), 5.0), (PLANE, 0.2)], ids=["line", "long", "plane"]
+    "distribution, tau",
+    [(normal_distribution(0.7, 0.5), 0.1), (normal_distribution(-2.0, 4.0), 5.0), (PLANE, 0.2)],
+    ids=["line", "long", "plane"],
 )
 def test_a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau(distribution, tau):
     x, sample, d = distribution.mean + uniform_start(50), np.arange(7, 57), distribution.dimension
@@ -66,7 +68,7 @@ def test_a_step_on_a_gaussian_is_affine_with_noise_variance_two_tau(distribution
 
 @pytest.mark.parametrize("s2, tau", [(0.25, 0.05), (0.04, 0.05), (1.0, 0.01), (1.0, 1.9), (3.0, 0.5)])
 def test_mean_and_variance_follow_their_recursions(s2, tau):
-    distribution, sample = normal_law(1.5, s2), np.arange(COUNT)
+    distribution, sample = normal_distribution(1.5, s2), np.arange(COUNT)
     start = 3.0 + np.sqrt(2.0) * ops.normal(3, sample, 0, Purpose.PRIOR, (1,))
     mean, variance = 3.0, 2.0
     for n, x, _ in langevin(distribution.score, start, tau, 40, 4, sample):
@@ -85,7 +87,7 @@ def chain(distribution, starts, tau, steps):
 
 def test_two_chains_with_shared_noise_converge_at_the_rate_of_the_gain():
     tau, s2 = 0.05, 0.25
-    x = chain(normal_law(2.0, s2), [[0.0], [1.0]], tau, 50)
+    x = chain(normal_distribution(2.0, s2), [[0.0], [1.0]], tau, 50)
     assert_close(x[:, 1] - x[:, 0], (1 - tau / s2) ** np.arange(1, 51)[:, None], accumulated(50), 10.0)
 
 
@@ -142,7 +144,7 @@ def test_langevin_on_a_gaussian_is_reversible():
 # Stability
 
 
-@pytest.mark.parametrize("distribution", [EXAMPLE_3_2, PLANE, normal_law(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
+@pytest.mark.parametrize("distribution", [EXAMPLE_3_2, PLANE, normal_distribution(1.0, 0.3)], ids=["example-3.2", "plane", "line"])
 def test_the_score_slope_never_exceeds_the_bound_of_the_stability_limit(distribution):
     limit = stability_limit(distribution)
     assert_close(limit, 2 * np.linalg.eigvalsh(distribution.full).min(), EXACT)
@@ -155,7 +157,7 @@ def test_printed_stability_limit_of_example_3_2():
     assert_printed(stability_limit(EXAMPLE_3_2), ".08")
 
 
-@pytest.mark.parametrize("distribution", [PLANE, normal_law(1.0, 0.3)], ids=["plane", "line"])
+@pytest.mark.parametrize("distribution", [PLANE, normal_distribution(1.0, 0.3)], ids=["plane", "line"])
 def test_chains_diverge_above_the_stability_limit_and_converge_below(distribution):
     limit, steepest = stability_limit(distribution), np.linalg.eigh(distribution.full[0])[1][:, 0]
     starts = [distribution.mean, distribution.mean + steepest]
@@ -169,7 +171,7 @@ def test_chains_diverge_above_the_stability_limit_and_converge_below(distributio
 
 @pytest.mark.parametrize("tau", [0.5, 0.5001, 3.0])
 def test_a_step_at_or_above_the_limit_gives_a_warning_with_the_limit(tau):
-    distribution = normal_law(0.0, 0.25)
+    distribution = normal_distribution(0.0, 0.25)
     with pytest.warns(UserWarning, match=f"tau = {tau:.4g} is not below the stability limit 0.5: the samples may diverge") as warned:
         langevin(distribution.score, np.zeros((1, 1)), tau, 1, 0, np.arange(1), limit=stability_limit(distribution))
     assert warned[0].filename == __file__
@@ -261,7 +263,7 @@ def narrow_mode(x, p):
 
 @pytest.mark.parametrize("s2, tau", [(0.25, 0.05), (0.5, 0.2)])
 def test_transition_operator_on_a_gaussian_has_the_closed_form_limit(s2, tau):
-    x, p = long_run(normal_law(0.5, s2), tau)
+    x, p = long_run(normal_distribution(0.5, s2), tau)
     assert_close(p @ x, 0.5, QUADRATURE / (tau / s2))
     assert_close(p @ (x - 0.5) ** 2, s2 / (1 - tau / (2 * s2)), QUADRATURE / (tau / s2))
 

@@ -92,7 +92,7 @@ def test_the_stationary_covariance_balances_decay_and_noise():
     assert_close(physics.stationary_covariance(np.array([[GAMMA]]), np.array([[Q]])), np.array([[Q / (2 * GAMMA)]]), LINEAR_ALGEBRA)
 
 
-def test_exact_multivariate_steps_compose_and_keep_the_stationary_law():
+def test_exact_multivariate_steps_compose_and_keep_the_stationary_distribution():
     S, (A, C), (A2, C2) = physics.stationary_covariance(G, NOISE), physics.transition(G, NOISE, 0.3), physics.transition(G, NOISE, 0.6)
     assert_close(A @ S @ A.T + C, S, LINEAR_ALGEBRA, 1.0)
     assert_close(A @ A, A2, LINEAR_ALGEBRA, 1.0)
@@ -102,7 +102,7 @@ def test_exact_multivariate_steps_compose_and_keep_the_stationary_law():
 
 
 def test_brownian_position_and_velocity_form_a_two_variable_process():
-    """Velocity and position have no joint stationary distribution; with stationary velocity Var(position) is that of the displacement."""
+    """Velocity and position have no joint stationary distribution; with stationary velocity Var(position) is the displacement's."""
     for t in (0.2, 3.0):
         A, C = physics.transition(np.array([[GAMMA, 0.0], [-1.0, 0.0]]), np.diag([Q, 0.0]), t)
         place = A[1, 0] ** 2 * Q / (2 * GAMMA) + C[1, 1]
@@ -114,7 +114,7 @@ def test_an_unstable_process_has_no_stationary_distribution():
         physics.stationary_covariance(-G, NOISE)
 
 
-def test_coefficients_are_those_of_stratonovich():
+def test_coefficients_match_stratonovich():
     """(5.36), (5.37): D1 = h + g g', D2 = g^2; a diffusion model's additive noise g = sqrt(beta/2) has D2 = beta/2 (E15)."""
     x = np.linspace(-2, 2, 9)
     D1, D2 = physics.fokker_planck_coefficients(lambda x: -x, lambda x: 0.5 * x, lambda x: 0.5)

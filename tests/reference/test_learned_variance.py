@@ -81,11 +81,11 @@ class Fixed:
 
     outputs, classes = 2, 0
 
-    def __init__(self, say):
-        self.say = say
+    def __init__(self, function):
+        self.function = function
 
     def forward(self, params, x, c, ops=None, labels=None, keep=True):
-        return self.say(x, c), None
+        return self.function(x, c), None
 
     def backward(self, params, dy, saved, ops=None):
         self.given = dy
@@ -103,7 +103,7 @@ def test_gradient_of_the_variational_loss_in_every_parameter(prediction):
 
 @each_prediction
 def test_the_variational_part_of_the_hybrid_loss_trains_v_only(prediction):
-    """Gradient at the network's output: that of the simple loss for the prediction, weight times the variational one for v."""
+    """Gradient at the network's output: for the prediction from the simple loss; for v the weight times the variational one."""
     y = numbers(5, 6, 4)
     given = {}
     for objective in ("variational", "hybrid"):
@@ -137,8 +137,8 @@ def test_hybrid_loss_gradient_in_every_parameter_of_v_alone(prediction):
 def test_the_mean_over_all_times_plus_the_prior_is_the_full_bound():
     """T L_t averaged over t = 1 .. T is the sum of L_t: with the draws of ``elbo_terms``, term by term."""
     schedule = linear(12)
-    say = lambda x, c: np.concatenate((0.3 * x, np.tanh(x)), axis=-1)
-    learned = LearnedVariance(Fixed(say), schedule, "noise", 1.3)
+    function = lambda x, c: np.concatenate((0.3 * x, np.tanh(x)), axis=-1)
+    learned = LearnedVariance(Fixed(function), schedule, "noise", 1.3)
     x0 = numbers(3, 4, 2)
     terms = elbo_terms(learned.noise_predictor({}), schedule, x0, 7)
     total = np.zeros(4)
@@ -153,19 +153,19 @@ def test_the_mean_over_all_times_plus_the_prior_is_the_full_bound():
 
 
 def test_each_term_is_a_gaussian_kl_and_the_first_a_log_density():
-    say = np.concatenate((numbers(8, 6, 2), np.tanh(numbers(9, 6, 2))), axis=-1)
-    learned = model("x0", network=Fixed(lambda x, c: say))
+    output = np.concatenate((numbers(8, 6, 2), np.tanh(numbers(9, 6, 2))), axis=-1)
+    learned = model("x0", network=Fixed(lambda x, c: output))
     x = forward(learned.schedule, X0, T, NOISE)
-    nats, _, _ = learned.variational(X0, x, T, say[:, :2], say[:, 2:])
-    log_variance = interpolated_log_variance(learned.schedule, T, T - 1, say[:, 2:])
+    nats, _, _ = learned.variational(X0, x, T, output[:, :2], output[:, 2:])
+    log_variance = interpolated_log_variance(learned.schedule, T, T - 1, output[:, 2:])
     z = np.linspace(-12, 12, 4001)
     for i, t in enumerate(T.tolist()):
         c_x, c_x0, variance = posterior(learned.schedule, t, t - 1)
         total = 0.0
         for j in range(2):
-            mean, deviation = c_x * x[i, j] + c_x0 * say[i, j], np.exp(log_variance[i, j] / 2)
+            mean, deviation = c_x * x[i, j] + c_x0 * output[i, j], np.exp(log_variance[i, j] / 2)
             if t == 1:
-                total -= stats.norm.logpdf(X0[i, j], say[i, j], deviation)
+                total -= stats.norm.logpdf(X0[i, j], output[i, j], deviation)
             else:
                 true = stats.norm(c_x * x[i, j] + c_x0 * X0[i, j], variance**0.5)
                 at = true.mean() + z * variance**0.5
@@ -189,8 +189,8 @@ def test_single_precision_stays_single(network, objective):
 
 
 @pytest.mark.parametrize("v, choice", [(-1.0, "posterior"), (1.0, "beta")])
-@pytest.mark.parametrize("dtype, budget", [(np.float64, EXACT), (np.float32, EXACT32)])
-def test_samples_with_v_at_an_end_equal_those_with_that_variance(v, choice, dtype, budget):
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, EXACT), (np.float32, EXACT32)])
+def test_samples_with_v_at_an_end_match_the_fixed_variance(v, choice, dtype, tolerance):
     distribution, schedule, sample = normal_data(0.5, 0.3), vp(30), np.arange(9)
     predict_noise = lambda x, t: distribution.expected_noise(x.astype(np.float64), schedule.signal(t), schedule.noise_scale(t)).astype(
         dtype
@@ -199,7 +199,7 @@ def test_samples_with_v_at_an_end_equal_those_with_that_variance(v, choice, dtyp
     x, grid = numbers(0, 9, 1).astype(dtype), schedule.timesteps(10)
     learned = final_sample(ancestral(both, schedule, grid, x, 1, sample, "learned"))
     assert learned.dtype == dtype
-    assert_close(learned, final_sample(ancestral(predict_noise, schedule, grid, x, 1, sample, choice)), 10 * 64 * budget, 1.0)
+    assert_close(learned, final_sample(ancestral(predict_noise, schedule, grid, x, 1, sample, choice)), 10 * 64 * tolerance, 1.0)
 
 
 def test_samplers_without_a_variance_ignore_v():

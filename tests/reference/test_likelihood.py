@@ -28,7 +28,7 @@ SPACE = Mixture(
     np.array([np.diag([0.3, 0.5, 0.2]) + 0.1, np.diag([0.6, 0.2, 0.4]) - 0.05]),
 )
 SDES = {"vp": VP(), "ve": VE(sigma_max=20.0), "subvp": SubVP(beta_max=12.0), "ou": OrnsteinUhlenbeck(t_max=3.0)}
-LAWS = {"example-2.1": LINE, "gaussian": GAUSSIAN, "plane": PLANE}
+DISTRIBUTIONS = {"example-2.1": LINE, "gaussian": GAUSSIAN, "plane": PLANE}
 every_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
 
 
@@ -53,7 +53,7 @@ def points(distribution, count=5):
 
 
 @every_sde
-@pytest.mark.parametrize("distribution", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 def test_likelihood_with_exact_score_and_prior_is_the_exact_log_density(distribution, sde):
     x = points(distribution)
     found = log_likelihood(sde, exact(distribution, sde), x, prior=prior_of(distribution, sde), **FLOW_SOLVER)
@@ -126,7 +126,7 @@ def test_the_prior_is_a_gaussian_of_the_documented_scale(sde):
     assert_close(gaussian_prior(sde)(x.reshape(5, 2, 1)), gaussian_prior(sde)(x), EXACT)
 
 
-def test_the_prior_bias_is_that_of_the_density_at_the_end_of_the_flow():
+def test_prior_bias_is_the_error_of_the_density_where_the_flow_ends():
     """In 1D the flow ends at F_end^-1(F_0(x)): the bias is log N - log p_end there, and smaller for a longer path."""
     x, sizes = points(LINE, 8), []
     for sde in (VP(beta_max=8.0), VP()):
@@ -148,11 +148,11 @@ def test_likelihood_of_a_network_is_the_log_determinant_of_its_flow():
     network = MLP(size=(2,), width=5, depth=2, embedding=4)
     model, params = Denoiser(network, sde, "v", 1.3), {name: p / 4 for name, p in random_parameters(network).items()}
     at = model.score_and_pullback(params)
-    says = lambda x, t: at(x, *sde.marginal(t))
+    score_and_pullback = lambda x, t: at(x, *sde.marginal(t))
     x, h = np.array([[0.3, -0.5], [-1.0, 0.8]]), 1e-3
-    found = log_likelihood(sde, says, x, t_start=first, **FLOW_SOLVER)
+    found = log_likelihood(sde, score_and_pullback, x, t_start=first, **FLOW_SOLVER)
 
-    flow, _ = sde.reverse(lambda x, t: says(x, t)[0], 0.0)
+    flow, _ = sde.reverse(lambda x, t: score_and_pullback(x, t)[0], 0.0)
     moved = np.concatenate([x, *(x + s * h * e for e in np.eye(2) for s in (1, -1))])
     end, *sides = np.split(final_sample(rk45(flow, (first, sde.t_max), moved, **FLOW_SOLVER)), 5)
     jacobian = np.stack([(sides[2 * i] - sides[2 * i + 1]) / (2 * h) for i in range(2)], axis=2)

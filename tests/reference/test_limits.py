@@ -16,7 +16,7 @@ from reference.runs import checkpoint, files, train_checks
 
 ROOT = Path(reference.__file__).parents[1]
 TINY = "--data mixture2d --width 16 --depth 2 --batch 32".split()
-SYSTEMS_OWN = {
+METHOD_OPTIONS = {
     "vae": {"--latent"},
     "ddpm": {"--schedule", "--timesteps", "--beta", "--objective", "--prediction"},
     "smld": {"--levels", "--sigma-min", "--sigma-max", "--objective", "--bandwidth"},
@@ -241,12 +241,12 @@ def test_non_finite_weights_are_not_saved(part, tmp_path):
 # help
 
 
-@pytest.mark.parametrize("system", SYSTEMS_OWN)
-def test_help_of_a_method_lists_only_its_options(system, capsys):
-    assert run("train", system, "--help") == 0
+@pytest.mark.parametrize("method", METHOD_OPTIONS)
+def test_help_of_a_method_lists_only_its_options(method, capsys):
+    assert run("train", method, "--help") == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}
-    networks = {"--latent"} if system == "vae" else {"--channels", "--groups", "--layers"}
-    every = set().union(*SYSTEMS_OWN.values()) | {"--channels", "--groups", "--layers"}
-    assert listed & every == SYSTEMS_OWN[system] | networks and {"--width", "--data", "--lr"} <= listed
+    networks = {"--latent"} if method == "vae" else {"--channels", "--groups", "--layers"}
+    every = set().union(*METHOD_OPTIONS.values()) | {"--channels", "--groups", "--layers"}
+    assert listed & every == METHOD_OPTIONS[method] | networks and {"--width", "--data", "--lr"} <= listed
     assert run("train", "--help") == 0
     assert every <= set(capsys.readouterr().out.split())

@@ -11,12 +11,12 @@ from tests.command_runs import files, run
 
 
 def test_points_have_other_defaults_that_options_override():
-    data = datasets.load("mixture2d")
+    data = datasets.load_dataset("mixture2d")
     config = build_config("ddpm", data, {"data": "mixture2d"})
     assert config["steps"] == 20_000 and config["training"]["batch"] == 512 and config["training"]["lr"] == 2e-3
     config = build_config("ddpm", data, {"data": "mixture2d", "batch": 3, "steps": 7})
     assert config["steps"] == 7 and config["training"]["batch"] == 3 and config["training"]["lr"] == 2e-3
-    config = build_config("ddpm", datasets.load("digits"), {})
+    config = build_config("ddpm", datasets.load_dataset("digits"), {})
     assert config["steps"] == 2000 and config["training"]["batch"] == 64 and config["training"]["lr"] == 1e-3
 
 
@@ -55,7 +55,7 @@ WRONG = {
     "blurred points": ("train indi --data mixture1d --blur 1 --out OUT", "blur needs images, and mixture1d holds points"),
     "negative noise": ("train indi --noise -1 --out OUT", "noise and blur must not be negative"),
     "no degradation": ("train indi --noise 0 --out OUT", "not both be 0"),
-    "epsilon of training": ("train indi --brownian-noise -1 --out OUT", "epsilon must not be negative"),
+    "Brownian noise of training": ("train indi --brownian-noise -1 --out OUT", "brownian-noise must not be negative, got -1.0"),
     "learned variances in one step": ("train ddpm --timesteps 1 --objective hybrid --out OUT", "2 outputs and T at least 2"),
     "no langevin step": ("sample @smld --sampler langevin --step-size 0 --out OUT.png", "step-size must be a positive number, got 0.0"),
     "a langevin step that is no number": (
@@ -85,6 +85,7 @@ WRONG = {
         "reverse-noise must not be negative",
     ),
     "unknown sde": ("train sde --sde vq --out OUT", "argument --sde: invalid choice: 'vq'"),
+    "timesteps of sde": ("train sde --timesteps 5 --out OUT", "--timesteps is not an option of train sde"),
     "sigma of vp": ("train sde --sigma-max 10 --out OUT", "--sigma-max belongs to --sde ve, not to vp"),
     "beta of linear": ("train ddpm --beta 0.1 --out OUT", "--beta belongs to --schedule constant, not to linear"),
     "more noise than trained": (
@@ -93,7 +94,7 @@ WRONG = {
     ),
     "blur that was not trained": ("sample @indi --blur 1 --out OUT.png", "blur must be 0, for which this run was trained"),
     "another noise beside blur": ("sample @deblur --noise 0.5 --out OUT.png", "noise must be 0.05, for which this run was trained"),
-    "resuming another system": ("train vae --out @smld --resume", "is a run of smld, not of vae"),
+    "resuming another method": ("train vae --out @smld --resume", "is a run of smld, not of vae"),
     "another option on resume": ("train smld --levels 9 --out @smld --resume", "was begun with levels 4, got 9"),
 }
 
@@ -113,6 +114,7 @@ def test_bad_method_options_exit_2_with_one_line_and_no_side_effects(runs, tmp_p
     [
         ("smld", {"schedule": {"name": "geometric", "T": 4, "sigma_min": 3.0, "sigma_max": 2.0}}, "0 < sigma_min < sigma_max"),
         ("smld", {"schedule": {"name": "linear", "T": 4}}, "schedule must be one of geometric, got 'linear'"),
+        ("smld", {"schedule": {"name": "geometric", "T": 4, "beta": 0.1}}, "the schedule geometric has no beta"),
         ("smld", {"objective": "fisher"}, "objective of smld must be one of"),
         ("indi", {"degradation": {"noise": -1.0, "blur": 0.0}}, "noise and blur must not be negative"),
         ("indi", {"degradation": {"dust": 1.0}}, "can't be read as the config"),

@@ -94,7 +94,7 @@ def test_reverse_kernel_follows_bayes_rule(mixture, t, t_prev):
     joint /= joint.sum(axis=1, keepdims=True) * h
     weights, means, covariances = mixture.reverse_kernel(x[:, None], schedule, t, t_prev)
     actual = gaussians(z, weights, means[..., 0], covariances[:, 0, 0])
-    # the kernel's variance, 0.02 at least, is a difference of numbers up to 5: 250 u of it, and 100 times that of the density
+    # the kernel's variance, 0.02 at least, is a difference of numbers up to 5: 250 u of it, and 100 times the error of the density
     assert_close(actual, joint, 10 * QUADRATURE, joint.max(axis=1, keepdims=True))
 
 

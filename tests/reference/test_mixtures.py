@@ -58,16 +58,16 @@ def differences(function, x, h):
 def test_score_is_the_gradient_of_the_log_density(mixture):
     x, width = points(mixture), narrowest(mixture)
     h = width / 500
-    budget = central_difference(h, np.abs(mixture.log_density(x)).max() + 1, width)
-    assert_close(differences(mixture.log_density, x, h), mixture.score(x), budget, 1.0)
+    tolerance = central_difference(h, np.abs(mixture.log_density(x)).max() + 1, width)
+    assert_close(differences(mixture.log_density, x, h), mixture.score(x), tolerance, 1.0)
 
 
 @every_mixture
 def test_score_jacobian_is_the_derivative_of_the_score(mixture):
     x, width = points(mixture), narrowest(mixture)
     h, jacobian = width / 500, mixture.score_jacobian(x)
-    budget = central_difference(h, np.abs(mixture.score(x)).max() + 1, width) / min(width, 1)
-    assert_close(differences(mixture.score, x, h), jacobian, budget, 1.0)
+    tolerance = central_difference(h, np.abs(mixture.score(x)).max() + 1, width) / min(width, 1)
+    assert_close(differences(mixture.score, x, h), jacobian, tolerance, 1.0)
     assert_close(jacobian, jacobian.swapaxes(1, 2), MIXTURE, np.abs(jacobian).max())
 
 

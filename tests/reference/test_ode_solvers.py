@@ -116,10 +116,10 @@ def test_the_flow_of_a_gaussian_preserves_standardised_points(sde):
     start, end = m + np.sqrt(v) * z, m_last + np.sqrt(v_last) * z
     x = final_sample(rk45(sde.reverse(line, 0.0)[0], (sde.t_max, sde.t_min), start, 1e-8, 1e-8))
     assert_close(x, end, WITHIN_RK45 * 1e-8, 1 + np.abs(start))
-    says = lambda x, t: line(x, t) * -sde.noise_scale(t)
+    predict_noise = lambda x, t: line(x, t) * -sde.noise_scale(t)
     grid, counts = GRIDS["log-snr"](sde, 120), np.array([30, 60, 120])
     for order, solver in ((2, dpm_solver), (2, dpm_solver_plus_plus)):
-        errors = [np.abs(final_sample(solver(sde, says, grid[:: 120 // n], start)) - end).max() for n in counts]
+        errors = [np.abs(final_sample(solver(sde, predict_noise, grid[:: 120 // n], start)) - end).max() for n in counts]
         assert_slope(counts, errors, order, 0.25)  # two halvings, from coarser steps than above
 
 
@@ -200,7 +200,7 @@ def test_edm_levels_are_even_in_sigma_to_1_over_rho_and_end_with_0(n, sigma_min,
     assert_close(np.diff(roots), np.full(n - 1, (roots[-1] - roots[0]) / (n - 1)), SDE_FORMULA, roots[0])
 
 
-def test_edm_levels_equal_those_of_karras():
+def test_edm_levels_match_karras():
     assert_close(sigmas(18), sigmas(18, 0.002, 80.0, 7.0), EXACT, 1.0)
 
 
@@ -245,20 +245,20 @@ def test_a_step_costs_one_evaluation_per_stage(name, n):
 
 
 @every_solver
-@pytest.mark.parametrize("dtype, budget", [(np.float32, 16 * U32), (np.float64, 16 * U32 * 2.0**-28)])
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 16 * U32), (np.float64, 16 * U32 * 2.0**-28)])
 @pytest.mark.parametrize("shape", [(1,), (2,), (2, 3, 1)])
-def test_every_shape_and_dtype_is_kept_and_entries_do_not_mix(name, dtype, budget, shape):
+def test_every_shape_and_dtype_is_kept_and_entries_do_not_mix(name, dtype, tolerance, shape):
     """For a model linear in x; at most 6 steps and 4 stages, with coefficients up to 1 / signal(1) = 150."""
     solver, _ = SOLVERS[name]
-    says = lambda x, t: x * 0.3 + t
+    predict_noise = lambda x, t: x * 0.3 + t
     x = np.linspace(-1, 1, 4 * int(np.prod(shape))).reshape(4, *shape).astype(dtype)
     for grid in (np.linspace(1.0, 0.1, 7), np.linspace(0.1, 1.0, 7)):
         before = x.copy()
-        states = list(solver(says, grid, x))
+        states = list(solver(predict_noise, grid, x))
         assert all(y.dtype == dtype and y.shape == x.shape and extra is None for _, y, extra in states)
         assert np.array_equal(x, before)
-        flat = final_sample(solver(says, grid, x.astype(np.float64).reshape(-1, 1)))
-        assert_close(states[-1][1].reshape(-1, 1), flat, 24 * budget, 150.0 * (1 + np.abs(flat).max()))
+        flat = final_sample(solver(predict_noise, grid, x.astype(np.float64).reshape(-1, 1)))
+        assert_close(states[-1][1].reshape(-1, 1), flat, 24 * tolerance, 150.0 * (1 + np.abs(flat).max()))
 
 
 @pytest.mark.parametrize("shape", [(1,), (2, 3, 1)])

@@ -27,7 +27,7 @@ LOOKS = {"learned variances"}  # their first step uses another formula and reads
 
 def states(name, port):
     system, options = TRAINING_RUNS[name]
-    data = datasets.load(options["data"], 0)
+    data = datasets.load_dataset(options["data"], 0)
     config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
     return training.train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
@@ -47,7 +47,7 @@ def test_training_on_a_device_has_the_same_bits_and_no_host_copies(name):
 
 
 def test_a_model_trained_on_a_device_is_evaluated_and_traced_on_the_host(tmp_path):
-    data = datasets.load("mixture2d", 0)
+    data = datasets.load_dataset("mixture2d", 0)
     run = new_run(tmp_path, build_config("ddpm", data, {"data": "mixture2d", "width": 8, "depth": 2, "steps": 2}))
     assert continue_training(run, data, 1, device_port) == 0
     assert all(map(is_numpy, run.state.params.values())) and np.shares_memory(run.state.params.flat, run.state.params["layers.0.w"])
@@ -64,7 +64,7 @@ def test_a_schedule_is_copied_to_a_device_once():
 
 
 def run_of(folder, system):
-    data = datasets.load("mixture2d", 0)
+    data = datasets.load_dataset("mixture2d", 0)
     run = new_run(folder, build_config(system, data, {"data": "mixture2d", "width": 8, "depth": 2}))
     run.state.ema = {name: array.astype(np.float32) for name, array in random_parameters(run.model.network).items()}
     return run

@@ -158,7 +158,7 @@ def test_printed_variances_of_example_4_7_with_half_of_beta(N, printed):
 
 
 def by_hand(sde, grid, predictor, corrections, step):
-    """Moments of predictor-corrector on Gaussian data from its exact law at grid[0], Langevin steps of step sigma_t^2."""
+    """Moments of predictor-corrector on Gaussian data from its exact distribution at grid[0], Langevin steps of step sigma_t^2."""
     mean, variance = distribution(sde, grid[0])
     for t, t_prev in pairwise(grid):
         mean, variance = one_step(predictor, sde, t, t_prev, mean, variance)
@@ -172,7 +172,7 @@ def by_hand(sde, grid, predictor, corrections, step):
 @every_sde
 @every_predictor
 @pytest.mark.parametrize("corrections, step", [(0, 0.1), (1, 0.1), (3, 0.3)])
-def test_predictor_corrector_has_the_recursion_moments_near_those_of_data(sde, predictor, corrections, step):
+def test_predictor_corrector_has_the_recursion_moments_near_the_datas(sde, predictor, corrections, step):
     """The corrected Algorithm 1 (E11, E11b), with every draw used once.
 
     Errors of the steps are not amplified; a corrector's bias is at most step/2 / (1 - step/2) of the variance.

@@ -69,7 +69,7 @@ def test_other_seeds_give_other_bits(seeds):
     assert not (one == other).any()
 
 
-def test_purposes_are_distinct_and_equal_those_of_the_contract():
+def test_purposes_are_distinct_and_match_the_contract():
     names = "INIT DATA_ORDER TIME TRAINING_NOISE PRIOR STEP_NOISE CORRECTOR PROBE DROPOUT SPLIT".split()
     assert [Purpose[name].value for name in names] == list(range(len(names)))
     draws = {ops.philox_bits(0, np.array([0]), 0, purpose, 4).tobytes() for purpose in Purpose}

@@ -17,7 +17,7 @@ def test_a_run_with_other_data_can_not_be_resumed(tmp_path, far_points, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert run("train", "ddpm", "--out", tmp_path / "run", "--resume") == 2
-    assert "is not the data that" in capsys.readouterr().err
+    assert "have changed since" in capsys.readouterr().err
 
 
 def test_a_run_resumed_with_more_steps_equals_an_uninterrupted_run(points_run, tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_resuming_in_another_environment_reports_the_change(points_run, tmp_path
         ("config.json", {"steps": "many"}, "steps must be a whole number from 1 on, got 'many'"),
         ("config.json", {"training": {"lr": -1}}, "lr must be a positive number"),
         ("config.json", {"data_variance": -5}, "data_variance must be a positive number"),
-        ("config.json", {"data": 3}, "data must be a name"),
+        ("config.json", {"data": 3}, "data and data_sha256 must be text"),
         ("config.json", {"units": {"offset": [0, 0], "factor": [1, 1]}}, "units must hold offset and factor, 1 numbers each"),
         ("config.json", {"units": {"offset": [0], "factor": ["a"]}}, "can't be read as the config"),
         ("config.json", {"units": {"offset": [0], "factor": [float("inf")]}}, "units must hold offset and factor"),
@@ -81,20 +81,20 @@ def test_a_config_that_differs_from_the_checkpoint_is_refused(points_run, tmp_pa
     config["prediction"] = "v"
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
-    assert "prediction was noise and is v" in capsys.readouterr().err
+    assert "prediction in config.json is v, and noise in its checkpoint" in capsys.readouterr().err
     config["prediction"], config["schedule"]["T"] = "noise", 500
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     assert run("sample", tmp_path / "run", "--out", tmp_path / "s.png") == 2
     err = capsys.readouterr().err
-    assert err.endswith("config.json is not that of the checkpoint, schedule.T was 1000 and is 500\n")
+    assert err.endswith("schedule.T in config.json is 500, and 1000 in its checkpoint: restore config.json\n")
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(points_run, tmp_path, capsys):
-    from reference.runs.files import exclusive
+    from reference.runs.files import exclusive_lock
 
     shutil.copytree(points_run, tmp_path / "run")
     before = files(tmp_path / "run")[tmp_path / "run" / "checkpoint.safetensors"]
-    with exclusive(tmp_path / "run"):
+    with exclusive_lock(tmp_path / "run"):
         assert run("train", "ddpm", "--steps", 9, "--out", tmp_path / "run", "--resume") == 2
     assert "another process is training in" in capsys.readouterr().err
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
@@ -124,7 +124,7 @@ def test_data_that_changed_since_training_is_refused(tmp_path, capsys):
     assert run(*command) == 0
     np.savez(tmp_path / "d.npz", x=np.random.default_rng(1).standard_normal((50, 2)))
     assert run("evaluate", tmp_path / "run") == 2
-    assert "is not the data that" in capsys.readouterr().err
+    assert "have changed since" in capsys.readouterr().err
 
 
 def test_a_run_without_checkpoint_can_be_resumed_but_not_sampled(points_run, tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 
 from reference import ops, plotting
 from reference.commands.sample import FRAMES, evenly_moved
-from reference.data.datasets import load
+from reference.data.datasets import load_dataset
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
 from tests.command_runs import TINY, run
@@ -88,7 +88,7 @@ def test_samples_of_images_padded_for_the_unet_are_cropped(tmp_path, capsys):
     with np.load(tmp_path / "s.npz") as archive:
         assert all(archive[name].shape == (3, 7, 5, 1) for name in ("x", "degraded", "clean"))
         np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), archive["x"])
-        np.testing.assert_array_equal(archive["clean"], load(str(tmp_path / "d.npy")).held_out[:3])
+        np.testing.assert_array_equal(archive["clean"], load_dataset(str(tmp_path / "d.npy")).held_out[:3])
     assert run("sample", folder, "--steps", 2, "--out", tmp_path / "s.csv") == 2
     assert "a .csv file holds points" in capsys.readouterr().err
     assert run("evaluate", folder, "--steps", 2, "--samples", 4) == 0 and run(*command, "--resume", "--steps", 3) == 0

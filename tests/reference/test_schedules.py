@@ -114,8 +114,8 @@ def test_cosine_follows_its_formula_until_beta_is_clipped(T):
     kept = t[1:][free]
     formula = (complement[kept] / complement[0]) ** 2
     # beta = 1 - ratio carries a few u, which is relative to the ratio; the cosines themselves are ill-conditioned by 1 / cos
-    budget = accumulated(T, 15.0) + 16 * accumulated(1) * (1 / ratios[free]).cumsum() + accumulated(1) * 8 / complement[kept]
-    assert_close(schedule.signal_power(kept), formula, budget)
+    tolerance = accumulated(T, 15.0) + 16 * accumulated(1) * (1 / ratios[free]).cumsum() + accumulated(1) * 8 / complement[kept]
+    assert_close(schedule.signal_power(kept), formula, tolerance)
     beta = schedule.beta(t[1:], t[1:] - 1)
     assert_close(beta[~free], np.full((~free).sum(), 0.999), accumulated(T, 15.0))
     assert (beta <= 0.999 * (1 + accumulated(T, 15.0))).all()

@@ -54,7 +54,7 @@ def jacobians(network, params, x, c):
 
 
 @MLPS
-def test_sign_probe_variance_is_that_of_the_off_diagonal_symmetric_part(network):
+def test_sign_probe_variance_depends_on_the_off_diagonal_symmetric_part(network):
     params, x, c = batch(network)
     v = patterns(x[0].size)
     every = np.array([sliced(network, params, x, c, np.tile(one.reshape(1, *network.size), (3, *[1] * (x.ndim - 1))))[1] for one in v])
@@ -121,7 +121,7 @@ def test_gradient_of_the_mean_in_every_parameter(network, name):
     assert_close(mean, per_sample.mean(), EXACT, np.abs(per_sample).mean())
     y, _ = network.forward(params, x, c)
     traces = np.abs(WEIGHT) @ np.abs(jacobians(network, params, x, c)).sum(axis=(1, 2)) * 3**2  # entries of probes are below 3,
-    size = (((np.abs(y) + 5) ** 2).sum() / 2 + traces) / 3  # and those of targets below 5
+    size = (((np.abs(y) + 5) ** 2).sum() / 2 + traces) / 3  # and for targets below 5
     gradient_of_each(lambda arrays: float(loss(arrays)[0]), params, gradients, size)
 
 

@@ -7,7 +7,7 @@ from reference.diffusion.mixtures import example_2_1, ring
 from reference.diffusion.schedules import geometric, linear
 from reference.networks import MLP, UNet
 from reference.smld.score_matching import rademacher
-from reference.smld.smld import OBJECTIVES, ScoreModel, floors
+from reference.smld.smld import OBJECTIVES, ScoreModel, loss_floors
 from tests.example_networks import numbers, random_parameters
 from tests.oracle_tolerances import EXACT, EXACT32, QUADRATURE, assert_close, assert_printed, central_difference, line
 from tests.reference.test_networks import gradient_of_each
@@ -50,7 +50,7 @@ def test_weighted_denoising_loss_is_half_the_squared_noise_error():
         assert_close(per_sample[i], ((scores.noise_predictor(params)(x, t) - NOISE[i]) ** 2).sum() / 2, EXACT, 1 + expected)
 
 
-def test_weighted_implicit_loss_equals_that_of_the_score():
+def test_weighted_implicit_loss_matches_the_scores_loss():
     """sigma^2 [tr ds/dx + 1/2 |s|^2] with the trace of the score itself, by central differences of fourth order."""
     params, scores = random_parameters(NETWORK), model("implicit")
     _, per_sample, _ = scores.loss(params, X0, T, NOISE)
@@ -85,7 +85,7 @@ def mean_losses(objective, params, t, distribution=DISTRIBUTION):
 def test_expected_losses_differ_by_constants_for_any_network(t):
     """Denoising less explicit is the floor 1/2 (1 - sigma^2 J), implicit less explicit -1/2 sigma^2 J; sliced is implicit on the line."""
     sigma = LADDER.noise_scale(t)
-    (floor,) = floors(DISTRIBUTION, [sigma])
+    (floor,) = loss_floors(DISTRIBUTION, [sigma])
     for seed in (0, 1):
         params = random_parameters(ON_THE_LINE, seed)
         loss = {objective: mean_losses(objective, params, t) for objective in OBJECTIVES}
@@ -99,7 +99,7 @@ def test_expected_losses_differ_by_constants_for_any_network(t):
     "sigma, printed", [(0.05, ".490424"), (0.1, ".467043"), (0.3, ".374321"), (1.0, ".306410"), (3.0, ".153528"), (10.0, ".019561")]
 )
 def test_printed_weighted_floors_of_example_2_1_lie_between_0_and_half(sigma, printed):
-    (floor,) = floors(DISTRIBUTION, [sigma])
+    (floor,) = loss_floors(DISTRIBUTION, [sigma])
     assert_printed(floor, printed)
     assert 0 < floor < 0.5
 

@@ -87,7 +87,7 @@ def test_drift_diffusion_marginal_and_prior_equal_the_table(kind, part):
     assert_close(sde.signal_power(t), expected[2] ** 2, SDE_FORMULA)
 
 
-def test_sde_defaults_equal_those_of_the_literature():
+def test_sde_defaults_match_the_literature():
     assert (VP().beta_min, VP().beta_max, VP().t_max) == (SubVP().beta_min, SubVP().beta_max, SubVP().t_max) == (0.1, 20.0, 1.0)
     assert (VE().sigma_min, VE().sigma_max, VE().t_max) == (0.01, 50.0, 1.0)
     assert (OrnsteinUhlenbeck().gamma, OrnsteinUhlenbeck().q) == (1.0, 2.0) and Brownian().a == 1.0  # Thm 5.3 for the law N(0, 1)
@@ -276,7 +276,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_its_trained_noise_range(schedule):
     assert_close(sde.noise_scale(sde.t_min) / sde.signal(sde.t_min), smallest, SDE_FORMULA)
     end = sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
     assert end <= largest * (1 + SDE_FORMULA)
-    if schedule.name != "linear":  # all of it; linear's noise is more than that of VP with beta from 0.1 to 20
+    if schedule.name != "linear":  # all of it; linear has more noise than VP with beta from 0.1 to 20
         wanted = largest if type(sde) is VP else np.sqrt(largest**2 - smallest**2)
         assert_close(end, wanted, SDE_FORMULA)
 

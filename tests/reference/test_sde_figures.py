@@ -96,7 +96,7 @@ def law_of_the_reverse_chain(score_factor):
 
 @pytest.mark.parametrize("index, score_factor, variance", [(0, 1.0, (9.4, 10.3)), (1, 0.5, (17.0, 22.5))], ids=["corrected", "printed"])
 def test_figure_4_6_ends_with_the_density_of_its_chain(index, score_factor, variance):
-    """Its variance is 9.86 (9.91 less the last step's noise) or 19.8: that of 2,000 draws differs by at most 5 times 0.14 and 0.55."""
+    """Its variance is 9.86 (9.91 less the last step's noise) or 19.8; for 2,000 draws it differs by at most 5 times 0.14 and 0.55."""
     plane, side = plain_axes("4.6")
     density, edges = bars(side)[index]
     assert_histogram((density, edges), law_of_the_reverse_chain(score_factor), 2000)

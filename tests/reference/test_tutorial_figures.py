@@ -1,4 +1,4 @@
-"""The tutorial's figures: each exists and is readable; those of chapter 2 show their equations."""
+"""The tutorial's figures: each exists and is readable; the figures of chapter 2 show their equations."""
 
 import functools
 import io
@@ -126,7 +126,7 @@ def test_animations_have_one_frame_per_update_and_store_settings(tmp_path):
 
     path = tmp_path / "a.gif"
     path.write_bytes(plotting.gif_bytes(figure, updates(), "settings", milliseconds=50, hold=3))
-    assert plotting.description_of(path) == "settings"
+    assert plotting.read_description(path) == "settings"
     with Image.open(path) as image:
         durations, pictures = [], []
         for k in range(image.n_frames):

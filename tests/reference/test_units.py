@@ -30,14 +30,14 @@ def test_every_coordinate_is_standardised_and_the_scaling_is_invertible(seed, co
     varying = np.ptp(x, axis=0) > 0
     assert (abs(scaled.std(axis=0) - varying) <= 12 * n**1.5 * U64).all()
     bound = 16 * n * U64 * abs(x).max(axis=0) + 8 * n * SMALLEST  # a fraction of at most 3 sqrt(n) deviations, rounded a few times
-    assert (abs(own_units.own(scaled) - x) <= bound).all()
+    assert (abs(own_units.to_file_units(scaled) - x) <= bound).all()
 
 
 def test_a_constant_coordinate_is_scaled_to_0_and_restored_exactly():
     x = draws(0, (9, 3))
     x[:, 1] = 12345.678
     scaled, own_units, note = units.scale_points(x, "x")
-    assert (scaled[:, 1] == 0).all() and (own_units.own(draws(1, (5, 3)))[:, 1] == 12345.678).all()
+    assert (scaled[:, 1] == 0).all() and (own_units.to_file_units(draws(1, (5, 3)))[:, 1] == 12345.678).all()
     assert note == "each of the 2 coordinates of 3 that vary is scaled to mean 0 and deviation 1"
 
 
@@ -59,7 +59,7 @@ def test_a_constant_coordinate_is_scaled_to_0_and_restored_exactly():
         (0, 65536, (0, 65536)),
     ],
 )
-def test_integer_range_is_that_of_the_type_if_all_bits_are_used(smallest, largest, expected):
+def test_integer_range_is_the_types_range_if_all_bits_are_used(smallest, largest, expected):
     assert units.integer_range(float(smallest), float(largest)) == expected
 
 
@@ -69,7 +69,7 @@ def test_integers_lie_on_the_coarsest_lattice_and_are_restored(seed, most, step,
     x.flat[:2] = 0, most * step
     scaled, own_units, width, _ = units.scale_images(x.astype(dtype), "x")
     low, high = units.integer_range(0.0, float(most * step))
-    assert (abs(own_units.own(scaled) - x) <= 4 * U32 * high).all()
+    assert (abs(own_units.to_file_units(scaled) - x) <= 4 * U32 * high).all()
     places = (scaled.astype(np.float64) + 1) / width
     assert (abs(places - np.rint(places)) <= 4 * U32 / width).all()
     assert width == pytest.approx(2 / (high - low) * np.gcd(np.gcd.reduce(x, axis=None), int(high)), rel=4 * U64)
@@ -82,7 +82,7 @@ def test_scaled_bytes_are_bit_equal_to_x_times_2_over_255_minus_1():  # a run id
 
 
 @pytest.mark.parametrize("values, width", [((0, 1), 2), ((0, 255), 2), ((0, 51, 255), 0.4), ((0, 16, 3), 0.125), ((0, 0.5, 1), 0)])
-def test_spacing_is_that_of_the_coarsest_lattice_and_0_for_real_numbers(values, width):
+def test_spacing_is_the_coarsest_lattices_and_0_for_real_numbers(values, width):
     x = np.resize(np.array(values, np.float64), (6, 2, 2, 1))
     assert units.scale_images(x, "x")[2] == pytest.approx(width, rel=4 * U64)
 
@@ -100,7 +100,7 @@ def test_real_valued_images_are_scaled_to_minus_one_to_one(seed, exponent):
     with np.errstate(all="ignore"):  # a mistake is visible in the result
         scaled, own_units, _, _ = units.scale_images(x, "x")
     assert abs(scaled.min() + 1) <= 4 * U64 and abs(scaled.max() - 1) <= 4 * U64
-    assert (abs(own_units.own(scaled) - x) <= 8 * U64 * abs(x).max() + 4 * SMALLEST).all()
+    assert (abs(own_units.to_file_units(scaled) - x) <= 8 * U64 * abs(x).max() + 4 * SMALLEST).all()
 
 
 def test_the_range_in_use_is_reported():

@@ -92,8 +92,8 @@ def plane():
 
 def probabilities(mixture, x):
     """p(k|x) [n,k] by SciPy's densities."""
-    laws = zip(mixture.weights, mixture.means, mixture.covariances)
-    joint = np.stack([w * stats.multivariate_normal(m, C).pdf(x) for w, m, C in laws], axis=1)
+    components = zip(mixture.weights, mixture.means, mixture.covariances)
+    joint = np.stack([w * stats.multivariate_normal(m, C).pdf(x) for w, m, C in components], axis=1)
     return joint / joint.sum(axis=1, keepdims=True)
 
 

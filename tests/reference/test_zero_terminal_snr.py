@@ -183,6 +183,6 @@ def test_without_stored_data_range_points_are_not_clipped_and_images_are(runs, t
 def test_the_config_states_that_the_schedule_is_rescaled():
     from reference.data import datasets
 
-    config = build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d", "zero_terminal_snr": True})
+    config = build_config("ddpm", datasets.load_dataset("mixture1d"), {"data": "mixture1d", "zero_terminal_snr": True})
     assert config["schedule"]["zero_terminal_snr"] is True and config["prediction"] == "v"
-    assert "zero_terminal_snr" not in build_config("ddpm", datasets.load("mixture1d"), {"data": "mixture1d"})["schedule"]
+    assert "zero_terminal_snr" not in build_config("ddpm", datasets.load_dataset("mixture1d"), {"data": "mixture1d"})["schedule"]

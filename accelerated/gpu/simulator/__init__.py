@@ -9,5 +9,5 @@ Numba's own simulator runs the kernels, with a Python thread for each CUDA threa
 
 device.py, kernel.py, graphs.py and product.py choose it by ``if SIMULATED``.
 
-Limits: a race between threads may not show here, and times here say nothing of a GPU.
+Limits: the simulator may hide a race between threads, and its times do not predict the times on a GPU.
 """

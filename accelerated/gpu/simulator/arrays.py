@@ -1,7 +1,7 @@
-"""NumPy in CuPy's place: code that keeps arrays of the host and of the device apart here does so on a GPU, too.
+"""A replacement of CuPy by NumPy: code that keeps arrays of the host and of the device apart here does so on a GPU, too.
 
 An array of this module behaves as CuPy's: only ``get`` turns it into a NumPy array, and arithmetic with a NumPy array is refused.
-``copies`` counts the copies to the host, single numbers included: on a device each of them waits.
+``copies`` counts the copies to the host, single numbers included: on a device each copy waits for the device.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # the name in CuPy
         if out is not None:
             keywords["out"] = plain(out)
         _count(ufunc.__name__)
-        with np.errstate(all="ignore"):  # a device warns of nothing
+        with np.errstate(all="ignore"):  # a device gives no warnings
             return wrapped(getattr(ufunc, method)(*plain(inputs), **plain(keywords)))
 
     def __array_function__(self, function, types, args, kwargs):

@@ -1,4 +1,4 @@
-"""In the place of a CUDA graph: the function is called again, and its results are copied to the static outputs."""
+"""A replacement of CUDA graphs: the function is called again, and its results are copied to the static outputs."""
 
 from accelerated.gpu.simulator import arrays
 

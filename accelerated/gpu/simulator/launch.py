@@ -1,4 +1,4 @@
-"""In the place of a launch on a device: Numba's simulator, and a count of launches."""
+"""A replacement of launches on a device: Numba's simulator runs the kernels, and launches are counted."""
 
 import warnings
 

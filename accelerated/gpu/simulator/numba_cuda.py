@@ -1,4 +1,4 @@
-"""In the place of ``numba.cuda`` and ``math`` inside of kernels.  Importing this changes Numba's simulator and the interpreter:
+"""A replacement of ``numba.cuda`` and ``math`` inside of kernels.  Importing this changes Numba's simulator and the interpreter:
 
 - blocks begin with their shared memory filled with NaN (all bits 1 for integers), so that a read before a write shows in the result;
 - Python threads take turns every 0.1 ms instead of 5 ms: the thread that waits for the others at a barrier would hold Python that long.

@@ -20,7 +20,7 @@ from reference.plotting import BLUE, GREEN, PATH_COLORS, SKY, VERMILION, subplot
 from reference.samplers import final_sample
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.smld.kernel_density import kernel_density
-from reference.smld.smld import ScoreModel, floors
+from reference.smld.smld import ScoreModel, loss_floors
 from reference.tutorial.experiments import Outcome
 from reference.tutorial.experiments.training import trained
 
@@ -59,7 +59,7 @@ def run(quick=False):
             *(found[loss][i][0] for loss in TRAINING),
             *(found[loss][i][1] for loss in TRAINING),
         )
-        for i, (sigma, floor) in enumerate(zip(SIGMAS, floors(DISTRIBUTION, SIGMAS)))
+        for i, (sigma, floor) in enumerate(zip(SIGMAS, loss_floors(DISTRIBUTION, SIGMAS)))
     ]
     outcome.tables[
         "sigma^2 times the denoising loss on fixed draws, and sqrt(E|s - score|^2 / E|score|^2)"
@@ -77,7 +77,7 @@ def run(quick=False):
 
 
 def check_levels(outcome, loss, found, slack):
-    least = floors(DISTRIBUTION, SIGMAS)
+    least = loss_floors(DISTRIBUTION, SIGMAS)
     excess = max(
         min(value - floor, (value - floor) / floor * 0.2)
         for (value, _, _), floor in zip(found, least)
@@ -111,7 +111,7 @@ def level_errors(score, sigma, n):
     on_line = score(line.astype(np.float32), 1.0, sigma)[:, 0]
     # less the exact score's loss on the same draws: a control variate
     excess = ((sigma * s + z) ** 2).mean() - ((sigma * exact + z) ** 2).mean()
-    loss = excess / 2 + float(floors(DISTRIBUTION, [sigma])[0])
+    loss = excess / 2 + float(loss_floors(DISTRIBUTION, [sigma])[0])
     return loss, relative_error(s, exact), on_line
 
 

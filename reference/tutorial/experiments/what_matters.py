@@ -25,7 +25,7 @@ from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.chain_density import gaussian_kernel
 from reference.samplers.langevin import langevin, stability_limit
 from reference.sde.sde import VE, SubVP
-from reference.smld.smld import floors
+from reference.smld.smld import loss_floors
 from reference.tutorial.experiments import Outcome
 from reference.tutorial.experiments.chains import (
     DISTRIBUTION,
@@ -79,7 +79,7 @@ def final_distribution(schedule, variance="beta"):
     mmse = None
     if variance == "exact":
         ratios = noise_to_signal(schedule)
-        errors = ratios**2 * 2 * floors(DISTRIBUTION, ratios, points=20_001)
+        errors = ratios**2 * 2 * loss_floors(DISTRIBUTION, ratios, points=20_001)
         mmse = lambda t: float(errors[t - 1])
     walk = lambda times, x, seed, sample, ops: final_sample(
         ancestral(predict_noise, schedule, times, x, seed, sample, variance, mmse, ops=ops)
@@ -309,7 +309,7 @@ def networks(outcome, steps):
         "none": port_with_activation(lambda x: x, np.ones_like),
     }
     schedule = vp(100)
-    floor = float(2 * floors(DISTRIBUTION, noise_to_signal(schedule), points=20_001).mean())
+    floor = float(2 * loss_floors(DISTRIBUTION, noise_to_signal(schedule), points=20_001).mean())
     rows = []
     for width, activation in (
         (8, "silu"),

@@ -26,7 +26,7 @@ from reference.runs.trajectory import trajectory
 from reference.runs.views import largest_level_ratio, sde_of
 from reference.samplers import SamplingWarning, final_sample
 from reference.samplers.annealed_langevin import step_sizes
-from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_LAW, START32, assert_close
+from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_SAMPLES, START32, assert_close
 
 V = 0.5
 K = np.array([0.02, 0.5, 1.0, 4.0])
@@ -179,7 +179,7 @@ def test_deterministic_solvers_converge_to_the_closed_form(name, sampler):
     expected = c * c / (c + smallest**2) * (V + largest**2) / (c + largest**2)
     if sampler == "ode-rk45":
         error = np.abs(np.log(variance(run, sampler, tolerance=1e-8) / expected)).max()
-        assert error <= RK45_LAW
+        assert error <= RK45_SAMPLES
         return
     few, many = (np.abs(np.log(variance(run, sampler, steps=steps) / expected)).max() for steps in (100, 400))
     assert many <= max(few / 3, START32) and many <= 0.1  # order 1 divides by 4, higher ones by more

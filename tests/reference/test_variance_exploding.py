@@ -88,7 +88,7 @@ def test_invalid_noise_levels_of_a_schedule_are_refused(arguments, message):
 # Samplers on either view
 
 
-def test_variance_exploding_posterior_equals_that_of_its_ancestral_sampler():
+def test_variance_exploding_posterior_matches_its_ancestral_sampler():
     """E11c: with s = sigma_prev: mean s^2/sigma^2 x + (1 - s^2/sigma^2) x_0, variance s^2 (sigma^2 - s^2) / sigma^2."""
     for t in range(2, 9):
         power, before = SIGMAS[t - 1] ** 2, SIGMAS[t - 2] ** 2

@@ -33,22 +33,22 @@ def test_each_method_has_its_network(runs):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", [*POINTS, *IMAGES])
 def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_path, capsys, name, sampler):
-    system, path = open_run(runs[name]).method.name, tmp_path / "s.npz"
+    method, path = open_run(runs[name]).method.name, tmp_path / "s.npz"
     code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", path)
     message = capsys.readouterr().err
-    generates = sampler not in ("indi", "decoder") and system != "vae" and name != "deblur"
-    if sampler == METHODS[system].sampler or (generates and (name != "indi" or sampler == "langevin")):
+    generates = sampler not in ("indi", "decoder") and method != "vae" and name != "deblur"
+    if sampler == METHODS[method].sampler or (generates and (name != "indi" or sampler == "langevin")):
         assert code == 0, message
         x = sampled(path)["x"]
         assert x.shape[0] == 3 and x.shape[1:] == open_run(runs[name]).model.network.sample_shape and np.isfinite(x).all()
     else:
         assert code == 2 and not path.exists()
         expected = (
-            "serves runs of"
+            "needs a run of"
             if sampler in ("indi", "decoder")
             else "does not provide a score"
-            if system == "vae"
-            else "was trained on noise up to 1, and the first noise must hide data of root mean square 2"
+            if method == "vae"
+            else "needs a first noise that hides data of root mean square 2"
             if name == "indi"
             else "has a score only"
         )
