@@ -3,10 +3,12 @@
 import os
 import warnings
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
 import accelerated
+from reference import ops
 from reference.conformance.contract import OPS
 
 SHIPPED = ("reference.ops", *accelerated.SHIPPED.values())
@@ -47,3 +49,18 @@ class Port:
 
 
 port_of = cache(Port)
+
+
+def recording_port():
+    """A port with the reference's ops; ``called`` holds the names of the ops that were called."""
+    port = SimpleNamespace(called=set())
+
+    def recorded(name):
+        def op(*args, **kwargs):
+            port.called.add(name)
+            return getattr(ops, name)(*args, **kwargs)
+
+        return op
+
+    vars(port).update({name: recorded(name) for name in OPS})
+    return port

@@ -281,7 +281,6 @@ def test_softmax_of_the_largest_and_smallest_floats(port, dtype):
     y = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.25] * 4], dtype)
     with np.errstate(over="ignore"):  # a port may warn here
         assert np.array_equal(port.softmax(x), y)
-    assert np.array_equal(port.softmax_backward(x / 4, y)[[1, 2]], np.zeros((2, 4)))
 
 
 @of_ops("mixture_log_density", "mixture_score")

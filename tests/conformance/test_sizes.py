@@ -184,7 +184,7 @@ NETWORKS = {  # system, shape of a sample, options, samples
     "autoencoder of images": ("vae", (8, 8, 1), {}, 64),
 }
 CALLED = [name for name in OPS if OPS[name].family not in ("mixture", "fokker_planck")]
-CALLED = [name for name in CALLED if name not in ("softmax", "softmax_backward", "average_pool", "average_pool_backward", "reverse_step")]
+CALLED = [name for name in CALLED if name not in ("softmax", "average_pool", "average_pool_backward", "reverse_step")]
 CALLED.remove("philox_bits")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import vp
+from reference.networks import MLP
 from reference.ops.random import Key
 from reference.plotting import new_figure
 from reference.samplers import final_sample
@@ -27,6 +28,7 @@ from reference.tutorial.experiments import (
 from reference.tutorial.experiments.chains import DISTRIBUTION, X_GRID, cdf, density, distance_to_data, fixed_noise_port, propagate
 from tests.command_runs import files, run
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
+from tests.ports import recording_port
 from tests.readable_figures import assert_readable
 
 # Chains
@@ -191,8 +193,20 @@ def test_two_quick_experiments_write_a_figure_and_a_report_each(tmp_path, capsys
     assert "a corrector" in out and "FAIL" not in out
 
 
+def test_an_experiment_computes_on_its_port():
+    port = recording_port()
+    assert discrete_and_continuous.run(True, port).passed
+    assert port.called == {"mixture_log_density", "mixture_score", "normal", "reverse_step", "softmax", "uniform"}
+
+
+def test_training_in_an_experiment_computes_on_its_port():
+    port = recording_port()
+    what_matters.trained_loss(vp(10), MLP((1,), 8), port, 2, 10)
+    assert {"adam_step_", "ema_step_", "linear_backward", "mse", "normal"} <= port.called
+
+
 def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monkeypatch):
-    def fails(quick):
+    def fails(quick, ops):
         outcome = Outcome(figure=new_figure(2, 2))
         outcome.check("one is two", "1", False)
         return outcome

@@ -10,6 +10,7 @@ from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.sde.sde import VP
 from tests.oracle_tolerances import DETERMINISTIC_ORDER, EXACT, LINEAR_ALGEBRA, MASS, U, assert_close, assert_printed, z_score
+from tests.ports import recording_port
 
 ORNSTEIN_UHLENBECK = FokkerPlanck(-6.0, 6.0, 400, lambda x: -x, lambda x: 1.0)
 
@@ -257,6 +258,18 @@ def test_two_ornstein_uhlenbeck_processes_stay_independent_in_2d():
     a, b = np.exp(-t), np.exp(-2 * t)
     expected = np.outer(gaussian(x, a, 0.25 * a**2 + 1 - a**2), gaussian(x, -0.5 * b, 0.5 * b**2 + 0.25 * (1 - b**2)))
     assert_close(p, expected, dx**2, 0.1)
+
+
+def test_an_equation_is_solved_by_its_port():
+    port = recording_port()
+    equation = FokkerPlanck(-6.0, 6.0, 40, lambda x: -x, lambda x: 1.0, ops=port)
+    p = equation.density(lambda x: gaussian(x, 1.0, 0.25))
+    without = FokkerPlanck(-6.0, 6.0, 40, lambda x: -x, lambda x: 1.0)
+    np.testing.assert_array_equal(final(equation, p, 0.1, 2), final(without, p, 0.1, 2))
+    faces = np.linspace(-1, 1, 9)
+    for _ in solve_2d(np.ones((8, 8)), lambda x, y: (0.0, 0.0), lambda x, y: (1.0, 1.0), faces, faces, 0.1, 1, ops=port):
+        pass
+    assert port.called == {"fokker_planck_step", "fokker_planck_step_2d"}
 
 
 @pytest.mark.parametrize(
