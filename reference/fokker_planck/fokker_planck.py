@@ -97,14 +97,6 @@ class FokkerPlanck:
             np.abs(((slope - self.D1) * self.dx)[self.open_faces] / self.D2[self.open_faces]).max()
         )
 
-    @property
-    def positive_step(self):
-        """The longest dt for which a Crank-Nicolson step keeps every p >= 0: 2 over the largest
-        rate of leaving a cell.
-        """
-        to_left, to_right = self.rates
-        return float(2 / (to_right[1:] + to_left[:-1]).max())
-
     def density(self, function):
         """function(x) at the centres [n], normalised to mass 1."""
         p = np.asarray(function(self.centres), np.float64)

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+import reference.ops
 from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import vp
 from reference.networks import MLP
@@ -206,13 +207,16 @@ def test_training_in_an_experiment_computes_on_its_port():
 
 
 def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monkeypatch):
-    def fails(quick, ops):
+    given = []
+
+    def fails(quick, ops=None):
+        given.append(ops)
         outcome = Outcome(figure=new_figure(2, 2))
         outcome.check("one is two", "1", False)
         return outcome
 
     monkeypatch.setattr(corrector_bias, "run", fails)
-    assert run("experiment", "corrector_bias", "--out", tmp_path) == 1
+    assert run("experiment", "corrector_bias", "--out", tmp_path) == 1 and given == [reference.ops]
     out = capsys.readouterr().out
     assert "FAIL  one is two: 1" in out and "criteria not met: corrector_bias" in out and (tmp_path / "corrector_bias.json").exists()
 

@@ -240,6 +240,7 @@ W, M, V = np.array([0.3, 0.7]), np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1.
         (lambda mixture, x: mixture.posterior_mean(x, 0.6, 0.8), {"mixture_log_density", "softmax"}),
         (lambda mixture, x: mixture.sample(0, np.arange(3))[0], {"uniform", "normal"}),
     ],
+    ids=["log_density", "score", "expected_noise", "posterior_mean", "sample"],
 )
 def test_a_mixture_computes_with_its_port(call, ops_called):
     port = recording_port()

@@ -43,9 +43,8 @@ def forward_paths(mixture, schedule, times, count, seed):
     x, _ = mixture.sample(seed, sample)
     paths = [x]
     for t_prev, t in pairwise(times):
-        x = forward_step(
-            schedule, x, t, t_prev, Key(seed, sample, t, Purpose.STEP_NOISE), mixture.ops
-        )
+        key = Key(seed, sample, t, Purpose.STEP_NOISE)
+        x = forward_step(schedule, x, t, t_prev, key, mixture.ops)
         paths.append(x)
     return np.array(paths)[..., 0]
 
