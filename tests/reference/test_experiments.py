@@ -116,7 +116,7 @@ def test_n2_finds_growth_only_above_the_stability_limit():
 
 
 def test_n2_best_linear_loss_equals_least_squares():
-    """Of noise on w h x and a constant for each time, by regression on 2,000 draws per time of a distribution with the moments of DISTRIBUTION."""
+    """Of noise on w h x and a constant for each time, by regression on 20,000 draws of DISTRIBUTION per time."""
     schedule, rng = vp(20), np.random.default_rng(0)
     t, n = np.arange(1, 21), 20_000
     x0, noise = DISTRIBUTION.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
