@@ -37,13 +37,13 @@ FIGURES = (
         "common",
         "schedule, k), x) for k in t]",
         "schedule, k), x) for k in t[::-1]]",
-        "forward_maps_show_the_noised_mixture_and_paths_of_the_chain[2.7-law0-0.97-150]",
+        "forward_maps_show_the_noised_mixture_and_paths_of_the_chain[2.7-distribution0-0.97-150]",
     ),
     (
         "common",
         "key = Key(seed, sample, t,",
         "key = Key(seed, sample, 0,",
-        "forward_maps_show_the_noised_mixture_and_paths_of_the_chain[2.7-law0-0.97-150]",
+        "forward_maps_show_the_noised_mixture_and_paths_of_the_chain[2.7-distribution0-0.97-150]",
     ),
     ("chapter_2", "c_x + c_x0, ", "c_x - c_x0, ", "figure_2_10_has_the_printed_coefficients"),
     (
