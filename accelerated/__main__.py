@@ -47,7 +47,7 @@ def port(arguments):
 
 PROGRAM = Program(
     "python -m accelerated",
-    "The reference's command line on another port of its ops.",
+    "The reference's command line on another port of its ops.  errata, contract, test-vectors and export compute in NumPy on every port.",
     port,
     add_options,
     COMMANDS | OWN_COMMANDS,

@@ -1,4 +1,7 @@
-"""Progress of a program that takes minutes: printed lines, and on a terminal a bar with the current task below them."""
+"""Progress of a program that takes minutes: printed lines, and on a terminal a bar with the current task below them.
+
+The results are the printed lines.  ``reference.runs.progress`` counts the items of one loop; here the tasks have names and unequal parts.
+"""
 
 import sys
 import time

@@ -7,6 +7,8 @@ from functools import cache
 import pytest
 
 import accelerated
+from reference import ops
+from reference.conformance.port import Proxy
 
 BUILTIN = ("reference.ops", *accelerated.BUILTIN_PORTS.values())
 HERE = [name for name in BUILTIN if not accelerated.unavailable_reason(accelerated.load_port(name))]
@@ -23,3 +25,16 @@ def port_of(source):
             return accelerated.checked_port(source)
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+def recording_port():
+    """A port with the reference's ops; ``called`` holds the names of the ops that were called."""
+    called = set()
+
+    def record(name, op, args, kwargs):
+        called.add(name)
+        return op(*args, **kwargs)
+
+    port = Proxy(ops, record)
+    port.called = called
+    return port

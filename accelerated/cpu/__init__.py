@@ -16,7 +16,7 @@ The first call of an op compiles its kernels and caches them: below NUMBA_CACHE_
 """
 
 from accelerated.cpu import memory
-from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from accelerated.cpu.activation import silu, silu_backward, silu_second, softmax
 from accelerated.cpu.attention import attention, attention_backward
 from accelerated.cpu.conv import conv2d, conv2d_backward
 from accelerated.cpu.diffusion import add_noise, reverse_step

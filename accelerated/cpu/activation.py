@@ -3,7 +3,7 @@
 from numba import njit, prange
 
 from accelerated.cpu.blocks import block_count, items_per_block, span
-from accelerated.cpu.contiguous import SUM, dot
+from accelerated.cpu.contiguous import SUM
 from accelerated.cpu.elementary import FUSED, exp, logistic
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.memory import aligned_empty
@@ -122,28 +122,3 @@ def _sum(x):
     for i in range(len(x)):
         total += x[i]
     return total
-
-
-@takes_out
-def softmax_backward(dy, y):
-    """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
-    check("dy[...,n] y[...,n]", dy, y)
-    dx = aligned_empty(y.shape, y.dtype)
-    _softmax_backward(dy, y, dx, y.shape[-1])
-    return dx
-
-
-@kernel("r* r* w* i")
-def _softmax_backward(dy, y, dx, n):
-    rows = y.size // max(1, n)
-    for block in prange(block_count(rows, items_per_block(n))):
-        begin, end = span(block, rows, items_per_block(n))
-        for row in range(begin, end):
-            _softmax_backward_row(dy[row * n : (row + 1) * n], y[row * n : (row + 1) * n], dx[row * n : (row + 1) * n])
-
-
-@njit
-def _softmax_backward_row(dy, y, dx):
-    mean = dot(dy, y)
-    for i in range(len(y)):
-        dx[i] = y[i] * (dy[i] - mean)

@@ -144,7 +144,10 @@ def _prune_caches(parent, used):
 
 
 class Progress:
-    """Reports kernels as they are compiled: on a terminal in one line that changes, elsewhere in a line every ten seconds."""
+    """Reports kernels as they are compiled: on a terminal in one line that changes, elsewhere in a line every ten seconds.
+
+    ``reference.runs.progress`` iterates over a known number of items; how many kernels a program compiles is not known beforehand.
+    """
 
     def __init__(self):
         self.begin, self.printed, self.count = None, 0.0, 0

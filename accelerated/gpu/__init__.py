@@ -1,6 +1,6 @@
 """The ops of the contract on CUDA devices: CuPy holds the arrays, cuBLAS multiplies matrices, Numba compiles all other kernels."""
 
-from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax
 from accelerated.gpu.attention import attention, attention_backward
 from accelerated.gpu.conv import conv2d, conv2d_backward
 from accelerated.gpu.device import missing, synchronize, to_device

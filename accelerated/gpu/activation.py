@@ -99,25 +99,3 @@ def _softmax(x, y, n):
     row_total = block_sum(shared, partial)
     for i in range(first, end, cuda.blockDim.x):
         y[i] /= row_total
-
-
-@op
-def softmax_backward(dy, y):
-    """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
-    check("dy[...,n] y[...,n]", dy, y)
-    dx = xp.empty(y.shape, y.dtype)
-    if y.size:
-        _softmax_backward.blocks(y.size // y.shape[-1])(dy, y, dx, y.shape[-1])
-    return dx
-
-
-@kernel("r* r* w* i", shared=1)
-def _softmax_backward(dy, y, dx, n):
-    shared = cuda.shared.array(0, y.dtype)
-    begin, end = cuda.blockIdx.x * n, cuda.blockIdx.x * n + n
-    first, partial = begin + cuda.threadIdx.x, y.dtype.type(0)
-    for i in range(first, end, cuda.blockDim.x):
-        partial += dy[i] * y[i]
-    inner = block_sum(shared, partial)
-    for i in range(first, end, cuda.blockDim.x):
-        dx[i] = y[i] * (dy[i] - inner)

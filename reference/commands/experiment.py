@@ -36,21 +36,21 @@ def execute(arguments, ops):
             if file.exists():
                 raise ValueError(f"{file} exists already: name another --out")
     for name in names:
-        if not run(name, folder, arguments.quick):
+        if not run(name, folder, arguments.quick, ops):
             failed.append(name)
     if failed:
         print(f"criteria not met: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def run(name, folder, quick):
+def run(name, folder, quick, ops):
     """Run one experiment, print and write its results; True if all its criteria hold."""
     from reference import plotting
 
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     begin = time.perf_counter()
     print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
-    outcome = module.run(quick)
+    outcome = module.run(quick, ops)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
     report = {
         "question": module.QUESTION,

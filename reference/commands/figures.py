@@ -35,7 +35,7 @@ def execute(arguments, ops):
         _check_overwrite(path, _settings(name, arguments.quick))
     output_folder(arguments.out)
     for number, (name, path) in enumerate(paths.items(), 1):
-        write_atomically(path, _drawn(name, arguments.quick))
+        write_atomically(path, _drawn(name, arguments.quick, ops))
         print(f"wrote {path}   {number} of {len(paths)}", flush=True)
     return 0
 
@@ -66,10 +66,10 @@ def _check_overwrite(path, settings):
     raise ValueError(f"{path} exists already, and {other}")
 
 
-def _drawn(name, quick):
+def _drawn(name, quick, ops):
     """The bytes of a figure's file."""
     description = json.dumps(_settings(name, quick))
     if name in ANIMATIONS:
-        figure, updates = ANIMATIONS[name](quick)
+        figure, updates = ANIMATIONS[name](quick, ops)
         return plotting.gif_bytes(figure, updates, description)
-    return plotting.png_bytes(FIGURES[name](quick), description)
+    return plotting.png_bytes(FIGURES[name](quick, ops), description)

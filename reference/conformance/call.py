@@ -104,8 +104,6 @@ def backward_arguments(name, arguments, dy):
         return dy, x, w, stride, add
     if name.startswith("group_norm"):
         return dy, *arguments[:4], *results[1:]
-    if name == "softmax":
-        return dy, *results
     if name == "attention":
         return dy, *arguments, *results
     if name in ("upsample_nearest", "average_pool"):

@@ -357,13 +357,7 @@ def softmax_of_the_largest_and_smallest_floats(port, dtype):
     check = "the largest and smallest floats"
     with np.errstate(over="ignore"):  # a port may warn here
         got = port.softmax(x)
-    found = [assert_entries_within("softmax", "y", check, got, y, 0.0, (x,))]
-    name, arguments = "softmax_backward", (x / 4, y)
-    if name not in port.missing_ops:
-        dx = port.softmax_backward(*arguments)[[1, 2]]
-        zeros = np.zeros((2, 4))
-        found.append(assert_entries_within(name, "dx", check, dx, zeros, 0.0, arguments))
-    return found
+    return [assert_entries_within("softmax", "y", check, got, y, 0.0, (x,))]
 
 
 def mixture_at_overflowing_distance_has_density_0_and_nan_score(port, name, d, scalar, dtype):

@@ -81,11 +81,6 @@ def log_snr(log_alpha_bar):
         return log_alpha_bar - np.log(-np.expm1(log_alpha_bar))
 
 
-def log_alpha_bar_of_log_snr(log_snr):
-    """log(alpha_bar) = -log(1 + e^{-log_snr}), the inverse of ``log_snr``."""
-    return -np.logaddexp(0, -np.asarray(log_snr, np.float64))
-
-
 def sigma_of_log_alpha_bar(log_alpha_bar):
     """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar), which is the same
     sample in the variance-exploding form.

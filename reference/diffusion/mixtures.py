@@ -11,23 +11,25 @@ r_k(x) = w_k N(x; alpha mu_k, V_k) / p(x).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, softmax
+from scipy.special import ndtr
 
-from reference.ops import mixture_log_density, mixture_score, normal, uniform
+from reference import ops as reference_ops
 from reference.ops.random import Purpose
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """weights[k], means[k,d] and covariances[k,d,d], all float64.  For isotropic components
-    ``covariances`` may be [k]: the variance of each.
+    """weights[k], means[k,d], and covariances[k,d,d], or variances[k] of isotropic components;
+    float64.  ``ops``: the port that computes densities, scores, responsibilities and draws.
     """
 
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
+    ops: Any = reference_ops
 
     def __post_init__(self):
         for name in ("weights", "means", "covariances"):
@@ -60,11 +62,11 @@ class Mixture:
 
     def log_density(self, x):
         """x[n,d] -> log p(x) [n], in nats."""
-        return mixture_log_density(x, *self._arrays(x))
+        return self.ops.mixture_log_density(x, *self._arrays(x))
 
     def score(self, x):
         """x[n,d] -> ∇log p(x) [n,d] (tutorial, Ex 3.5)."""
-        return mixture_score(x, *self._arrays(x))
+        return self.ops.mixture_score(x, *self._arrays(x))
 
     def _arrays(self, x):
         return (
@@ -76,7 +78,7 @@ class Mixture:
         """x[n,d] -> log(w_k N_k(x)) [n,k]."""
         x, one = np.asarray(x, np.float64), np.ones(1)
         parts = [
-            mixture_log_density(x, one, self.means[k : k + 1], self.covariances[k : k + 1])
+            self.ops.mixture_log_density(x, one, self.means[k : k + 1], self.covariances[k : k + 1])
             for k in range(len(self.weights))
         ]
         with np.errstate(divide="ignore"):
@@ -84,7 +86,7 @@ class Mixture:
 
     def responsibilities(self, x):
         """x[n,d] -> p(component k | x) [n,k]."""
-        return softmax(self.component_log_densities(x), axis=1)
+        return self.ops.softmax(self.component_log_densities(x))
 
     def score_jacobian(self, x):
         """x[n,d] -> the Hessian of log p [n,d,d].  With u_k = C_k^{-1} (mu_k - x) and the score s
@@ -100,7 +102,7 @@ class Mixture:
         """The distribution of alpha x_0 + sigma eps, also a mixture (tutorial, eq. 2.13)."""
         eye = np.eye(self.dimension) if self.covariances.ndim == 3 else 1
         covariances = alpha**2 * self.covariances + sigma**2 * eye
-        return Mixture(self.weights, alpha * self.means, covariances)
+        return Mixture(self.weights, alpha * self.means, covariances, self.ops)
 
     def expected_noise(self, x, alpha, sigma):
         """E[eps | x] = -sigma ∇log p(x) [n,d] for x = alpha x_0 + sigma eps: the prediction of the
@@ -159,13 +161,13 @@ class Mixture:
         """Independent samples [n,d], one for each index in the integer array ``sample``, and their
         components [n].
         """
-        u = uniform(seed, sample, step, Purpose.COMPONENT, (1,))[:, 0]
+        u = self.ops.uniform(seed, sample, step, Purpose.COMPONENT, (1,), np.float64)[:, 0]
         component = np.searchsorted(np.cumsum(self.weights)[:-1], u)
         return self.sample_from(component, seed, sample, step), component
 
     def sample_from(self, component, seed, sample, step=0):
         """Samples [n,d] from N(mu_k, C_k), one for each k of the integer array ``component``[n]."""
-        z = normal(seed, sample, step, Purpose.DATA, (self.dimension,))
+        z = self.ops.normal(seed, sample, step, Purpose.DATA, (self.dimension,), np.float64)
         factors = np.linalg.cholesky(self.full)[component]
         return self.means[component] + np.einsum("nij,nj->ni", factors, z)
 
@@ -200,17 +202,17 @@ class Mixture:
             )
 
 
-def example_2_1():
+def example_2_1(ops=reference_ops):
     """The mixture of the tutorial's Ex 2.1 and Figs 2.5, 2.7."""
-    return Mixture(np.array([0.3, 0.7]), np.array([[-2.0], [2.0]]), np.array([0.2**2, 1.0]))
+    return Mixture(np.array([0.3, 0.7]), np.array([[-2.0], [2.0]]), np.array([0.2**2, 1.0]), ops)
 
 
-def example_3_2():
+def example_3_2(ops=reference_ops):
     """The mixture of the tutorial's Ex 3.2, Ex 3.3 and Figs 3.2 to 3.5."""
-    return Mixture(np.array([0.6, 0.4]), np.array([[2.0], [-2.0]]), np.array([0.5**2, 0.2**2]))
+    return Mixture(np.array([0.6, 0.4]), np.array([[2.0], [-2.0]]), np.array([0.5**2, 0.2**2]), ops)
 
 
-def ring(count=8, radius=1.0, deviation=0.1):
+def ring(count=8, radius=1.0, deviation=0.1, ops=reference_ops):
     """``count`` equal isotropic Gaussians on a circle in the plane, with this standard
     deviation.
     """
@@ -219,4 +221,5 @@ def ring(count=8, radius=1.0, deviation=0.1):
         np.full(count, 1 / count),
         radius * np.stack((np.cos(angles), np.sin(angles)), axis=1),
         np.full(count, deviation**2),
+        ops,
     )

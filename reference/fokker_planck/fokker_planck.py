@@ -13,12 +13,13 @@ the stationary density pi has no current, the relative entropy falls at the rate
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 from scipy.special import rel_entr
 
-from reference.ops import fokker_planck_step, fokker_planck_step_2d
+from reference import ops as reference_ops
 from reference.ops.fokker_planck import face_rates
 
 # above it the flux nearly equals the upwind flux, which is of first order in dx
@@ -28,7 +29,7 @@ LARGEST_PECLET = 2.0
 @dataclass(frozen=True, eq=False)
 class FokkerPlanck:
     """n cells between ``low`` and ``high``; D1 = drift(x) and D2 = diffusion(x) > 0 are functions
-    of an array.
+    of an array.  ``ops``: the port that takes the steps of ``solve``.
 
     ValueError if the grid is too coarse for the drift: the cell Peclet number, the largest |B| dx /
     D2 of a face with B = -D1 + dD2/dx, must not exceed 2.  The outer faces are closed and do not
@@ -41,6 +42,7 @@ class FokkerPlanck:
     drift: Callable
     diffusion: Callable
     periodic: bool = False
+    ops: Any = reference_ops
 
     def __post_init__(self):
         if not self.low < self.high or self.n < 3:
@@ -95,14 +97,6 @@ class FokkerPlanck:
             np.abs(((slope - self.D1) * self.dx)[self.open_faces] / self.D2[self.open_faces]).max()
         )
 
-    @property
-    def positive_step(self):
-        """The longest dt for which a Crank-Nicolson step keeps every p >= 0: 2 over the largest
-        rate of leaving a cell.
-        """
-        to_left, to_right = self.rates
-        return float(2 / (to_right[1:] + to_left[:-1]).max())
-
     def density(self, function):
         """function(x) at the centres [n], normalised to mass 1."""
         p = np.asarray(function(self.centres), np.float64)
@@ -126,7 +120,7 @@ class FokkerPlanck:
             yield (step + 1) * dt, p
 
     def _crank_nicolson(self, p, dt):
-        return fokker_planck_step(p, self.D1, self.D2, self.dx, dt, self.periodic)
+        return self.ops.fokker_planck_step(p, self.D1, self.D2, self.dx, dt, self.periodic)
 
     def _implicit(self, p, dt):
         """(1 - dt A)^{-1} p: the mean of p and of the Crank-Nicolson step over twice the time, (1 -
@@ -187,7 +181,7 @@ class FokkerPlanck:
         return float((self.D2[1:-1] * (p[1:] + p[:-1]) / 2 * slope**2).sum() * self.dx)
 
 
-def solve_2d(p, drift, diffusion, x_faces, y_faces, dt, steps, periodic=False):
+def solve_2d(p, drift, diffusion, x_faces, y_faces, dt, steps, periodic=False, ops=reference_ops):
     """Yields (t, p[n,m]) after each step, on the cells between evenly spaced faces [n+1] and [m+1].
 
     drift(x, y) -> (u, v) and diffusion(x, y) -> (a, b), for arrays:
@@ -206,7 +200,7 @@ def solve_2d(p, drift, diffusion, x_faces, y_faces, dt, steps, periodic=False):
         full(diffusion, on_y, 1),
     )
     for step in range(steps):
-        p = fokker_planck_step_2d(
+        p = ops.fokker_planck_step_2d(
             p, *coefficients, x_faces[1] - x_faces[0], y_faces[1] - y_faces[0], dt, periodic
         )
         yield (step + 1) * dt, p

@@ -13,10 +13,7 @@ from math import factorial
 
 import numpy as np
 from scipy.special import comb, factorial2
-from scipy.stats import poisson
 
-from reference.ops import normal, uniform
-from reference.ops.random import Purpose
 from reference.sde.sde import OrnsteinUhlenbeck
 
 
@@ -33,13 +30,6 @@ def estimate(x, y, tau, edges, m):
         if len(inside) > 1:
             means[i], errors[i] = inside.mean(), inside.std(ddof=1) / len(inside) ** 0.5
     return means, errors
-
-
-def extrapolate(at_tau, at_two_tau):
-    """The limit tau -> 0 from the values at the lags tau and 2 tau, up to O(tau^2): 2 ``at_tau`` -
-    ``at_two_tau``.
-    """
-    return 2 * at_tau - at_two_tau
 
 
 def ornstein_uhlenbeck(gamma, q, x, tau, m):
@@ -65,14 +55,6 @@ def compound_poisson(rate, moment, m):
     from 0.
     """
     return rate * moment(m) / factorial(m)
-
-
-def compound_poisson_increments(rate, deviation, tau, seed, sample):
-    """Sums [b] of the jumps during a time tau, jumps ~ N(0, deviation^2) at ``rate``: the number N
-    of jumps is Poisson distributed, and the sum of N jumps is N(0, N deviation^2).
-    """
-    count = poisson.ppf(uniform(seed, sample, 0, Purpose.STEP_NOISE, ()), rate * tau)
-    return deviation * np.sqrt(count) * normal(seed, sample, 1, Purpose.STEP_NOISE, ())
 
 
 def pawula(D):

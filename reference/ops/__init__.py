@@ -14,7 +14,7 @@ These properties hold for all ops, and tests check them:
   of matrix products.
 """
 
-from reference.ops.activation import silu, silu_backward, silu_second, softmax, softmax_backward
+from reference.ops.activation import silu, silu_backward, silu_second, softmax
 from reference.ops.attention import attention, attention_backward
 from reference.ops.conv import conv2d, conv2d_backward
 from reference.ops.diffusion import add_noise, reverse_step

@@ -5,12 +5,8 @@ SiLU is y = x g with the logistic g = 1 / (1 + e^{-x}), g' = g (1 - g).  By the 
     y'  = g + x g' = g (1 + x (1 - g)),
     y'' = g' + g' + x g'' = g' (2 + x (1 - 2 g)),     since g'' = g' (1 - 2 g).
 
-Softmax is y_i = e^{x_i} / sum_k e^{x_k}.  With dy the gradient of the loss with respect to y, and
-the Jacobian J_ij = y_i (delta_ij - y_j), the derivative of y_i with respect to x_j,
-
-    dx_j = sum_i dy_i y_i (delta_ij - y_j) = y_j (dy_j - sum_i dy_i y_i).
-
-Subtracting the largest x from all of them leaves y unchanged and keeps e^x finite.
+Softmax is y_i = e^{x_i} / sum_k e^{x_k}.  Subtracting the largest x from all of them leaves y
+unchanged and keeps e^x finite.
 """
 
 import numpy as np
@@ -54,18 +50,12 @@ def check_softmax(x: Array) -> None:
 
 @takes_out
 def softmax(x: Array) -> Array:
-    """x[...,n] -> y[...,n], positive and of sum 1 along the last axis."""
+    """x[...,n] -> y[...,n], positive and of sum 1 along the last axis: the responsibilities of a
+    mixture's components, from their log-densities.
+    """
     check_softmax(x)
     # a difference below the smallest number overflows to -inf; its exponential is 0
     with np.errstate(over="ignore"):
         y = np.exp(x - x.max(axis=-1, keepdims=True))
     p: Array = y / y.sum(axis=-1, keepdims=True)
     return p
-
-
-@takes_out
-def softmax_backward(dy: Array, y: Array) -> Array:
-    """dy[...,n], y[...,n] = softmax(x) -> dx[...,n]."""
-    check("dy[...,n] y[...,n]", dy, y)
-    dx: Array = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-    return dx

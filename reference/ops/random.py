@@ -51,8 +51,7 @@ class Purpose(IntEnum):
     STEP_NOISE = 5
     CORRECTOR = 6
     PROBE = 7
-    DROPOUT = 8
-    SPLIT = 9
+    SPLIT = 9  # no purpose has the number 8
     DATA = 10
     COMPONENT = 11
     STEP_COMPONENT = 12

@@ -42,7 +42,9 @@ def upsample_nearest_backward(dy: Array) -> Array:
 
 @takes_out
 def average_pool(x: Array) -> Array:
-    """x[b,2h,2w,c] -> y[b,h,w,c]: the mean of every 2x2 block.  ValueError for odd sizes."""
+    """x[b,2h,2w,c] -> y[b,h,w,c]: the mean of every 2x2 block, as image classifiers need it between
+    their convolutions.  ValueError for odd sizes.
+    """
     check_even("x", x)
     y: Array = _blocks(x).mean(axis=(2, 4))
     return y

@@ -30,7 +30,7 @@ Drifts ``drift(x, t)`` and right-hand sides ``f(x, t)`` take x first.
 
 Random numbers come from ``Key(seed, sample, step, ...)``; ``step`` counts the steps of the sampler
 and ``sample`` [b] holds the indices of the samples, so a sample does not depend on its batch.  A
-docstring states how often a method calls its model; ``CallCounter`` counts the calls.
+docstring states how often a method calls its model.
 """
 
 from itertools import pairwise
@@ -76,16 +76,3 @@ def check_falling(grid):
             "grid must hold two or more times that fall strictly, such as"
             f" schedule.timesteps(steps), got {times}"
         )
-
-
-class CallCounter:
-    """A function that counts its calls in ``evaluations``: the cost of a solver is the number of
-    calls of its model.
-    """
-
-    def __init__(self, function):
-        self.function, self.evaluations = function, 0
-
-    def __call__(self, *arguments, **keywords):
-        self.evaluations += 1
-        return self.function(*arguments, **keywords)

@@ -7,17 +7,18 @@ sigma = h on the same points.
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.diffusion.mixtures import Mixture
 
 
-def kernel_density(points, bandwidth):
+def kernel_density(points, bandwidth, ops=reference_ops):
     """points[m,d] -> q_h(x) = 1/m sum_m h^{-d} K((x - x_m) / h), K standard normal.  (The tutorial
     prints h^{-1} for every d: E10d.)
     """
     if not 1e-150 < bandwidth < 1e150:  # its square is finite and not 0
         raise ValueError(f"bandwidth must be positive and finite, got {bandwidth}")
     count = len(points)
-    return Mixture(np.full(count, 1 / count), points, np.full(count, bandwidth**2))
+    return Mixture(np.full(count, 1 / count), points, np.full(count, bandwidth**2), ops)
 
 
 def silverman_bandwidth(points):

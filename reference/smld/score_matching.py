@@ -95,14 +95,3 @@ def _with_divergence(network, params, x, c, probes, weight, ops):
         _, _, along = network.jvp_backward(params, weight * v / count, saved, saved_jvp, ops)
         gradients = {name: g + along[name] if name in along else g for name, g in gradients.items()}
     return per_sample.mean(), per_sample, gradients
-
-
-def fit_exponential_family(gradients, laplacians):
-    """theta[p], the minimiser of the implicit loss of s = sum_j theta_j ∇ phi_j(x): -E[G Gᵀ]^{-1}
-    E[L] (Hyvarinen 2005).
-
-    ``gradients`` G[n,p,d] and ``laplacians`` L[n,p] of the p statistics phi_j at n data points.
-    For phi = (x, -x^2/2) the result is (mean, 1) / variance of the data.
-    """
-    moments = np.einsum("npd,nqd->pq", gradients, gradients) / len(gradients)
-    return -np.linalg.solve(moments, laplacians.mean(axis=0))

@@ -101,7 +101,6 @@ MUTANTS = (
     # activations
     (OPS + "activation.py", "(1 + x * (1 - g)))", "(1 - x * (1 - g)))", COORDINATES + "[silu]"),
     (OPS + "activation.py", "(2 + x * (1 - 2 * g)))", "(2 + x * (1 - g)))", GRADIENTS + "silu_second_in_every_coordinate"),
-    (OPS + "activation.py", "y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "y * (1 - y) * dy", COORDINATES + "[softmax]"),
     # attention
     (OPS + "attention.py", "(dp - (dy * y).sum(axis=-1, keepdims=True))", "dp", COORDINATES + "[attention]"),
     (OPS + "attention.py", "s: Array = (f * q) @", "s: Array = q @", LAYERS + "attention_equals_a_loop_over_heads_and_rows[2]"),

@@ -78,6 +78,7 @@ CONVERSIONS = (
 )
 
 MIXTURES = (
+    ("alpha * self.means, covariances, self.ops)", "alpha * self.means, covariances)", "a_mixture_computes_with_its_port[posterior_mean]"),
     (
         "alpha**2 * self.covariances + sigma**2",
         "alpha * self.covariances + sigma**2",

@@ -29,4 +29,5 @@ MUTANTS = (
     ),
     _experiment("what_matters", "K /= K.sum(axis=0)", "K /= K.sum()", "n2_stationary_distribution_of_langevin_on_a_gaussian_is_exact"),
     _mutant("commands/experiment", "return 1 if failed else 0", "return 0", "a_failed_criterion_exits_1_and_keeps_the_results"),
+    _mutant("commands/experiment", "module.run(quick, ops)", "module.run(quick)", "a_failed_criterion_exits_1_and_keeps_the_results"),
 )

@@ -28,8 +28,8 @@ FIGURES = (
     ),
     (
         "chapter_2",
-        "p = density(noised(example_2_1(), schedule, t), x)",
-        "p = density(example_2_1(), x)",
+        "p = density(noised(mixture, schedule, t), x)",
+        "p = density(mixture, x)",
         "figure_2_5_shows_the_noised_mixture_at_eight_times",
     ),
     ("chapter_2", "constant(TIMES[-1], 0.03)", "constant(TIMES[-1], 0.97)", "figure_2_5_shows_the_noised_mixture_at_eight_times"),
@@ -41,8 +41,8 @@ FIGURES = (
     ),
     (
         "common",
-        "x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t,",
-        "x = forward_step(schedule, x, t, t_prev, Key(seed, sample, 0,",
+        "key = Key(seed, sample, t,",
+        "key = Key(seed, sample, 0,",
         "forward_maps_show_the_noised_mixture_and_paths_of_the_chain[2.7-distribution0-0.97-150]",
     ),
     ("chapter_2", "c_x + c_x0, ", "c_x - c_x0, ", "figure_2_10_has_the_printed_coefficients"),
@@ -89,8 +89,8 @@ FIGURES = (
     ("chapter_4", "beta=beta: -beta / 2 * x", "beta=beta: -beta * x", "figure_4_1_has_the_printed_errors", "sde_figures"),
     (  # E13
         "chapter_4",
-        "paths = paths_of(forward_sde(sde), grid, 0.0, count, 42)",
-        "paths = paths_of(forward_sde(sde), np.arange(len(grid)), 0.0, count, 42)",
+        "paths = paths_of(forward_sde(sde), grid, 0.0, count, 42, ops)",
+        "paths = paths_of(forward_sde(sde), np.arange(len(grid)), 0.0, count, 42, ops)",
         "figure_4_2_paths_and_band_have_variance_a2_t",
         "sde_figures",
     ),
@@ -117,8 +117,8 @@ FIGURES = (
     ),
     (  # E5
         "chapter_4_chains",
-        "chain(ancestral(predict_noise,",
-        "chain(ancestral(lambda x, t: predict_noise(x, t) / 2,",
+        "chain(steps(predict_noise)",
+        "chain(steps(half)",
         "figure_4_6_ends_with_the_density_of_its_chain[corrected]",
         "sde_figures",
     ),

@@ -29,6 +29,7 @@ STEADY = "neighbour_ratio_without_current_matches_the_exact_steady_state[0.5]"
 MATRIX = "a_step_is_crank_nicolson_with_the_rates_of_the_cell_faces"
 
 MUTANTS = (
+    _equation("return self.ops.fokker_planck_step(", "return reference_ops.fokker_planck_step(", "an_equation_is_solved_by_its_port"),
     _step("to_left = both + np.maximum(B, 0)", "to_left = both + np.maximum(-B, 0)", STEADY),
     _step("B = slope - drift", "B = slope + drift", STEADY),
     _step("w / np.expm1(np.where(w == 0, 1, w))", "1 - w / 2", STEADY.replace("0.5", "30.0")),
@@ -134,7 +135,6 @@ MUTANTS = (
         "(y - x) ** m / (factorial(m) ** 2 * tau)",  # E14b
         "estimates_from_trajectories_equal_the_finite_lag_values",
     ),
-    _expansion("return 2 * at_tau - at_two_tau", "return at_tau", "limits_of_the_ornstein_uhlenbeck_coefficients[2.0]"),
     _expansion(
         "gaussian_moment(x * (a - 1), deviation, m)",
         "gaussian_moment(x * a, deviation, m)",

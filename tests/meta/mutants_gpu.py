@@ -20,8 +20,8 @@ MUTANTS = (
     # a block that writes beyond its row
     (
         GPU + "activation.py",
-        "    inner = block_sum(shared, partial)\n    for i in range(first,",
-        "    inner = block_sum(shared, partial)\n    for i in range(max(first - 1, 0),",
+        "    row_total = block_sum(shared, partial)\n    for i in range(first,",
+        "    row_total = block_sum(shared, partial)\n    for i in range(max(first - 1, 0),",
         GPU_TESTS + "rows_longer_and_shorter_than_a_block[softmax-sizes1-4]",
     ),
     # the largest numbers

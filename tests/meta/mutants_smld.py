@@ -138,7 +138,6 @@ LOSSES = (
         "reshape(len(x), -1).sum(axis=1)\n",
         "implicit_equals_explicit_loss_minus_half_fisher_information[wave-example-2.1]",
     ),
-    ("return -np.linalg.solve", "return np.linalg.solve", "linear_quadratic_exponential_family_gives_mean_and_variance"),
 )
 
 NETWORKS = (

@@ -172,11 +172,6 @@ def softmax(x):
     return torch.softmax(x, -1)
 
 
-@op
-def softmax_backward(dy, y):
-    return aten._softmax_backward_data(dy, y, -1, y.dtype)
-
-
 # Attention.
 
 

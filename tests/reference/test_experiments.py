@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 
+import reference.ops
 from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import vp
+from reference.networks import MLP
 from reference.ops.random import Key
 from reference.plotting import new_figure
 from reference.samplers import final_sample
@@ -27,6 +29,7 @@ from reference.tutorial.experiments import (
 from reference.tutorial.experiments.chains import DISTRIBUTION, X_GRID, cdf, density, distance_to_data, fixed_noise_port, propagate
 from tests.command_runs import files, run
 from tests.oracle_tolerances import EXACT, LINEAR_ALGEBRA, QUADRATURE, assert_close, assert_printed
+from tests.ports import recording_port
 from tests.readable_figures import assert_readable
 
 # Chains
@@ -113,7 +116,7 @@ def test_n2_finds_growth_only_above_the_stability_limit():
 
 
 def test_n2_best_linear_loss_equals_least_squares():
-    """Noise regressed on w h x and a constant for each time, on 2,000 draws with the moments of DISTRIBUTION."""
+    """Noise regressed on w h x and a constant for each time, on 20,000 draws of DISTRIBUTION."""
     schedule, rng = vp(20), np.random.default_rng(0)
     t, n = np.arange(1, 21), 20_000
     x0, noise = DISTRIBUTION.sample(1, np.arange(n))[0][:, 0], rng.standard_normal((20, n))
@@ -191,14 +194,29 @@ def test_two_quick_experiments_write_a_figure_and_a_report_each(tmp_path, capsys
     assert "a corrector" in out and "FAIL" not in out
 
 
+def test_an_experiment_computes_on_its_port():
+    port = recording_port()
+    assert discrete_and_continuous.run(True, port).passed
+    assert port.called == {"mixture_log_density", "mixture_score", "normal", "reverse_step", "softmax", "uniform"}
+
+
+def test_training_in_an_experiment_computes_on_its_port():
+    port = recording_port()
+    what_matters.trained_loss(vp(10), MLP((1,), 8), port, 2, 10)
+    assert {"adam_step_", "ema_step_", "linear_backward", "mse", "normal"} <= port.called
+
+
 def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monkeypatch):
-    def fails(quick):
+    given = []
+
+    def fails(quick, ops=None):
+        given.append(ops)
         outcome = Outcome(figure=new_figure(2, 2))
         outcome.check("one is two", "1", False)
         return outcome
 
     monkeypatch.setattr(corrector_bias, "run", fails)
-    assert run("experiment", "corrector_bias", "--out", tmp_path) == 1
+    assert run("experiment", "corrector_bias", "--out", tmp_path) == 1 and given == [reference.ops]
     out = capsys.readouterr().out
     assert "FAIL  one is two: 1" in out and "criteria not met: corrector_bias" in out and (tmp_path / "corrector_bias.json").exists()
 

@@ -3,7 +3,9 @@
 import pytest
 
 from reference.plotting import read_description
+from reference.tutorial.figures import ANIMATIONS, FIGURES
 from tests.command_runs import files, run
+from tests.ports import recording_port
 
 
 def refusal(capsys, *words):
@@ -29,10 +31,17 @@ def test_the_animation_is_a_gif(tmp_path):
     assert read_description(tmp_path / "reverse.gif") == '{"tutorial figure": "reverse", "quick": true}'
 
 
+@pytest.mark.parametrize("name", ["2.5", "2.11", "3.2", "3.6", "3.7", "4.3", "4.4", "4.6", "5.1", "reverse"])
+def test_a_figure_computes_on_its_port(name):
+    port = recording_port()
+    (FIGURES | ANIMATIONS)[name](True, port)
+    assert port.called & {"normal", "reverse_step", "uniform"}
+
+
 def test_figures_all_draws_every_figure(monkeypatch, tmp_path):
     from reference.commands import figures
 
-    monkeypatch.setattr(figures, "_drawn", lambda name, quick: name.encode())
+    monkeypatch.setattr(figures, "_drawn", lambda name, quick, ops: name.encode())
     assert run("figures", "all", "2.5", "--out", tmp_path) == 0
     assert {path.stem.removeprefix("figure-") for path in tmp_path.iterdir()} == set(figures.NAMES)
     assert len(figures.NAMES) == 19

@@ -10,6 +10,7 @@ from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.sde.sde import VP
 from tests.oracle_tolerances import DETERMINISTIC_ORDER, EXACT, LINEAR_ALGEBRA, MASS, U, assert_close, assert_printed, z_score
+from tests.ports import recording_port
 
 ORNSTEIN_UHLENBECK = FokkerPlanck(-6.0, 6.0, 400, lambda x: -x, lambda x: 1.0)
 
@@ -64,12 +65,15 @@ def test_the_noised_mixture_solves_the_fokker_planck_equation_of_vp():
 
 @pytest.mark.parametrize("dt", [0.1, 0.02])
 def test_a_point_mass_spreads_without_oscillation_at_any_time_step(dt):
-    """All mass in one of 1,000 cells, dt a hundred times ``positive_step``: at t = 2 within dt^2 of the exact density, and never below 0.
+    """All mass in one of 1,000 cells: at t = 2 within dt^2 of the exact density, and never below 0.
+
+    dt is at least a hundred times the longest Crank-Nicolson step that keeps every p >= 0.
 
     The constant of the second-order error is 1/12 of the third time derivative of p, at most 1 here, plus that of the two implicit steps.
     """
     equation = FokkerPlanck(-6.0, 6.0, 1000, lambda x: -x, lambda x: 1.0)
-    assert dt > 100 * equation.positive_step
+    to_left, to_right = equation.rates
+    assert dt > 100 * 2 / (to_right[1:] + to_left[:-1]).max()
     p0 = equation.density(lambda x: np.abs(x - 1.5) < equation.dx / 2)
     start = p0 @ equation.centres * equation.dx
     states = [p for _, p in equation.solve(p0, dt, round(2 / dt))]
@@ -257,6 +261,18 @@ def test_two_ornstein_uhlenbeck_processes_stay_independent_in_2d():
     a, b = np.exp(-t), np.exp(-2 * t)
     expected = np.outer(gaussian(x, a, 0.25 * a**2 + 1 - a**2), gaussian(x, -0.5 * b, 0.5 * b**2 + 0.25 * (1 - b**2)))
     assert_close(p, expected, dx**2, 0.1)
+
+
+def test_an_equation_is_solved_by_its_port():
+    port = recording_port()
+    equation = FokkerPlanck(-6.0, 6.0, 40, lambda x: -x, lambda x: 1.0, ops=port)
+    p = equation.density(lambda x: gaussian(x, 1.0, 0.25))
+    without = FokkerPlanck(-6.0, 6.0, 40, lambda x: -x, lambda x: 1.0)
+    np.testing.assert_array_equal(final(equation, p, 0.1, 2), final(without, p, 0.1, 2))
+    faces = np.linspace(-1, 1, 9)
+    for _ in solve_2d(np.ones((8, 8)), lambda x, y: (0.0, 0.0), lambda x, y: (1.0, 1.0), faces, faces, 0.1, 1, ops=port):
+        pass
+    assert port.called == {"fokker_planck_step", "fokker_planck_step_2d"}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ def fixed(name):
         "group_norm": (n(2, 3, 6), n(6), n(6), 2, 1e-5),
         "group_norm_silu": (n(2, 3, 6), n(6), n(6), 3, 1e-5),
         "silu": (n(7),),
-        "softmax": (n(3, 5),),
         "attention": (n(2, 3, 4), n(2, 5, 4), n(2, 5, 4), 2),
         "upsample_nearest": (n(2, 2, 3, 2),),
         "average_pool": (n(2, 2, 4, 2),),

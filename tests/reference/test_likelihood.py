@@ -13,10 +13,11 @@ from reference.diffusion.mixtures import Mixture, example_2_1
 from reference.networks import MLP
 from reference.ops.random import Key, Purpose
 from reference.runs.evaluation import flow_likelihood
-from reference.samplers import CallCounter, final_sample
+from reference.samplers import final_sample
 from reference.samplers.ode import rk45
 from reference.sde.likelihood import bits_per_dimension, dequantise, gaussian_prior, log_likelihood
 from reference.sde.sde import VE, VP, OrnsteinUhlenbeck, SubVP
+from tests.call_counter import CallCounter
 from tests.example_networks import random_parameters
 from tests.oracle_tolerances import CENTRAL, COARSE, EXACT, FLOW_LIKELIHOOD, FLOW_SOLVER, assert_close, assert_printed
 

@@ -19,6 +19,7 @@ from tests.oracle_tolerances import (
     assert_printed,
     central_difference,
 )
+from tests.ports import recording_port
 
 
 @in_1d
@@ -228,6 +229,27 @@ def test_ring_is_centred_and_isotropic(k, radius):
 
 
 W, M, V = np.array([0.3, 0.7]), np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "call, ops_called",
+    [
+        (lambda mixture, x: mixture.log_density(x), {"mixture_log_density"}),
+        (lambda mixture, x: mixture.score(x), {"mixture_score"}),
+        (lambda mixture, x: mixture.expected_noise(x, 0.6, 0.8), {"mixture_log_density", "mixture_score"}),
+        (lambda mixture, x: mixture.posterior_mean(x, 0.6, 0.8), {"mixture_log_density", "softmax"}),
+        (lambda mixture, x: mixture.sample(0, np.arange(3))[0], {"uniform", "normal"}),
+    ],
+    ids=["log_density", "score", "expected_noise", "posterior_mean", "sample"],
+)
+def test_a_mixture_computes_with_its_port(call, ops_called):
+    port = recording_port()
+    mixture, x = ring(ops=port), np.ones((3, 2))
+    port.called.clear()
+    np.testing.assert_array_equal(call(mixture, x), call(ring(), x))
+    assert port.called == ops_called
+
+
 BAD = {
     "variance of 0": (W, M, np.array([1.0, 0.0]), "variances must be positive"),
     "negative variance": (W, M, np.array([1.0, -2.0]), "variances must be positive"),

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import Schedule
-from reference.samplers import CallCounter, check_grid, final_sample, with_denoising_step
+from reference.samplers import check_grid, final_sample, with_denoising_step
 from reference.samplers.ddim import ddim
 from reference.samplers.dpm_solver import dpm_solver, dpm_solver_plus_plus
 from reference.samplers.edm import edm, sigmas
 from reference.samplers.grids import GRIDS
 from reference.samplers.ode import TABLES, rk45, runge_kutta
 from reference.sde.sde import VE, VP
+from tests.call_counter import CallCounter
 from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, U32, WITHIN_RK45, accumulated, assert_close, assert_printed, assert_slope
 from tests.oracles import SDE_EXAMPLES, gaussian_score, sdes
 

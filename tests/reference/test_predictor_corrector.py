@@ -11,7 +11,7 @@ from reference.ddpm.ddpm import posterior
 from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import Schedule
 from reference.ops.random import Key, Purpose
-from reference.samplers import CallCounter, final_sample
+from reference.samplers import final_sample
 from reference.samplers.sde import (
     PREDICTORS,
     ancestral_predictor,
@@ -22,6 +22,7 @@ from reference.samplers.sde import (
     reverse_diffusion_predictor,
 )
 from reference.sde.sde import VE, VP
+from tests.call_counter import CallCounter
 from tests.oracle_tolerances import EXACT, MIXTURE, SDE_FORMULA, accumulated, assert_close, assert_printed, assert_slope
 from tests.oracles import SDE_EXAMPLES, ImpulsePort, moments
 from tests.sde_examples import COUNTS, SAMPLE, SOLVERS, distribution, every_sde, score_of

@@ -11,9 +11,10 @@ from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
 from reference.ops.random import Purpose
 from reference.runs.solvers import OPTIONS, STEPS, fill_defaults, prior_sample, solve
 from reference.runs.views import schedule_of
-from reference.samplers import CallCounter, final_sample
+from reference.samplers import final_sample
 from reference.samplers.sde import PREDICTORS, predictor_corrector
 from reference.sde.sde import VP
+from tests.call_counter import CallCounter
 from tests.oracle_tolerances import SDE_FORMULA, U32, assert_close, ks_distance
 from tests.oracles import SDE_EXAMPLES, ImpulsePort, moments
 from tests.sde_examples import SAMPLE, SOLVERS, distribution, every_sde, every_solver, score_of

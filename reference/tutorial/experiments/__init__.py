@@ -1,8 +1,8 @@
 """Experiments: a question, the answer that theory predicts, and criteria in code that fail if the
 measured answer differs.
 
-Each module is one experiment.  It has ``QUESTION`` and ``run(quick) -> Outcome``; ``python -m
-reference experiment`` runs it.
+Each module is one experiment.  It has ``QUESTION`` and ``run(quick, ops) -> Outcome``, with the ops
+of a port; ``python -m reference experiment`` runs it.
 """
 
 from dataclasses import dataclass, field

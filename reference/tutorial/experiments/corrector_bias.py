@@ -11,12 +11,13 @@ The error of a sampler follows without simulation; particles confirm the recursi
 needs more evaluations and has an error of its own.  It is therefore compared at equal cost.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.diffusion.mixtures import Mixture
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.plotting import GREY, PATH_COLORS, subplots
 from reference.samplers import final_sample
@@ -35,7 +36,7 @@ CORRECTOR_STEP = 0.1  # divided by sigma^2
 Z_SCORE = 4.9  # two-sided normal quantile for one false alarm in 10^6
 
 
-def run(quick=False):
+def run(quick=False, ops=reference_ops):
     n = 20_000 if quick else 200_000
     outcome = Outcome(
         settings={
@@ -66,7 +67,7 @@ def run(quick=False):
             f"{predictor} alone is of first order", f"slope {slope:.3f}", abs(slope + 1) < 0.15
         )
     worst = max(
-        particle_error(predictor, k, 40, n) for predictor in PREDICTORS for k in CORRECTIONS
+        particle_error(predictor, k, 40, n, ops) for predictor in PREDICTORS for k in CORRECTIONS
     )
     outcome.check(
         "particles have the mean and variance of the recursion",
@@ -74,7 +75,7 @@ def run(quick=False):
         worst < Z_SCORE,
     )
     stationary_bias(outcome)
-    forward_process(outcome, n)
+    forward_process(outcome, n, ops)
     outcome.findings += equal_cost_comparison(errors)
     outcome.figure = figure(errors)
     return outcome
@@ -127,16 +128,17 @@ def standard_errors(x, mean, variance):
     )
 
 
-def particle_error(predictor, corrections, N, n):
+def particle_error(predictor, corrections, N, n, ops=reference_ops):
     """``standard_errors`` of n particles against the recursion."""
     sample = np.arange(n)
     times = uniform(SDE, N)
     alpha, sigma = SDE.marginal(times[0])
     deviation = (alpha**2 * VARIANCE + sigma**2) ** 0.5
-    x = alpha * MEAN + deviation * normal(1, sample, 0, Purpose.PRIOR, (1,))
-    score = lambda x, t: DISTRIBUTION.noised(*SDE.marginal(t)).score(x)
+    x = alpha * MEAN + deviation * ops.normal(1, sample, 0, Purpose.PRIOR, (1,), np.float64)
+    distribution = replace(DISTRIBUTION, ops=ops)
+    score = lambda x, t: distribution.noised(*SDE.marginal(t)).score(x)
     states = predictor_corrector(
-        SDE, score, times, x, 2, sample, predictor, corrections, CORRECTOR_STEP
+        SDE, score, times, x, 2, sample, predictor, corrections, CORRECTOR_STEP, ops
     )
     return standard_errors(final_sample(states)[:, 0], *moments(predictor, corrections, N))
 
@@ -165,7 +167,7 @@ def stationary_bias(outcome):
     )
 
 
-def forward_process(outcome, n):
+def forward_process(outcome, n, ops=reference_ops):
     """Ex 4.4, dx = -x/2 dt + 0.1 dw from x = 1 to t = 2: Euler-Maruyama against the exact
     distribution, by moments and by particles.
     """
@@ -179,7 +181,8 @@ def forward_process(outcome, n):
         for _ in range(N):
             mean, variance = (1 - h / 2) * mean, (1 - h / 2) ** 2 * variance + 0.01 * h
         times = np.linspace(0, 2, N + 1)
-        x = final_sample(euler_maruyama(drift, diffusion, times, np.ones((n, 1)), 3, np.arange(n)))
+        start, sample = np.ones((n, 1)), np.arange(n)
+        x = final_sample(euler_maruyama(drift, diffusion, times, start, 3, sample, ops))
         worst = max(worst, standard_errors(x, mean, variance))
         rows.append((N, mean, variance, float(np.hypot(mean - alpha, variance**0.5 - sigma))))
     exact = f"exact: mean {alpha:.6f}, variance {sigma**2:.6f}"

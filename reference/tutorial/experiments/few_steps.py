@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from reference import ops as reference_ops
+from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import constant, vp
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.plotting import GREY, PATH_COLORS, density_map, subplots
 from reference.samplers import final_sample
@@ -37,13 +37,13 @@ CONSTANT = "alpha = .97, T = 150"
 MONTE_CARLO = 4.0
 
 
-def run(quick=False):
+def run(quick=False, ops=reference_ops):
     n = 20_000 if quick else 300_000
     outcome = Outcome(settings={"steps": STEPS, "particles": n})
-    chains = follow(outcome, "VP", vp_samplers, n)
-    chains |= follow(outcome, CONSTANT, constant_samplers, n // 10)
+    chains = follow(outcome, "VP", vp_samplers, n, ops)
+    chains |= follow(outcome, CONSTANT, constant_samplers, n // 10, ops)
     criteria(outcome, chains)
-    p_value = exact_kernel_p_value(min(n, 100_000))
+    p_value = exact_kernel_p_value(min(n, 100_000), ops)
     outcome.check(
         "the exact reverse kernel makes no error in 10 steps: Kolmogorov-Smirnov at 5 %",
         f"p = {p_value:.3f}",
@@ -55,21 +55,21 @@ def run(quick=False):
         "With alpha = .97, x_150 is not yet N(0, 1).  DDIM adds no noise and keeps that mismatch "
         f"for any number of steps: W1 {with_ddim:.3f} in 100.  DDPM removes it: {with_ddpm:.3f}."
     )
-    outcome.figure = figure(chains)
+    outcome.figure = figure(chains, ops)
     return outcome
 
 
-def follow(outcome, title, samplers_of, n):
+def follow(outcome, title, samplers_of, n, ops):
     """The final distribution of every chain, (title, sampler, steps) -> atoms, and a table that
     compares it with the data and with n particles.
     """
     chains, rows = {}, []
     for sampler in samplers_of(1):
         for N in STEPS:
-            walk, times = samplers_of(N)[sampler]
+            walk, times = samplers_of(N, ops)[sampler]
             *_, chain = propagate(walk, times)
             chains[title, sampler, N] = chain
-            distances = particles_to_chain(walk, times, chain, n)
+            distances = particles_to_chain(walk, times, chain, n, ops)
             rows.append((sampler, N, distance_to_data(chain), cdf(chain, 0.0), *distances))
     header = (
         "sampler",
@@ -111,12 +111,12 @@ def criteria(outcome, chains):
             )
 
 
-def vp_samplers(N):
+def vp_samplers(N, ops=reference_ops):
     """Sampler -> (walk(times, x, seed, sample, ops), all its times), for N even steps of the VP
     SDE.
     """
-    sde = VP()
-    drift, diffusion = sde.reverse(lambda x, t: DISTRIBUTION.noised(*sde.marginal(t)).score(x))
+    sde, distribution = VP(), example_2_1(ops)
+    drift, diffusion = sde.reverse(lambda x, t: distribution.noised(*sde.marginal(t)).score(x))
 
     def walk(times, x, seed, sample, ops):
         *noisy, end = times if times[-1] == 0 else (*times, None)
@@ -126,16 +126,17 @@ def vp_samplers(N):
         return x if end is None else final_sample(runge_kutta(drift, (noisy[-1], end), x, "euler"))
 
     euler = walk, [i / N for i in range(N, -1, -1)]
-    return discrete_samplers(vp(N), N) | {"Euler-Maruyama": euler}
+    return discrete_samplers(vp(N), N, ops) | {"Euler-Maruyama": euler}
 
 
-def constant_samplers(N):
-    return discrete_samplers(constant(), N)
+def constant_samplers(N, ops=reference_ops):
+    return discrete_samplers(constant(), N, ops)
 
 
-def discrete_samplers(schedule, N):
+def discrete_samplers(schedule, N, ops):
     """Sampler -> (walk, times), for N steps on the schedule with the exact denoiser."""
-    predict_noise = lambda x, t: DISTRIBUTION.expected_noise(
+    distribution = example_2_1(ops)
+    predict_noise = lambda x, t: distribution.expected_noise(
         x, schedule.signal(t), schedule.noise_scale(t)
     )
     walk = lambda sampler, **options: (
@@ -151,13 +152,13 @@ def discrete_samplers(schedule, N):
     return {name: (walk, schedule.timesteps(N)) for name, walk in walks.items()}
 
 
-def particles_to_chain(walk, times, chain, n, batch=50_000):
+def particles_to_chain(walk, times, chain, n, ops, batch=50_000):
     """(W1 of n particles to the chain, its expected value for n exact draws from the chain)."""
     parts = []
     for first in range(0, n, batch):
         sample = np.arange(first, min(first + batch, n))
-        x = normal(1, sample, 0, Purpose.PRIOR, (1,))
-        parts.append(walk(times, x, 1, sample, reference_ops)[:, 0])
+        x = ops.normal(1, sample, 0, Purpose.PRIOR, (1,), np.float64)
+        parts.append(walk(times, x, 1, sample, ops)[:, 0])
     x = np.sort(np.concatenate(parts))
     F = cdf(chain, X_GRID)
     measured = np.trapezoid(np.abs(np.searchsorted(x, X_GRID) / n - F), X_GRID)
@@ -165,18 +166,18 @@ def particles_to_chain(walk, times, chain, n, batch=50_000):
     return float(measured), float(expected)
 
 
-def exact_kernel_p_value(n, N=10):
+def exact_kernel_p_value(n, ops=reference_ops, N=10):
     """p-value of the Kolmogorov-Smirnov test of samples by the exact reverse kernel, from the exact
     distribution of x_N.
     """
-    schedule = vp(N)
+    schedule, distribution = vp(N), example_2_1(ops)
     sample = np.arange(n)
-    x, _ = DISTRIBUTION.noised(schedule.signal(N), schedule.noise_scale(N)).sample(2, sample)
-    states = exact_kernel(DISTRIBUTION, schedule, schedule.timesteps(N), x, 3, sample)
-    return float(stats.kstest(final_sample(states)[:, 0], DISTRIBUTION.cdf).pvalue)
+    x, _ = distribution.noised(schedule.signal(N), schedule.noise_scale(N)).sample(2, sample)
+    states = exact_kernel(distribution, schedule, schedule.timesteps(N), x, 3, sample, ops)
+    return float(stats.kstest(final_sample(states)[:, 0], distribution.cdf).pvalue)
 
 
-def figure(chains):
+def figure(chains, ops=reference_ops):
     """Three panels: W1 over the number of steps, the density along one reverse chain, and the final
     densities of all samplers after ten steps.
     """
@@ -184,10 +185,10 @@ def figure(chains):
     drawing, axes = subplots(1, 3, 15, 5.2, title)
     errors, path, ends = axes[0]
     draw_errors(errors, chains)
-    draw_path(path)
+    draw_path(path, ops)
     for color, sampler in zip(PATH_COLORS, vp_samplers(1)):
         ends.plot(X_GRID, density(chains["VP", sampler, 10]), color=color, label=sampler)
-    data = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
+    data = np.exp(example_2_1(ops).log_density(X_GRID[:, None]))
     ends.plot(X_GRID, data, "--", color=GREY, label="data")
     ends.set(
         xlabel="x",
@@ -215,8 +216,8 @@ def draw_errors(axes, chains):
     axes.legend(fontsize=8, loc="upper right")
 
 
-def draw_path(axes):
-    walk, times = vp_samplers(20)["DDPM, variance beta"]
+def draw_path(axes, ops):
+    walk, times = vp_samplers(20, ops)["DDPM, variance beta"]
     densities = np.stack([density(chain) for chain in propagate(walk, times)], axis=1)
     largest = float(np.quantile(densities, 0.99).round(2))
     density_map(axes, np.arange(1, 21), X_GRID, densities, "density of x", largest)

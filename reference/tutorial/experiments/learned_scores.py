@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.diffusion.conversions import log_alpha_bar_of_sigma
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.networks import MLP
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.plotting import BLUE, GREEN, PATH_COLORS, SKY, VERMILION, subplots
 from reference.samplers import final_sample
@@ -34,18 +34,18 @@ QUICK = {"denoising": (1500, 256), "explicit": (800, 256), "implicit": (1500, 25
 SAMPLES = (20, 100, 1000, 10_000)
 
 
-def run(quick=False):
+def run(quick=False, ops=reference_ops):
     training = QUICK if quick else TRAINING
     outcome = Outcome(settings={"training steps and batch": training, "sigmas": SIGMAS.tolist()})
     slack = 3 if quick else 1
     draws = 20_000 if quick else 100_000
-    found = {}
+    found, least = {}, loss_floors(example_2_1(ops), SIGMAS)
     for loss, (steps, batch) in training.items():
-        score = learned_score(loss, steps, batch)
-        found[loss] = [level_errors(score, float(sigma), draws) for sigma in SIGMAS]
-        check_levels(outcome, loss, found[loss], slack)
+        score = learned_score(loss, steps, batch, ops)
+        found[loss] = [level_errors(score, float(sigma), draws, ops) for sigma in SIGMAS]
+        check_levels(outcome, loss, found[loss], slack, least)
         if loss == "denoising":
-            mass = annealed_mass(score, 2000 if quick else 20_000)
+            mass = annealed_mass(score, 2000 if quick else 20_000, ops)
     header = (
         "sigma",
         "floor",
@@ -59,7 +59,7 @@ def run(quick=False):
             *(found[loss][i][0] for loss in TRAINING),
             *(found[loss][i][1] for loss in TRAINING),
         )
-        for i, (sigma, floor) in enumerate(zip(SIGMAS, loss_floors(DISTRIBUTION, SIGMAS)))
+        for i, (sigma, floor) in enumerate(zip(SIGMAS, least))
     ]
     outcome.tables[
         "sigma^2 times the denoising loss on fixed draws, and sqrt(E|s - score|^2 / E|score|^2)"
@@ -71,13 +71,12 @@ def run(quick=False):
         f"{mass:.4f}",
         abs(mass - right) < 0.02 * slack,
     )
-    finite_data = finite_data_errors(outcome)
+    finite_data = finite_data_errors(outcome, ops)
     outcome.figure = figure(found, finite_data)
     return outcome
 
 
-def check_levels(outcome, loss, found, slack):
-    least = loss_floors(DISTRIBUTION, SIGMAS)
+def check_levels(outcome, loss, found, slack, least):
     excess = max(
         min(value - floor, (value - floor) / floor * 0.2)
         for (value, _, _), floor in zip(found, least)
@@ -97,21 +96,21 @@ def check_levels(outcome, loss, found, slack):
     )
 
 
-def level_errors(score, sigma, n):
+def level_errors(score, sigma, n, ops):
     """(sigma^2 times the denoising loss on n fixed draws, relative error of the score on them, the
     scores on a grid of x).
     """
-    sample = np.arange(n)
-    x0, _ = DISTRIBUTION.sample(11, sample)
-    z = normal(12, sample, 0, Purpose.EVALUATION, (1,))
+    sample, distribution = np.arange(n), example_2_1(ops)
+    x0, _ = distribution.sample(11, sample)
+    z = ops.normal(12, sample, 0, Purpose.EVALUATION, (1,), np.float64)
     x = x0 + sigma * z
     s = score(x.astype(np.float32), 1.0, sigma).astype(np.float64)
-    exact = DISTRIBUTION.noised(1.0, sigma).score(x)
+    exact = distribution.noised(1.0, sigma).score(x)
     line = np.linspace(-4, 6, 400)[:, None]
     on_line = score(line.astype(np.float32), 1.0, sigma)[:, 0]
     # less the exact score's loss on the same draws: a control variate
     excess = ((sigma * s + z) ** 2).mean() - ((sigma * exact + z) ** 2).mean()
-    loss = excess / 2 + float(loss_floors(DISTRIBUTION, [sigma])[0])
+    loss = excess / 2 + float(loss_floors(distribution, [sigma])[0])
     return loss, relative_error(s, exact), on_line
 
 
@@ -119,29 +118,29 @@ def relative_error(score, exact):
     return float(np.sqrt(((score - exact) ** 2).mean() / (exact**2).mean()))
 
 
-def annealed_mass(score, n):
+def annealed_mass(score, n, ops):
     """The mass below 0 of samples by annealed Langevin dynamics."""
     sample = np.arange(n)
-    x = 10 * normal(13, sample, 0, Purpose.PRIOR, (1,), np.float32)
+    x = 10 * ops.normal(13, sample, 0, Purpose.PRIOR, (1,), np.float32)
     score_at_sigma = lambda x, sigma: score(x, 1.0, sigma)
-    states = annealed_langevin(score_at_sigma, SIGMAS[::-1], x, 100, 14, sample)
+    states = annealed_langevin(score_at_sigma, SIGMAS[::-1], x, 100, 14, sample, ops=ops)
     return float((final_sample(states) < 0).mean())
 
 
-def finite_data_errors(outcome):
+def finite_data_errors(outcome, ops):
     """The error that no training removes: the relative error of the loss's minimiser on M samples,
     the score of their kernel density.
     """
-    rows = []
+    rows, distribution = [], example_2_1(ops)
     for M in SAMPLES:
-        points, _ = DISTRIBUTION.sample(15, np.arange(M))
+        points, _ = distribution.sample(15, np.arange(M))
         errors = []
         for sigma in SIGMAS:
             sample = np.arange(2000)
-            x0, _ = DISTRIBUTION.sample(16, sample)
-            x = x0 + sigma * normal(17, sample, 0, Purpose.EVALUATION, (1,))
-            exact = DISTRIBUTION.noised(1.0, float(sigma)).score(x)
-            minimiser = kernel_density(points, float(sigma)).score(x)
+            x0, _ = distribution.sample(16, sample)
+            x = x0 + sigma * ops.normal(17, sample, 0, Purpose.EVALUATION, (1,), np.float64)
+            exact = distribution.noised(1.0, float(sigma)).score(x)
+            minimiser = kernel_density(points, float(sigma), ops).score(x)
             errors.append(relative_error(minimiser, exact))
         rows.append((M, *errors))
     title = "Relative error of the loss's minimiser on M samples: a kernel density with h = sigma"
@@ -160,15 +159,16 @@ def finite_data_errors(outcome):
     return rows
 
 
-def learned_score(loss, steps, batch):
+def learned_score(loss, steps, batch, ops):
     """The function (x, alpha, sigma) -> score of a network trained on 100,000 draws from the
     distribution.
     """
-    data = DISTRIBUTION.sample(7, np.arange(100_000))[0].astype(np.float32)
+    distribution = example_2_1(ops)
+    data = distribution.sample(7, np.arange(100_000))[0].astype(np.float32)
     power = float((data**2).mean())
-    exact = DISTRIBUTION if loss == "explicit" else None
+    exact = distribution if loss == "explicit" else None
     model = ScoreModel(MLP((1,)), LEVELS, "noise", power, loss, exact)
-    return model.score_function(trained(model, data, steps, batch))
+    return model.score_function(trained(model, data, steps, batch, ops), ops=ops)
 
 
 def figure(found, finite_data):

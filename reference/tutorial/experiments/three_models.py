@@ -6,13 +6,13 @@ exact denoiser at any noise level, and the least loss of each model.
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference.data import metrics
 from reference.ddpm.ddpm import elbo_terms
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.mixtures import ring
 from reference.diffusion.schedules import VarianceExplodingSchedule, geometric, linear
 from reference.networks import MLP, Autoencoder
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.plotting import BLUE, subplots
 from reference.samplers import final_sample
@@ -33,27 +33,27 @@ STEPS = {"VAE": 4000, "DDPM": 12_000, "SMLD": 8000}
 QUICK = {"VAE": 750, "DDPM": 3000, "SMLD": 3000}
 
 
-def run(quick=False):
+def run(quick=False, ops=reference_ops):
     n = 4000 if quick else 10_000
     slack = 4 if quick else 1
     steps = QUICK if quick else STEPS
     outcome = Outcome(settings={"training steps": steps, "samples": n})
-    vae = vae_samples(outcome, steps["VAE"], n)
+    vae = vae_samples(outcome, steps["VAE"], n, ops)
     model = Denoiser(MLP((2,)), linear(), "v", POWER)
-    weights = trained(model, DATA, steps["DDPM"], 512)
-    denoising_losses(outcome, model, weights, 20_000 if quick else 100_000, slack)
-    ddpm_bound(outcome, model, weights, *((200, 1.5) if quick else (1000, 0.05)))
-    ddpm = ddpm_samples(model, weights, n, 100 if quick else 1000)
-    smld = smld_samples(steps["SMLD"], n, 40 if quick else 100)
+    weights = trained(model, DATA, steps["DDPM"], 512, ops)
+    denoising_losses(outcome, model, weights, 20_000 if quick else 100_000, slack, ops)
+    ddpm_bound(outcome, model, weights, *((200, 1.5) if quick else (1000, 0.05)), ops)
+    ddpm = ddpm_samples(model, weights, n, 100 if quick else 1000, ops)
+    smld = smld_samples(steps["SMLD"], n, 40 if quick else 100, ops)
     samples = {"VAE": vae, "DDPM": ddpm, "annealed Langevin": smld}
-    distances(outcome, samples, n)
+    distances(outcome, samples, n, ops)
     mode_shares(outcome, samples, n, 1.25 if quick else 1.1)
-    one_network_in_both_views(outcome, model, weights)
+    one_network_in_both_views(outcome, model, weights, ops)
     outcome.figure = figure({"data": DATA[:n]} | samples)
     return outcome
 
 
-def vae_samples(outcome, steps, n):
+def vae_samples(outcome, steps, n, ops):
     """n samples of a VAE.  The linear VAE is checked against probabilistic PCA, and the network's
     ELBO against the exact log p.
     """
@@ -67,56 +67,60 @@ def vae_samples(outcome, steps, n):
         gap < 1e-6,
     )
     model = VAE(Autoencoder((2,), latent=2), POWER)
-    weights = trained(model, DATA, steps)
-    held_out = DISTRIBUTION.sample(7, np.arange(4000))[0].astype(np.float32)
-    eps = normal(8, np.arange(4000), 0, Purpose.EVALUATION, (2,), np.float32)
-    elbo = -float(sum(term.mean() for term in model.elbo_terms(weights, held_out, eps).values()))
-    exact = float(DISTRIBUTION.log_density(held_out.astype(np.float64)).mean())
+    weights = trained(model, DATA, steps, ops=ops)
+    distribution = ring(ops=ops)
+    held_out = distribution.sample(7, np.arange(4000))[0].astype(np.float32)
+    eps = ops.normal(8, np.arange(4000), 0, Purpose.EVALUATION, (2,), np.float32)
+    terms = model.elbo_terms(weights, held_out, eps, ops)
+    elbo = -float(sum(term.mean() for term in terms.values()))
+    exact = float(distribution.log_density(held_out.astype(np.float64)).mean())
     linear_elbo = float(pca.log_likelihood(held_out.astype(np.float64)).mean())
     outcome.check(
         "the VAE's ELBO lies between the linear VAE's and the exact log p",
         f"{linear_elbo:.3f} < {elbo:.3f} < {exact:.3f}",
         linear_elbo < elbo < exact,
     )
-    return model.sample(weights, 9, np.arange(n), True)
+    return model.sample(weights, 9, np.arange(n), True, ops=ops)
 
 
-def ddpm_samples(model, weights, n, steps):
+def ddpm_samples(model, weights, n, steps, ops):
     sample = np.arange(n)
     grid = model.schedule.timesteps(steps)
-    x = prior(3, sample, (2,), scale=model.schedule.prior_scale)
-    predict_noise = model.noise_predictor(weights)
-    return final_sample(ancestral(predict_noise, model.schedule, grid, x, 4, sample))
+    x = prior(3, sample, (2,), scale=model.schedule.prior_scale, ops=ops)
+    predict_noise = model.noise_predictor(weights, ops=ops)
+    return final_sample(ancestral(predict_noise, model.schedule, grid, x, 4, sample, ops=ops))
 
 
-def smld_samples(training_steps, n, steps_per_level):
+def smld_samples(training_steps, n, steps_per_level, ops):
     sample = np.arange(n)
     model = ScoreModel(MLP((2,)), geometric(10, 0.02, 3.0), "noise", POWER)
-    score = model.score_function(trained(model, DATA, training_steps))
+    score = model.score_function(trained(model, DATA, training_steps, ops=ops), ops=ops)
     sigmas = model.schedule.noise_scale(np.arange(10, 0, -1))
-    x = prior(5, sample, (2,), scale=float(np.hypot(3.0, POWER**0.5)))
+    x = prior(5, sample, (2,), scale=float(np.hypot(3.0, POWER**0.5)), ops=ops)
     score_at_sigma = lambda x, sigma: score(x, 1.0, sigma)
-    return final_sample(annealed_langevin(score_at_sigma, sigmas, x, steps_per_level, 6, sample))
+    states = annealed_langevin(score_at_sigma, sigmas, x, steps_per_level, 6, sample, ops=ops)
+    return final_sample(states)
 
 
-def exact_noise_predictor(schedule):
-    return lambda x, t: DISTRIBUTION.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
+def exact_noise_predictor(schedule, ops):
+    distribution = ring(ops=ops)
+    return lambda x, t: distribution.expected_noise(x, schedule.signal(t), schedule.noise_scale(t))
 
 
-def denoising_losses(outcome, model, weights, n, slack):
+def denoising_losses(outcome, model, weights, n, slack, ops):
     """The loss of the predicted noise at ten times, even in log t, against the exact denoiser's
     loss on the same draws.
     """
-    x0 = DATA[:n]
+    x0, distribution = DATA[:n], ring(ops=ops)
     sample = np.arange(n)
     rows = []
     for number, t in enumerate(np.unique(np.geomspace(1, model.schedule.T, 10).astype(int))):
-        z = normal(10, sample, number, Purpose.EVALUATION, (2,), np.float32)
+        z = ops.normal(10, sample, number, Purpose.EVALUATION, (2,), np.float32)
         alpha = model.schedule.signal(int(t))
         sigma = model.schedule.noise_scale(int(t))
         x = np.float32(alpha) * x0 + np.float32(sigma) * z
-        predicted = model.noise_predictor(weights)(x, int(t))
-        exact = DISTRIBUTION.expected_noise(x.astype(np.float64), alpha, sigma)
+        predicted = model.noise_predictor(weights, ops=ops)(x, int(t))
+        exact = distribution.expected_noise(x.astype(np.float64), alpha, sigma)
         loss, floor = (
             float(((noise - z).astype(np.float64) ** 2).mean()) for noise in (predicted, exact)
         )
@@ -139,23 +143,23 @@ def denoising_losses(outcome, model, weights, n, slack):
     )
 
 
-def ddpm_bound(outcome, model, weights, n, allowed, N=100):
+def ddpm_bound(outcome, model, weights, n, allowed, ops, N=100):
     """-ELBO of N steps with the posterior variance.  Even the exact denoiser's does not reach the
     entropy.
     """
-    x0, _ = DISTRIBUTION.sample(11, np.arange(n))
+    distribution = ring(ops=ops)
+    x0, _ = distribution.sample(11, np.arange(n))
     schedule = model.schedule
     total = {}
-    learned = lambda x, t: model.noise_predictor(weights)(x.astype(np.float32), t).astype(
-        np.float64
-    )
-    predictors = {"exact": exact_noise_predictor(schedule), "learned": learned}
+    predict = model.noise_predictor(weights, ops=ops)
+    learned = lambda x, t: predict(x.astype(np.float32), t).astype(np.float64)
+    predictors = {"exact": exact_noise_predictor(schedule, ops), "learned": learned}
     for name, predict_noise in predictors.items():
         terms = elbo_terms(predict_noise, schedule, x0, 12, N)
         total[name] = float(
             sum(value.reshape(n, -1).sum(axis=1).mean() for value in terms.values())
         )
-    entropy = float(-DISTRIBUTION.log_density(x0).mean())
+    entropy = float(-distribution.log_density(x0).mean())
     outcome.check(
         "DDPM's -ELBO lies between -log p of the same points and the exact denoiser's -ELBO plus "
         "a training error",
@@ -169,8 +173,8 @@ def ddpm_bound(outcome, model, weights, n, allowed, N=100):
     )
 
 
-def distances(outcome, samples, n):
-    fresh = [DISTRIBUTION.sample(seed, np.arange(n))[0] for seed in (13, 14)]
+def distances(outcome, samples, n, ops):
+    fresh = [ring(ops=ops).sample(seed, np.arange(n))[0] for seed in (13, 14)]
     floor = metrics.sliced_wasserstein(*fresh)
     rows = []
     for name, x in samples.items():
@@ -217,27 +221,26 @@ def mode_shares(outcome, samples, n, wider):
     outcome.tables["Share of the samples within two deviations of a mode"] = header, rows
 
 
-def one_network_in_both_views(outcome, model, weights, n=1000):
+def one_network_in_both_views(outcome, model, weights, ops, n=1000):
     """One network in both views: variance-preserving DDIM, and variance-exploding DDIM with the
     network's score.
     """
     preserving = model.schedule
     exploding = VarianceExplodingSchedule(preserving.log_alpha_bar)
-    score = model.score_function(weights)
+    score = model.score_function(weights, ops=ops)
+    predict = model.noise_predictor(weights, ops=ops)
     grid = preserving.timesteps(50)
     sample = np.arange(n)
-    x = prior(15, sample, (2,), np.float64)
+    x = prior(15, sample, (2,), np.float64, ops=ops)
     in_exploding_view = lambda x, t: (
         score(x.astype(np.float32), 1.0, exploding.noise_scale(t)).astype(np.float64)
         * -exploding.noise_scale(t)
     )
-    in_preserving_view = lambda x, t: model.noise_predictor(weights)(
-        x.astype(np.float32), t
-    ).astype(np.float64)
+    in_preserving_view = lambda x, t: predict(x.astype(np.float32), t).astype(np.float64)
     start = x / preserving.signal(1000)
     ends = (
-        final_sample(ddim(in_preserving_view, preserving, grid, x, 0, sample)),
-        final_sample(ddim(in_exploding_view, exploding, grid, start, 0, sample)),
+        final_sample(ddim(in_preserving_view, preserving, grid, x, 0, sample, ops=ops)),
+        final_sample(ddim(in_exploding_view, exploding, grid, start, 0, sample, ops=ops)),
     )
     difference = float(np.sqrt(((ends[0] - ends[1]) ** 2).mean()))
     allowed = POWER**0.5 / n**0.5

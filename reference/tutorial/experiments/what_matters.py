@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.conformance.contract import OPS
 from reference.diffusion.conversions import log_alpha_bar_of_sigma
 from reference.diffusion.denoiser import Denoiser
-from reference.diffusion.mixtures import example_3_2
+from reference.diffusion.mixtures import example_2_1, example_3_2
 from reference.diffusion.schedules import SCHEDULES, Schedule, vp
 from reference.networks import MLP
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.plotting import BLUE, GREY, VERMILION, subplots
 from reference.samplers import final_sample
@@ -50,17 +50,17 @@ ANNEALING = (  # factor, levels, steps per level, base step over sigma_L^2
 )
 
 
-def run(quick=False):
+def run(quick=False, ops=reference_ops):
     T, particles, training = (50, 1000, 400) if quick else (100, 10_000, 2000)
     outcome = Outcome(settings={"steps": T, "particles": particles, "training steps": training})
-    schedules(outcome, T)
+    schedules(outcome, T, ops)
     lengths = (5, 10, 20, 50, 100)
-    numbers_of_steps(outcome, lengths if quick else (*lengths, 200, 500, 1000))
+    numbers_of_steps(outcome, lengths if quick else (*lengths, 200, 500, 1000), ops)
     elbo_gap(outcome)
-    variances(outcome, T)
-    langevin_rows = langevin_steps(outcome)
-    annealing(outcome, particles)
-    network_rows = networks(outcome, training)
+    variances(outcome, T, ops)
+    langevin_rows = langevin_steps(outcome, ops)
+    annealing(outcome, particles, ops)
+    network_rows = networks(outcome, training, ops)
     outcome.figure = figure(outcome, langevin_rows, network_rows)
     return outcome
 
@@ -71,15 +71,16 @@ def noise_to_signal(schedule):
     return schedule.noise_scale(t) / schedule.signal(t)
 
 
-def final_distribution(schedule, variance="beta"):
+def final_distribution(schedule, variance, ops):
     """The distribution of x_0 by DDPM on the schedule, with the exact denoiser."""
-    predict_noise = lambda x, t: DISTRIBUTION.expected_noise(
+    distribution = example_2_1(ops)
+    predict_noise = lambda x, t: distribution.expected_noise(
         x, schedule.signal(t), schedule.noise_scale(t)
     )
     mmse = None
     if variance == "exact":
         ratios = noise_to_signal(schedule)
-        errors = ratios**2 * 2 * loss_floors(DISTRIBUTION, ratios, points=20_001)
+        errors = ratios**2 * 2 * loss_floors(distribution, ratios, points=20_001)
         mmse = lambda t: float(errors[t - 1])
     walk = lambda times, x, seed, sample, ops: final_sample(
         ancestral(predict_noise, schedule, times, x, seed, sample, variance, mmse, ops=ops)
@@ -88,10 +89,10 @@ def final_distribution(schedule, variance="beta"):
     return end
 
 
-def variances(outcome, T):
+def variances(outcome, T, ops):
     rows = []
     for variance in ("posterior", "beta", "exact"):
-        ends = (final_distribution(vp(steps), variance) for steps in (T, T // 5))
+        ends = (final_distribution(vp(steps), variance, ops) for steps in (T, T // 5))
         rows.append((variance, *map(distance_to_data, ends)))
     outcome.tables["Variance of a step"] = (
         ("variance", f"W1 in {T} steps", f"W1 in {T // 5}"),
@@ -114,19 +115,19 @@ def compared_schedules(T):
     return compared
 
 
-def schedules(outcome, T):
+def schedules(outcome, T, ops):
     """The mismatch between x_T and N(0, 1), and the distance of the samples from the data, for
     every schedule.
     """
     rows = []
     for name, schedule in compared_schedules(T).items():
         alpha_bar = schedule.signal_power(T)
-        end = final_distribution(schedule)
+        end = final_distribution(schedule, "beta", ops)
         rows.append(
             (
                 name,
                 alpha_bar,
-                terminal_kl(schedule),
+                terminal_kl(schedule, ops),
                 gaussian_terminal_kl(alpha_bar),
                 distance_to_data(end),
                 cdf(end, 0.0),
@@ -168,18 +169,19 @@ def gaussian_terminal_kl(A):
     return (v + A * m**2 - 1 - np.log(v)) / 2
 
 
-def terminal_kl(schedule):
+def terminal_kl(schedule, ops=reference_ops):
     """KL(x_T to N(0, 1)) by quadrature."""
-    noised = DISTRIBUTION.noised(schedule.signal(schedule.T), schedule.noise_scale(schedule.T))
+    level = (schedule.signal(schedule.T), schedule.noise_scale(schedule.T))
+    noised = example_2_1(ops).noised(*level)
     x = np.linspace(-12, 12, 4001)
     log_p = noised.log_density(x[:, None])
     return float(np.trapezoid(np.exp(log_p) * (log_p + x**2 / 2 + np.log(2 * np.pi) / 2), x))
 
 
-def numbers_of_steps(outcome, lengths):
+def numbers_of_steps(outcome, lengths, ops):
     rows = []
     for T in lengths:
-        ends = (final_distribution(vp(T), variance) for variance in ("posterior", "beta"))
+        ends = (final_distribution(vp(T), variance, ops) for variance in ("posterior", "beta"))
         rows.append((T, *map(distance_to_data, ends)))
     outcome.tables["Number of steps"] = ("T", "W1, posterior variance", "W1, variance beta"), rows
 
@@ -222,11 +224,11 @@ def elbo_gap(outcome, c=0.25):
     )
 
 
-def langevin_steps(outcome):
+def langevin_steps(outcome, ops):
     """The distribution of Langevin dynamics after infinitely many steps, and the largest stable
     step.
     """
-    distribution, rows = example_3_2(), []
+    distribution, rows = example_3_2(ops), []
     for tau in (0.001, 0.005, 0.01, 0.02, 0.05, 0.07):
         mass = stationary_masses(
             lambda times, x, seed, sample, ops, tau=tau: final_sample(
@@ -273,16 +275,17 @@ def stationary_masses(walk):
     return np.linalg.solve(system, np.eye(len(X_GRID))[-1])
 
 
-def annealing(outcome, n):
+def annealing(outcome, n, ops):
     """Annealed Langevin dynamics, one factor at a time: the mass of the mode at +2."""
-    distribution, rows = example_3_2(), []
+    distribution, rows = example_3_2(ops), []
     score = lambda x, sigma: distribution.noised(1.0, sigma).score(x)
     sample = np.arange(n)
     for factor, levels, steps_per_level, base in ANNEALING:
         sigmas = np.geomspace(10, 0.05, levels)
-        x = 10 * normal(21, sample, 0, Purpose.PRIOR, (1,))
+        x = 10 * ops.normal(21, sample, 0, Purpose.PRIOR, (1,), np.float64)
         epsilon = base * 0.05**2
-        x = final_sample(annealed_langevin(score, sigmas, x, steps_per_level, 22, sample, epsilon))
+        states = annealed_langevin(score, sigmas, x, steps_per_level, 22, sample, epsilon, ops=ops)
+        x = final_sample(states)
         rows.append((factor, levels * steps_per_level, float((x > -0.82).mean())))
     outcome.tables[f"Annealed Langevin: mass of the mode at +2 (exact: 0.6; {n} particles)"] = (
         ("", "evaluations", "mass"),
@@ -297,19 +300,21 @@ def annealing(outcome, n):
     )
 
 
-def networks(outcome, steps):
+def networks(outcome, steps, ops):
     """Loss above its floor after training with other widths and activations.  An activation is an
     op, so that another activation is another port.
     """
     relu = lambda x: np.maximum(x, 0)
     ports = {
-        "silu": reference_ops,
-        "tanh": port_with_activation(np.tanh, lambda x: 1 - np.tanh(x) ** 2),
-        "relu": port_with_activation(relu, lambda x: (x > 0).astype(x.dtype)),
-        "none": port_with_activation(lambda x: x, np.ones_like),
+        "silu": ops,
+        "tanh": port_with_activation(ops, np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+        "relu": port_with_activation(ops, relu, lambda x: (x > 0).astype(x.dtype)),
+        "none": port_with_activation(ops, lambda x: x, np.ones_like),
     }
     schedule = vp(100)
-    floor = float(2 * loss_floors(DISTRIBUTION, noise_to_signal(schedule), points=20_001).mean())
+    floor = float(
+        2 * loss_floors(example_2_1(ops), noise_to_signal(schedule), points=20_001).mean()
+    )
     rows = []
     for width, activation in (
         (8, "silu"),
@@ -342,20 +347,21 @@ def networks(outcome, steps):
     return rows
 
 
-def port_with_activation(function, derivative):
-    """The reference's ops with another function in place of SiLU."""
+def port_with_activation(ops, function, derivative):
+    """The ops of a port with another function in place of SiLU."""
     replaced = {"silu": function, "silu_backward": lambda dy, x: dy * derivative(x)}
-    return SimpleNamespace(**(vars(reference_ops) | replaced))
+    return SimpleNamespace(**({name: getattr(ops, name) for name in OPS} | replaced))
 
 
 def trained_loss(schedule, network, ops, steps, n=100_000):
     """The loss on n fresh draws after training."""
-    data = DISTRIBUTION.sample(23, np.arange(50_000))[0].astype(np.float32)
+    distribution = example_2_1(ops)
+    data = distribution.sample(23, np.arange(50_000))[0].astype(np.float32)
     model = Denoiser(network, schedule, "noise", float((data**2).mean()))
     weights = trained(model, data, steps, ops=ops)
     sample = np.arange(n)
-    x0 = DISTRIBUTION.sample(24, sample)[0].astype(np.float32)
-    noise = normal(25, sample, 0, Purpose.EVALUATION, (1,), np.float32)
+    x0 = distribution.sample(24, sample)[0].astype(np.float32)
+    noise = ops.normal(25, sample, 0, Purpose.EVALUATION, (1,), np.float32)
     t = 1 + sample % schedule.T
     return float(model.loss(weights, x0, t, noise, ops=ops)[0])
 

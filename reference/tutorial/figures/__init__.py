@@ -1,8 +1,8 @@
 """The tutorial's computed figures: simulations by the library, with the closed form over them.
 
-Each function takes ``quick``: fewer particles, coarser maps.  Its docstring names the equation that
-it draws, and the values that the tutorial leaves open and the function chooses.  The note below
-the figure names them, too.
+Each function takes ``quick`` (fewer particles, coarser maps) and ``ops``, a port.  Its docstring
+names the equation that it draws, and the values that the tutorial leaves open and the function
+chooses.  The note below the figure names them, too.
 """
 
 from reference.tutorial.figures import (
@@ -15,7 +15,7 @@ from reference.tutorial.figures import (
     motion,
 )
 
-FIGURES = {  # name -> function(quick) that returns a matplotlib figure
+FIGURES = {  # name -> function(quick, ops) that returns a matplotlib figure
     "2.5": chapter_2.figure_2_5,
     "2.7": chapter_2.figure_2_7,
     "2.10": chapter_2.figure_2_10,
@@ -35,5 +35,5 @@ FIGURES = {  # name -> function(quick) that returns a matplotlib figure
     "5.1": chapter_5.figure_5_1,
     "5.2": chapter_5.figure_5_2,
 }
-# name -> function(quick) that returns a figure and a generator that updates it frame by frame
+# name -> function(quick, ops) that returns a figure and a generator that updates it frame by frame
 ANIMATIONS = {"reverse": motion.reverse}

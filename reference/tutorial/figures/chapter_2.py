@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.ddpm.ddpm import posterior
 from reference.diffusion.forward_process import forward
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import constant
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers.ancestral import ancestral
 from reference.tutorial.figures.common import (
@@ -23,7 +23,7 @@ EX_2_1 = r"$p_0 = 0.3\,N(-2, 0.2^2) + 0.7\,N(2, 1)$"
 TIMES = (0, 5, 10, 20, 35, 50, 100, 200)
 
 
-def figure_2_5(quick=False):
+def figure_2_5(quick=False, ops=reference_ops):
     """p_t of Ex 2.1 for growing t by (2.13), over histograms of particles that the chain (2.1)
     carries.
 
@@ -31,8 +31,8 @@ def figure_2_5(quick=False):
     mode.
     """
     count = 4000 if quick else 40_000
-    schedule = constant(TIMES[-1], 0.03)
-    particles = forward_paths(example_2_1(), schedule, TIMES, count, 25)
+    mixture, schedule = example_2_1(ops), constant(TIMES[-1], 0.03)
+    particles = forward_paths(mixture, schedule, TIMES, count, 25)
     title = rf"Fig 2.5: a mixture turns into noise.  {EX_2_1}, $\alpha_t = 0.97$"
     note = "Chosen: the times; t = 35 is the first with one mode only."
     figure, axes = plotting.subplots(2, 4, 12.5, 6.2, title, note, sharex=True, sharey=True)
@@ -40,7 +40,7 @@ def figure_2_5(quick=False):
     edges = np.linspace(-5.5, 5.5, 67 if quick else 111)
     for panel, t, draws in zip(axes.flat, TIMES, particles):
         plotting.histogram(panel, draws, edges, f"{count} particles")
-        p = density(noised(example_2_1(), schedule, t), x)
+        p = density(noised(mixture, schedule, t), x)
         panel.plot(x, p, color=plotting.VERMILION, label="$p_t(x)$, exact")
         panel.plot(x, gaussian(x, 0.0, 1.0), color=plotting.BLACK, linestyle=":", label="$N(0, 1)$")
         panel.set_title(f"t = {t}", fontsize=11)
@@ -52,21 +52,21 @@ def figure_2_5(quick=False):
     return figure
 
 
-def figure_2_7(quick=False):
+def figure_2_7(quick=False, ops=reference_ops):
     """p_t of Ex 2.2 (2.13) as a map over t and x, with paths of the chain (2.1).  The tutorial
     states neither T nor the number of paths.
     """
-    schedule = constant(150, 0.03)
+    mixture, schedule = example_2_1(ops), constant(150, 0.03)
     times = range(schedule.T + 1)
-    paths = forward_paths(example_2_1(), schedule, times, 6, 308)
+    paths = forward_paths(mixture, schedule, times, 6, 308)
     title = rf"Fig 2.7: the forward process.  {EX_2_1}, $\alpha_t = 0.97$"
     figure, axes = plotting.subplots(1, 1, 9, 5, title, "Chosen: T = 150, six paths.")
-    map_with_paths(axes[0, 0], example_2_1(), schedule, quick, paths, times)
+    map_with_paths(axes[0, 0], mixture, schedule, quick, paths, times)
     axes[0, 0].legend(loc="upper right")
     return figure
 
 
-def figure_2_10(quick=False):
+def figure_2_10(quick=False, ops=reference_ops):
     """The coefficients of x_t and x_0 in the mean of q(x_{t-1} | x_t, x_0) (2.25) for alpha_t =
     0.9.
 
@@ -95,7 +95,7 @@ def figure_2_10(quick=False):
     return figure
 
 
-def figure_2_11(quick=False):
+def figure_2_11(quick=False, ops=reference_ops):
     """A path of q(x_{t-1} | x_t, x_0) with known x_0, circles of radius sigma_q about its means,
     and sigma_q(t) (2.32) beside the deviation of many paths.
 
@@ -105,11 +105,13 @@ def figure_2_11(quick=False):
     count = 500 if quick else 5000
     sample = np.arange(count)
     x0 = np.tile([2.0, 1.0], (count, 1))
-    x = forward(schedule, x0, schedule.T, normal(211, sample, 0, Purpose.PRIOR, (2,)))
+    x = forward(
+        schedule, x0, schedule.T, ops.normal(211, sample, 0, Purpose.PRIOR, (2,), np.float64), ops
+    )
     # x_0 is known, and with it the noise
     predict_noise = lambda x, t: (x - schedule.signal(t) * x0) / schedule.noise_scale(t)
     grid = schedule.timesteps(schedule.T)
-    states = chain(ancestral(predict_noise, schedule, grid, x, 211, sample), x)
+    states = chain(ancestral(predict_noise, schedule, grid, x, 211, sample, ops=ops), x)
     t = np.array(grid[:-1])
     c_x, c_x0, variance = posterior(schedule, t, t - 1)
     means = c_x[:, None, None] * states[:-1] + c_x0[:, None, None] * x0

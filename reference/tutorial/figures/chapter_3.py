@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.diffusion.mixtures import example_3_2
-from reference.ops import uniform
 from reference.ops.random import Purpose
 from reference.samplers.chain_density import transition
 from reference.samplers.langevin import gradient_ascent, langevin
@@ -14,13 +14,13 @@ EX_3_2 = r"$p = 0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$"
 STEPS = (0, 1, 10, 100)
 
 
-def figure_3_2(quick=False):
+def figure_3_2(quick=False, ops=reference_ops):
     """500 steps of ascent and of Langevin dynamics (3.1) from x_0 = 0, tau = 0.05, as the points
     (x_t, p(x_t)) on the density (Ex 3.2).
     """
-    mixture, start = example_3_2(), np.zeros((1, 1))
-    ascent = gradient_ascent(mixture.score, start, 0.05, 500)
-    dynamics = langevin(mixture.score, start, 0.05, 500, 32, np.arange(1))
+    mixture, start = example_3_2(ops), np.zeros((1, 1))
+    ascent = gradient_ascent(mixture.score, start, 0.05, 500, ops)
+    dynamics = langevin(mixture.score, start, 0.05, 500, 32, np.arange(1), ops=ops)
     walks = {
         r"Ascent, $x + \tau\,\nabla\log p$: it ends on a mode": ascent,
         r"Langevin, with $\sqrt{2\tau}\,z$: a sample of that mode": dynamics,
@@ -49,7 +49,7 @@ def figure_3_2(quick=False):
     return figure
 
 
-def figure_3_3(quick=False):
+def figure_3_3(quick=False, ops=reference_ops):
     """Long Langevin chains, tau = 0.001.  The colour of a point is the mode that it more probably
     belongs to.
 
@@ -60,10 +60,11 @@ def figure_3_3(quick=False):
     density at the starts is at least a thousand times the density at the minimum, so that hardly
     any chain begins by climbing into the other mode.
     """
-    mixture, tau = example_3_2(), 0.001
+    mixture, tau = example_3_2(ops), 0.001
     T, count = (2000, 1000) if quick else (20_000, 100)
     start = np.repeat([[0.0], [-1.2]], count, axis=0)
-    states = chain(langevin(mixture.score, start, tau, T, 33, np.arange(2 * count)), start)
+    sample = np.arange(2 * count)
+    states = chain(langevin(mixture.score, start, tau, T, 33, sample, ops=ops), start)
     paths = states.reshape(T + 1, 2, count)
     title = rf"Fig 3.3: Langevin chains stay in their mode.  {EX_3_2}, $\tau$ = 0.001"
     note = (
@@ -114,7 +115,7 @@ def left_mode(x, p):
     return p.sum(), (x - mean) ** 2 @ p / p.sum()
 
 
-def figure_3_4(quick=False):
+def figure_3_4(quick=False, ops=reference_ops):
     """10,000 particles from U[-3, 3] through 100 Langevin steps (Ex 3.3), the target, and the exact
     distribution of the chain.
 
@@ -122,10 +123,11 @@ def figure_3_4(quick=False):
     target (E9): hardly any particle crosses from basin to basin, and the step is too long for the
     narrow mode.
     """
-    mixture, tau, count = example_3_2(), 0.05, 10_000
+    mixture, tau, count = example_3_2(ops), 0.05, 10_000
     sample = np.arange(count)
-    start = 6 * uniform(34, sample, 0, Purpose.PRIOR, (1,)) - 3
-    states = chain(langevin(mixture.score, start, tau, max(STEPS), 34, sample), start)[..., 0]
+    start = 6 * ops.uniform(34, sample, 0, Purpose.PRIOR, (1,), np.float64) - 3
+    steps = langevin(mixture.score, start, tau, max(STEPS), 34, sample, ops=ops)
+    states = chain(steps, start)[..., 0]
     h = 0.005
     # -3 and 3, where the density jumps, are midway between points
     x = np.arange(-5, 5.5, h) + h / 2

@@ -1,7 +1,10 @@
 """Scores, and densities estimated from data: Figs 3.5 to 3.7."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.diffusion.mixtures import example_2_1, example_3_2
 from reference.samplers.langevin import langevin
@@ -13,13 +16,13 @@ PLANE = mixture(
 )
 
 
-def figure_3_5(quick=False):
+def figure_3_5(quick=False, ops=reference_ops):
     """Densities and their scores (3.3): a Gaussian and the mixture of Ex 3.2.  Differences of log p
     confirm the score.
     """
     distributions = {
-        "$N(1, 1)$": mixture([1.0], [[1.0]], [1.0]),
-        r"$0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$": example_3_2(),
+        "$N(1, 1)$": mixture([1.0], [[1.0]], [1.0], ops),
+        r"$0.6\,N(2, 0.5^2) + 0.4\,N(-2, 0.2^2)$": example_3_2(ops),
     }
     title = "Fig 3.5: densities and their scores"
     figure, axes = plotting.subplots(2, 2, 11, 6.6, title, sharex="col")
@@ -43,13 +46,14 @@ def figure_3_5(quick=False):
     return figure
 
 
-def figure_3_6(quick=False):
+def figure_3_6(quick=False, ops=reference_ops):
     """The score of two Gaussians in the plane as arrows on the contours of their density, and two
     Langevin chains.  The tutorial states none of the values.
     """
+    plane = replace(PLANE, ops=ops)
     tau, T = 0.01, 300
     start = np.array([[-3.0, 3.0], [3.2, -2.8]])
-    paths = chain(langevin(PLANE.score, start, tau, T, 36, np.arange(2)), start)
+    paths = chain(langevin(plane.score, start, tau, T, 36, np.arange(2), ops=ops), start)
     title = "Fig 3.6: the score of a mixture in the plane, and two Langevin chains in it"
     note = (
         f"Chosen: the whole mixture, $\\tau$ = {tau}, T = {T}.  "
@@ -59,12 +63,12 @@ def figure_3_6(quick=False):
     score_panel, chain_panel = axes[0]
     side = np.linspace(-4.4, 4.4, 81 if quick else 201)
     x, y = np.meshgrid(side, side)
-    p = np.exp(PLANE.log_density(np.stack((x.ravel(), y.ravel()), axis=1))).reshape(x.shape)
+    p = np.exp(plane.log_density(np.stack((x.ravel(), y.ravel()), axis=1))).reshape(x.shape)
     for panel in axes[0]:
         contours = panel.contourf(x, y, p, levels=12, cmap="Blues")
         panel.set(xlabel="first coordinate", aspect="equal")
         panel.grid(False)
-    _draw_arrows(score_panel)
+    _draw_arrows(score_panel, plane)
     score_panel.set_ylabel("second coordinate")
     for path, color in zip(paths.swapaxes(0, 1), (plotting.VERMILION, plotting.GREEN)):
         label = f"chain from ({path[0, 0]:g}, {path[0, 1]:g})"
@@ -77,39 +81,39 @@ def figure_3_6(quick=False):
     return figure
 
 
-def _draw_arrows(axes):
+def _draw_arrows(axes, plane):
     side = np.linspace(-3.8, 3.8, 20)
     points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    s = PLANE.score(points)
+    s = plane.score(points)
     arrows = s / np.sqrt(np.linalg.norm(s, axis=1, keepdims=True))
     options = {"color": plotting.BLACK, "width": 0.0028, "label": "score"}
     axes.quiver(*points.T, *arrows.T, angles="xy", **options)
 
 
-def figure_3_7(quick=False):
+def figure_3_7(quick=False, ops=reference_ops):
     """Kernel densities (3.5): of six points, kernel by kernel, and of draws from Ex 2.1 beside
     their histogram.
 
     The mean of q_h over all data sets is p convolved with the kernel: the mixture with noise sigma
     = h.  The tutorial does not give its data.
     """
-    count, h = 400, 0.25
+    data, count, h = example_2_1(ops), 400, 0.25
     points = np.array([[-1.6], [-1.1], [-0.9], [0.4], [1.3], [1.5]])
     title = "Fig 3.7: kernel density"
     note = f"Chosen: the points, h = {h} (left 0.4), {count} draws from the mixture of Ex 2.1."
     figure, axes = plotting.subplots(1, 2, 12, 4.8, title, note)
     few, many = axes[0]
-    _draw_kernels(few, points, 0.4)
+    _draw_kernels(few, points, 0.4, ops)
     few.set_title("six points", fontsize=11)
-    draws, _ = example_2_1().sample(37, np.arange(count))
+    draws, _ = data.sample(37, np.arange(count))
     x = np.linspace(-4, 6, 801)
     plotting.histogram(many, draws[:, 0], np.linspace(-4, 6, 61), f"histogram of {count} draws")
-    estimate = density(kernel_density(draws, h), x)
+    estimate = density(kernel_density(draws, h, ops), x)
     many.plot(x, estimate, color=plotting.VERMILION, label="kernel density $q_h(x)$ of the draws")
-    mean = density(example_2_1().noised(1.0, h), x)
+    mean = density(data.noised(1.0, h), x)
     label = "its mean: p convolved with the kernel, exact"
     many.plot(x, mean, color=plotting.GREEN, linestyle="--", label=label)
-    many.plot(x, density(example_2_1(), x), color=plotting.BLACK, linestyle=":", label="p(x)")
+    many.plot(x, density(data, x), color=plotting.BLACK, linestyle=":", label="p(x)")
     many.set_title(f"{count} draws", fontsize=11)
     for panel in axes[0]:
         panel.set(xlabel="x", ylabel="density", ylim=(0, None))
@@ -118,13 +122,13 @@ def figure_3_7(quick=False):
     return figure
 
 
-def _draw_kernels(axes, points, h):
+def _draw_kernels(axes, points, h, ops):
     x = np.linspace(-3.2, 3.2, 400)
     for i, point in enumerate(points):
         kernel = gaussian(x, point[0], h) / len(points)
         label = None if i else f"a kernel on each point, / {len(points)}"
         axes.plot(x, kernel, color=plotting.SKY, linewidth=1, label=label)
-    total = density(kernel_density(points, h), x)
+    total = density(kernel_density(points, h, ops), x)
     axes.plot(x, total, color=plotting.VERMILION, label="their sum $q_h(x)$")
     axes.plot(
         points, np.zeros(len(points)), "o", color=plotting.BLACK, label="points", clip_on=False

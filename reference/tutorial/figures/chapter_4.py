@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers.ode import runge_kutta
 from reference.sde.sde import Brownian, OrnsteinUhlenbeck
 from reference.tutorial.figures.common import draw_paths, forward_sde, gaussian, paths_of
 
 
-def figure_4_1(quick=False):
+def figure_4_1(quick=False, ops=reference_ops):
     """x_i = (1 - beta dt/2) x_{i-1} (4.1), Euler's method, beside e^{-beta t/2} (4.3), dt = 0.1.
     The tutorial does not state beta and the length.
 
@@ -44,14 +44,14 @@ def figure_4_1(quick=False):
     return figure
 
 
-def figure_4_2(quick=False):
+def figure_4_2(quick=False, ops=reference_ops):
     """Paths of dx = a dw, a = 0.05 (Ex 4.3), with increments a sqrt(dt) z.  The tutorial's a z
     implies dt = 1 (E13).  dt and the length are chosen.
     """
     sde = Brownian(a=0.05, t_max=100.0)
     grid = np.linspace(0, 100, 201 if quick else 1001)
     count = 500 if quick else 5000
-    paths = paths_of(forward_sde(sde), grid, 0.0, count, 42)
+    paths = paths_of(forward_sde(sde), grid, 0.0, count, 42, ops)
     title = "Fig 4.2: $dx = a\\,dw$, a = 0.05, x(0) = 0"
     note = (
         f"Chosen: Δt = {grid[1]:g}, 100 units of time.  "
@@ -73,7 +73,7 @@ def figure_4_2(quick=False):
     return figure
 
 
-def figure_4_3(quick=False):
+def figure_4_3(quick=False, ops=reference_ops):
     """Paths of dx = -(alpha/2) x dt + beta dw, alpha = 1, beta = 0.1 (Ex 4.4), with steps dt and
     increments sqrt(dt) z.
 
@@ -84,8 +84,8 @@ def figure_4_3(quick=False):
     dt = 0.05 if quick else 0.02
     count = 2500 if quick else 10_000
     grid = np.linspace(0, 20, round(20 / dt) + 1)
-    paths = paths_of(forward_sde(sde), grid, 0.5, count, 43)
-    printed = paths_of(forward_sde(sde), np.arange(21.0), 0.5, count, 44)
+    paths = paths_of(forward_sde(sde), grid, 0.5, count, 43, ops)
+    printed = paths_of(forward_sde(sde), np.arange(21.0), 0.5, count, 44, ops)
     title = r"Fig 4.3: $dx = -\frac{\alpha}{2} x\,dt + \beta\,dw$, $\alpha$ = 1, $\beta$ = 0.1"
     note = (
         f"Chosen: x(0) = 0.5, Δt = {dt:g}.  The text's chain has Δt = 1 without stating it: its "
@@ -113,7 +113,7 @@ def figure_4_3(quick=False):
     return figure
 
 
-def figure_4_4(quick=False):
+def figure_4_4(quick=False, ops=reference_ops):
     """dx = a dw backward in time (Ex 4.5): as printed, without a score, and by (4.11), with the
     score of the distribution of Fig 4.2.
 
@@ -123,9 +123,9 @@ def figure_4_4(quick=False):
     sde = Brownian(a=0.05, t_max=100.0)
     grid = np.linspace(100, 0, 201 if quick else 1001)
     count = 500 if quick else 5000
-    bare = paths_of(forward_sde(sde), grid, 0.0, count, 45)
-    start = sde.prior_scale * normal(46, np.arange(count), 0, Purpose.PRIOR, (1,))
-    full = paths_of(sde.reverse(lambda x, t: -x / sde.noise_power(t)), grid, start, count, 46)
+    bare = paths_of(forward_sde(sde), grid, 0.0, count, 45, ops)
+    start = sde.prior_scale * ops.normal(46, np.arange(count), 0, Purpose.PRIOR, (1,), np.float64)
+    full = paths_of(sde.reverse(lambda x, t: -x / sde.noise_power(t)), grid, start, count, 46, ops)
     title = r"Fig 4.4: $dx = a\,d\bar{w}$ backward in time, a = 0.05"
     note = (
         f"Chosen: T = 100, Δt = {grid[0] - grid[1]:g}, x(T).  "

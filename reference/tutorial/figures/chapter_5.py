@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.data.metrics import autocorrelation
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.sde.sde import Brownian
 from reference.tutorial.figures.common import draw_paths, forward_sde, gaussian, paths_of
@@ -16,7 +16,7 @@ def both_sides(chain):
     return np.concatenate((rho[:0:-1], rho))
 
 
-def figure_5_1(quick=False):
+def figure_5_1(quick=False, ops=reference_ops):
     """1,000 values of N(0, 1), and the sample autocorrelation at all 1,999 lags of two such series,
     and of many.
 
@@ -24,7 +24,7 @@ def figure_5_1(quick=False):
     mean is subtracted, and deviation sqrt(N - k) / N.  The mean of M series has sqrt(M) times less.
     """
     N, M = 1000, 100 if quick else 1000
-    noise = normal(51, np.arange(M), 0, Purpose.PROBE, (N,))
+    noise = ops.normal(51, np.arange(M), 0, Purpose.PROBE, (N,), np.float64)
     title = f"Fig 5.1: white noise.  N = {N} values of N(0, 1), and their autocorrelation"
     note = (
         f"Chosen: the mean is over {M} series.  The tutorial's axis counts the lags from 0 to "
@@ -60,7 +60,7 @@ def _draw_autocorrelations(axes, noise):
     axes.set(xlabel="lag k", ylabel="autocorrelation", xlim=(-1.08 * N, 1.08 * N))
 
 
-def figure_5_2(quick=False):
+def figure_5_2(quick=False, ops=reference_ops):
     """Paths of Brownian motion and their distribution N(0, q t) (Thm 5.4), as a map and at three
     times.  q and the length are chosen.
     """
@@ -69,7 +69,7 @@ def figure_5_2(quick=False):
     steps = 100 if quick else 500
     sde = Brownian(a=q**0.5)
     grid = np.linspace(0, 1, steps + 1)
-    paths = paths_of(forward_sde(sde), grid, 0.0, count, 52)
+    paths = paths_of(forward_sde(sde), grid, 0.0, count, 52, ops)
     title = r"Fig 5.2: Brownian motion, $\dot\xi = \Gamma$ with intensity q, $\xi_0$ = 0"
     note = (
         f"Chosen: q = 1, Δt = {1 / steps:g}, one unit of time.  At t = 0 the density is a point "

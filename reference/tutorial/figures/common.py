@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.diffusion.forward_process import forward_step
 from reference.diffusion.mixtures import Mixture
@@ -11,9 +12,9 @@ from reference.ops.random import Key, Purpose
 from reference.samplers.sde import euler_maruyama
 
 
-def mixture(weights, means, covariances):
+def mixture(weights, means, covariances, ops=reference_ops):
     """A ``Mixture`` from lists."""
-    return Mixture(np.array(weights), np.array(means), np.array(covariances))
+    return Mixture(np.array(weights), np.array(means), np.array(covariances), ops)
 
 
 def gaussian(x, mean, deviation):
@@ -42,7 +43,8 @@ def forward_paths(mixture, schedule, times, count, seed):
     x, _ = mixture.sample(seed, sample)
     paths = [x]
     for t_prev, t in pairwise(times):
-        x = forward_step(schedule, x, t, t_prev, Key(seed, sample, t, Purpose.STEP_NOISE))
+        key = Key(seed, sample, t, Purpose.STEP_NOISE)
+        x = forward_step(schedule, x, t, t_prev, key, mixture.ops)
         paths.append(x)
     return np.array(paths)[..., 0]
 
@@ -52,13 +54,14 @@ def forward_sde(sde):
     return lambda x, t: sde.drift_coefficient(t) * x, lambda x, t: sde.diffusion(t)
 
 
-def paths_of(equation, grid, x0, count, seed):
+def paths_of(equation, grid, x0, count, seed, ops=reference_ops):
     """``count`` paths [len(grid), count] of ``equation`` = (drift, diffusion) by Euler-Maruyama,
     from x0, a number or [count].
     """
     drift, diffusion = equation
     x = np.zeros((count, 1)) + np.reshape(x0, (-1, 1))
-    return chain(euler_maruyama(drift, diffusion, grid, x, seed, np.arange(count)), x)[..., 0]
+    steps = euler_maruyama(drift, diffusion, grid, x, seed, np.arange(count), ops)
+    return chain(steps, x)[..., 0]
 
 
 def map_with_paths(axes, mixture, schedule, quick, paths, times):

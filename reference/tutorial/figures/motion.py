@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
 from reference.diffusion.mixtures import example_2_1
-from reference.ops import normal
 from reference.ops.random import Purpose
 from reference.samplers.sde import euler_maruyama
 from reference.sde.sde import VP
@@ -14,20 +14,21 @@ from reference.tutorial.figures.common import chain, density, noised
 BETA = float(-np.log(0.97))
 
 
-def reverse(quick=False):
+def reverse(quick=False, ops=reference_ops):
     """(figure, updates): particles from N(0, 1) at T = 150 to the data of Ex 2.1 by the reverse SDE
     (4.16) with the exact score.
 
     The map behind the particles is p_t (2.13).  Euler-Maruyama takes five steps per unit of time.
     The generator ``updates`` draws the next frame into the figure.
     """
-    mixture = example_2_1()
+    mixture = example_2_1(ops)
     sde = VP(beta_min=BETA, beta_max=BETA, t_max=150.0)
     count, substeps, every = (300, 5, 15) if quick else (5000, 5, 2)
     drift, diffusion = sde.reverse(lambda x, t: noised(mixture, sde, t).score(x))
-    x = normal(21, np.arange(count), 0, Purpose.PRIOR, (1,))
+    x = ops.normal(21, np.arange(count), 0, Purpose.PRIOR, (1,), np.float64)
     grid = np.linspace(150, 0, 150 * substeps + 1)
-    states = chain(euler_maruyama(drift, diffusion, grid, x, 21, np.arange(count)), x)[..., 0]
+    steps = euler_maruyama(drift, diffusion, grid, x, 21, np.arange(count), ops)
+    states = chain(steps, x)[..., 0]
     return _stage(mixture, sde, grid, states, range(0, len(grid), every * substeps), quick)
 
 
