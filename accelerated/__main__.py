@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before the imports that take time
 
 import accelerated
 from reference.commands.cli import COMMANDS, Program, main
+from reference.runs.devices import has_hook, hook
 
 COMPILE = "a port's kernels now, on all processors, instead of each when it is needed first"
 TRACE = "one training step on port and reference, op by op: the first op that differs by more than its budget"
@@ -31,9 +32,9 @@ def port(arguments):
     if reason := accelerated.missing(module):
         raise ValueError(f"{module.__name__} can't work here: {reason}")
     if arguments.threads is not None:
-        if not hasattr(module, "set_threads"):
+        if not has_hook(module, "set_threads"):
             raise ValueError(f"--threads is an option of the shipped ports, not of {arguments.port}")
-        module.set_threads(arguments.threads)
+        hook(module, "set_threads")(arguments.threads)
     if arguments.command in PARTLY:
         return module
     whole = accelerated.complete(module)

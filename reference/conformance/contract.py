@@ -21,15 +21,8 @@ use them):
                 is seen in no other sample's
 
 A port may lack ops: ``python -m accelerated`` takes those from the reference and names them, unless
-the port has ``to_device``.  And it may have these functions, which are looked up by name:
-
-    to_device(array)            a NumPy array as one of a device, as reference/diffusion/devices.py wants it
-    replayed(function)          the function, recorded when it is called and then replayed: reference/diffusion/devices.py
-    synchronize()               wait for all that was launched; whoever measures time calls it
-    missing()                   a sentence: why the port can't work on this machine; None if it can
-    set_threads(n)              what ``--threads`` calls
-    compile_all(threads=None, laws=True)    compile ahead of use, for so many threads; without ``laws`` for networks alone
-    environment()               {name: text}: what the bits of its results depend on, kept in checkpoints
+the port has ``to_device``.  A port may also have the hooks of ``Port`` (reference/runs/devices.py),
+which are looked up by name.
 
 Operations count one for an addition, a multiplication, a division, a comparison and a call of exp,
 log, sqrt, sin or cos.  Bytes count every argument read once and every result written once.

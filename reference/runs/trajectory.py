@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from reference.ddpm.indi import brownian_deviation
-from reference.diffusion.devices import to_device, to_host
 from reference.ops.random import Purpose
 from reference.runs import solvers
+from reference.runs.devices import to_device, to_host
 from reference.runs.sampler_options import langevin_limit
 from reference.runs.views import noise_range, schedule_of
 from reference.samplers.ancestral import ancestral, prior
@@ -25,7 +25,7 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
     ``Clip`` for the predictions of x_0.
     """
     model, weights = run.model, run.state.ema
-    clip = data_clip(run, clip) if isinstance(clip, str) else clip
+    clip = data_clip(run, clip, ops) if isinstance(clip, str) else clip
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # points: draws; images: the decoder's mean
         return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
@@ -67,7 +67,7 @@ def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
     noise of size ``scale``.
     """
     if sampler == "indi":
-        y, _ = degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])
+        y, _ = degraded(run, ops, to_host(sample, ops), seed, own["noise"], own["blur"])
         return to_device(y, ops)
     if sampler == "langevin":
         scale = (run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5
@@ -90,15 +90,16 @@ def degraded(run, ops, sample, seed, noise=None, blur=None):
     return level(chosen, n), chosen
 
 
-def data_clip(run, clip):
-    """The ``Clip`` of the run's data, active unless ``clip`` is "none".
+def data_clip(run, clip, ops):
+    """The ``Clip`` of the run's data for samples on the port, active unless ``clip`` is "none".
 
     Runs without a recorded range of points have no clip.
     """
     is_image = len(run.model.network.sample_shape) == 3
     default = (-1.0, 1.0) if is_image else (-np.inf, np.inf)
-    low, high = run.config.get("data_range") or default
-    return Clip(low, high, clip != "none")
+    ends = run.config.get("data_range") or default
+    on_port = lambda end: to_device(np.array(end, np.float64), ops) if np.ndim(end) else float(end)
+    return Clip(*map(on_port, ends), clip != "none")
 
 
 def length(sampler, steps=1, levels=1, **own):

@@ -5,7 +5,7 @@ import pytest
 
 from reference.data import datasets
 from reference.diffusion import training
-from reference.diffusion.devices import to_host
+from reference.runs import devices
 from reference.runs.config import build_config, build_model
 from tests.conformance.comparison import DTYPES, in_dtype, within_budget
 from tests.ports import SIMULATED
@@ -29,10 +29,10 @@ def train(system, options, ops, dtype, steps):
     config = build_config(system, data, options | {"batch": 4 if data.is_image or SIMULATED else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
     state = training.init_state(model.network, 0, dtype)
-    state.params = in_dtype(dtype)(training.init_state(model.network, 0).params)
-    states = training.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
+    state.params = training.FlatParameters(in_dtype(dtype)(training.init_state(model.network, 0).params))
+    states = devices.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
     losses = [(float(state.loss), float(state.gradient_norm)) for state in states]
-    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in to_host(dict(state.ema)).items()}
+    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in state.ema.items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
