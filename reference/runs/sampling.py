@@ -50,7 +50,7 @@ def draw(run, ops, n, clip="data", **how):
     # overflow is reported below, in one sentence
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         for number, first in enumerate(range(0, n, batch)):
-            held = data_clip(run, clip, ops)
+            held = data_clip(run, clip)
             sample = to_device(np.arange(first, min(first + batch, n)), ops)
             states = trajectory(run, ops, sample, clip=held, **how)
             states = progress(states, total, label, first=number * each)

@@ -25,7 +25,7 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
     ``Clip`` for the predictions of x_0.
     """
     model, weights = run.model, run.state.ema
-    clip = data_clip(run, clip, ops) if isinstance(clip, str) else clip
+    clip = data_clip(run, clip) if isinstance(clip, str) else clip
     if sampler == "decoder":
         noise = len(model.network.sample_shape) == 1  # points: draws; images: the decoder's mean
         return iter([(0, model.sample(weights, seed, sample, noise, ops=ops), None)])
@@ -90,16 +90,15 @@ def degraded(run, ops, sample, seed, noise=None, blur=None):
     return level(chosen, n), chosen
 
 
-def data_clip(run, clip, ops):
-    """The ``Clip`` of the run's data for samples on the port, active unless ``clip`` is "none".
+def data_clip(run, clip):
+    """The ``Clip`` of the run's data, active unless ``clip`` is "none".
 
     Runs without a recorded range of points have no clip.
     """
     is_image = len(run.model.network.sample_shape) == 3
     default = (-1.0, 1.0) if is_image else (-np.inf, np.inf)
-    ends = run.config.get("data_range") or default
-    on_port = lambda end: to_device(np.array(end, np.float64), ops) if np.ndim(end) else float(end)
-    return Clip(*map(on_port, ends), clip != "none")
+    low, high = run.config.get("data_range") or default
+    return Clip(low, high, clip != "none")
 
 
 def length(sampler, steps=1, levels=1, **own):

@@ -23,12 +23,10 @@ width of the box times (1 - s_prev/s) / sqrt(1 + s_prev^2 / v), for any network.
 
 import numpy as np
 
-from reference.diffusion.conversions import cast_like
-
 
 class Clip:
-    """A function that clips a prediction x0[b,...] to [``low``, ``high``], numbers or arrays with an
-    entry for each coordinate of points.
+    """A function that clips a prediction x0[b,...] to [``low``, ``high``], numbers or one for each
+    coordinate of points.
 
     With ``active`` False it returns x0 unchanged.  In both cases it keeps the last unclipped
     prediction, so that ``fraction_outside`` can detect a network whose predictions lie far outside
@@ -36,14 +34,24 @@ class Clip:
     """
 
     def __init__(self, low, high, active=True):
-        self.low, self.high = low, high
+        self.low, self.high = (
+            np.asarray(end, np.float64) if np.ndim(end) else float(end) for end in (low, high)
+        )
         self.active, self.last_prediction = active, None
 
     def __call__(self, x0):
         self.last_prediction = x0
         if not self.active:
             return x0
-        return x0.clip(cast_like(self.low, x0), cast_like(self.high, x0))
+        low, high = self._ends(x0)
+        return x0.clip(low, high)
+
+    def _ends(self, x0):
+        """``low`` and ``high``: numbers, or arrays of the kind and dtype of x0."""
+        return (
+            np.asarray(end, x0.dtype, like=x0) if np.ndim(end) else end
+            for end in (self.low, self.high)
+        )
 
     def fraction_outside(self, slack=0.1):
         """The fraction of the samples of the last call with an entry outside of the range by more
@@ -52,6 +60,7 @@ class Clip:
         if self.last_prediction is None:
             return 0.0
         x0 = self.last_prediction.astype(np.float64)
-        margin = slack * (self.high - self.low)
-        beyond = ~((x0 >= self.low - margin) & (x0 <= self.high + margin))
+        low, high = self._ends(x0)
+        margin = slack * (high - low)
+        beyond = ~((x0 >= low - margin) & (x0 <= high + margin))
         return float(beyond.reshape(len(x0), -1).any(axis=1).mean())

@@ -17,6 +17,7 @@ from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.gpu import device, kernel, models
 from accelerated.gpu.graphs import CapturedCalls, State, replayed
+from accelerated.gpu.models import with_schedule_on_device
 from accelerated.gpu.product import blas_layout, gemm
 from accelerated.gpu.simulator import launch
 from reference import ops
@@ -34,6 +35,7 @@ from reference.runs.devices import to_device
 from reference.runs.sampling import draw
 from reference.samplers.ancestral import ancestral
 from tests.conformance.test_training import RUNS
+from tests.example_networks import random_parameters
 from tests.ports import SIMULATED
 from tests.reference.test_devices import run_of, states
 from tests.strategies import arguments
@@ -338,3 +340,24 @@ def test_training_with_and_without_graphs_has_the_same_bits(name, monkeypatch):
     recorded = train()
     monkeypatch.setattr(models, "replayed", lambda function: function)
     assert all(np.array_equal(recorded[key], array) for key, array in train().items())
+
+
+@needs_device
+def test_a_prepared_model_uses_the_parameters_of_each_call():
+    model = Denoiser(MLP(width=4, depth=1, embedding=4), schedules.linear(10))
+    prepared, t = gpu.prepare(model), np.array([1, 10])
+    x = np.ones((2, 2), np.float32)
+    there, times = gpu.to_device(x), gpu.to_device(t)
+    weights = [random_parameters(model.network, seed) for seed in (1, 2)]
+    on_device = [to_device({name: p.astype(np.float32) for name, p in params.items()}, gpu) for params in weights]
+    for _ in range(3):
+        for params in on_device:
+            output, expected = (m.predictor(params, ops=gpu)(there, 5) for m in (prepared, model))
+            assert np.array_equal(gpu.to_host(output), gpu.to_host(expected))
+            loss, _, gradients = prepared.loss(params, there, times, there, ops=gpu)
+            expected, _, of_each = with_schedule_on_device(model, gpu.to_device).loss(params, there, times, there, ops=gpu)
+            assert float(loss) == float(expected)
+            assert all(np.array_equal(gpu.to_host(g), gpu.to_host(of_each[name])) for name, g in gradients.items())
+    on_device[0]["layers.0.w"][...] = 0.5
+    output, expected = (m.predictor(on_device[0], ops=gpu)(there, 5) for m in (prepared, model))
+    assert np.array_equal(gpu.to_host(output), gpu.to_host(expected))
