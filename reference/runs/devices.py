@@ -1,11 +1,11 @@
-"""The one place that knows of ports that compute on a device.
+"""Running on a port: the functions that a port may have beside its ops, and arrays on its device.
 
-A port is a module with the ops of the contract.  It may also have the functions of ``Port``, which
-this file calls its hooks.  ``hook`` returns a port's hook, or a default for a port without a device.
+A port is a module with the ops of the contract.  It may also have the functions of ``Port``, called
+its hooks here.  ``hook`` returns a port's hook, or a default that changes nothing.
 
-The arrays of a device take NumPy's functions, but don't mix with NumPy's arrays.  The mathematics
-needs no more than that: it makes arrays with ``like=`` or ``*_like``.  The functions here bring the
-arrays to the device before the mathematics begins, and back when it ends.
+The arrays of a device work with NumPy's functions, but do not mix with NumPy's arrays.  So the
+mathematics makes new arrays by ``like=`` or ``*_like`` and reads no single number from an array.
+The functions here copy arrays to the device before the mathematics begins, and back at its end.
 """
 
 from typing import Any, Protocol
@@ -25,14 +25,16 @@ class Port(Protocol):
         """An array of the device -> a NumPy array.  Waits until the array is computed."""
 
     def prepare(self, model: Any) -> Any:
-        """A copy of a model (diffusion/protocols.py) with the same results, for many calls on the
-        device.  The port may record the network and the loss as a graph.  So they must depend on
-        nothing but their arguments.  Arrays of the parameters may be written to, but not exchanged;
-        the next call of the loss overwrites its gradients.
+        """A copy of a model (diffusion/protocols.py) that computes the same on the device, faster
+        if it is called often: the port may record the network and the loss once, and repeat the
+        recorded work.  Network and loss must depend on nothing but their arguments.
+
+        The caller may write to the arrays of a dictionary of parameters, but not exchange them.
+        The next call of the loss overwrites its gradients.
         """
 
     def synchronize(self) -> None:
-        """Wait until the device has finished.  Whoever measures time calls it."""
+        """Wait until the device has finished.  Code that measures time calls it."""
 
     def environment(self) -> dict[str, str]:
         """What the bits of the port's results depend on.  Checkpoints keep it."""

@@ -33,8 +33,8 @@ class CountingNetwork:
 
 
 def draw(run, ops, n, clip="data", **how):
-    """(x, evaluations): n samples [n,...] by the run's averaged weights, and the network evaluations
-    of one batch, None for a sampler without any.
+    """(x, evaluations): n samples [n,...] by the run's averaged weights, and the number of network
+    evaluations for one batch, None for a sampler without any.
 
     ``how``: from ``sampler_options``.  ``clip``: data or none.  ValueError if samples are not
     finite.  A warning where the network's last predictions of x_0 lie far outside of the data.
