@@ -55,7 +55,7 @@ MUTANTS = (
         "diffusion/training",
         "    check(loss, norm, step)\n",
         "",
-        "training.py::test_a_non_finite_loss_stops_training_and_names_the_step",
+        "training.py::test_a_step_checks_its_loss_and_norm_before_the_state_changes",
     ),
     _mutant(
         "diffusion/training",

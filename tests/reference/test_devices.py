@@ -120,8 +120,12 @@ def test_a_non_finite_loss_is_reported_when_the_device_is_read():
     state = next(running)
     state.params.flat[...] = np.inf
     state = next(running)
-    with pytest.raises(FloatingPointError, match="not finite at step 2"):
+    try:
         read_loss(state)
+        error = "none"
+    except FloatingPointError as raised:
+        error = str(raised)
+    assert "not finite at step 2" in error
 
 
 def test_device_arrays_and_host_arrays_do_not_mix():
@@ -144,4 +148,4 @@ def test_a_trained_state_is_moved_back_and_can_be_trained_on():
     one, other = ([*states("sde", port)][-1] for port in (ops, device_port))
     for field in ("params", "ema", "m", "v"):
         here, there = getattr(one, field), getattr(other, field)
-        assert np.array_equal(here.flat, there.flat) and not on_device(there.flat)
+        assert not on_device(there.flat) and np.array_equal(here.flat, there.flat)

@@ -147,6 +147,13 @@ def test_a_step_trains_each_sample_with_its_own_label():
     assert next(training.train(denoiser, data, labels, settings, state, 1)).loss == loss
 
 
+def test_a_step_checks_its_loss_and_norm_before_the_state_changes():
+    state, checked = training.init_state(DENOISER.network, 0), []
+    before, check = bits(state), lambda *numbers: checked.append((*numbers, bits(state)))
+    next(training.train(DENOISER, DATA, LABELS, training.Settings(batch=8), state, 1, check=check))
+    assert checked == [(state.loss, state.gradient_norm, 1, before)] and bits(state) != before
+
+
 def test_a_non_finite_gradient_stops_training():
     state = training.init_state(DENOISER.network, 0)
     state.params["layers.2.w"][:] = 1e30  # the output, and its square, overflow on the way back
