@@ -27,7 +27,9 @@ def default_port():
 
 def unavailable_reason(port):
     """Why a port can't work on this machine, in a sentence; None if it can, or if it has no function ``missing``."""
-    return getattr(port, "missing", lambda: None)()
+    from reference.runs.devices import hook  # not above, as in _contract
+
+    return hook(port, "missing")()
 
 
 def load_port(source):
@@ -72,7 +74,9 @@ def with_reference_ops(port):
 
     ValueError for a port of a device that lacks ops: the reference's ops do not take a device's arrays.
     """
-    if missing_ops(port) and hasattr(port, "to_device"):
+    from reference.runs.devices import has_hook  # not above, as in _contract
+
+    if missing_ops(port) and has_hook(port, "to_device"):
         message = "computes on a device, so the reference's ops can't replace its missing ones"
         raise ValueError(f"port {port.__name__} {message}: {', '.join(missing_ops(port))}")
     return PortWithReferenceOps(port) if missing_ops(port) else port
@@ -81,10 +85,11 @@ def with_reference_ops(port):
 def checked_port(source, port=None):
     """The port that ``source`` names (or ``port``, if it is loaded) as the checks of reference/conformance/ take it."""
     from reference.conformance.port import CheckedPort
+    from reference.runs.devices import has_hook
 
     port, builtin = port or load_port(source), BUILTIN_PORTS.get(source, source) in ("reference.ops", *BUILTIN_PORTS.values())
     missing = [] if builtin else missing_ops(port)  # a built-in port without an op is wrong
-    whole = None if missing and hasattr(port, "to_device") else with_reference_ops(port)
+    whole = None if missing and has_hook(port, "to_device") else with_reference_ops(port)
     return CheckedPort(source, port, builtin, missing, whole)
 
 

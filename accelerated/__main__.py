@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before the imports that take time
 
 import accelerated
 from reference.commands.cli import COMMANDS, Program, main
+from reference.runs.devices import has_hook, hook
 
 OWN_COMMANDS = {
     "check": "test every op, network, training run and sampler of a port against the reference",
@@ -34,9 +35,9 @@ def port(arguments):
     if reason := accelerated.unavailable_reason(module):
         raise ValueError(f"{module.__name__} can't work here: {reason}")
     if arguments.threads is not None:
-        if not hasattr(module, "set_threads"):
+        if not has_hook(module, "set_threads"):
             raise ValueError(f"--threads is an option of the built-in ports, not of {arguments.port}")
-        module.set_threads(arguments.threads)
+        hook(module, "set_threads")(arguments.threads)
     if arguments.command in PARTIAL_PORT:
         return module
     whole = accelerated.with_reference_ops(module)

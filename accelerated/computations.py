@@ -17,9 +17,9 @@ from reference.conformance.port import Proxy
 from reference.conformance.tolerances import network_mismatches, worst
 from reference.data import datasets
 from reference.diffusion import training
-from reference.diffusion.devices import to_host
 from reference.networks import UNet
 from reference.ops.random import Purpose
+from reference.runs import devices
 from reference.runs.config import build_config, build_model
 from reference.runs.run import new_run
 from reference.runs.sampler_options import SAMPLERS, sampler_options
@@ -85,10 +85,10 @@ def _train(method, options, ops, dtype, steps, batch):
     config = build_config(method, data, options | {"batch": batch})
     model, settings = build_model(config), training.Settings(**config["training"])
     state = training.init_state(model.network, 0, dtype)
-    state.params = in_dtype(dtype)(training.init_state(model.network, 0).params)
-    states = training.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
+    state.params = training.FlatParameters(in_dtype(dtype)(training.init_state(model.network, 0).params))
+    states = devices.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
     losses = [(float(state.loss), float(state.gradient_norm)) for state in states]
-    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in to_host(dict(state.ema)).items()}
+    return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in state.ema.items()}
 
 
 def short_training_run_is_within_tolerance(port, name, dtype, steps=None, batch=None):

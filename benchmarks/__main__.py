@@ -22,6 +22,7 @@ from benchmarks.progress import Progress
 from benchmarks.table import rows, table
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
 from reference.commands.cli import Parser
+from reference.runs.devices import has_hook, hook
 from reference.runs.files import output_folder, write_atomically
 
 FORMAT = 2  # of the results file; report.py reads format 1, too
@@ -145,10 +146,10 @@ def compile_ahead(implementations, threads):
     """Compile the kernels of ports that can, on all processors, before any workload is timed.  Returns port -> seconds."""
     seconds = {}
     for name in implementations:
-        compile_all = None if name in PEERS else getattr(accelerated.load_port(name), "compile_all", None)
-        if compile_all:
+        port = None if name in PEERS else accelerated.load_port(name)
+        if port is not None and has_hook(port, "compile_all"):
             begin = time.perf_counter()
-            compile_all(threads=threads)
+            hook(port, "compile_all")(threads=threads)
             seconds[name] = time.perf_counter() - begin
     return seconds
 

@@ -12,6 +12,7 @@ from benchmarks.counts import Recorder
 from benchmarks.roofline import measure_machine
 from benchmarks.workloads import SIZE_HELP, WORKLOADS
 from reference.commands.cli import Parser
+from reference.runs.devices import has_hook
 
 SECONDS = 5.0
 
@@ -27,7 +28,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         port = accelerated.with_reference_ops(accelerated.load_port(options.port))
-        if hasattr(port, "synchronize"):
+        if has_hook(port, "synchronize"):
             raise ValueError(f"--port: ops of {port.__name__} return before they are done; python -m benchmarks --port gpu times them")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -149,7 +149,7 @@ def print_launches():
     from accelerated.gpu.simulator import arrays, launch
 
     launch.dry_run, arrays.fill_with_nan = True, False  # kernels are counted, not run; results are zeros
-    vars(gpu)["replayed"] = lambda function: function  # no graphs: a replay launches the same kernels
+    vars(gpu.models)["replayed"] = lambda function: function  # no graphs: a replay launches the same kernels
     size, *names = sys.argv[1:]
     found = {}
     for name in names:

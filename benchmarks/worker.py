@@ -67,17 +67,18 @@ def load_implementation(implementation, threads):
         module.set_threads(threads)
         return lambda workload: module.prepare(workload, **peer.options)
     import accelerated
+    from reference.runs.devices import hook
 
     port = accelerated.with_reference_ops(accelerated.load_port(implementation))
-    if hasattr(port, "set_threads"):
-        port.set_threads(threads)
+    hook(port, "set_threads")(threads)
     return lambda workload: (lambda: workload.results(port, workload.dtype.type), synchronized(workload.call(port), port))
 
 
 def synchronized(call, port):
     """``call``, followed by a synchronisation where the port works on a device."""
-    wait = getattr(port, "synchronize", None)
-    return call if wait is None else lambda: (call(), wait())
+    from reference.runs.devices import has_hook, hook
+
+    return (lambda: (call(), hook(port, "synchronize")())) if has_hook(port, "synchronize") else call
 
 
 def time_calls(call, calls=1, repeats=1, warm=0):

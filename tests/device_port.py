@@ -3,6 +3,7 @@
 Code that mixes them with NumPy arrays raises, and ``arrays.copies`` counts the copies to the host.
 """
 
+from accelerated.gpu.models import with_schedule_on_device
 from accelerated.gpu.simulator import arrays
 from reference import ops
 from reference.conformance.contract import OPS
@@ -10,6 +11,14 @@ from reference.ops.checks import add_arrays
 
 add_arrays(arrays.ndarray)
 to_device = arrays.asarray
+
+
+def to_host(array):
+    return array.get() if isinstance(array, arrays.ndarray) else array
+
+
+def prepare(model):
+    return with_schedule_on_device(model, to_device)
 
 
 def __getattr__(name):

@@ -14,6 +14,7 @@ from reference.conformance import suite
 from reference.conformance.contract import OPS
 from reference.conformance.known_exceptions import apply_known_exceptions, load_known_exceptions
 from reference.runs.checkpoint import environment
+from reference.runs.devices import hook
 from reference.runs.files import write_atomically
 from reference.runs.progress import progress
 
@@ -47,7 +48,7 @@ def execute(arguments, ops):
     cases = list_cases(port, arguments.quick, arguments.large, whole=not (arguments.quick or arguments.ops))
     known = [] if arguments.known is None else _known(arguments.known)
     if not arguments.ops:
-        getattr(ops, "compile_all", lambda: None)()  # in parallel, instead of one by one below
+        hook(ops, "compile_all")()  # in parallel, instead of one by one below
     results = suite.run(port, progress(cases, len(cases), "check"))
     unneeded = apply_known_exceptions(results, known, datetime.date.today())
     rows = [*results, *(suite.Result(name, suite.NUMBERS, "", "", verdict="missing") for name in missing)]

@@ -7,14 +7,14 @@ from statistics import median
 from accelerated.trace import trace
 from reference import ops as reference_ops
 from reference.commands import demo
-from reference.diffusion.training import train
+from reference.runs.devices import hook, train
 
 add_options = demo.add_options
 STEPS = 7  # timed, of port and reference each
 
 
 def execute(arguments, ops):
-    getattr(ops, "compile_all", lambda laws: None)(laws=False)
+    hook(ops, "compile_all")(laws=False)
     return demo.execute(arguments, ops, lambda run, data: compare(run, data, ops))
 
 
@@ -40,7 +40,7 @@ def speedup(run, data, port):
         for ops, taken in times.items():
             begin = time.perf_counter()
             next(steps[ops])
-            getattr(ops, "synchronize", lambda: None)()
+            hook(ops, "synchronize")()
             if measured:
                 taken.append(time.perf_counter() - begin)
     return median(times[reference_ops]) / median(times[port])

@@ -15,7 +15,6 @@ from numba import config
 from numba import cuda as numba_cuda
 
 from reference.conformance.call import IN_PLACE_ARGUMENTS, bind_arguments
-from reference.diffusion.devices import to_host
 from reference.ops.checks import add_arrays, takes_out
 from reference.ops.random import Key
 
@@ -71,6 +70,11 @@ def to_device(array):
     """The array on the device: itself if it is there, else a copy.  Ops on such arrays return such arrays and copy nothing to the host."""
     require()
     return xp.asarray(array)
+
+
+def to_host(array):
+    """The array as a NumPy array: itself, or a copy for which the device is waited for."""
+    return array.get() if is_device_array(array) else array
 
 
 def synchronize():

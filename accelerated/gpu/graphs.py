@@ -33,7 +33,10 @@ if SIMULATED:
 
 
 def replayed(function):
-    """``function``, of the kind that reference/diffusion/devices.py describes: from the second call of each signature on a CUDA graph."""
+    """A function of arrays of the device and other objects.  From the second call of each signature on it replays a CUDA graph.
+
+    ``function`` must depend on nothing but its arguments.  Arrays that an object holds may be written to, but not exchanged.
+    """
     graphs: dict = {}
 
     def call(*args):

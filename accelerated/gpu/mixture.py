@@ -16,9 +16,8 @@ the points are.
 
 import numpy as np
 
-from accelerated.gpu.device import math, op, require, xp
+from accelerated.gpu.device import math, op, require, to_host, xp
 from accelerated.gpu.kernel import device_function, kernel, thread_index
-from reference.diffusion.devices import to_host
 from reference.ops.checks import takes_out
 from reference.ops.mixture import cholesky_factors
 

@@ -12,9 +12,8 @@ import math as numbers
 
 import numpy as np
 
-from accelerated.gpu.device import cuda, is_device_array, math, require, xp
+from accelerated.gpu.device import cuda, is_device_array, math, require, to_host, xp
 from accelerated.gpu.kernel import block_size, device_function, kernel, thread_index
-from reference.diffusion.devices import to_host
 from reference.ops.checks import check, takes_out
 from reference.ops.random import HALF, LOW, M0, M1, W0, W1, check_samples, entries
 from reference.ops.random import index as whole_number

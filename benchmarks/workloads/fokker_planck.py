@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.workloads.work import Workload
-from reference.diffusion.devices import to_device
+from reference.runs.devices import to_device
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from reference.ddpm.ddim import ddim_kernel
 from reference.diffusion import training
 from reference.diffusion.conversions import conversion
 from reference.diffusion.denoiser import Denoiser
-from reference.diffusion.devices import to_device, to_host
 from reference.diffusion.schedules import linear
 from reference.networks.blocks import init_params
 from reference.ops.random import Purpose
+from reference.runs import devices
+from reference.runs.devices import to_device, to_host
 from reference.samplers import final_sample
 from reference.samplers.ddim import ddim
 
@@ -87,13 +88,13 @@ class Training(NetworkWorkload):
         params = self.parameters(dtype)
         zeros = {name: np.zeros_like(p) for name, p in params.items()}
         state = training.State(params, params, zeros, zeros)
-        return training.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
+        return devices.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
 
     def results(self, ops, dtype=np.float32):
         losses = []
         for state in self.states(ops, dtype, self.steps):
             losses.append(float(state.loss))
-        average, m = to_host(dict(state.ema)), to_host(dict(state.m))
+        average, m = dict(state.ema), dict(state.m)
         average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
         found = {"losses": {"loss": np.array(losses, dtype)}, "gradients": m, "average": average}
         if not self.compare_weights:
@@ -139,7 +140,7 @@ class Backward(Forward):
 
     def results(self, ops, dtype=np.float32):
         dx, gradients = self.call(ops, dtype)()
-        return {"input": {"dx": to_host(dx)}, "gradients": to_host(gradients)}
+        return {"input": {"dx": to_host(dx, ops)}, "gradients": to_host(gradients, ops)}
 
     def subset(self):
         return self
@@ -168,16 +169,17 @@ class Sampling(NetworkWorkload):
             rows.append((scale, schedule.network_time(t), c_x + c_x0 * a, c_x0 * b))
         return rows
 
-    def sample(self, params, x, ops):
-        predict_noise = self.model.noise_predictor(params, ops=ops)
-        return final_sample(ddim(predict_noise, self.model.schedule, self.timesteps, x, SEED, np.arange(len(x), like=x), ops=ops))
+    def sample(self, model, params, x, ops):
+        predict_noise = model.noise_predictor(params, ops=ops)
+        return final_sample(ddim(predict_noise, model.schedule, self.timesteps, x, SEED, np.arange(len(x), like=x), ops=ops))
 
     def results(self, ops, dtype=np.float32):
-        return {"samples": {"x": self.sample(self.parameters(dtype), self.prior(dtype), ops)}}
+        return {"samples": {"x": self.sample(self.model, self.parameters(dtype), self.prior(dtype), ops)}}
 
     def call(self, ops):
+        model = devices.prepare(self.model, ops)
         params, x = to_device(self.parameters(), ops), to_device(self.prior(), ops)
-        return lambda: self.sample(params, x, ops)
+        return lambda: self.sample(model, params, x, ops)
 
     def subset(self):
         return replace(self, batch=1)

@@ -9,8 +9,8 @@ from reference import ops as reference_ops
 from reference.conformance import op_inputs
 from reference.conformance.call import backward_arguments, call_op, result_names
 from reference.conformance.tolerances import FEW_ENTRIES
-from reference.diffusion.devices import to_device
 from reference.ops.random import Purpose
+from reference.runs.devices import to_device
 
 
 @dataclass(frozen=True)

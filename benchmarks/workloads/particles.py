@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 
 from benchmarks.workloads.work import SEED, Workload, normal_array, place_noise
-from reference.diffusion.devices import to_device
 from reference.diffusion.mixtures import Mixture
 from reference.ops.random import Key, Purpose
+from reference.runs.devices import to_device
 from reference.samplers.grids import uniform
 from reference.samplers.sde import euler_maruyama_predictor
 from reference.sde.sde import VP

@@ -3,8 +3,8 @@
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.devices import to_device
 from reference.ops.random import Key
+from reference.runs.devices import to_device
 
 SEED = 1
 

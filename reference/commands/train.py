@@ -7,9 +7,9 @@ from pathlib import Path
 from reference.commands.interrupts import stop_on_signal
 from reference.commands.train_options import CONFIG_ENTRY, add_options  # noqa: F401 - of a command
 from reference.data import datasets
-from reference.diffusion import training
 from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
+from reference.runs.devices import read_loss, train
 from reference.runs.files import exclusive_lock, output_folder
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
@@ -121,12 +121,12 @@ def continue_training(run, data, save_every, ops):
         contextlib.closing(Log(run.folder, first)) as log,
         stop_on_signal() as stop,
     ):
-        states = training.train(
+        states = train(
             model, data.train, data.train_labels, run.settings, run.state, run.steps, ops
         )
         loss = lambda state: f"loss {state.loss:.4f}"
         for state in progress(states, run.steps, "training step", loss, first):
-            state.settle()
+            read_loss(state)
             log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
             if stop.asked or state.step % save_every == 0 or state.step == run.steps:
                 log.flush()
@@ -135,7 +135,6 @@ def continue_training(run, data, save_every, ops):
                 done = f"stopped after step {state.step} of {run.steps}"
                 print(f"{done}, which is saved: continue with --resume")
                 return 130
-    run.state.fetch()
     if run.state.step > run.settings.warmup and (found := learned_nothing(run, data, ops)):
         print(f"warning: {found}", file=sys.stderr)
     print(f"wrote {run.folder}: config.json, checkpoint.safetensors, log.jsonl")

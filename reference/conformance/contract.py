@@ -29,16 +29,8 @@ them:
                 sample's result.
 
 A port may lack ops.  ``python -m accelerated`` takes them from the reference and names them, unless
-the port has ``to_device``.  A port may also have these functions, which are looked up by name:
-
-    to_device(array)    a NumPy array as an array of the device (reference/diffusion/devices.py)
-    replayed(function)  the function, captured at an early call and replayed afterwards
-    synchronize()       wait for all launched work; code that measures time calls it
-    missing()           why the port can't work on this machine, in a sentence; None if it can
-    set_threads(n)      set the number of threads, for ``--threads``
-    compile_all(threads=None, laws=True)  compile ahead of use, for this number of threads; with
-                        laws=False without the ops of exact laws: mixtures and Fokker-Planck steps
-    environment()       {name: text} that the bits of results depend on; kept in checkpoints
+the port has ``to_device``.  A port may also have the hooks of ``Port`` (reference/runs/devices.py),
+which are looked up by name.
 
 An addition, a multiplication, a division, a comparison and a call of exp, log, sqrt, sin or cos
 count as one operation each.  Bytes count every argument read once and every result written once.

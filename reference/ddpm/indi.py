@@ -21,9 +21,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from reference import ops as reference_ops
-from reference.diffusion.conversions import log_alpha_bar_of_sigma, per_sample_column
+from reference.diffusion.conversions import cast_like, log_alpha_bar_of_sigma, per_sample_column
 from reference.diffusion.denoiser import check_data_variance, simple_loss
-from reference.diffusion.devices import captured, cast_like, full_per_sample
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops.random import Purpose
 
@@ -122,16 +121,24 @@ class InDI:
 
     def predict(self, params, x, t, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> the network's estimate of E[x_0 | x_t], saved."""
-        power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
-        scale = per_sample_column((power**-0.5).astype(x.dtype), x)
+        scale = per_sample_column(self._input_scale(t).astype(x.dtype), x)
         return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
+
+    def _input_scale(self, t):
+        power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
+        return power**-0.5
 
     def denoise_function(self, params, ops=reference_ops):
         """The function (x[b,...], t) -> estimate of x_0 that samplers take; t is one number for all
         samples.
         """
-        forward = captured(lambda x, t: self.predict(params, x, t, ops, keep=False)[0], ops)
-        return lambda x, t: forward(x, full_per_sample(x, t))
+
+        def denoise(x, t):
+            c = np.full_like(x, 1000 * t, shape=len(x))
+            scale = self._input_scale(float(t))
+            return self.network.forward(params, scale * x, c, ops, keep=False)[0]
+
+        return denoise
 
     def score_function(self, params, ops=reference_ops):
         """The function (x, alpha, sigma) -> ∇log p(x) for x = alpha x_0 + sigma eps, by Tweedie's

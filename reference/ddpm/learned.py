@@ -36,7 +36,6 @@ from reference.ddpm.ddpm import (
 )
 from reference.diffusion.conversions import conversion, per_sample_column
 from reference.diffusion.denoiser import Denoiser, simple_loss
-from reference.diffusion.devices import full_per_sample
 from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import Schedule
 
@@ -68,8 +67,8 @@ class LearnedVariance(Denoiser):
         """As ``Denoiser.predictor``, but the function returns (prediction, v).  Samplers and
         ``elbo_terms`` accept both forms.
         """
-        network_function = self.network_function(params, labels, ops)
-        return lambda x, t: tuple(np.split(network_function(x, full_per_sample(x, t)), 2, axis=-1))
+        output = super().predictor(params, labels, ops)
+        return lambda x, t: tuple(np.split(output(x, t), 2, axis=-1))
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         x = forward(self.schedule, x0, t, noise, ops)

@@ -23,8 +23,6 @@ itself, and D = 0.
 
 import numpy as np
 
-from reference.diffusion.devices import cast_like, is_numpy
-
 PREDICTIONS = ("noise", "x0", "v", "score")
 
 
@@ -75,6 +73,11 @@ def per_sample_column(value, x):
     return value if getattr(value, "ndim", 0) == 0 else value.reshape(-1, *[1] * (x.ndim - 1))
 
 
+def cast_like(value, x):
+    """A number or an array in x's dtype."""
+    return x.dtype.type(value) if np.isscalar(value) else value.astype(x.dtype)
+
+
 def log_snr(log_alpha_bar):
     """log(alpha_bar / (1 - alpha_bar)): twice DPM-Solver's lambda = log(alpha / sigma)."""
     with np.errstate(divide="ignore"):
@@ -85,9 +88,7 @@ def sigma_of_log_alpha_bar(log_alpha_bar):
     """sqrt((1 - alpha_bar) / alpha_bar), the noise scale of x / sqrt(alpha_bar), which is the same
     sample in the variance-exploding form.
     """
-    if is_numpy(log_alpha_bar):
-        log_alpha_bar = np.asarray(log_alpha_bar, np.float64)
-    return np.sqrt(np.expm1(-log_alpha_bar))
+    return np.sqrt(np.expm1(np.negative(log_alpha_bar, dtype=np.float64)))
 
 
 def log_alpha_bar_of_sigma(sigma):

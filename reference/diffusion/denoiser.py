@@ -22,8 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.conversions import convert, per_sample_column, prediction_coefficients
-from reference.diffusion.devices import captured, cast_like, full_per_sample, to_device
+from reference.diffusion.conversions import (
+    cast_like,
+    convert,
+    per_sample_column,
+    prediction_coefficients,
+)
 from reference.diffusion.forward_process import forward
 from reference.diffusion.interpolation import network_terms
 from reference.diffusion.protocols import Network, NoiseSchedule
@@ -39,7 +43,7 @@ def simple_loss(prediction, target, ops=reference_ops):
     entries: mean, per_sample[b], gradient of the mean with respect to the prediction.
     """
     mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = full_per_sample(target, 1 / len(target), target.dtype)
+    uniform_weights = np.full_like(target, 1 / len(target), shape=len(target))
     return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
 
 
@@ -117,15 +121,15 @@ class Denoiser:
 
     # functions for samplers, at the times of the schedule
 
-    def network_function(self, params, labels, ops):
-        """The function (x[b,...], t[b]) -> the network's output, for repeated calls."""
-        labels = to_device(labels, ops)
-        return captured(lambda x, t: self.predict(params, x, t, labels, ops, keep=False)[0], ops)
-
     def predictor(self, params, labels=None, ops=reference_ops):
         """The function (x[b,...], t) -> ``prediction``; t is one number for all samples."""
-        network = self.network_function(params, labels, ops)
-        return lambda x, t: network(x, full_per_sample(x, t))
+
+        def predict(x, t):
+            scale = self.input_scale(self.schedule.signal_power(t), self.schedule.noise_power(t))
+            c = np.full_like(x, self.schedule.network_time(t), shape=len(x))
+            return self.network.forward(params, scale * x, c, ops, labels, keep=False)[0]
+
+        return predict
 
     def noise_predictor(self, params, labels=None, ops=reference_ops):
         """As ``predictor``, converted to the noise.  If the network also predicts variances, both
@@ -159,16 +163,12 @@ class Denoiser:
         return self._target_function("x0", params, labels, ops)
 
     def _target_function(self, target, params, labels, ops):
-        labels = to_device(labels, ops)
-        network = captured(
-            lambda z, c: self.network.forward(params, z, c, ops, labels, keep=False)[0], ops
-        )
-
         def target_at(x, alpha, sigma):
             scale, a, terms = network_terms(self, target, alpha, sigma)
             result = a * x
             for b, c in terms:
-                output = network(scale * x, full_per_sample(x, c, x.dtype))
+                c = np.full_like(x, c, shape=len(x))
+                output, _ = self.network.forward(params, scale * x, c, ops, labels, keep=False)
                 result = result + b * self.prediction_part(output)
             return result
 
@@ -189,7 +189,7 @@ class Denoiser:
             scale, a, terms = network_terms(self, "score", alpha, sigma)
             score, evaluated = a * x, []
             for b, c in terms:
-                c = full_per_sample(x, c, x.dtype)
+                c = np.full_like(x, c, shape=len(x))
                 output, saved = self.network.forward(params, scale * x, c, ops, labels)
                 score = score + b * self.prediction_part(output)
                 evaluated.append((b, output, saved))

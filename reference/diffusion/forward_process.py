@@ -1,7 +1,7 @@
 """The forward process of any schedule: x_t from x_0 directly, or from x_prev in one step."""
 
 from reference import ops as reference_ops
-from reference.diffusion.devices import cast_like
+from reference.diffusion.conversions import cast_like
 
 
 def forward_step(schedule, x_prev, t, t_prev, noise, ops=reference_ops):

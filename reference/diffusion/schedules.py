@@ -26,7 +26,6 @@ from reference.diffusion.conversions import (
     log_snr,
     sigma_of_log_alpha_bar,
 )
-from reference.diffusion.devices import is_numpy, table_like
 from reference.ops.checks import is_whole
 
 
@@ -37,8 +36,6 @@ class Schedule:
     log_alpha_bar: np.ndarray = field(repr=False)
     name: str = "custom"
     T: int = field(init=False)
-    # the table by the type of a device's arrays
-    _elsewhere: dict = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
         table = np.array(self.log_alpha_bar, np.float64)
@@ -55,10 +52,6 @@ class Schedule:
         object.__setattr__(self, "T", len(table) - 1)
 
     def _log(self, t):
-        if not is_numpy(t):  # no check: to read t on the host would wait for the device
-            if type(t) not in self._elsewhere:
-                self._elsewhere[type(t)] = table_like(self.log_alpha_bar, t)
-            return self._elsewhere[type(t)][t]
         times = np.asarray(t)
         whole = times.dtype.kind in "iu" or np.array_equal(times, np.floor(times))
         if not whole or (times.size and not 0 <= times.min() <= times.max() <= self.T):
@@ -229,7 +222,7 @@ def as_float(value):
     """A number as a Python float, an array unchanged.  A Python float does not change the dtype of
     an array in a product; a NumPy scalar can.
     """
-    return float(value) if is_numpy(value) and np.ndim(value) == 0 else value
+    return float(value) if getattr(value, "ndim", 0) == 0 else value
 
 
 def _check_T(T):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.devices import captured, is_numpy, to_device, to_host
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
 
@@ -42,8 +41,8 @@ class Settings:
 
 
 class FlatParameters(dict):
-    """Arrays by name that are views of one, ``flat``: what the optimizer does to all parameters is
-    one call.  Copies what it is made of.
+    """Arrays by name that are views of one array, ``flat``, so that the optimizer updates all
+    parameters in one call.  The constructor copies the arrays.  An assignment writes to ``flat``.
     """
 
     def __init__(self, tensors):
@@ -63,10 +62,14 @@ class FlatParameters(dict):
         return FlatParameters(self)
 
 
+STATE_ARRAYS = ("params", "ema", "m", "v")
+
+
 @dataclass
 class State:
-    """All that training carries from step to step, plus the last step's loss and gradient norm;
-    dictionaries become ``FlatParameters`` ones.
+    """All that training carries from step to step, plus the last step's loss and gradient norm.
+
+    The constructor copies the arrays of ``STATE_ARRAYS`` into ``FlatParameters``.
     """
 
     params: Any
@@ -77,35 +80,9 @@ class State:
     loss: Any = float("nan")
     gradient_norm: Any = float("nan")
 
-    def settle(self):
-        """Make numbers of ``loss`` and ``gradient_norm``, for which a device is waited for.
-        FloatingPointError if they are not finite.
-        """
-        self.loss, self.gradient_norm = float(self.loss), float(self.gradient_norm)
-        _check_finite(self.loss, self.gradient_norm, self.step)
-
-    def place(self, ops):
-        """Bring the arrays to where the port works, if they are not there."""
-        for name in ("params", "ema", "m", "v"):
-            arrays = getattr(self, name)
-            placed = to_device(dict(arrays), ops)
-            if any(placed[key] is not arrays[key] for key in arrays):
-                setattr(self, name, placed)
-
-    def fetch(self):
-        """Bring them back to the host."""
-        for name in ("params", "ema", "m", "v"):
-            arrays = dict(getattr(self, name))
-            if not all(map(is_numpy, arrays.values())):
-                setattr(self, name, to_host(arrays))
-
-    def __setattr__(self, name, value):
-        super().__setattr__(
-            name,
-            FlatParameters(value)
-            if isinstance(value, dict) and not isinstance(value, FlatParameters)
-            else value,
-        )
+    def __post_init__(self):
+        for name in STATE_ARRAYS:
+            setattr(self, name, FlatParameters(getattr(self, name)))
 
 
 def init_state(network, seed, dtype=np.float32):
@@ -137,66 +114,40 @@ def draw_batch(model, data, settings, step, ops=reference_ops):
     )
 
 
-def loss_and_grad(model, ops=reference_ops):
-    """The function (params, x0[b,...], labels, *draws) -> loss and its gradients by name, for one
-    call after another.
-    """
-
-    def of(params, x0, labels, *draws):
-        loss, _, gradients = model.loss(params, x0, *draws, labels=labels, ops=ops)
-        return loss, gradients
-
-    return captured(of, ops)
+def check_finite(loss, norm, step):
+    """FloatingPointError unless the loss and the gradient norm of a step are finite."""
+    loss, norm = float(loss), float(norm)
+    if not np.isfinite(loss + norm):
+        raise FloatingPointError(
+            f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm};"
+            " a smaller lr may help"
+        )
 
 
-def train_step(loss_and_grad, x0, draws, labels, settings, state, ops=reference_ops):
-    """The step after ``state.step``, in place, on x0[b,...] with what
-    ``model.sample_training_noise`` drew for it.
+def train_step(model, x0, draws, labels, settings, state, ops=reference_ops, check=check_finite):
+    """The step after ``state.step``, in place, on x0[b,...] with the ``draws`` of
+    ``model.sample_training_noise``.
 
-    FloatingPointError, with the step, when the loss is not finite; the state is then that of the
-    step before.  On a device nobody looks, since the step would have to be waited for, until
-    ``state.settle()``.
+    ``check(loss, norm, step)`` is called before the state changes.
     """
     step = state.step + 1
-    with np.errstate(over="ignore", invalid="ignore"):  # said below, in one sentence
-        loss, gradients = loss_and_grad(state.params, x0, labels, *draws)
+    with np.errstate(over="ignore", invalid="ignore"):  # ``check`` reports them in one sentence
+        loss, _, gradients = model.loss(state.params, x0, *draws, labels=labels, ops=ops)
         gradient = np.concatenate([gradients[name].ravel() for name in state.params])
         norm = ops.global_norm([gradient])
-    if is_numpy(gradient):
-        loss, norm = float(loss), float(norm)
-        _check_finite(loss, norm, step)
+    check(loss, norm, step)
     lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
     ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, step, lr)
     ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, step))
     state.step, state.loss, state.gradient_norm = step, loss, norm
 
 
-def _check_finite(loss, norm, step):
-    if not np.isfinite(loss + norm):
-        raise FloatingPointError(
-            f"the loss is not finite at step {step}: loss {loss}, gradient norm {norm}; a smaller lr may help"
-        )
-
-
-def train(model, data, labels, settings, state, steps, ops=reference_ops):
+def train(model, data, labels, settings, state, steps, ops=reference_ops, check=check_finite):
     """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``train_step``, yielding
-    ``state`` after it, where the port works.
+    ``state`` after each.  ``labels`` [n] are used if the network has classes.
     """
-    state.place(ops)
-    data, labels, of = (
-        to_device(data, ops),
-        to_device(labels if model.network.classes else None, ops),
-        loss_and_grad(model, ops),
-    )
     while state.step < steps:
         indices, *draws = draw_batch(model, data, settings, state.step + 1, ops)
-        train_step(
-            of,
-            data[indices],
-            draws,
-            None if labels is None else labels[indices],
-            settings,
-            state,
-            ops,
-        )
+        chosen = labels[indices] if model.network.classes else None
+        train_step(model, data[indices], draws, chosen, settings, state, ops, check)
         yield state

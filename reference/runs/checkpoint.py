@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.devices import to_host
 from reference.diffusion.training import State
 from reference.ops.checks import is_whole
+from reference.runs.devices import hook, to_host
 from reference.runs.files import write_atomically
 
 FORMAT = 1
@@ -39,7 +39,7 @@ def environment(ops=reference_ops):
         "threads": threads,
         "processor": _processor(),
         "port": getattr(ops, "__name__", type(ops).__name__),
-        **getattr(ops, "environment", dict)(),
+        **hook(ops, "environment")(),
     }
 
 
@@ -60,7 +60,7 @@ def save(folder, state, config, ops=reference_ops):
 
     tensors = {
         # safetensors saves other memory layouts wrong, without an error
-        f"{part}/{name}": np.ascontiguousarray(to_host(array))
+        f"{part}/{name}": np.ascontiguousarray(to_host(array, ops))
         for part, field in PARTS.items()
         for name, array in getattr(state, field).items()
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from reference.diffusion.devices import captured, to_device, to_host
+from reference.runs.devices import prepare, to_device, to_host
 from reference.runs.gaussian_check import check_steps_on_gaussian_data
 from reference.runs.progress import progress
 from reference.runs.trajectory import data_clip, describe, length, trajectory
@@ -18,24 +18,18 @@ BATCH = {"images": 128, "points": 4096}
 MOST_BEYOND = 0.05
 
 
-class CountingOps:
-    """A port's ops that count the network's evaluations in ``evaluations``."""
+class CountingNetwork:
+    """A network that counts the calls of ``forward`` in ``evaluations``."""
 
-    def __init__(self, ops):
-        self.ops, self.evaluations = ops, 0
+    def __init__(self, network):
+        self.network, self.evaluations = network, 0
 
     def __getattr__(self, name):
-        setattr(self, name, getattr(self.ops, name))  # networks look ops up at every call
-        return vars(self)[name]
+        return getattr(self.network, name)
 
-    def replayed(self, function):
-        inner = captured(function, self.ops)
-
-        def counted(*args):
-            self.evaluations += 1
-            return inner(*args)
-
-        return counted
+    def forward(self, *args, **keywords):
+        self.evaluations += 1
+        return self.network.forward(*args, **keywords)
 
 
 def draw(run, ops, n, clip="data", **how):
@@ -46,9 +40,11 @@ def draw(run, ops, n, clip="data", **how):
     finite.  A warning where the network's last predictions of x_0 lie far outside of the data.
     """
     check_steps_on_gaussian_data(run, **how)
-    run, ops, beyond = replace(run, state=copy(run.state)), CountingOps(ops), 0.0
-    run.state.ema = to_device(dict(run.state.ema), ops)
-    each, parts = length(**how), []
+    model, state = prepare(run.model, ops), copy(run.state)
+    network = CountingNetwork(model.network)
+    state.ema = to_device(dict(state.ema), ops)
+    run = replace(run, model=replace(model, network=network), state=state)
+    each, parts, beyond = length(**how), [], 0.0
     batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
     label, total = f"{how['sampler']} step", each * -(-n // batch)
     # overflow is reported below, in one sentence
@@ -58,7 +54,7 @@ def draw(run, ops, n, clip="data", **how):
             sample = to_device(np.arange(first, min(first + batch, n)), ops)
             states = trajectory(run, ops, sample, clip=held, **how)
             states = progress(states, total, label, first=number * each)
-            parts.append(to_host(final_sample(states)))
+            parts.append(to_host(final_sample(states), ops))
             beyond += held.fraction_outside() * len(parts[-1])
             warnings.simplefilter("ignore")  # the warnings of the first batch hold for the others
     x = np.concatenate(parts)
@@ -72,4 +68,4 @@ def draw(run, ops, n, clip="data", **how):
         )
         advice = "longer training, more steps or --sampler ddpm may help"
         warnings.warn(f"{message}; {advice}", SamplingWarning, stacklevel=2)
-    return x, ops.evaluations / len(parts) or None
+    return x, network.evaluations / len(parts) or None

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.runs.devices import to_device, to_host
 from reference.runs.views import posterior_mean_of, score_of, sde_of
 from reference.samplers import with_denoising_step
 from reference.samplers.ancestral import prior
@@ -149,10 +150,21 @@ def solve(
     else:
         flow, _ = sde.reverse(at, 0.0)
         if sampler == "ode-rk45":
-            states = rk45(flow, times, x, tolerance, tolerance)
+            states = _rk45(flow, times, x, tolerance, ops)
         else:
             states = runge_kutta(flow, times, x, sampler.removeprefix("ode-"))
     return with_denoising_step(states, lambda x, t: _denoise(sde, at, x, t, ops))
+
+
+def _rk45(flow, times, x, tolerance, ops):
+    """``rk45``.  It needs NumPy arrays: where x is on a device, each call of ``flow`` copies both
+    ways.
+    """
+    if isinstance(x, np.ndarray):
+        return rk45(flow, times, x, tolerance, tolerance)
+    on_host = lambda x, t: to_host(flow(to_device(x, ops), t), ops)
+    states = rk45(on_host, times, to_host(x, ops), tolerance, tolerance)
+    return ((t, to_device(x, ops), x0) for t, x, x0 in states)
 
 
 def _denoise(sde, at, x, t, ops):

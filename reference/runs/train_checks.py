@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.diffusion import training
-from reference.diffusion.devices import is_numpy, to_device
+from reference.runs.devices import has_hook, prepare, to_device
 from reference.runs.run import training_model
 
 # Averaged weights with more than this share of the untrained weights' loss have learned nothing.
@@ -21,7 +21,7 @@ def check_trainable(run, data, ops):
     batch.  A device reports by itself that its memory is spent.
     """
     training_model(run, data)
-    if not is_numpy(to_device(np.zeros(1), ops)):
+    if has_hook(ops, "to_device"):
         return
     few, more = 4, 8
     step_loss(run, data, run.state.params, few, ops)  # compiles the kernels
@@ -48,7 +48,7 @@ def _peak(run, data, batch, ops):
 
 def step_loss(run, data, params, batch, ops):
     """The loss of ``params`` on a batch of training data, the same one at every call."""
-    model, train = training_model(run, data), to_device(data.train, ops)
+    model, train = prepare(training_model(run, data), ops), to_device(data.train, ops)
     settings = replace(run.settings, batch=batch)
     indices, *draws = training.draw_batch(model, train, settings, 0, ops)
     labels = to_device(data.train_labels, ops)[indices] if model.network.classes else None

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from reference.ddpm.indi import brownian_deviation
-from reference.diffusion.devices import to_device, to_host
 from reference.ops.random import Purpose
 from reference.runs import solvers
+from reference.runs.devices import to_device, to_host
 from reference.runs.sampler_options import langevin_limit
 from reference.runs.views import noise_range, schedule_of
 from reference.samplers.ancestral import ancestral, prior
@@ -68,7 +68,7 @@ def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
     ``ddpm`` and ``ddim``; the other samplers have their own.
     """
     if sampler == "indi":
-        y, _ = degraded(run, ops, to_host(sample), seed, own["noise"], own["blur"])
+        y, _ = degraded(run, ops, to_host(sample, ops), seed, own["noise"], own["blur"])
         return to_device(y, ops)
     if sampler == "langevin":
         scale = (run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5

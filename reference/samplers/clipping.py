@@ -23,8 +23,6 @@ width of the box times (1 - s_prev/s) / sqrt(1 + s_prev^2 / sigma_data^2), for a
 
 import numpy as np
 
-from reference.diffusion.devices import cast_like, table_like, to_host
-
 
 class Clip:
     """A function that clips a prediction x0[b,...] to [``low``, ``high``], numbers or one for each
@@ -45,11 +43,15 @@ class Clip:
         self.last_prediction = x0
         if not self.active:
             return x0
-        low, high = (
-            cast_like(table_like(end, x0), x0) if np.ndim(end) else end
+        low, high = self._ends(x0)
+        return x0.clip(low, high)
+
+    def _ends(self, x0):
+        """``low`` and ``high``: numbers, or arrays of the kind and dtype of x0."""
+        return (
+            np.asarray(end, x0.dtype, like=x0) if np.ndim(end) else end
             for end in (self.low, self.high)
         )
-        return x0.clip(low, high)
 
     def fraction_outside(self, slack=0.1):
         """The fraction of the samples of the last call with an entry outside of the range by more
@@ -57,9 +59,8 @@ class Clip:
         """
         if self.last_prediction is None:
             return 0.0
-        x0, margin = (
-            to_host(self.last_prediction).astype(np.float64),
-            slack * (self.high - self.low),
-        )
-        beyond = ~((x0 >= self.low - margin) & (x0 <= self.high + margin))
+        x0 = self.last_prediction.astype(np.float64)
+        low, high = self._ends(x0)
+        margin = slack * (high - low)
+        beyond = ~((x0 >= low - margin) & (x0 <= high + margin))
         return float(beyond.reshape(len(x0), -1).any(axis=1).mean())

@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from reference.diffusion.devices import table_like, to_host
 from reference.samplers import check_grid
 
 TABLES = {  # the rows of a, then b; c_i is the sum of row i
@@ -56,8 +55,8 @@ def rk45(f, grid, x, rtol=1e-5, atol=1e-5):
     from scipy.integrate import solve_ivp
 
     times = check_grid(grid)
-    shaped = lambda y: table_like(y.reshape(x.shape).astype(x.dtype), x)
-    flat = lambda y: to_host(y).ravel().astype(np.float64)
+    shaped = lambda y: y.reshape(x.shape).astype(x.dtype)
+    flat = lambda y: y.ravel().astype(np.float64)
     span, low, high = (times[0], times[-1]), min(times), max(times)
     # SciPy before 1.14 evaluates f beyond the end to choose its first step
     slope = lambda t, y: flat(f(shaped(y), min(max(t, low), high)))

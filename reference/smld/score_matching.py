@@ -24,8 +24,7 @@ loss of y with the trace multiplied by ``divergence_weight`` = -sigma/k.
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.conversions import per_sample_column
-from reference.diffusion.devices import cast_like, full_per_sample, table_like
+from reference.diffusion.conversions import cast_like, per_sample_column
 
 
 def explicit(network, params, x, c, target, ops=reference_ops):
@@ -33,7 +32,7 @@ def explicit(network, params, x, c, target, ops=reference_ops):
     y, saved = network.forward(params, x, c, ops)
     entries = x[0].size
     _, squares = ops.mse(y, target)
-    each = full_per_sample(x, entries / (2 * len(x)), x.dtype)
+    each = np.full_like(x, entries / (2 * len(x)), shape=len(x))
     _, gradients = network.backward(params, ops.mse_backward(each, y, target), saved, ops)
     per_sample = squares * (entries / 2)
     return per_sample.mean(), per_sample, gradients
@@ -52,10 +51,10 @@ def implicit(network, params, x, c, divergence_weight=1.0, ops=reference_ops):
     """tr(dy/dx) + 1/2 ‖y‖^2, with the exact trace: one derivative along each axis of x.  Only for
     networks with ``jvp``.
     """
-    basis = table_like(np.eye(x[0].size, dtype=x.dtype), x).reshape(-1, 1, *x.shape[1:])
-    return _with_divergence(
-        network, params, x, c, np.broadcast_to(basis, (x[0].size, *x.shape)), divergence_weight, ops
-    )
+    axis = np.arange(x[0].size, like=x)
+    identity = (axis[:, None] == axis).astype(x.dtype)
+    basis = np.broadcast_to(identity.reshape(-1, 1, *x.shape[1:]), (len(axis), *x.shape))
+    return _with_divergence(network, params, x, c, basis, divergence_weight, ops)
 
 
 def sliced(network, params, x, c, probe, divergence_weight=1.0, ops=reference_ops):

@@ -25,7 +25,6 @@ from scipy.special import logsumexp
 
 from reference import ops as reference_ops
 from reference.diffusion.denoiser import check_data_variance
-from reference.diffusion.devices import full_per_sample
 from reference.networks import Autoencoder
 from reference.ops.random import Purpose
 from reference.vae.gaussian import log_density, reparameterise
@@ -54,7 +53,7 @@ class VAE:
         reconstruction, kl, (x, y, eps, mean, log_var, squares, encoded, decoded) = self._terms(
             params, x, eps, ops
         )
-        each, entries = full_per_sample(x, 1 / len(x), x.dtype), x[0].size
+        each, entries = np.full_like(x, 1 / len(x), shape=len(x)), x[0].size
         precision = np.exp(-params["decoder.log_var"])
         gradients: dict = {}
         dy = ops.mse_backward(each * (entries / 2) * precision, y, x)

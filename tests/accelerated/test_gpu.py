@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from accelerated import gpu
 from accelerated.__main__ import PROGRAM
 from accelerated.computations import TRAINING_RUNS
-from accelerated.gpu import device, kernel
-from accelerated.gpu.graphs import CapturedCalls, State
+from accelerated.gpu import device, kernel, models
+from accelerated.gpu.graphs import CapturedCalls, State, replayed
+from accelerated.gpu.models import with_schedule_on_device
 from accelerated.gpu.product import blas_layout, gemm
 from accelerated.gpu.simulator import launch
 from reference import ops
@@ -26,16 +27,16 @@ from reference.commands.sampler_options import parse_sampler_options
 from reference.conformance import op_inputs
 from reference.conformance.call import call_op
 from reference.conformance.contract import OPS
-from reference.conformance.op_inputs import RandomArrays
+from reference.conformance.op_inputs import RandomArrays, random_parameters
 from reference.conformance.tolerances import assert_within_tolerance
 from reference.diffusion import schedules
 from reference.diffusion.denoiser import Denoiser
-from reference.diffusion.devices import to_device, to_host
 from reference.networks import MLP
+from reference.runs.devices import to_device
 from reference.runs.sampling import draw
 from reference.samplers.ancestral import ancestral
 from tests.ports import SIMULATED
-from tests.reference.test_placement import run_of, states
+from tests.reference.test_devices import run_of, states
 from tests.strategies import arguments
 
 SOURCES = sorted(Path(gpu.__file__).parent.glob("*.py"))
@@ -280,15 +281,15 @@ def results_and_runs(function, *calls):
         ran.append(None)
         return function(*args)
 
-    replayed = gpu.replayed(counted)
-    return [to_host(replayed(*args)) for args in calls], len(ran)
+    captured = replayed(counted)
+    return [gpu.to_host(captured(*args)) for args in calls], len(ran)
 
 
 @needs_device
 def test_a_graph_is_replayed_with_new_inputs():
     xs = [gpu.to_device(np.arange(5.0) + k) for k in range(5)]
     results, ran = results_and_runs(lambda x, none: gpu.silu(x) * 2, *[(x, None) for x in xs])
-    assert all(np.array_equal(result, to_host(gpu.silu(x) * 2)) for result, x in zip(results, xs))
+    assert all(np.array_equal(result, gpu.to_host(gpu.silu(x) * 2)) for result, x in zip(results, xs))
     assert SIMULATED or ran == 2
 
 
@@ -303,20 +304,20 @@ def test_the_states_of_captured_calls():
 
 @needs_device
 def test_outputs_are_copies_except_in_dictionaries():
-    replayed = gpu.replayed(lambda x: (x + 1, {"twice": x * 2}))
-    one, two, three = (replayed(gpu.to_device(np.full(3, k))) for k in (1.0, 2.0, 3.0))
+    captured = replayed(lambda x: (x + 1, {"twice": x * 2}))
+    one, two, three = (captured(gpu.to_device(np.full(3, k))) for k in (1.0, 2.0, 3.0))
     assert [float(result[0].sum()) for result in (one, two, three)] == [6, 9, 12]
     assert two[1]["twice"] is three[1]["twice"] and float(three[1]["twice"].sum()) == 18
 
 
 @needs_device
 def test_each_shape_and_each_object_has_its_own_graph():
-    add = gpu.replayed(lambda held, x: held["w"] + x)
+    add = replayed(lambda held, x: held["w"] + x)
     held, other = ({"w": gpu.to_device(np.full(1, k))} for k in (1.0, 10.0))
     for weights, n, expected in [(held, 2, 1.0), (held, 3, 1.0), (other, 3, 10.0)] * 3:
-        assert np.array_equal(to_host(add(weights, gpu.to_device(np.zeros(n)))), np.full(n, expected))
+        assert np.array_equal(gpu.to_host(add(weights, gpu.to_device(np.zeros(n)))), np.full(n, expected))
     held["w"][...] = 5.0
-    assert np.array_equal(to_host(add(held, gpu.to_device(np.zeros(2)))), np.full(2, 5.0))
+    assert np.array_equal(gpu.to_host(add(held, gpu.to_device(np.zeros(2)))), np.full(2, 5.0))
 
 
 @needs_device
@@ -336,8 +337,29 @@ def test_a_function_that_copies_from_or_to_the_host_is_not_captured():
 def test_training_with_and_without_graphs_has_the_same_bits(name, monkeypatch):
     def train():
         *_, state = states(name, gpu)
-        return to_host(dict(state.params))
+        return dict(state.params)
 
     recorded = train()
-    monkeypatch.setattr(gpu, "replayed", lambda function: function)
+    monkeypatch.setattr(models, "replayed", lambda function: function)
     assert all(np.array_equal(recorded[key], array) for key, array in train().items())
+
+
+@needs_device
+def test_a_prepared_model_uses_the_parameters_of_each_call():
+    model = Denoiser(MLP(width=4, depth=1, embedding=4), schedules.linear(10))
+    prepared, t = gpu.prepare(model), np.array([1, 10])
+    x = np.ones((2, 2), np.float32)
+    there, times = gpu.to_device(x), gpu.to_device(t)
+    weights = [random_parameters(model.network, seed) for seed in (1, 2)]
+    on_device = [to_device({name: p.astype(np.float32) for name, p in params.items()}, gpu) for params in weights]
+    for _ in range(3):
+        for params in on_device:
+            output, expected = (m.predictor(params, ops=gpu)(there, 5) for m in (prepared, model))
+            assert np.array_equal(gpu.to_host(output), gpu.to_host(expected))
+            loss, _, gradients = prepared.loss(params, there, times, there, ops=gpu)
+            expected, _, of_each = with_schedule_on_device(model, gpu.to_device).loss(params, there, times, there, ops=gpu)
+            assert float(loss) == float(expected)
+            assert all(np.array_equal(gpu.to_host(g), gpu.to_host(of_each[name])) for name, g in gradients.items())
+    on_device[0]["layers.0.w"][...] = 0.5
+    output, expected = (m.predictor(on_device[0], ops=gpu)(there, 5) for m in (prepared, model))
+    assert np.array_equal(gpu.to_host(output), gpu.to_host(expected))

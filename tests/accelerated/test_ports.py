@@ -13,9 +13,9 @@ from accelerated import load_port, with_reference_ops
 from accelerated.__main__ import PROGRAM
 from reference import ops
 from reference.commands.cli import main
-from reference.conformance import contract
 from reference.conformance.contract import OPS
 from reference.runs.checkpoint import environment
+from reference.runs.devices import DEFAULTS
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,10 @@ def test_the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index():
     assert said == "the package CuPy is missing: pip install -e '.[gpu]' (CUDA 13), or [gpu12] (CUDA 12)\n"
 
 
-def test_every_function_that_is_looked_up_on_a_port_stands_in_the_contract():
-    root, looked_up = Path(accelerated.__file__).parents[1], set()
+def test_every_hook_is_looked_up_in_one_way_and_listed_in_one_place():
+    root, hooks, others = Path(accelerated.__file__).parents[1], set(), set()
     for path in (path for room in ("reference", "accelerated", "benchmarks") for path in (root / room).rglob("*.py")):
-        found = re.findall(r'(?:get|has)attr\((?:ops|port|module|accelerated\.load_port\(\w+\)), "(\w+)"', path.read_text(encoding="utf-8"))
-        looked_up |= {*found}
-    assert looked_up - {"__name__", "missing_ops"} == {*re.findall(r"^    (\w+)\(.*?\)  ", contract.__doc__, re.MULTILINE)}
+        text = path.read_text(encoding="utf-8")
+        others |= {*re.findall(r'(?:get|has)attr\((?:ops|port|module|accelerated\.load_port\(\w+\)), "(\w+)"', text)}
+        hooks |= {*re.findall(r'hook\(\w+, "(\w+)"\)', text)}
+    assert hooks == {*DEFAULTS} and others <= {"__name__", "missing_ops"}

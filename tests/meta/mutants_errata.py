@@ -61,7 +61,7 @@ TYPED = {
     "E15c": (PHYSICS + "fokker_planck.py", "return (self.D1 - np.gradient(self.D2, self.dx)) * np.interp(self.faces, self.centres, p)"),
     "E15e": (PHYSICS + "fokker_planck.py", "return -(to_right * np"),
     "E19": (LANGEVIN, "score(x), 1.0, -tau, 0, None)"),
-    "E20": ("reference/diffusion/denoiser.py", "network(x, full_per_sample"),
+    "E20": ("reference/diffusion/denoiser.py", "forward(params, x, c, ops, labels, keep=False)\n"),
 }
 
 NOT_TYPED = {

@@ -76,6 +76,19 @@ MUTANTS = (
         "else None for arg",
         GPU_TESTS + "each_shape_and_each_object_has_its_own_graph",
     ),
+    # a prepared model that replays with the parameters of its first call
+    (
+        GPU + "models.py",
+        "return self.captured(params, x, c, ops, labels), None",
+        'return self.captured(vars(self).setdefault("first", params), x, c, ops, labels), None',
+        GPU_TESTS + "a_prepared_model_uses_the_parameters_of_each_call",
+    ),
+    (
+        GPU + "models.py",
+        "return captured(params, x0, labels, ops, *noise)",
+        'return captured(vars(model).setdefault("first", params), x0, labels, ops, *noise)',
+        GPU_TESTS + "a_prepared_model_uses_the_parameters_of_each_call",
+    ),
     # a result that the next call overwrites
     (
         GPU + "graphs.py",

@@ -77,8 +77,8 @@ MUTANTS = (
         "the_time_of_a_noise_level_is_recovered[geometric]",
     ),
     _denoiser(
-        "network(scale * x, full_per_sample",
-        "network(x, full_per_sample",
+        "forward(params, scale * x, c, ops, labels, keep=False)\n",
+        "forward(params, x, c, ops, labels, keep=False)\n",
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[0.5-0.5-vp-noise]",
     ),
     _denoiser('_target_function("score", params', '_target_function("noise", params', "a_scaled_x_has_the_score_of_its_own_distribution"),

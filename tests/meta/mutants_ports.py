@@ -15,7 +15,7 @@ MUTANTS = (
     ),
     (
         "accelerated/__init__.py",
-        'if missing_ops(port) and hasattr(port, "to_device"):',
+        'if missing_ops(port) and has_hook(port, "to_device"):',
         "if False:",
         PORTS + "a_port_of_a_device_that_lacks_ops_is_refused_in_one_sentence",
     ),

@@ -19,7 +19,7 @@ CLIPPING = _mutants(
         GRID("points-linear-x0"),
     ),
     ("samplers/clipping", "return x0.clip(low, high)", "return x0.clip(high, low)", RANGE),
-    ("samplers/clipping", "slack * (self.high - self.low)", "slack * self.high", COUNT),
+    ("samplers/clipping", "slack * (high - low)", "slack * high", COUNT),
     ("samplers/clipping", "beyond = ~(", "beyond = (", COUNT),
     (
         "samplers/ancestral",

@@ -147,8 +147,8 @@ NETWORKS = (
     ("g + along[name]", "along[name]", "gradient_of_the_mean_in_every_parameter[images-implicit]"),
     ("(weight * v * y_dot)", "(weight * y_dot)", "the_mean_over_all_sign_probes_is_the_implicit_loss_and_gradient[points]"),
     (
-        "np.eye(x[0].size, dtype=x.dtype)",
-        "np.ones((x[0].size, x[0].size), x.dtype)",
+        "(axis[:, None] == axis)",
+        "(axis[:, None] >= 0 * axis)",
         "the_trace_is_the_sum_of_derivatives_along_the_axes[points]",
     ),
     ("uniform < 0.5, -1, 1)", "uniform < 0.5, 0, 1)", "sign_probes_are_fair_and_independent[float64]"),

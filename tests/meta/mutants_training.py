@@ -52,9 +52,46 @@ MUTANTS = (
         "training.py::test_every_step_has_new_draws",
     ),
     _mutant(
+        "diffusion/training",
+        "    check(loss, norm, step)\n",
+        "",
+        "training.py::test_a_step_checks_its_loss_and_norm_before_the_state_changes",
+    ),
+    _mutant(
+        "diffusion/training",
+        "labels[indices] if",
+        "labels[: len(indices)] if",
+        "training.py::test_a_step_trains_each_sample_with_its_own_label",
+    ),
+    # devices
+    _mutant(
+        "runs/devices",
+        "    state_to_host(state, port)\n",
+        "",
+        "devices.py::test_a_trained_state_is_moved_back_and_can_be_trained_on",
+    ),
+    _mutant(
+        "runs/devices",
+        "    check_finite(state.loss, state.gradient_norm, state.step)\n",
+        "",
+        "devices.py::test_a_non_finite_loss_is_reported_when_the_device_is_read",
+    ),
+    _mutant(
+        "runs/devices",
+        "settings, state, steps, port, unchecked)",
+        "settings, state, steps, port)",
+        "devices.py::test_training_on_a_device_has_the_same_bits_and_no_host_copies[sde]",
+    ),
+    _mutant(
+        "runs/solvers",
+        "flow(to_device(x, ops), t), ops)",
+        "flow(to_device(x, ops), times[0]), ops)",
+        "devices.py::test_samples_on_a_device_have_the_same_bits_and_are_copied_twice[sde-ode-rk45]",
+    ),
+    _mutant(
         "runs/checkpoint",
-        "np.ascontiguousarray(to_host(array))",
-        "to_host(array)",
+        "np.ascontiguousarray(to_host(array, ops))",
+        "to_host(array, ops)",
         "checkpoint.py::test_a_checkpoint_is_loaded_bit_for_bit",
     ),
     _mutant(

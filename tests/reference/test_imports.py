@@ -14,6 +14,7 @@ ROOT = Path(reference.__file__).parent
 # Each room may import itself and the rooms before it.
 ROOMS = "ops networks diffusion vae ddpm smld samplers sde fokker_planck data runs conformance plotting tutorial commands".split()
 MATHEMATICS = ROOMS[: ROOMS.index("fokker_planck") + 1]
+DEVICE_WORDS = re.compile(r"getattr\((ops|port)\b|\b(to_device|to_host|captured|replayed|prepare)\b")
 ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
 
 
@@ -72,6 +73,11 @@ def test_every_file_of_the_reference_stands_in_a_room():
 def test_a_room_imports_only_rooms_before_it(path):
     own = path.relative_to(ROOT).parts[0].removesuffix(".py")
     assert rooms_imported(path) <= {*ROOMS[: ROOMS.index(own) + 1]}
+
+
+@pytest.mark.parametrize("path", modules(*MATHEMATICS), ids=relative)
+def test_mathematical_modules_know_nothing_of_devices(path):
+    assert not DEVICE_WORDS.search(path.read_text())
 
 
 @pytest.mark.parametrize("path", modules("."), ids=relative)

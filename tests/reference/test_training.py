@@ -10,6 +10,7 @@ from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.mixtures import ring
 from reference.diffusion.schedules import linear
 from reference.networks import MLP
+from tests.example_networks import SMALL, random_parameters
 from tests.oracle_tolerances import EXACT32, accumulated, assert_close, z_score
 
 DATA = ring().sample(5, np.arange(200))[0].astype(np.float32)
@@ -132,6 +133,25 @@ def test_the_state_reports_the_norm_of_the_gradient():
     _, _, gradients = DENOISER.loss(state.params, DATA[indices], t, noise)
     next(training.train(DENOISER, DATA, LABELS, settings, state, 1))
     assert_close(state.gradient_norm, sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()) ** 0.5, EXACT32)
+
+
+def test_a_step_trains_each_sample_with_its_own_label():
+    denoiser, settings = Denoiser(SMALL, linear(50)), training.Settings(batch=8)
+    data = np.random.default_rng(0).standard_normal((20, *SMALL.sample_shape)).astype(np.float32)
+    labels = np.arange(20) % SMALL.classes
+    params = {name: p.astype(np.float32) for name, p in random_parameters(SMALL).items()}
+    indices, t, noise = training.draw_batch(denoiser, data, settings, 1)
+    loss, _, _ = denoiser.loss(params, data[indices], t, noise, labels=labels[indices])
+    zeros = {name: np.zeros_like(p) for name, p in params.items()}
+    state = training.State(params, params, zeros, zeros)
+    assert next(training.train(denoiser, data, labels, settings, state, 1)).loss == loss
+
+
+def test_a_step_checks_its_loss_and_norm_before_the_state_changes():
+    state, checked = training.init_state(DENOISER.network, 0), []
+    before, check = bits(state), lambda *numbers: checked.append((*numbers, bits(state)))
+    next(training.train(DENOISER, DATA, LABELS, training.Settings(batch=8), state, 1, check=check))
+    assert checked == [(state.loss, state.gradient_norm, 1, before)] and bits(state) != before
 
 
 def test_a_non_finite_gradient_stops_training():
