@@ -42,7 +42,7 @@ TYPED = {
     "E2e": ("reference/vae/gaussian.py", "((squares + r - 1).sum(axis=-1) - np.mean(np.log(r))) / 2"),
     "E4": (DDPM, "(1 - schedule.signal(t_prev)) / schedule.noise_power(t)\n    c_x ="),
     "E4b": ("reference/vae/gaussian.py", "return -(-np.square(z) / 2 +"),
-    "E6": ("reference/diffusion/forward_process.py", "(schedule.signal_power(t), schedule.noise_scale(t))"),
+    "E6": ("reference/diffusion/forward_process.py", "signal = cast_like(schedule.signal_power(t), x0)"),
     "E8": (LANGEVIN, "e / 2, 1.0, key)"),
     "E10": (ANNEALED, "return (sigmas"),
     "E10b": (SCORE_MATCHING, "noise / per_sample_column(sigma, noise)"),
