@@ -48,7 +48,7 @@ from reference.conformance.tolerances import (
     tolerances,
 )
 from reference.data.datasets import Dataset
-from reference.diffusion.training import Settings, init_state, train
+from reference.diffusion.training import FlatParameters, Settings, init_state, train
 from reference.networks import UNet
 from reference.ops import Key, Purpose
 from reference.runs.config import build_config, build_model
@@ -323,9 +323,8 @@ def network_calls():
         if isinstance(model.network, UNet):
             model = replace(model, network=replace(model.network, classes=10))
         state = init_state(model.network, 0)
-        state.params = {  # an untrained network has zeros
-            name: p.astype(np.float32) for name, p in random_parameters(model.network).items()
-        }
+        weights = random_parameters(model.network)  # an untrained network has zeros
+        state.params = FlatParameters({name: p.astype(np.float32) for name, p in weights.items()})
         settings, recorder = Settings(batch=samples), Proxy(ops, record)
         next(train(model, x, labels, settings, state, 1, recorder))
     return calls

@@ -108,7 +108,7 @@ def test_the_compile_command_refuses_ports_without_compile_all(capsys, monkeypat
     monkeypatch.setattr(accelerated.cpu, "compile_all", lambda: print("compiles"))
     assert main(["compile", "--port", "cpu"], PROGRAM) == 0 and "compiles\nevery kernel" in capsys.readouterr().out
     assert main(["compile", "--port", "reference.ops"], PROGRAM) == 2
-    assert capsys.readouterr().err.endswith("reference.ops has nothing that could be compiled ahead\n")
+    assert capsys.readouterr().err.endswith("it has no function compile_all\n")
 
 
 def test_machine_code_of_other_sources_is_not_used(tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ alone = {
 }
 for name, drawn in calls.items():
     alone |= {(name, n): args for n, args in enumerate(drawn)}
-    for n, args in enumerate(drawn):
+    for n, args in enumerate(drawn if hasattr(ops, f"{name}_backward") else ()):
         dy = draw(*call_op(name, getattr(ops, name), args)[name == "mse"].shape)
         alone[f"{name}_backward", n] = backward_arguments(name, args, dy)
 bits = []
@@ -223,7 +223,7 @@ def test_the_threads_option_is_for_shipped_ports_alone(capsys):
     assert re.search(r"^threads +1$", capsys.readouterr().out, re.MULTILINE)
     assert main(["info", "--threads", "1000"], PROGRAM) == 2 and "threads must lie in 1 .. " in capsys.readouterr().err
     assert main(["info", "--threads", "1", "--port", "reference.ops"], PROGRAM) == 2
-    assert "--threads is an option of the shipped ports" in capsys.readouterr().err
+    assert "--threads is an option of the built-in ports" in capsys.readouterr().err
 
 
 # memory

@@ -1,7 +1,8 @@
 """The training schedule of the experiments."""
 
 from reference import ops as reference_ops
-from reference.diffusion.training import Settings, init_state, train
+from reference.diffusion.training import Settings, init_state
+from reference.runs.devices import train
 
 
 def trained(model, data, steps, batch=256, ops=reference_ops):
@@ -12,5 +13,4 @@ def trained(model, data, steps, batch=256, ops=reference_ops):
     for until, lr in ((steps // 2, 2e-3), (3 * steps // 4, 5e-4), (steps, 1e-4)):
         for _ in train(model, data, None, Settings(batch, lr, 0.998), state, until, ops):
             pass
-    state.fetch()
     return state.ema
