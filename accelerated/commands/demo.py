@@ -14,7 +14,7 @@ STEPS = 7  # timed, of port and reference each
 
 
 def execute(arguments, ops):
-    hook(ops, "compile_all")(laws=False)
+    hook(ops, "compile_all")(networks_only=True)
     return demo.execute(arguments, ops, lambda run, data: compare(run, data, ops))
 
 

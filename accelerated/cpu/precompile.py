@@ -15,15 +15,17 @@ from accelerated.cpu.kernel import KERNELS, SOURCES
 NOT_FOR_NETWORKS = ("fokker_planck", "mixture")  # files whose kernels no network calls
 
 
-def compile_all(dtype=np.float32, threads=None, laws=True):
+def compile_all(dtype=np.float32, threads=None, networks_only=False):
     """Compile the kernels that this machine's cache lacks for a dtype and a number of threads (the port's own by default).
 
-    Without ``laws``, the kernels that networks use.
+    With ``networks_only``, the kernels that networks use.
     """
     dtype = np.dtype(dtype)
     parallel = (threads or kernel.threads()) > 1
     begin = time.perf_counter()
-    wanted = [(one, of_dtype) for one in KERNELS if laws or one.file not in NOT_FOR_NETWORKS for of_dtype in dtypes(one, dtype)]
+    wanted = [
+        (one, of_dtype) for one in KERNELS if not networks_only or one.file not in NOT_FOR_NETWORKS for of_dtype in dtypes(one, dtype)
+    ]
     missing = lambda: [(one, of_dtype) for one, of_dtype in wanted if not one.stamp_file(of_dtype, parallel).exists()]
     files = {one.file for one, _ in missing()}
     if not files:

@@ -42,9 +42,9 @@ class Port(Protocol):
     def missing(self) -> str | None:
         """The reason why the port can't work on this machine, in a sentence; None if it can."""
 
-    def compile_all(self, threads: int | None = None, laws: bool = True) -> None:
-        """Compile all kernels before use, for so many threads; without ``laws`` those of networks
-        only.
+    def compile_all(self, threads: int | None = None, networks_only: bool = False) -> None:
+        """Compile all kernels before use, for so many threads; with ``networks_only`` only those
+        of networks.
         """
 
     def set_threads(self, n: int) -> None:
@@ -58,7 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "synchronize": lambda: None,
     "environment": dict,
     "missing": lambda: None,
-    "compile_all": lambda threads=None, laws=True: None,
+    "compile_all": lambda threads=None, networks_only=False: None,
     "set_threads": lambda n: None,
 }
 

@@ -89,7 +89,7 @@ def test_compiling_for_networks_skips_the_kernels_of_distributions(monkeypatch):
     asked = []
     monkeypatch.setattr(precompile, "balanced", lambda files, count: asked.append(files) or [])
     monkeypatch.setattr(kernel.Kernel, "compile", lambda *_: None)
-    precompile.compile_all(laws=False)
+    precompile.compile_all(networks_only=True)
     assert asked == [{one.file for one in kernel.KERNELS} - {*precompile.NOT_FOR_NETWORKS}]
     precompile.compile_all()
     assert asked[1] == {one.file for one in kernel.KERNELS}

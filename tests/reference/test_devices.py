@@ -140,7 +140,7 @@ def test_a_port_without_hooks_has_defaults_that_change_nothing():
     x = np.ones(3)
     assert to_device({"x": x, "none": None}, ops) == {"x": x, "none": None} == to_host({"x": x, "none": None}, ops)
     assert hook(ops, "missing")() is None and hook(ops, "environment")() == {} and hook(ops, "synchronize")() is None
-    assert hook(ops, "compile_all")(laws=False) is None and hook(ops, "set_threads")(2) is None
+    assert hook(ops, "compile_all")(networks_only=True) is None and hook(ops, "set_threads")(2) is None
     assert not any(has_hook(ops, name) for name in DEFAULTS)
 
 
