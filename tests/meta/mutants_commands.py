@@ -96,7 +96,7 @@ MUTANTS = (
         "runs/config",
         'method_of(config["method"])\n    _check_kind(method, kind)\n',
         'method_of(config["method"])\n',
-        "a_damaged_config_is_refused[vae-change7-vae trains an autoencoder, got --net mlp]",
+        "a_damaged_config_is_refused[vae-change8-vae trains an autoencoder, got --net mlp]",
         "method_options",
     ),
     _mutant("commands/train", "        check_trainable(run, padded, ops)\n", "", WRONG + "[bandwidth]", "method_options"),
