@@ -77,7 +77,7 @@ def build_parser():
         "--impl",
         nargs="+",
         metavar="NAME",
-        help=f"implementations: {', '.join(IMPLEMENTATIONS)}, or a port as a module or a file (default: all that work on the CPU)",
+        help=f"implementations: {', '.join(IMPLEMENTATIONS)}, or a port as a module or a file (default: every implementation for the CPU)",
     )
     parser.add_argument(
         "--port",

@@ -54,7 +54,7 @@ def threads_per_row(n):
 
 
 def kernel(signature, shared=0, dtypes=tuple(DTYPES)):
-    """A decorator: a kernel with arguments of these types.  ``dtypes``: those that the port launches it with."""
+    """A decorator: a kernel with arguments of these types.  ``dtypes``: the dtypes of its launches."""
     return lambda function: Kernel(function, signature.split(), shared, dtypes)
 
 

@@ -54,7 +54,7 @@ OPTIONS = {  # of each solver
 
 
 def fill_defaults(sampler, **given):
-    """The options of a solver, checked, with defaults for those that are None."""
+    """The checked options of a solver, with defaults in place of None."""
     defaults = {
         "steps": STEPS[sampler],
         "grid": "t" if sampler in EVEN_IN_T else "log-snr",
