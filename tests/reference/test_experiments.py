@@ -278,10 +278,7 @@ PICTURES = {
     ),
     "what_matters": lambda: what_matters.figure(*factors()),
     "discrete_and_continuous": lambda: discrete_and_continuous.figure(
-        {
-            f"{k} and a name of the usual length: difference": [k / N for N in discrete_and_continuous.STEPS]
-            for k in (1, 2, 3)
-        }
+        {f"{k} and a name of the usual length: difference": [k / N for N in discrete_and_continuous.STEPS] for k in (1, 2, 3)}
     ),
 }
 
