@@ -18,7 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reference.conformance import calling_rules, checks, large_sizes
+from reference.conformance import (
+    calling_rules,
+    checks,
+    large_sizes,
+    random_numbers,
+    special_values,
+)
 from reference.conformance.call import IN_PLACE_ARGUMENTS, describe
 from reference.conformance.contract import OPS
 from reference.conformance.op_sizes import OFFSETS, SCALES, SeededDraw, draw_arguments
@@ -156,12 +162,14 @@ def _fixed_cases():
         yield number(checks.conv2d_is_the_sum_of_exact_products, "conv2d", float64, seed, stride)
         index = 2**64 - 1 - seed, 2**32 - 1 - 7 * seed, 3 * seed
         for function, dtype in (
-            (checks.float32_normals_are_within_one_rounding_of_the_exact_values, float32),
-            (checks.float64_normals_are_within_four_roundings_of_the_radius, float64),
+            (random_numbers.float32_normals_are_within_one_rounding_of_the_exact_values, float32),
+            (random_numbers.float64_normals_are_within_four_roundings_of_the_radius, float64),
         ):
             yield number(function, "normal", dtype, *index)
-    for row in checks.PUBLISHED_BITS:
-        yield number(checks.philox_bits_equal_the_published_ones, "philox_bits", np.uint32, *row)
+    for row in random_numbers.PUBLISHED_BITS:
+        yield number(
+            random_numbers.philox_bits_equal_the_published_ones, "philox_bits", np.uint32, *row
+        )
 
 
 def _fixed_cases_of_sizes(number, dtype):
@@ -186,29 +194,33 @@ def _fixed_cases_of_sizes(number, dtype):
 
 
 def _fixed_cases_of_values(number, dtype):
-    logits = checks.logits_of_ten_thousand_in_one_row_or_in_all_rows
-    constant = checks.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient
-    large = checks.group_norm_of_entries_up_to_half_the_largest_number
-    far = checks.mixture_at_overflowing_distance_has_density_0_and_nan_score
-    batches = checks.noise_has_the_same_bits_in_a_batch_of_eight_and_alone
-    keys = checks.key_as_noise_gives_the_normals_of_the_port
+    logits = special_values.logits_of_ten_thousand_in_one_row_or_in_all_rows
+    constant = special_values.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient
+    large = special_values.group_norm_of_entries_up_to_half_the_largest_number
+    far = special_values.mixture_at_overflowing_distance_has_density_0_and_nan_score
+    batches = random_numbers.noise_has_the_same_bits_in_a_batch_of_eight_and_alone
+    keys = random_numbers.key_as_noise_gives_the_normals_of_the_port
     mixtures = "mixture_log_density", "mixture_score"
-    for name, rows in product(checks.WITH_LOGITS, (1, 3)):
+    for name, rows in product(special_values.WITH_LOGITS, (1, 3)):
         yield number(logits, name, dtype, name, rows, dtype)
-    for name in checks.SILUS:
-        for start in checks.SILU_STARTS:
-            yield number(checks.silu_on_a_wide_grid, name, dtype, name, start, dtype)
-        yield number(checks.silu_of_the_largest_and_smallest_floats, name, dtype, name, dtype)
+    for name in special_values.SILUS:
+        for start in special_values.SILU_STARTS:
+            yield number(special_values.silu_on_a_wide_grid, name, dtype, name, start, dtype)
+        yield number(
+            special_values.silu_of_the_largest_and_smallest_floats, name, dtype, name, dtype
+        )
     for step in (1, 1000):
-        yield number(checks.adam_with_gradients_of_every_size, "adam_step_", dtype, step, dtype)
-    for sizes, value in product(checks.CONSTANT_SIZES, checks.CONSTANTS):
+        yield number(
+            special_values.adam_with_gradients_of_every_size, "adam_step_", dtype, step, dtype
+        )
+    for sizes, value in product(special_values.CONSTANT_SIZES, special_values.CONSTANTS):
         yield number(constant, "group_norm", dtype, *sizes, value, dtype)
-    for name, size in product(("group_norm", "group_norm_silu"), checks.LARGE[dtype]):
+    for name, size in product(("group_norm", "group_norm_silu"), special_values.LARGE[dtype]):
         yield number(large, name, dtype, name, dtype, size)
-    yield number(checks.softmax_of_the_largest_and_smallest_floats, "softmax", dtype, dtype)
+    yield number(special_values.softmax_of_the_largest_and_smallest_floats, "softmax", dtype, dtype)
     for name, d, scalar in product(mixtures, (1, 2, 3), (True, False)):
         yield number(far, name, dtype, name, d, scalar, dtype)
-    for name, shape in product(checks.NOISE_OPS, checks.NOISE_SHAPES):
+    for name, shape in product(random_numbers.NOISE_OPS, random_numbers.NOISE_SHAPES):
         yield number(batches, name, dtype, name, shape, dtype)
     for name in ("add_noise", "reverse_step"):
         yield number(keys, name, dtype, name, dtype)

@@ -17,7 +17,7 @@ from accelerated.__main__ import PROGRAM
 from accelerated.commands.check import list_cases
 from reference import ops
 from reference.commands.cli import main
-from reference.conformance import calling_rules, checks, large_sizes, suite
+from reference.conformance import calling_rules, checks, large_sizes, random_numbers, special_values, suite
 from reference.conformance.contract import OPS
 from reference.conformance.port import CheckedPort
 from reference.runs.checkpoint import environment
@@ -206,7 +206,9 @@ def public_checks(module):
 
 def test_the_command_and_pytest_make_every_check():
     port = accelerated.checked_port("reference.ops")
-    every = {f for module in (checks, calling_rules, large_sizes, computations) for f in public_checks(module)}
+    every = {
+        f for module in (checks, special_values, random_numbers, calling_rules, large_sizes, computations) for f in public_checks(module)
+    }
     assert {case.check for case in list_cases(port, large=True)} == {suite.check_name(f) for f in every}
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "conformance").glob("test_*.py"))
     assert [f.__name__ for f in every if f".{f.__name__}(" not in tests] == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference.conformance import checks
+from reference.conformance import checks, random_numbers, special_values
 from reference.conformance.contract import OPS
 from tests.ports import SIMULATED
 from tests.strategies import SEED, arguments
@@ -127,49 +127,49 @@ def test_fokker_planck_steps_of_many_cells_some_without_diffusion(port, periodic
 
 @both_dtypes
 @pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("name", checks.WITH_LOGITS)
+@pytest.mark.parametrize("name", special_values.WITH_LOGITS)
 def test_logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype):
-    checks.logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype)
+    special_values.logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype)
 
 
 @both_dtypes
-@pytest.mark.parametrize("name", checks.SILUS)
-@pytest.mark.parametrize("start", checks.SILU_STARTS)
+@pytest.mark.parametrize("name", special_values.SILUS)
+@pytest.mark.parametrize("start", special_values.SILU_STARTS)
 def test_silu_on_a_wide_grid(port, name, start, dtype):
-    checks.silu_on_a_wide_grid(port, name, start, dtype)
+    special_values.silu_on_a_wide_grid(port, name, start, dtype)
 
 
 @of_ops("adam_step_")
 @both_dtypes
 @pytest.mark.parametrize("step", [1, 1000])
 def test_adam_with_gradients_of_every_size(port, step, dtype):
-    checks.adam_with_gradients_of_every_size(port, step, dtype)
+    special_values.adam_with_gradients_of_every_size(port, step, dtype)
 
 
 @of_ops("group_norm")
 @both_dtypes
-@pytest.mark.parametrize("value", checks.CONSTANTS)
-@pytest.mark.parametrize("n, width", checks.CONSTANT_SIZES)
+@pytest.mark.parametrize("value", special_values.CONSTANTS)
+@pytest.mark.parametrize("n, width", special_values.CONSTANT_SIZES)
 def test_group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient(port, n, width, value, dtype):
-    checks.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient(port, n, width, value, dtype)
+    special_values.group_norm_of_a_constant_group_is_its_shift_with_no_scale_gradient(port, n, width, value, dtype)
 
 
 @pytest.mark.parametrize("name", ["group_norm", "group_norm_silu"])
-@pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in checks.LARGE[dtype]])
+@pytest.mark.parametrize("dtype, size", [(dtype, size) for dtype in DTYPES for size in special_values.LARGE[dtype]])
 def test_group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size):
-    checks.group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size)
+    special_values.group_norm_of_entries_up_to_half_the_largest_number(port, name, dtype, size)
 
 
 @both_dtypes
-@pytest.mark.parametrize("name", checks.SILUS)
+@pytest.mark.parametrize("name", special_values.SILUS)
 def test_silu_of_the_largest_and_smallest_floats(port, name, dtype):
-    checks.silu_of_the_largest_and_smallest_floats(port, name, dtype)
+    special_values.silu_of_the_largest_and_smallest_floats(port, name, dtype)
 
 
 @of_ops("softmax")
 @both_dtypes
 def test_softmax_of_the_largest_and_smallest_floats(port, dtype):
-    checks.softmax_of_the_largest_and_smallest_floats(port, dtype)
+    special_values.softmax_of_the_largest_and_smallest_floats(port, dtype)
 
 
 @of_ops("mixture_log_density", "mixture_score")
@@ -179,7 +179,7 @@ def test_softmax_of_the_largest_and_smallest_floats(port, dtype):
 def test_mixture_at_overflowing_distance_has_density_0_and_nan_score(port, d, scalar, dtype):
     for name in ("mixture_log_density", "mixture_score"):
         if name not in port.missing_ops:
-            checks.mixture_at_overflowing_distance_has_density_0_and_nan_score(port, name, d, scalar, dtype)
+            special_values.mixture_at_overflowing_distance_has_density_0_and_nan_score(port, name, d, scalar, dtype)
 
 
 # exact sums
@@ -201,30 +201,30 @@ def test_conv2d_is_the_sum_of_exact_products(port, seed, stride):
 
 
 @of_ops("philox_bits")
-@pytest.mark.parametrize("seed, sample, step, purpose, block", checks.PUBLISHED_BITS)
+@pytest.mark.parametrize("seed, sample, step, purpose, block", random_numbers.PUBLISHED_BITS)
 def test_philox_bits_equal_the_published_ones(port, seed, sample, step, purpose, block):
-    checks.philox_bits_equal_the_published_ones(port, seed, sample, step, purpose, block)
+    random_numbers.philox_bits_equal_the_published_ones(port, seed, sample, step, purpose, block)
 
 
 @of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
 def test_float32_normals_are_within_one_rounding_of_the_exact_values(port, seed, sample, step):
-    checks.float32_normals_are_within_one_rounding_of_the_exact_values(port, seed, sample, step)
+    random_numbers.float32_normals_are_within_one_rounding_of_the_exact_values(port, seed, sample, step)
 
 
 @of_ops("normal")
 @given(st.integers(0, 2**64 - 1), SEED, SEED)
 def test_float64_normals_are_within_four_roundings_of_the_radius(port, seed, sample, step):
-    checks.float64_normals_are_within_four_roundings_of_the_radius(port, seed, sample, step)
+    random_numbers.float64_normals_are_within_four_roundings_of_the_radius(port, seed, sample, step)
 
 
-@of_ops(*checks.NOISE_OPS)
+@of_ops(*random_numbers.NOISE_OPS)
 @both_dtypes
-@pytest.mark.parametrize("shape", checks.NOISE_SHAPES)
+@pytest.mark.parametrize("shape", random_numbers.NOISE_SHAPES)
 def test_noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, shape, dtype):
-    for name in checks.NOISE_OPS:
+    for name in random_numbers.NOISE_OPS:
         if name not in port.missing_ops:
-            checks.noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, name, shape, dtype)
+            random_numbers.noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, name, shape, dtype)
 
 
 @of_ops("normal")
@@ -232,4 +232,4 @@ def test_noise_has_the_same_bits_in_a_batch_of_eight_and_alone(port, shape, dtyp
 def test_key_as_noise_gives_the_normals_of_the_port(port, dtype):
     for name in ("add_noise", "reverse_step"):
         if name not in port.missing_ops:
-            checks.key_as_noise_gives_the_normals_of_the_port(port, name, dtype)
+            random_numbers.key_as_noise_gives_the_normals_of_the_port(port, name, dtype)
