@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.data import formats
+from reference.data import formats, mnist
 from reference.data.units import Units, scale_images, scale_points
 from reference.diffusion.mixtures import Mixture, example_2_1, ring
 from reference.ops.random import Purpose, normal, uniform
 
 SYNTHETIC_SAMPLES = 20_000
 HELD_OUT_SHARE = 0.2
-NAMES = ("digits", "mixture1d", "mixture2d", "swiss-roll")
+NAMES = ("digits", "fashion-mnist", "mixture1d", "mixture2d", "swiss-roll")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Dataset:
     ``mixture``: the exact distribution, if it is known.  ``bin_width``: the spacing of the lattice
     of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
     numbers; None for built-in data.  ``notes``: the reader's decisions, one clause each.
+    ``class_names``: a name for each label, in order; empty if the labels are no classes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     bin_width: float = 0.0
     units: Units | None = None
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self):
@@ -82,6 +84,10 @@ def load_dataset(name, seed=0, labels=None):
         return _from_file(name, seed, labels)
     if labels is not None:
         raise ValueError(f"labels go with a file of images in IDX or .npy format, not with {name}")
+    if name in mnist.CLASS_NAMES:
+        x, y, held_out, held_out_labels = mnist.read(name)
+        names = mnist.CLASS_NAMES[name]
+        return Dataset(name, x, held_out, y, held_out_labels, bin_width=2 / 255, class_names=names)
     if name == "digits":
         x, y = digits()
     elif name == "swiss-roll":
