@@ -65,7 +65,7 @@ def classifier_features(run, ops):
 
 def image_quality(x, data, features, labels=None):
     """Name -> column -> ``Estimate``, for the samples x[m,h,w,c] with the labels[m] they were drawn
-    for, if any; names as in NAMES, columns ``samples`` and ``real``.
+    for, if any; names as in NAMES, columns ``samples`` and ``real``, the held-out images.
 
     The three sets have n images, the smallest number among x, held-out and training images.  For
     the last three names the samples are compared with all training and all held-out images, in
@@ -73,11 +73,12 @@ def image_quality(x, data, features, labels=None):
     precision and recall for the given manifold; those of the Fréchet distance allow for both sets.
     """
     n = min(len(x), len(data.held_out), len(data.train))
-    held_out, train = spread(len(data.held_out), n), data.train[spread(len(data.train), n)]
-    reference = features.of(train)
+    held_out = spread(len(data.held_out), n)
+    reference = features.of(data.train[spread(len(data.train), n)])
+    of_real = data.held_out_labels[held_out] if data.has_labels else None
     columns = {
         "samples": (x[:n], labels, False),
-        "real": (data.held_out[held_out], data.held_out_labels[held_out], True),
+        "real": (data.held_out[held_out], of_real, True),
     }
     found: dict[str, dict[str, Estimate]] = {name: {} for name in NAMES}
     for column, (images, known, are_held_out) in columns.items():
@@ -91,7 +92,7 @@ def image_quality(x, data, features, labels=None):
             "nearest_is_training": _estimate(np.mean, neighbours.nearer),
             "nearest_is_training_expected": Estimate(*3 * (neighbours.expected,)),
         }
-        if features.log_probabilities and labels is not None:
+        if features.log_probabilities and known is not None:
             predicted = features.log_probabilities(images).argmax(axis=1)
             estimates["class_accuracy"] = _estimate(np.mean, predicted == known[:n])
         for name, estimate in estimates.items():
