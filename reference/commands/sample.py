@@ -35,7 +35,7 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run)
     how = parse_sampler_options(run, arguments)
-    n = _default_samples(run, how) if arguments.samples is None else arguments.samples
+    n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     settings = {
@@ -64,7 +64,8 @@ def execute(arguments, ops):
     return 0
 
 
-def _default_samples(run, how):
+def default_samples(run, how):
+    """The number of samples without --samples."""
     return 8 * len(run.config["classes"]) if how.get("label") == ALL else 16
 
 

@@ -1,5 +1,6 @@
 """The command-line options of samplers, which ``sample`` and ``evaluate`` share."""
 
+from reference.commands.export import RUN_HELP
 from reference.ddpm.ddpm import VARIANCES
 from reference.runs.methods import METHODS
 from reference.runs.sampler_options import CLIPS, LEVELS, OPTIONS, SAMPLERS, sampler_options
@@ -12,7 +13,7 @@ def add_sampling_options(parser, samples):
     """``samples``: the default number of samples, in words."""
     defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     option = parser.add_argument
     option(
         "--sampler",

@@ -73,6 +73,12 @@ def add_options(parser):
         help="steps between checkpoints (default 100)",
     )
     option(
+        "--sample-every",
+        type=int,
+        metavar="N",
+        help="steps between pictures of samples, FOLDER/samples-STEP.png (default: no pictures)",
+    )
+    option(
         "--data",
         metavar="DATA",
         help=f"{', '.join(datasets.NAMES)}, or {formats.HELP} (default {DEFAULTS['data']})",
