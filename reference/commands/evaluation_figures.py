@@ -63,15 +63,12 @@ def write(run, ops, x, rows, how, evaluations, folder):
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     levels, unit = _levels_of_the_curve(run, rows)
-    log = read_log(run.folder)
-    made = {
-        "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "levels.png": plotting.png_bytes(level_figure(table, title)),
-        "samples.png": sample.picture(run, shown, own, settings),
-    }
-    if log:  # an exported file has none
+    made = {"results.json": (json.dumps(results, indent=2) + "\n").encode()}
+    if log := read_log(run.folder):  # an exported file has none
         curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
         made["loss.png"] = plotting.png_bytes(curve)
+    made["levels.png"] = plotting.png_bytes(level_figure(table, title))
+    made["samples.png"] = sample.picture(run, shown, own, settings)
     for file in made:
         write_atomically(folder / file, made[file])
         print(f"wrote {folder / file}")
