@@ -32,7 +32,9 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
+    if arguments.data_dir is not None:
+        _ = run.data  # a wrong folder is refused before any sample is drawn
     how = parse_sampler_options(run, arguments)
     n = arguments.samples
     if not 1 <= n <= 2**32:
@@ -176,9 +178,11 @@ def evenly_moved(states, count):
 
 def _real_data(run, n):
     """Up to n held-out samples of the data, by the name of their panel; none if the data's file is
-    gone.
+    gone, or is yet to be downloaded.
     """
     try:
+        if run.needs_download():
+            return {}
         real = run.in_data_units(run.data.held_out[:n])
     except ValueError:
         return {}

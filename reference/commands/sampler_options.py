@@ -1,5 +1,6 @@
 """The command-line options of samplers, which ``sample`` and ``evaluate`` share."""
 
+from reference.data import mnist
 from reference.ddpm.ddpm import VARIANCES
 from reference.runs.methods import METHODS
 from reference.runs.sampler_options import CLIPS, LEVELS, OPTIONS, SAMPLERS, sampler_options
@@ -42,6 +43,7 @@ def add_sampling_options(parser, samples: int | None = 16):
         help=f"number of samples (default {count})",
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option = parser.add_argument_group("ddpm, ddim").add_argument
     option(
         "--eta",

@@ -18,7 +18,8 @@ from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 @dataclass
 class Run:
     """``state``: the last state of training; ``environment``: where its checkpoint was made, None
-    before the first.
+    before the first.  ``data_dir``: the folder of mnist or fashion-mnist, if the run's is not to be
+    taken.
     """
 
     folder: Path
@@ -26,6 +27,7 @@ class Run:
     model: Any
     state: State
     environment: dict | None
+    data_dir: str | None = None
 
     @property
     def steps(self):
@@ -52,13 +54,23 @@ class Run:
 
         ValueError if the data have changed since the run was begun.
         """
-        data = datasets.load_dataset(self.config["data"], self.settings.seed)
+        data_dir = self._data_dir()
+        data = datasets.load_dataset(self.config["data"], self.settings.seed, data_dir=data_dir)
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(
                 f"the data {self.config['data']} have changed since {self.folder} was begun: "
                 "restore them, or train a new run"
             )
         return data.padded(self.model.network.sample_shape)
+
+    def needs_download(self):
+        """Would ``data`` download the data set?"""
+        return datasets.needs_download(self.config["data"], self._data_dir())
+
+    def _data_dir(self):
+        """``data_dir``, else the folder that the run was begun with, if it is there."""
+        begun = self.config.get("data_dir")
+        return self.data_dir or (begun if begun and Path(begun).is_dir() else None)
 
     def in_data_units(self, x):
         """Samples [n,...] of the model as users get them: images without padding, points in the
@@ -101,16 +113,16 @@ def holds_run(folder):
     return any((Path(folder) / name).exists() for name in names)
 
 
-def new_run(folder, config):
+def new_run(folder, config, data_dir=None):
     """The run that ``config`` begins in ``folder``, at step 0.  Writes nothing."""
     model = build_model(config)
     state = init_state(model.network, Settings(**config["training"]).seed)
-    return Run(Path(folder), config, model, state, None)
+    return Run(Path(folder), config, model, state, None, data_dir)
 
 
-def open_run(folder, need_checkpoint=True):
+def open_run(folder, need_checkpoint=True, data_dir=None):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless
-    ``need_checkpoint``.
+    ``need_checkpoint``.  ``data_dir``: as in ``Run``.
     """
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
@@ -122,13 +134,13 @@ def open_run(folder, need_checkpoint=True):
                 raise ValueError(
                     f"{folder}: {name} in config.json is {values}: restore config.json"
                 )
-        return Run(Path(folder), config, model, state, environment)
+        return Run(Path(folder), config, model, state, environment, data_dir)
     if need_checkpoint:
         cause = "its training was stopped before the first one"
         raise ValueError(
             f"{folder} has no checkpoint yet: {cause}; continue it with train --resume"
         )
-    return new_run(folder, config)
+    return new_run(folder, config, data_dir)
 
 
 def _entries(config, prefix=""):
