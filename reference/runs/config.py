@@ -124,7 +124,7 @@ def _check_kind(method, kind):
 
 def fingerprint(data):
     """The SHA-256 of the training data, to detect a changed file."""
-    return hashlib.sha256(np.ascontiguousarray(data.train)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(data.train).data).hexdigest()
 
 
 def units_of(config):
