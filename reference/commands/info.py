@@ -83,7 +83,6 @@ def rows(data):
         else f"points, coordinates: {data.shape[0]}",
         "samples": f"{len(data.train)} to train on, {len(data.held_out)} held out",
         "labels": many if len(known) > 1 else "none",
-        **({"classes": ", ".join(data.class_names)} if data.class_names else {}),
         **({"read as": "; ".join(data.notes)} if data.notes else {}),
         **_ranges(x, data),
         "variance": f"{data.variance:.5g} an entry of the training data, as the network sees it",

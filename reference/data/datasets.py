@@ -110,9 +110,18 @@ def needs_download(name, data_dir=None):
 
 def _mnist(name, data_dir):
     x, y, test_x, test_y, folder = mnist.read(name, data_dir)
-    notes = (f"images with a border of {mnist.BORDER} background pixels", f"files in {folder}")
-    classes = mnist.SOURCES[name].class_names
-    return Dataset(name, x, test_x, y, test_y, bin_width=2 / 255, notes=notes, class_names=classes)
+    names = mnist.SOURCES[name].class_names
+    border = f"images with a border of {mnist.BORDER} background pixels"
+    return Dataset(
+        name,
+        x,
+        test_x,
+        y,
+        test_y,
+        bin_width=2 / 255,
+        notes=(border, f"classes: {', '.join(names)}", f"files in {folder}"),
+        class_names=names,
+    )
 
 
 def _from_file(name, seed, labels):
