@@ -75,8 +75,8 @@ SOURCES = {
 }
 FOLDER_HELP = (
     f"folder that holds the files of {' or '.join(SOURCES)}, or a folder of that name with them "
-    f"(default: the one that {FOLDER_VARIABLE} names, {SYSTEM_FOLDER}, or the user's cache, into "
-    "where they are downloaded)"
+    f"(default: the one in {FOLDER_VARIABLE}, else {SYSTEM_FOLDER}, else the user's cache, "
+    "which downloads fill)"
 )
 
 
@@ -131,7 +131,7 @@ def _from_folder(name, file, folder):
     path = next((candidate for candidate in candidates if candidate.exists()), None)
     if path is None:
         lacks = f"it has no {file}, plain or gzipped"
-        raise ValueError(f"{folder} must hold the files of {name}, but {lacks}")
+        raise ValueError(f"the folder {folder} must hold the files of {name}, but {lacks}")
     return _checked(name, file, path)
 
 
@@ -155,14 +155,14 @@ def _from_cache(name, file, folder):
 def _checked(name, file, path):
     """The array of an IDX file.  ValueError if it is not ``file`` of the data set ``name``."""
     array = formats.read_idx(path)
+    if array.dtype != np.uint8:
+        raise ValueError(f"{path} must hold unsigned bytes, got {array.dtype}")
     header = np.array([0x800 + array.ndim, *array.shape], ">u4")
-    sha = hashlib.sha256(header.tobytes())
-    sha.update(array)
-    found, wanted = sha.hexdigest(), SOURCES[name].hashes[file]
-    if array.dtype != np.uint8 or found != wanted:
-        files = {
-            sha: f"{f} of {n}" for n, each in SOURCES.items() for f, sha in each.hashes.items()
-        }
+    contents = hashlib.sha256(header.tobytes())
+    contents.update(array)
+    found, wanted = contents.hexdigest(), SOURCES[name].hashes[file]
+    if found != wanted:
+        files = {sha: f"{f} of {n}" for n, own in SOURCES.items() for f, sha in own.hashes.items()}
         got = files.get(found, f"contents of SHA-256 {found} instead of {wanted}")
         raise ValueError(f"{path} must hold {file} of {name}, got {got}")
     return array

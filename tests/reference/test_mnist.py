@@ -100,14 +100,14 @@ def _broken():
     signed = struct.pack(">HBB", 0, 0x09, 3) + CONTENTS[images][4:]
     yield "truncated", {images: CONTENTS[images][:-9]}, rf"{images} is truncated or wrong"
     yield "cut in the header", {labels: CONTENTS[labels][:6]}, rf"{labels} is truncated: its header ends"
-    yield "empty", {images: b""}, rf"{images} is not an IDX file"
+    yield "empty", {images: b""}, rf"{images} is not an IDX file$"
     yield "a zip cut short", {images: ZIPPED[images + ".gz"][:-20]}, rf"{images} can't be read: Compressed file ended"
     yield (
         "one bit of a label",
         {labels: CONTENTS[labels][:-1] + b"\x0b"},
         rf"{labels} must hold {labels} of fashion-mnist, got contents of SHA-256",
     )
-    yield "signed bytes", {images: signed}, rf"{images} must hold"
+    yield "signed bytes", {images: signed}, rf"{images} must hold unsigned bytes, got int8"
     yield "fewer images", {images: idx(ARRAYS[images][:-1])}, rf"{images} must hold"
     yield "of mnist", OTHER, rf"{images} must hold {images} of fashion-mnist, got {images} of mnist"
     yield "renamed", {images: CONTENTS[FILES[2]]}, rf"{images} must hold {images} of fashion-mnist, got {FILES[2]} of fashion-mnist"
