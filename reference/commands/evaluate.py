@@ -21,7 +21,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
     folder = evaluation_figures.folder_for(arguments.out)
     how = parse_sampler_options(run, arguments)
     n = SAMPLES["images" if run.data.is_image else "points"]

@@ -57,6 +57,7 @@ def build_config(name, data, options):
     config = {
         "method": name,
         "data": chosen["data"],
+        **({"data_dir": given["data_dir"]} if "data_dir" in given else {}),
         "data_sha256": fingerprint(data),
         "data_variance": padded.variance,
         "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
@@ -152,7 +153,7 @@ def _check_kind(method, kind):
 
 def fingerprint(data):
     """The SHA-256 of the training data, to detect a changed file."""
-    return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(data.train).data).hexdigest()
 
 
 def units_of(config):
@@ -201,6 +202,8 @@ def checked_model(config, path):
         _check_crop(config.get("crop"), model.network.sample_shape)
         if not all(isinstance(config[name], str) for name in ("data", "data_sha256")):
             raise ValueError("data and data_sha256 must be text")
+        if not isinstance(config.get("data_dir", ""), str):
+            raise ValueError(f"data_dir must be text, got {config['data_dir']!r}")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
         return model
