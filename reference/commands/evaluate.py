@@ -50,7 +50,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
     folder = evaluation_figures.folder_for(arguments.out)
     how = parse_sampler_options(run, arguments)
     features = _features(run, arguments.classifier, ops)

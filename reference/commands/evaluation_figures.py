@@ -87,13 +87,13 @@ def write(run, ops, x, found, how, evaluations, folder):
     own = {name: value for name, value in how.items() if name != "samples"}
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
     levels, unit = _levels_of_the_curve(run, found.rows)
-    curve = plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)
-    made = {
-        "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": plotting.png_bytes(curve),
-        LATENTS if "latent variable" in by_level else BY_LEVEL: plotting.png_bytes(figure),
-        "samples.png": sample.picture(run, shown, own, settings),
-    }
+    made = {"results.json": (json.dumps(results, indent=2) + "\n").encode()}
+    if log := read_log(run.folder):  # an exported file has none
+        curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
+        made["loss.png"] = plotting.png_bytes(curve)
+    name = LATENTS if "latent variable" in by_level else BY_LEVEL
+    made[name] = plotting.png_bytes(figure)
+    made["samples.png"] = sample.picture(run, shown, own, settings)
     if run.data.is_image:
         made["neighbours.png"] = plotting.png_bytes(neighbour_figure(run, x[:NEIGHBOURS], title))
     for file, content in made.items():

@@ -1,5 +1,7 @@
 """The command-line options of samplers, which ``sample`` and ``evaluate`` share."""
 
+from reference.commands.export import RUN_HELP
+from reference.data import mnist
 from reference.ddpm.ddpm import VARIANCES
 from reference.runs.methods import METHODS
 from reference.runs.sampler_options import CLIPS, LEVELS, OPTIONS, SAMPLERS, sampler_options
@@ -12,7 +14,7 @@ def add_sampling_options(parser, samples):
     """``samples``: the default number of samples, in words."""
     defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     option = parser.add_argument
     option(
         "--sampler",
@@ -41,6 +43,7 @@ def add_sampling_options(parser, samples):
         help=f"number of samples (default {samples})",
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option = parser.add_argument_group("runs with classes").add_argument
     option(
         "--label",

@@ -12,6 +12,7 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import exact_prediction
 from reference.diffusion.forward_process import forward
+from reference.diffusion.guidance import null_label
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
@@ -38,7 +39,7 @@ def likelihood(run, ops, x, how):
         return restoration(run, ops, x if how["sampler"] == "indi" else None, how)
     if run.method.likelihood == "importance weights":
         return bounds(run, ops)
-    rows = losses(run, run.data, ops)
+    rows = losses(run, run.data, ops) | label_probe(run, run.data, ops)
     if run.method.likelihood == "probability flow":
         return rows | flow_likelihood(run, ops)
     return rows | chain_likelihood(run, ops, how)
@@ -85,6 +86,33 @@ def losses(run, data, ops, seed=1):
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
         sums["its expectation, by quadrature"] = float(2 * loss_floors(data.mixture, sigmas).mean())
     return sums
+
+
+def label_probe(run, data, ops, seed=1):
+    """Does the network use its label?  The loss on held-out data with the next class in place of
+    the right one and without a label, and the change of the prediction with the next class: root
+    mean squares, relative to the prediction.  0 for a network that ignores its label.
+
+    No rows for a run without classes.
+    """
+    if not run.model.network.classes:
+        return {}
+    x0, own = data.held_out[:LIMIT], data.held_out_labels[:LIMIT]
+    sample, count = np.arange(len(x0)), len(run.config["classes"])
+    t = run.model.schedule.sample_times(uniform(seed, sample, 0, Purpose.EVALUATION, ()))
+    noise = normal(seed, sample, 1, Purpose.EVALUATION, data.shape, x0.dtype)
+    x, target = forward(run.model.schedule, x0, t, noise, ops), run.model.target(x0, t, noise, ops)
+    predict = lambda labels: run.model.prediction_part(
+        run.model.predict(run.state.ema, x, t, labels, ops, keep=False)[0]
+    )
+    right, wrong = predict(own), predict((own + 1) % count)
+    rows = {"loss with another label": mean_square(wrong - target)}
+    if run.settings.label_dropout:
+        null = np.full_like(own, null_label(run.model.network))
+        rows["loss without a label"] = mean_square(predict(null) - target)
+    change, size = mean_square(wrong - right), mean_square(right)
+    rows["change of the prediction by another label"] = (change / size) ** 0.5 if size else 0.0
+    return rows
 
 
 def chain_likelihood(run, ops, how, count=128):
