@@ -82,14 +82,22 @@ def test_losses_on_gaussian_data_have_their_expectations_and_standard_errors():
     assert_close(losses[LINEAR][1][3], each.std() / 4000**0.5, EXACT32)
 
 
+def test_the_memorising_loss_is_that_of_the_training_samples():
+    """With two training samples at (±1, 0) and held-out ones at (0, ±5): x̂_0 lies between the first, at least 5 away from the second."""
+    data = data_of(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[0.0, 5.0], [0.0, -5.0]]))
+    levels, losses = losses_by_noise_level(run_of(LabelNetwork(classes=0), linear(1000), "x0", data), ops)
+    assert (losses[MEMORISING][0] >= (1 - EXACT32) * 5**2 / (2 * levels**2)).all()
+
+
 @dataclass
 class LabelNetwork:
-    """A network that predicts x_0 = label in every coordinate."""
+    """A network that predicts x_0 = label in every coordinate, 0 without labels."""
 
     classes: int = 3
     outputs: int = 1
 
     def forward(self, params, z, c, ops=ops, labels=None, keep=True):
+        labels = np.zeros(len(z)) if labels is None else labels
         return np.repeat(labels.astype(z.dtype)[:, None], 2, axis=1), None
 
 
