@@ -148,6 +148,9 @@ SIZES: dict = {
     ),
     "mse": ((MANY, 2), (2, MANY), (3, 257, 131)),
     "gaussian_kl": ((MANY, 2), (2, MANY), (3, 257, 131)),
+    "cross_entropy": (
+        *[(MANY, 2, np.int64), (2, MANY, np.int32), (257, 131, np.uint8), (131, 1031, np.int64)],
+    ),
     "adam_step_": tuple((shape, 70_000, 1e-3, 0.9, 0.999) for shape in ELEMENTWISE),
     "ema_step_": tuple((shape, 0.999) for shape in ELEMENTWISE),
     "global_norm": (((MANY,),), ((3,), (257, 263), (1,)), ((2, 3),) * 1031),
