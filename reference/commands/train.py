@@ -101,6 +101,7 @@ def _check_options(run, method, options):
         value = run.config
         for key in keys:
             value = value.get(key) if value else None
+        value = bool(value) if options[name] is True else value
         if options[name] is not None and options[name] != value:
             begun = f"{run.folder} was begun with {name.replace('_', '-')} {value}"
             raise ValueError(f"{begun}, got {options[name]}: a run keeps its options")

@@ -27,7 +27,8 @@ class Dataset:
     ``mixture``: the exact distribution, if it is known.  ``bin_width``: the spacing of the lattice
     of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
     numbers; None for built-in data.  ``notes``: the reader's decisions, one clause each.
-    ``class_names``: a name for each label, in order; empty if the labels are no classes.
+    ``class_names``: a name for each label, in order; empty if the labels have no names.  Without
+    ``has_labels`` all labels are 0.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     bin_width: float = 0.0
     units: Units | None = None
     notes: tuple[str, ...] = ()
+    has_labels: bool = True
     class_names: tuple[str, ...] = ()
 
     @property
@@ -96,7 +98,8 @@ def load_dataset(name, seed=0, labels=None):
         x, y = exact_distribution(name).sample(seed, np.arange(SYNTHETIC_SAMPLES))
     held_out = _held_out_indices(name, len(x), seed)
     bin_width = 2 / 16 if name == "digits" else 0.0
-    return _split(name, x, y, held_out, mixture=exact_distribution(name), bin_width=bin_width)
+    fields = {"mixture": exact_distribution(name), "has_labels": name != "swiss-roll"}
+    return _split(name, x, y, held_out, bin_width=bin_width, **fields)
 
 
 def _from_file(name, seed, labels):
@@ -116,8 +119,9 @@ def _from_file(name, seed, labels):
         held_out = np.arange(len(x) - found.held_out, len(x))
     else:
         held_out = _held_out_indices(name, len(x), seed)
-    notes = (*found.notes, note)
-    return _split(name, x, y, held_out, bin_width=bin_width, units=units, notes=notes)
+    fields = {"bin_width": bin_width, "units": units, "notes": (*found.notes, note)}
+    labels = {"has_labels": found.labels is not None, "class_names": found.class_names}
+    return _split(name, x, y, held_out, **fields, **labels)
 
 
 def exact_distribution(name):
