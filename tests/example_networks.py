@@ -1,11 +1,14 @@
 """The example networks of reference/conformance/example_networks.py, by one import for all tests."""
 
 from reference.conformance.example_networks import (
+    CONVNET,
+    CONVNETS,
     DEEP,
     HALVES,
     IMAGES,
     LABELS,
     MLPS,
+    NOISY_CONVNET,
     ONE_LEVEL,
     PLAIN,
     POINTS,
@@ -22,11 +25,14 @@ from reference.conformance.example_networks import (
 )
 
 __all__ = [
+    "CONVNET",
+    "CONVNETS",
     "DEEP",
     "HALVES",
     "IMAGES",
     "LABELS",
     "MLPS",
+    "NOISY_CONVNET",
     "ONE_LEVEL",
     "PLAIN",
     "POINTS",

@@ -10,7 +10,8 @@ from reference.samplers.sde import PREDICTORS
 
 def add_sampling_options(parser, samples: int | None = 16):
     """``samples``: the default number of samples; None for the one of ``evaluate``."""
-    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
+    drawing = [method for method in METHODS.values() if method.sampler]
+    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in drawing)
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
     parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
     option = parser.add_argument
@@ -127,5 +128,9 @@ def add_sampling_options(parser, samples: int | None = 16):
 
 def parse_sampler_options(run, arguments):
     """The arguments of ``trajectory`` from the command line's."""
-    given = {name: getattr(arguments, name, None) for name in OPTIONS}
-    return sampler_options(run, arguments.sampler, arguments.seed, **given)
+    return sampler_options(run, arguments.sampler, arguments.seed, **given_options(arguments))
+
+
+def given_options(arguments):
+    """The samplers' own options by name, None where not given."""
+    return {name: getattr(arguments, name, None) for name in OPTIONS}

@@ -56,8 +56,7 @@ class ConvNet:
         if self.classes < 2 or min(self.in_channels, self.width) < 1:
             given = f"{self.classes}, {self.in_channels}, {self.width}"
             raise ValueError(
-                "classes must be at least 2, and in_channels and width at least 1,"
-                f" got {given}"
+                f"classes must be at least 2, and in_channels and width at least 1, got {given}"
             )
         if min(self.size) < self.factor or any(n % self.factor for n in self.size):
             raise ValueError(
@@ -76,7 +75,7 @@ class ConvNet:
 
     def shapes(self):
         """Name -> shape of every parameter."""
-        h, embedding = self.channels[0], 4 * self.channels[0] if self.noise_conditional else 0
+        h, embedding = self.channels[0], self.channels[0] if self.noise_conditional else 0
         shapes = layer_shapes("conv_in", 3, 3, self.in_channels, h)
         if embedding:
             shapes |= layer_shapes("time_embedding", h, embedding)
@@ -91,10 +90,11 @@ class ConvNet:
         """The parameters before the first training step.  All classes are equally probable."""
         return init_params(self.shapes(), ("conv2", "head.1"), seed, dtype)
 
-    def forward(self, params, x, c=None, ops=reference_ops, keep=True):
+    def forward(self, params, x, c=None, ops=reference_ops, labels=None, keep=True):
         """x[b,h,w,i], and c[b] in [0, 1000] if ``noise_conditional`` -> logits[b,classes], saved.
 
-        Without ``keep`` nothing is saved for a backward.
+        ``labels``, an argument of every network, is not used.  Without ``keep`` nothing is saved
+        for a backward.
         """
         saved = {} if keep else DiscardCache()
         logits, (hs, pre) = self._forward(params, x, c, ops, saved)
