@@ -9,7 +9,7 @@ classifier serves every schedule.  It is trained at the ratios
     s = sigma_min (sigma_max / sigma_min)^u,   u uniform on (0, 1),   c = 1000 u.
 
 Less noise than sigma_min counts as sigma_min and more than sigma_max as sigma_max in c, while c_in
-is exact: at these ends c_in x_t hardly depends on s any more.
+is exact: beyond the ends of the range c_in x_t hardly changes with s.
 
 Classifier guidance (Dhariwal and Nichol 2021) adds w ∇log p(label | x_t) to a score.  With the
 gradient dlogits_k = [k = label] - p(k | x_t) of log p with respect to the logits, and J the
@@ -23,21 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference import ops as reference_ops
-from reference.diffusion.conversions import per_sample_column
+from reference.diffusion.conversions import cast_like, per_sample_column
 from reference.diffusion.denoiser import check_data_variance
 from reference.networks.convnet import ConvNet
 from reference.ops.random import Purpose
 
 BATCH = 500  # images that are classified together: a limit on memory
-
-
-def check_noise_range(noise_range):
-    """ValueError unless 0 < sigma_min < sigma_max."""
-    low, high = noise_range
-    if not 0 < low < high < float("inf"):
-        raise ValueError(
-            f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {low} and {high}"
-        )
+SMALLEST_SIGNAL = 1e-30  # an alpha of 0 counts as this
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,32 @@ class Classifier:
 
     def __post_init__(self):
         check_data_variance(self.data_variance)
-        if self.noise_range is not None:
-            check_noise_range(self.noise_range)
         if self.network.noise_conditional != (self.noise_range is not None):
             raise ValueError(
                 "noise_range goes with a network that is conditional on the noise level,"
                 f" got {self.noise_range}"
             )
+        low, high = self.noise_range or (1.0, 2.0)
+        if not 0 < low < high < float("inf"):
+            raise ValueError(
+                f"sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max, got {low} and {high}"
+            )
+
+    def inputs(self, x, alpha=1.0, sigma=0.0):
+        """The inputs z and c of the network for x[b,...] = alpha x_0 + sigma eps.  ``sigma``: a
+        number, or an array [b].
+        """
+        z = per_sample_column(cast_like(self._scale(alpha, sigma), x), x) * x
+        if self.noise_range is None:
+            return z, None
+        low, high = self.noise_range
+        ratio = np.clip(sigma / max(alpha, SMALLEST_SIGNAL), low, high)
+        c = 1000 * np.log(ratio / low) / np.log(high / low)
+        return z, np.zeros_like(x, shape=len(x)) + cast_like(c, x)
+
+    def _scale(self, alpha, sigma):
+        """c_in."""
+        return (alpha**2 * self.data_variance + sigma**2) ** -0.5
 
     # training
 
@@ -73,15 +84,12 @@ class Classifier:
         """The cross-entropy of labels[b] in nats, at the noise levels of u[b] with the given noise:
         mean, per_sample[b], the gradients of the mean by name.
         """
-        if self.noise_range is None:
-            z, c = self._scale(1.0, 0.0, x0) * x0, None
-        else:
+        x, sigma = x0, 0.0
+        if self.noise_range is not None:
             low, high = self.noise_range
             sigma = low * (high / low) ** u
-            x = ops.add_noise(x0, 1.0, sigma.astype(x0.dtype), noise)
-            scale = (self.data_variance + sigma**2) ** -0.5
-            z, c = x * per_sample_column(scale.astype(x0.dtype), x0), (1000 * u).astype(x0.dtype)
-        logits, saved = self.network.forward(params, z, c, ops)
+            x = ops.add_noise(x0, 1.0, cast_like(sigma, x0), noise)
+        logits, saved = self.network.forward(params, *self.inputs(x, 1.0, sigma), ops)
         mean, per_sample = ops.cross_entropy(logits, labels)
         each = np.full_like(x0, 1 / len(x0), shape=len(x0))
         dlogits = ops.cross_entropy_backward(each, logits, labels)
@@ -91,60 +99,53 @@ class Classifier:
     # classification, at one noise level: clean images by default
 
     def log_probabilities(self, params, x, alpha=1.0, sigma=0.0, ops=reference_ops):
-        """x[b,...] = alpha x_0 + sigma eps -> log p(label | x) [b,classes].  In batches."""
+        """x[b,...] = alpha x_0 + sigma eps -> log p(label | x) [b,classes].  In batches.
+
+        ValueError for noise, if the classifier was trained on clean images.
+        """
+        self._check_level(sigma)
 
         def of_batch(x):
-            logits, _ = self.network.forward(
-                params, *self._inputs(x, alpha, sigma), ops, keep=False
-            )
+            inputs = self.inputs(x, alpha, sigma)
+            logits, _ = self.network.forward(params, *inputs, ops, keep=False)
             below = logits - logits.max(axis=1, keepdims=True)
             return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
 
         return _in_batches(of_batch, x)
 
     def features(self, params, x, alpha=1.0, sigma=0.0, ops=reference_ops):
-        """x[b,...] = alpha x_0 + sigma eps -> [b,d], the input of the network's last layer.  In
-        batches.
+        """x[b,...] = alpha x_0 + sigma eps -> [b,d], the input of the network's last layer.
+        Batches and errors as in ``log_probabilities``.
         """
+        self._check_level(sigma)
         features = self.network.features
-        return _in_batches(lambda x: features(params, *self._inputs(x, alpha, sigma), ops), x)
+        return _in_batches(lambda x: features(params, *self.inputs(x, alpha, sigma), ops), x)
 
     def accuracy(self, params, x, labels, alpha=1.0, sigma=0.0, ops=reference_ops):
-        """The share of x[b,...] with the largest log p at its label."""
+        """The share of x[b,...] with the largest log p(label | x) at its label."""
         found = self.log_probabilities(params, x, alpha, sigma, ops)
         return float((found.argmax(axis=1) == labels).mean())
 
     def log_probability_gradient(self, params, labels, ops=reference_ops):
         """The function (x[b,...], alpha, sigma) -> ∇log p(labels[b] | x), for guidance.  alpha and
-        sigma are numbers.
+        sigma are numbers.  ValueError as in ``log_probabilities``.
         """
 
         def gradient(x, alpha, sigma):
-            logits, saved = self.network.forward(params, *self._inputs(x, alpha, sigma), ops)
+            self._check_level(sigma)
+            logits, saved = self.network.forward(params, *self.inputs(x, alpha, sigma), ops)
             minus_one = np.full_like(x, -1, shape=len(x))
             dlogits = ops.cross_entropy_backward(minus_one, logits, labels)
             dz, _ = self.network.backward(params, dlogits, saved, ops)
-            return self._scale(alpha, sigma, x) * dz
+            return cast_like(self._scale(alpha, sigma), x) * dz
 
         return gradient
 
-    def _scale(self, alpha, sigma, x):
-        """c_in, in the dtype of x."""
-        return x.dtype.type((alpha**2 * self.data_variance + sigma**2) ** -0.5)
-
-    def _inputs(self, x, alpha, sigma):
-        """The inputs z and c of the network."""
-        z = self._scale(alpha, sigma, x) * x
-        if self.noise_range is None:
-            if sigma != 0:
-                raise ValueError(
-                    f"sigma must be 0: the classifier was trained on clean images, got {sigma}"
-                )
-            return z, None
-        low, high = self.noise_range
-        ratio = min(max(sigma / alpha, low), high)
-        c = 1000 * np.log(ratio / low) / np.log(high / low)
-        return z, np.full_like(x, c, shape=len(x))
+    def _check_level(self, sigma):
+        if self.noise_range is None and sigma != 0:
+            raise ValueError(
+                f"sigma must be 0: the classifier was trained on clean images, got {sigma}"
+            )
 
 
 def _in_batches(function, x):
