@@ -288,7 +288,7 @@ def repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, name):
 
 # Networks.
 
-NETWORKS = {  # method, shape of a sample, options, samples
+NETWORKS: dict = {  # method, shape of a sample, options, samples
     "mlp": ("ddpm", (2,), {}, 64),
     "mlp with a variance": ("ddpm", (2,), {"objective": "hybrid"}, 64),
     "mlp along a direction": ("smld", (2,), {"objective": "sliced"}, 64),

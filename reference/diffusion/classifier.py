@@ -51,10 +51,8 @@ class Classifier:
             )
         low, high = self.noise_range or (1.0, 2.0)
         if not 0 < low < high < float("inf"):
-            raise ValueError(
-                "sigma_min and sigma_max must satisfy 0 < sigma_min < sigma_max,"
-                f" got {low} and {high}"
-            )
+            given = f"got {low} and {high}"
+            raise ValueError(f"noise_range must satisfy 0 < sigma_min < sigma_max, {given}")
 
     def inputs(self, x, alpha=1.0, sigma=0.0):
         """The inputs z and c of the network for x[b,...] = alpha x_0 + sigma eps.  ``sigma``: a
@@ -90,7 +88,8 @@ class Classifier:
             low, high = self.noise_range
             sigma = low * (high / low) ** u
             x = ops.add_noise(x0, 1.0, cast_like(sigma, x0), noise)
-        logits, saved = self.network.forward(params, *self.inputs(x, 1.0, sigma), ops)
+        z, c = self.inputs(x, 1.0, sigma)
+        logits, saved = self.network.forward(params, z, c, ops)
         mean, per_sample = ops.cross_entropy(logits, labels)
         each = np.full_like(x0, 1 / len(x0), shape=len(x0))
         dlogits = ops.cross_entropy_backward(each, logits, labels)
@@ -107,8 +106,8 @@ class Classifier:
         self._check_level(sigma)
 
         def of_batch(x):
-            inputs = self.inputs(x, alpha, sigma)
-            logits, _ = self.network.forward(params, *inputs, ops, keep=False)
+            z, c = self.inputs(x, alpha, sigma)
+            logits, _ = self.network.forward(params, z, c, ops, keep=False)
             below = logits - logits.max(axis=1, keepdims=True)
             return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
 
@@ -119,8 +118,12 @@ class Classifier:
         Batches and errors as in ``log_probabilities``.
         """
         self._check_level(sigma)
-        features = self.network.features
-        return _in_batches(lambda x: features(params, *self.inputs(x, alpha, sigma), ops), x)
+
+        def of_batch(x):
+            z, c = self.inputs(x, alpha, sigma)
+            return self.network.features(params, z, c, ops)
+
+        return _in_batches(of_batch, x)
 
     def accuracy(self, params, x, labels, alpha=1.0, sigma=0.0, ops=reference_ops):
         """The share of x[b,...] with the largest log p(label | x) at its label."""
@@ -134,7 +137,8 @@ class Classifier:
 
         def gradient(x, alpha, sigma):
             self._check_level(sigma)
-            logits, saved = self.network.forward(params, *self.inputs(x, alpha, sigma), ops)
+            z, c = self.inputs(x, alpha, sigma)
+            logits, saved = self.network.forward(params, z, c, ops)
             minus_one = np.full_like(x, -1, shape=len(x))
             dlogits = ops.cross_entropy_backward(minus_one, logits, labels)
             dz, _ = self.network.backward(params, dlogits, saved, ops)

@@ -186,8 +186,7 @@ def test_a_short_training_on_digits_classifies_better_than_the_nearest_class_mea
     nearest = (distances.argmin(axis=1) == data.held_out_labels).mean()
     model = Classifier(ConvNet(channels=(16, 32)), data.variance)
     state = init_state(model.network, 0)
-    settings = Settings(batch=32, lr=2e-3)
-    *_, state = train(model, data.train, data.train_labels, settings, state, 150)
+    *_, state = train(model, data.train, data.train_labels, Settings(batch=32, lr=2e-3), state, 150)
     assert model.accuracy(state.ema, data.held_out, data.held_out_labels) > nearest > 0.85
 
 
