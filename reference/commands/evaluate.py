@@ -1,5 +1,5 @@
 """``evaluate RUN``: the loss and its floor, a bound on the likelihood, the loss by noise level, and
-the quality of samples and of real data.
+the quality of samples and of real data; for a classifier its loss and accuracy.
 """
 
 from dataclasses import dataclass, field
@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from reference.commands import evaluation_figures
-from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
+from reference.commands.sampler_options import (
+    add_sampling_options,
+    given_options,
+    parse_sampler_options,
+)
 from reference.runs import noise_levels
 from reference.runs.conditions import labels_of
-from reference.runs.evaluation import likelihood, quality
+from reference.runs.evaluation import classification, likelihood, quality
 from reference.runs.image_quality import NAMES, classifier_features, image_quality, pca_features
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
@@ -51,6 +55,8 @@ def add_options(parser):
 
 def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
+    if not run.method.sampler:
+        return _print_classification(run, arguments, ops)
     folder = evaluation_figures.folder_for(arguments.out)
     how = parse_sampler_options(run, arguments)
     features = _features(run, arguments.classifier, ops)
@@ -102,6 +108,22 @@ def _print_rows(rows):
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
+
+
+def _print_classification(run, arguments, ops):
+    """The evaluation of a classifier, on ``--samples`` held-out images with noise of ``--seed``."""
+    for name in ("sampler", "out", *given_options(arguments)):
+        if getattr(arguments, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} is not an option of evaluate for a run of classifier")
+    held_out = len(run.data.held_out)
+    n = held_out if arguments.samples is None else arguments.samples
+    if not 1 <= n <= held_out:
+        raise ValueError(f"samples must lie in 1 .. {held_out}, the held-out images, got {n}")
+    rows = {"training steps": run.state.step} | classification(run, ops, n, arguments.seed)
+    print(f"{run.folder}: {run.method.name} on {run.data.name}, {n} held-out images")
+    _print_rows(rows)
+    return 0
 
 
 def _print_by_level(levels, losses, count):

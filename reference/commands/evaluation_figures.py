@@ -91,8 +91,7 @@ def write(run, ops, x, found, how, evaluations, folder):
     if log := read_log(run.folder):  # an exported file has none
         curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
         made["loss.png"] = plotting.png_bytes(curve)
-    name = LATENTS if "latent variable" in by_level else BY_LEVEL
-    made[name] = plotting.png_bytes(figure)
+    made[LATENTS if "latent variable" in by_level else BY_LEVEL] = plotting.png_bytes(figure)
     made["samples.png"] = sample.picture(run, shown, own, settings)
     if run.data.is_image:
         made["neighbours.png"] = plotting.png_bytes(neighbour_figure(run, x[:NEIGHBOURS], title))

@@ -12,7 +12,8 @@ from reference.samplers.sde import PREDICTORS
 
 def add_sampling_options(parser, samples):
     """``samples``: the default number of samples, in words."""
-    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
+    drawing = [method for method in METHODS.values() if method.sampler]
+    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in drawing)
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     option = parser.add_argument
@@ -150,5 +151,9 @@ def add_sampling_options(parser, samples):
 
 def parse_sampler_options(run, arguments):
     """The arguments of ``trajectory`` from the command line's."""
-    given = {name: getattr(arguments, name, None) for name in OPTIONS}
-    return sampler_options(run, arguments.sampler, arguments.seed, **given)
+    return sampler_options(run, arguments.sampler, arguments.seed, **given_options(arguments))
+
+
+def given_options(arguments):
+    """The samplers' own options by name, None where not given."""
+    return {name: getattr(arguments, name, None) for name in OPTIONS}

@@ -28,6 +28,7 @@ from reference.vae.linear import probabilistic_pca
 # Held-out samples; eight times as many for the losses of points, which cost little.
 LIMIT = 512
 DRAWS = 4  # times and noises for each of them
+CLASSIFIER_SIGMAS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 def likelihood(run, ops, x, how):
@@ -244,6 +245,30 @@ def restoration(run, ops, x, how, seed=1):
     named = {"degraded": y, "restored in one step": one_step, f"restored by {how['sampler']}": x}
     for name, images in named.items():
         rows[f"error of the {name}"] = mean_square(images - clean)
+    return rows
+
+
+def classification(run, ops, n, seed=0):
+    """For a classifier: loss in nats and accuracy on n held-out images, beside those of the shares
+    of the classes in the training data; for noisy images the accuracy by sigma, too.
+    """
+    model, data, weights = run.model, run.data, run.state.ema
+    x, labels = data.held_out[:n], data.held_out_labels[:n]
+    shares = np.bincount(data.train_labels, minlength=model.network.classes) / len(data.train)
+    log_p = model.log_probabilities(weights, x, ops=ops)
+    rows = {
+        "images": len(x),
+        "loss (nats)": float(-log_p[np.arange(len(x)), labels].mean()),
+        "loss of the classes' shares (nats)": float(-np.log(shares)[labels].mean()),
+        "accuracy": float((log_p.argmax(axis=1) == labels).mean()),
+        "accuracy of the most frequent class": float((labels == shares.argmax()).mean()),
+    }
+    if model.noise_range is None:
+        return rows
+    for sigma in CLASSIFIER_SIGMAS:
+        noisy = add_noise(x, 1.0, sigma, Key(seed, np.arange(len(x)), 0, Purpose.EVALUATION))
+        name = f"accuracy, sigma {sigma:g}"
+        rows[name] = model.accuracy(weights, noisy, labels, 1.0, sigma, ops)
     return rows
 
 

@@ -134,7 +134,7 @@ ROWS = (
         "runs/noise_levels",
         "memorising_denoiser(x, level, train)",
         "memorising_denoiser(x, level, data.held_out)",
-        "memorising_loss_is_that_of_the_training_samples",
+        "the_memorising_loss_is_that_of_the_training_samples",
     ),
     (
         "runs/noise_levels",
