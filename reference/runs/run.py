@@ -1,8 +1,7 @@
 """A run: a folder that holds config.json, the training log and the last checkpoint."""
 
 import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 class Run:
     """``state``: the last state of training; ``environment``: where its checkpoint was made, None
     before the first.  ``data_dir``: the folder of mnist or fashion-mnist, if the run's is not to be
-    taken.
+    taken.  ``loaded``: the data after their first use, which copies of the run share.
     """
 
     folder: Path
@@ -29,6 +28,7 @@ class Run:
     state: State
     environment: dict | None
     data_dir: str | None = None
+    loaded: list = field(default_factory=list, repr=False)
 
     @property
     def steps(self):
@@ -49,12 +49,17 @@ class Run:
         """
         return self.model.predictor(self.state.ema, ops=ops)
 
-    @cached_property
+    @property
     def data(self):
         """The run's data set, loaded at the first use.
 
         ValueError if the data have changed since the run was begun.
         """
+        if not self.loaded:
+            self.loaded.append(self._load_data())
+        return self.loaded[0]
+
+    def _load_data(self):
         data_dir = self._data_dir()
         data = datasets.load_dataset(self.config["data"], self.settings.seed, data_dir=data_dir)
         if fingerprint(data) != self.config["data_sha256"]:
