@@ -17,7 +17,7 @@ SAMPLES = {"images": 256, "points": 4000}
 
 
 def add_options(parser):
-    add_sampling_options(parser, None)
+    add_sampling_options(parser, "256 images or 4000 points; of a classifier all held out")
     files = ", ".join(evaluation_figures.FILES)
     parser.add_argument(
         "--out", metavar="FOLDER", help=f"folder for {files} (default: nothing is written)"
@@ -25,7 +25,7 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
     if not run.method.sampler:
         return _print_classification(run, arguments, ops)
     folder = evaluation_figures.folder_for(arguments.out)

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import asdict
 
-from reference.data import datasets, formats
+from reference.data import datasets, formats, mnist
 from reference.diffusion.denoiser import TRAINABLE
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
@@ -75,10 +75,17 @@ def add_options(parser):
         help="steps between checkpoints (default 100)",
     )
     option(
+        "--sample-every",
+        type=int,
+        metavar="N",
+        help="steps between pictures of samples, FOLDER/samples-STEP.png (default: no pictures)",
+    )
+    option(
         "--data",
         metavar="DATA",
         help=f"{', '.join(datasets.NAMES)}, or {formats.HELP} (default {DEFAULTS['data']})",
     )
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option("--steps", type=int, metavar="N", help=_default("training steps in all", "steps"))
     option("--batch", type=int, metavar="N", help=_default("samples a step", "batch"))
     option("--lr", type=float, metavar="X", help=_default("Adam's learning rate", "lr"))

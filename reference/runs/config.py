@@ -61,6 +61,7 @@ def build_config(name, data, options):
     config = {
         "method": name,
         "data": chosen["data"],
+        **({"data_dir": given["data_dir"]} if "data_dir" in given else {}),
         "data_sha256": fingerprint(data),
         "data_variance": padded.variance,
         "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
@@ -166,7 +167,7 @@ def _check_kind(method, kind):
 
 def fingerprint(data):
     """The SHA-256 of the training data, to detect a changed file."""
-    return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(data.train).data).hexdigest()
 
 
 def units_of(config):
@@ -195,24 +196,48 @@ def read_config(folder):
         raise ValueError(f"the run {folder} does not exist")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no run: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
+    return config, checked_model(config, path)
+
+
+def checked_model(config, path):
+    """The model of a config from the file ``path``.  ValueError names the first field that is not
+    valid.
+    """
+    try:
         model = build_model(config)
-        Settings(**config["training"])
+        settings = Settings(**config["training"])
+        _check_classes(config.get("classes"), settings.label_dropout, model.network.classes)
         _check_range(config.get("data_range"), model.network.sample_shape)
         _check_units(units_of(config), model.network.sample_shape)
         _check_crop(config.get("crop"), model.network.sample_shape)
         if not all(isinstance(config[name], str) for name in ("data", "data_sha256")):
             raise ValueError("data and data_sha256 must be text")
+        if not isinstance(config.get("data_dir", ""), str):
+            raise ValueError(f"data_dir must be text, got {config['data_dir']!r}")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
-        return config, model
-    except FileNotFoundError:
-        raise ValueError(f"{folder} holds no run: it has no config.json") from None
+        return model
     except KeyError as error:
         raise ValueError(
             f"{path} can't be read as the config of a run: it has no {error}"
         ) from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
+
+
+def _check_classes(names, label_dropout, rows):
+    """``names``: of the classes, or None; ``rows``: of the network's class table."""
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(f"classes must be a list of names, got {names!r}")
+    needed = len(names) + (label_dropout > 0) if names else 0
+    if rows != needed:
+        raise ValueError(f"the network must have {needed} classes, null label included, got {rows}")
 
 
 def _check_units(units, shape):

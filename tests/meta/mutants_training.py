@@ -59,8 +59,8 @@ MUTANTS = (
     ),
     _mutant(
         "diffusion/training",
-        "labels[indices] if",
-        "labels[: len(indices)] if",
+        "drop_labels(labels[indices],",
+        "drop_labels(labels[: len(indices)],",
         "training.py::test_a_step_trains_each_sample_with_its_own_label",
     ),
     # devices
