@@ -40,7 +40,7 @@ class Found:
 
 def add_options(parser):
     images = f"{MANY_IMAGES} images, {FEW_IMAGES} where fewer are held out"
-    add_sampling_options(parser, f"{images}; {POINTS} points")
+    add_sampling_options(parser, f"{images}; {POINTS} points; of a classifier all held out")
     parser.add_argument(
         "--classifier",
         metavar="RUN",

@@ -20,7 +20,9 @@ ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
 UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
 CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
-NOISY_CONVNET = ConvNet(classes=2, size=(4, 4), channels=(8,), groups=2, noise_conditional=True)
+NOISY_CONVNET = ConvNet(
+    classes=2, size=(8, 8), channels=(8, 12), groups=2, width=5, noise_conditional=True
+)
 CONVNETS = [CONVNET, NOISY_CONVNET]
 # channels that fill a vector, for which a port may have special kernels
 SIXTEENS = UNet(size=(8, 8), channels=(16, 32))
