@@ -17,6 +17,7 @@ from reference.ddpm.indi import path
 from reference.diffusion.denoiser import SMALLEST_SIGNAL
 from reference.ops.random import Purpose, normal
 from reference.runs.checkpoint import read_log
+from reference.runs.conditions import with_labels
 from reference.runs.evaluation import losses_at, mean_square
 from reference.runs.files import output_folder, write_atomically
 from reference.samplers.grids import uniform_log_snr
@@ -62,14 +63,13 @@ def write(run, ops, x, rows, how, evaluations, folder):
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     levels, unit = _levels_of_the_curve(run, rows)
-    curve = plotting.loss_curve(read_log(run.folder), levels, f"Training loss: {title}", unit)
-    made = {
-        "results.json": (json.dumps(results, indent=2) + "\n").encode(),
-        "loss.png": plotting.png_bytes(curve),
-        "levels.png": plotting.png_bytes(level_figure(table, title)),
-        "samples.png": sample.picture(run, shown, own, settings),
-    }
-    for file in FILES:
+    made = {"results.json": (json.dumps(results, indent=2) + "\n").encode()}
+    if log := read_log(run.folder):  # an exported file has none
+        curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
+        made["loss.png"] = plotting.png_bytes(curve)
+    made["levels.png"] = plotting.png_bytes(level_figure(table, title))
+    made["samples.png"] = sample.picture(run, shown, own, settings)
+    for file in made:
         write_atomically(folder / file, made[file])
         print(f"wrote {folder / file}")
 
@@ -114,6 +114,7 @@ def by_level(run, ops, seed=4):
     x0 = run.data.held_out[:HELD_OUT]
     if run.method.likelihood == "importance weights":
         return _kl_by_latent(run, x0, ops)
+    run = with_labels(run, run.data.held_out_labels[: len(x0)])
     losses = _restorations if run.method.restores else _predictions
     times, ratios, at = losses(run, x0, ops)
     sample, shape = np.arange(len(x0)), run.data.shape

@@ -10,7 +10,8 @@ C = np.array([3.0, 700.0])
 POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
 IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
 DEEP = MLP(size=(2,), width=4, depth=4, embedding=4)
-MLPS = [POINTS, IMAGES, DEEP]
+LABELLED = MLP(size=(2,), width=4, depth=2, embedding=4, classes=3)
+MLPS = [POINTS, IMAGES, DEEP, LABELLED]
 SMALL = UNet(size=(4, 4), channels=(8, 16), groups=4, classes=3)
 PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
 TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
@@ -24,6 +25,7 @@ LABELS = {
     POINTS: "points",
     IMAGES: "images",
     DEEP: "deep",
+    LABELLED: "labelled points",
     SMALL: "classes",
     PLAIN: "plain",
     TWO_LAYERS: "two layers",

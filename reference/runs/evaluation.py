@@ -12,9 +12,11 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import exact_prediction
 from reference.diffusion.forward_process import forward
+from reference.diffusion.guidance import null_label
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
+from reference.runs.conditions import with_labels
 from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
@@ -36,7 +38,7 @@ def likelihood(run, ops, x, how):
         return restoration(run, ops, x if how["sampler"] == "indi" else None, how)
     if run.method.likelihood == "importance weights":
         return bounds(run, ops)
-    rows = losses(run, run.data, ops)
+    rows = losses(run, run.data, ops) | label_probe(run, run.data, ops)
     if run.method.likelihood == "probability flow":
         return rows | flow_likelihood(run, ops)
     return rows | chain_likelihood(run, ops, how)
@@ -70,7 +72,8 @@ def losses(run, data, ops, seed=1):
     For a mixture also the least possible loss: the loss of the exact prediction on the same
     draws, and for score matching in one dimension its expectation.
     """
-    model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
+    x0 = data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
+    model = with_labels(run, data.held_out_labels[: len(x0)]).model
     sample, parts = np.arange(len(x0)), []
     for number in range(DRAWS):
         t = model.schedule.sample_times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
@@ -84,6 +87,33 @@ def losses(run, data, ops, seed=1):
     return sums
 
 
+def label_probe(run, data, ops, seed=1):
+    """Does the network use its label?  The loss on held-out data with the next class in place of
+    the right one and without a label, and the change of the prediction with the next class: root
+    mean squares, relative to the prediction.  0 for a network that ignores its label.
+
+    No rows for a run without classes.
+    """
+    if not run.model.network.classes:
+        return {}
+    x0, own = data.held_out[:LIMIT], data.held_out_labels[:LIMIT]
+    sample, count = np.arange(len(x0)), len(run.config["classes"])
+    t = run.model.schedule.sample_times(uniform(seed, sample, 0, Purpose.EVALUATION, ()))
+    noise = normal(seed, sample, 1, Purpose.EVALUATION, data.shape, x0.dtype)
+    x, target = forward(run.model.schedule, x0, t, noise, ops), run.model.target(x0, t, noise, ops)
+    predict = lambda labels: run.model.prediction_part(
+        run.model.predict(run.state.ema, x, t, labels, ops, keep=False)[0]
+    )
+    right, wrong = predict(own), predict((own + 1) % count)
+    rows = {"loss with another label": mean_square(wrong - target)}
+    if run.settings.label_dropout:
+        null = np.full_like(own, null_label(run.model.network))
+        rows["loss without a label"] = mean_square(predict(null) - target)
+    change, size = mean_square(wrong - right), mean_square(right)
+    rows["change of the prediction by another label"] = (change / size) ** 0.5 if size else 0.0
+    return rows
+
+
 def chain_likelihood(run, ops, how, count=128):
     """-ELBO of held-out data, in nats an example; for images also in bits per dimension.
 
@@ -93,15 +123,17 @@ def chain_likelihood(run, ops, how, count=128):
     mmse; the decoder of the last step has that error as its variance.
     """
     data, schedule, prediction = run.data, run.model.schedule, run.model.prediction
-    predict, bin_width = run.predictor(ops), data.bin_width or None
+    bin_width = data.bin_width or None
     is_chain = how["sampler"] in ("ddpm", "ddim")
     steps = min(how["steps"], schedule.T) if is_chain else schedule.T
     choice: dict = {"bin_width": bin_width, "prediction": prediction}
     if not isinstance(run.model, LearnedVariance):
+        predict = with_labels(run, data.train_labels[:count]).predictor(ops)
         x0, times = data.train[:count], schedule.timesteps(steps)[:-1]
         errors = {t: _error(predict, prediction, schedule, x0, t, ops) for t in times}
         choice |= {"variance": "exact", "mmse": errors.get}
     held_out = data.held_out[:count]
+    predict = with_labels(run, data.held_out_labels[:count]).predictor(ops)
     terms = elbo_terms(predict, schedule, held_out, 2, steps, **choice)
     by_example = {name: term.reshape(len(term), -1).sum(axis=1) for name, term in terms.items()}
     rows = _bound({name: float(nats.mean()) for name, nats in by_example.items()})
@@ -119,7 +151,8 @@ def flow_likelihood(run, ops, seed=2, count=64):
     with a little noise, at ``sde.t_min``.
     """
     sde, data, probe = run.model.schedule, run.data, None
-    score_and_pullback = run.model.score_and_pullback(run.state.ema, ops=ops)
+    model = with_labels(run, data.held_out_labels[:count]).model
+    score_and_pullback = model.score_and_pullback(run.state.ema, ops=ops)
     x, bin_width = data.held_out[:count], data.bin_width
     sample = np.arange(len(x))
     if data.is_image:
@@ -187,10 +220,12 @@ def restoration(run, ops, x, how, seed=1):
     """
     model, data = run.model, run.data
     x0 = data.held_out[:LIMIT]
+    labels = data.held_out_labels[:LIMIT] if model.network.classes else None
     sample, total, exact = np.arange(len(x0)), 0.0, 0.0
     for number in range(DRAWS):
         t, n_y, z = model.sample_training_noise(seed, sample, number, data.shape, x0.dtype, ops)
-        total += float(model.loss(run.state.ema, x0, t, n_y, z, ops=ops)[0]) / DRAWS
+        mean, *_ = model.loss(run.state.ema, x0, t, n_y, z, labels, ops)
+        total += float(mean) / DRAWS
         if data.mixture and not model.epsilon:
             x_t = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
             mean = lambda row, sigma: data.mixture.posterior_mean(row[None], 1.0, sigma)[0]

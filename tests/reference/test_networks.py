@@ -78,31 +78,31 @@ def test_networks_are_found_by_name():
 
 @pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
 def test_jvp_is_the_derivative_along_v(network):
-    x, c, _ = inputs(network)
+    x, c, labels = inputs(network)
     params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
-    y, saved = network.forward(params, x, c)
+    y, saved = network.forward(params, x, c, labels=labels)
     y_dot, _ = network.jvp(params, v, saved)
     assert y_dot.shape == y.shape
     terms = u * y_dot
-    f = lambda t: float(np.vdot(u, network.forward(params, x + t * v, c)[0]))
+    f = lambda t: float(np.vdot(u, network.forward(params, x + t * v, c, labels=labels)[0]))
     assert_gradient(terms.sum(), f, np.abs(u * y).sum(), np.abs(terms).sum())
 
 
 @pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
 def test_jvp_is_the_transpose_of_backward(network):
-    x, c, _ = inputs(network)
+    x, c, labels = inputs(network)
     params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
-    _, saved = network.forward(params, x, c)
+    _, saved = network.forward(params, x, c, labels=labels)
     assert_adjoint(u * network.jvp(params, v, saved)[0], v * network.backward(params, u, saved)[0])
 
 
 @pytest.mark.parametrize("network", MLPS, ids=LABELS.get)
 def test_gradient_of_jvp_in_every_parameter_in_x_and_in_v(network):
-    x, c, _ = inputs(network)
+    x, c, labels = inputs(network)
     params, v, u = random_parameters(network), numbers(5, *x.shape), numbers(6, *x.shape)
 
     def tangent(arrays):
-        _, saved = network.forward(arrays, arrays["x"], c)
+        _, saved = network.forward(arrays, arrays["x"], c, labels=labels)
         return saved, *network.jvp(arrays, arrays["v"], saved)
 
     value = lambda arrays: float(np.vdot(u, tangent(arrays)[1]))
@@ -252,7 +252,7 @@ def test_an_untrained_network_predicts_exactly_zero(network):
 
 def test_activations_of_an_untrained_mlp_have_about_unit_size():
     network = MLP(size=(2,), width=128, depth=3)
-    _, (_, _, _, pre) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
+    _, (_, _, _, pre, _) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
     for silus, a in enumerate(pre):
         assert_unit_size(a, silus)
 
