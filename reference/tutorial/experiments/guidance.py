@@ -23,7 +23,7 @@ from reference.tutorial.experiments.guided_mixtures import (
 
 QUESTION = "Which distribution does classifier-free guidance draw from?"
 PICTURED = 3  # the weight of the pictured densities
-LAWS = {"tilted": GREEN, "ODE": VERMILION, "SDE": BLUE}
+DISTRIBUTIONS = {"tilted": GREEN, "ODE": VERMILION, "SDE": BLUE}
 
 
 def run(quick=False, ops=reference_ops):
@@ -50,7 +50,7 @@ def run(quick=False, ops=reference_ops):
     outcome.findings += [
         "With guidance, samples of the ODE (DDIM) and of the SDE (DDPM) have two distributions, and"
         " neither is the tilted one.",
-        "For a Gaussian class narrower than the data both are too narrow, the ODE more than the SDE.",
+        "For a Gaussian class narrower than the data both are too narrow, more so the ODE.",
         "On mixtures both move the mean beyond the tilted mean, the ODE farther than the SDE.",
         "Where w/B + (1-w)/A is 0 or less, no tilted distribution exists; samplers still return"
         " samples of finite variance.",
@@ -80,7 +80,10 @@ def figure(curves, title, errors):
     """
     drawing, ((left, middle, right),) = subplots(1, 3, 15, 5, QUESTION)
     for name, (x, density) in curves.items():
-        style = {"color": LAWS.get(name, GREY), "linestyle": "-" if name in LAWS else "--"}
+        style = {
+            "color": DISTRIBUTIONS.get(name, GREY),
+            "linestyle": "-" if name in DISTRIBUTIONS else "--",
+        }
         left.plot(x, density, label=name, **style)
     left.set(
         xlabel="x",
@@ -100,13 +103,18 @@ def draw_variances(axes, errors):
     samplers = {"ODE": ("Heun", "o"), "SDE": ("Euler-Maruyama", "s")}
     for name, form in forms.items():
         curve = [form(1.0, 2.0, w) for w in weights]
-        axes.semilogy(weights, curve, color=LAWS[name], label=f"{name}, closed form")
+        axes.semilogy(weights, curve, color=DISTRIBUTIONS[name], label=f"{name}, closed form")
     for name, (sampler, mark) in samplers.items():
         points = {
             w: values[-1] for (A, _, w, key), values in errors.items() if (A, key) == (2, sampler)
         }
         steps = guided_gaussians.STEPS[-1]
-        axes.plot(*zip(*points.items()), mark, color=LAWS[name], label=f"{sampler}, {steps} steps")
+        axes.plot(
+            *zip(*points.items()),
+            mark,
+            color=DISTRIBUTIONS[name],
+            label=f"{sampler}, {steps} steps",
+        )
     axes.set(
         xlabel="weight w of guidance",
         ylabel="variance of the samples",
