@@ -97,8 +97,8 @@ MUTANTS = (
     _guidance("guided_mixtures", "mass = K @ mass", "K @ mass", "correctors_reach_the_tilted_distribution"),
     _guidance(
         "guided_mixtures",
-        "log_density = guide(*(each.log_density(LINE[:, None]) for each in noised), weight)",
-        "log_density = guide(*(each.log_density(LINE[:, None]) for each in noised), 1 + weight)",
+        "log_density = guide(conditional, unconditional, weight)",
+        "log_density = guide(conditional, unconditional, 1 + weight)",
         "the_tilted_distribution_is_the_product_of_powers[3]",
     ),
 )

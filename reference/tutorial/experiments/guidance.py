@@ -31,12 +31,11 @@ def run(quick=False, ops=reference_ops):
     outcome = Outcome(
         settings={
             "steps on Gaussians": guided_gaussians.STEPS,
-            "levels, low and high sigma": (
-                guided_gaussians.Levels.low,
-                guided_gaussians.Levels.high,
-            ),
+            "low sigma": guided_gaussians.Levels.low,
+            "high sigma": guided_gaussians.Levels.high,
             "steps of the SDE on mixtures": chain_steps,
             "corrector step over sigma^2": guided_mixtures.CORRECTOR_STEP,
+            "corrector levels": guided_mixtures.CORRECTED_LEVELS,
         }
     )
     guided_gaussians.closed_forms(outcome)
@@ -56,7 +55,7 @@ def run(quick=False, ops=reference_ops):
         " samples of finite variance.",
         "Many Langevin steps at every level reach the tilted distribution.",
     ]
-    mixture, title = next((mixture, title) for title, mixture in mixtures(ops).items())
+    title, mixture = next(iter(mixtures(ops).items()))
     outcome.figure = figure(densities(mixture, chain_steps[-1]), title, errors)
     return outcome
 
@@ -134,8 +133,8 @@ def draw_errors(axes, errors):
         line = "--" if name in guided_gaussians.STOCHASTIC else "-"
         label = f"{name}, order {order}"
         axes.loglog(steps, error, line, marker=mark, color=color, label=label)
-    for order, style in ((1, "--"), (2, ":")):
-        axes.loglog(steps, 15.0 ** (order - 1) * 4 / steps ** float(order), style, color=GREY)
+    axes.loglog(steps, 4 / steps, ":", color=GREY, label="4 / N")
+    axes.loglog(steps, 70 / steps**2.0, "-.", color=GREY, label="70 / N²")
     axes.set_xticks(steps, map(str, steps))
     axes.minorticks_off()
     axes.set(

@@ -34,7 +34,9 @@ START_ERROR = 1e-4  # of the ODE: see ``ode``
 def mixtures(ops=reference_ops):
     """Title -> mixture."""
     return {
-        "1/2 N(-1, 1) + 1/2 N(1, 1)": Mixture([0.5, 0.5], [[-1.0], [1.0]], [1.0, 1.0], ops),
+        "1/2 N(-1, 1) + 1/2 N(1, 1)": Mixture(
+            np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones(2), ops
+        ),
         "Ex 2.1": example_2_1(ops),
     }
 
@@ -67,8 +69,11 @@ def moments(chain):
 
 def tilted(mixture, weight, alpha=1.0, sigma=0.0):
     """The distribution p(x|c)^w p(x)^{1-w} of x = alpha x_0 + sigma eps."""
-    noised = (each.noised(alpha, sigma) for each in (component(mixture), mixture))
-    log_density = guide(*(each.log_density(LINE[:, None]) for each in noised), weight)
+    conditional, unconditional = (
+        each.noised(alpha, sigma).log_density(LINE[:, None])
+        for each in (component(mixture), mixture)
+    )
+    log_density = guide(conditional, unconditional, weight)
     mass = np.exp(log_density - log_density.max())
     return LINE, mass / mass.sum()
 
