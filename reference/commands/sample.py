@@ -33,7 +33,9 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
+    if arguments.data_dir is not None:
+        _ = run.data  # a wrong folder is refused before any sample is drawn
     how = parse_sampler_options(run, arguments)
     n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
@@ -187,13 +189,19 @@ def evenly_moved(states, count):
     return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
 
 
+def _data_of(run):
+    """The run's data; None if the data's file is gone, or is yet to be downloaded."""
+    try:
+        return None if run.needs_download() else run.data
+    except ValueError:
+        return None
+
+
 def _real_data(run, n, label=None):
     """Up to n held-out samples of the data, of the class ``label`` if that is one, by the name of
-    their panel; none if the data's file is gone.
+    their panel; none without data.
     """
-    try:
-        data = run.data
-    except ValueError:
+    if not (data := _data_of(run)):
         return {}
     real = data.held_out[data.held_out_labels == label] if isinstance(label, int) else data.held_out
     real = run.in_data_units(real[:n])
@@ -202,9 +210,7 @@ def _real_data(run, n, label=None):
 
 def _real_by_class(run, n):
     """As ``_real_data``, the images with their labels: as many of each class as n samples have."""
-    try:
-        data = run.data
-    except ValueError:
+    if not (data := _data_of(run)):
         return {}
     wanted = np.bincount(labels_of(run, ALL, np.arange(n)))
     kept = [np.flatnonzero(data.held_out_labels == k)[:count] for k, count in enumerate(wanted)]

@@ -27,7 +27,7 @@ def execute(arguments, ops):
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
     if arguments.sample_every is not None and arguments.sample_every < 1:
         raise ValueError(f"sample-every must be at least 1, got {arguments.sample_every}")
-    options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "steps")}
+    options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "data_dir", "steps")}
     run, data = start(arguments.out, arguments.method, options, arguments.resume, ops)
     return continue_training(run, data, arguments.save_every, ops, arguments.sample_every)
 
@@ -39,12 +39,15 @@ def start(folder, method, options, resume, ops):
     """
     folder = Path(folder)
     _check_folder(folder, resume)
-    name = options["data"]
+    # the run must find its data from any working directory
+    name, data_dir = options["data"], options.get("data_dir")
     if name is not None and name not in datasets.NAMES and Path(name).exists():
-        # the run must find its data from any working directory
         options = options | {"data": str(Path(name).absolute())}
+    if data_dir is not None:
+        options = options | {"data_dir": str(Path(data_dir).absolute())}
     if not (folder / "config.json").exists():
-        data = datasets.load_dataset(options["data"] or DEFAULTS["data"], options["seed"] or 0)
+        name, seed = options["data"] or DEFAULTS["data"], options["seed"] or 0
+        data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
         # before anything is written
@@ -52,7 +55,7 @@ def start(folder, method, options, resume, ops):
         write_config(output_folder(folder), run.config)
         _print_notes(data, run.config)
         return run, padded
-    run = open_run(folder, need_checkpoint=False)
+    run = open_run(folder, need_checkpoint=False, data_dir=data_dir)
     _check_options(run, method, options)
     data = run.data
     check_trainable(run, data, ops)

@@ -4,7 +4,7 @@ import numpy as np
 
 from reference import ops
 from reference.conformance.op_inputs import random_parameters
-from reference.networks import MLP, Autoencoder, UNet
+from reference.networks import MLP, Autoencoder, ConvNet, UNet
 
 C = np.array([3.0, 700.0])
 POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
@@ -19,6 +19,9 @@ THREE_LEVELS = UNet(size=(8, 4), channels=(4, 6, 8), groups=2, head_width=4, cla
 ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
 UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
+CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
+NOISY_CONVNET = ConvNet(classes=2, size=(4, 4), channels=(8,), groups=2, noise_conditional=True)
+CONVNETS = [CONVNET, NOISY_CONVNET]
 # channels that fill a vector, for which a port may have special kernels
 SIXTEENS = UNet(size=(8, 8), channels=(16, 32))
 LABELS = {
@@ -33,6 +36,8 @@ LABELS = {
     ONE_LEVEL: "one level",
     SIXTEENS: "sixteens",
     HALVES: "autoencoder",
+    CONVNET: "convnet",
+    NOISY_CONVNET: "noisy convnet",
 }
 
 
@@ -41,9 +46,11 @@ def numbers(seed, *shape):
 
 
 def inputs(network, batch=2):
-    """x, c and labels for a batch of at most two."""
-    labels = np.array([1, 0])[:batch] if network.classes else None
-    return numbers(1, batch, *network.sample_shape), C[:batch], labels
+    """x, c and labels for a batch of at most two, None for those that the network does not take."""
+    takes_labels = network.classes and not isinstance(network, ConvNet)
+    labels = np.array([1, 0])[:batch] if takes_labels else None
+    c = C[:batch] if getattr(network, "noise_conditional", True) else None
+    return numbers(1, batch, *network.sample_shape), c, labels
 
 
 def run(network, port=ops, wrap=lambda value: value):
@@ -52,8 +59,8 @@ def run(network, port=ops, wrap=lambda value: value):
         return run_autoencoder(network, port, wrap)
     x, c, labels = map(wrap, inputs(network))
     params = wrap(random_parameters(network))
-    dy, v = wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
     y, saved = network.forward(params, x, c, port, labels)
+    dy, v = wrap(numbers(4, *y.shape)), wrap(numbers(5, *x.shape))
     dx, gradients = network.backward(params, dy, saved, port)
     results = {"y": y, "dx": dx} | gradients
     if isinstance(network, MLP):

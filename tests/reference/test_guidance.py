@@ -169,6 +169,17 @@ def test_the_null_label_learns_from_dropped_samples_alone():
         assert rows.tolist() == [k in labels for k in range(3)]
 
 
+@NETWORKS
+def test_the_null_label_is_a_learned_row(network):
+    x, c, _ = inputs(network)
+    params, null = random_parameters(network), np.array([2, 2])
+    changed = params["class_embedding.table"].copy()
+    changed[2] += 1
+    y, _ = network.forward(params, x, c, labels=null)
+    other, _ = network.forward(params | {"class_embedding.table": changed}, x, c, labels=null)
+    assert (y != other).all()
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
 def test_label_dropout_must_be_a_share_below_1(share):
     with pytest.raises(ValueError, match="label_dropout must lie in"):
