@@ -49,7 +49,7 @@ FIXED_FIELDS = {  # fields of a UNet2DModel for which a UNet has one value only
     "time_embedding_type": "positional",
     "upsample_type": "conv",
 }
-OPTIONAL_FIELDS: dict[str, Any] = {  # of other fields: the value of a UNet2DModel whose config lacks it
+OPTIONAL_FIELDS: dict[str, Any] = {  # the value of a UNet2DModel whose config lacks the field
     "attention_head_dim": 8,
     "downsample_padding": 1,
     "flip_sin_to_cos": True,

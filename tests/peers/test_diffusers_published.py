@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from reference.runs import diffusers_format
-from reference.runs.diffusers_weights import HALF, INDEX, OLD_NAMES, WEIGHTS
+from reference.runs.diffusers_weights import HALF, INDEX, WEIGHTS
 from tests.oracle_tolerances import PEER_NETWORK
 from tests.peers.test_diffusers_unet import same, to_numpy, to_torch
+from tests.reference.test_diffusers_files import OLD_NAMES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[peers]'")
 theirs = pytest.importorskip("diffusers", reason="diffusers is not installed: pip install -e '.[peers]'")
