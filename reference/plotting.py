@@ -106,6 +106,26 @@ def _image_sheet(groups, title, columns):
     return figure
 
 
+def class_sheet(groups, names, title=""):
+    """Groups of images, name -> (images [n,h,w,c], labels [n]), side by side.  Each class is a row
+    with its name from ``names``; a class with fewer images than another ends in black.
+    """
+    columns = max(np.bincount(labels).max() for _, labels in groups.values())
+    shape = next(iter(groups.values()))[0].shape[1:]
+    ratio, margin = len(names) / columns * shape[0] / shape[1], 1.2
+    figure, panels = _panel_row(groups, title, ratio, margin)
+    for axes, (name, (images, labels)) in zip(panels, groups.items()):
+        rows = np.full((len(names), columns, *shape), -1.0)
+        for label in range(len(names)):
+            own = images[labels == label]
+            rows[label, : len(own)] = own
+        _draw_image(axes, mosaic(rows.reshape(-1, *shape), columns), name)
+    for label, name in enumerate(names):
+        middle = (shape[0] + 1) * (label + 0.5)
+        panels[0].text(-shape[1] / 4, middle, name, ha="right", va="center")
+    return figure
+
+
 def _point_sheet(groups, title, distribution):
     """All panels show the range of the first group, the real data, and a quarter of it on either
     side.  A panel's title counts the samples outside.
@@ -128,10 +148,12 @@ def _point_sheet(groups, title, distribution):
     return figure
 
 
-def _panel_row(groups, title, ratio):
-    """(figure, one panel for each group): the height of a panel is ``ratio`` times its width."""
+def _panel_row(groups, title, ratio, margin=0.0):
+    """(figure, one panel for each group): the height of a panel is ``ratio`` times its width.
+    ``margin``: inches for text on the left.
+    """
     width = 4.2 if len(groups) > 1 else 6
-    figure = new_figure(width * len(groups), width * ratio + (0.9 if title else 0.5))
+    figure = new_figure(width * len(groups) + margin, width * ratio + (0.9 if title else 0.5))
     figure.suptitle(title, fontsize=12)
     return figure, figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
 

@@ -13,7 +13,7 @@ SAMPLES = {"images": 256, "points": 4000}
 
 
 def add_options(parser):
-    add_sampling_options(parser, None)
+    add_sampling_options(parser, "256 images or 4000 points")
     files = ", ".join(evaluation_figures.FILES)
     parser.add_argument(
         "--out", metavar="FOLDER", help=f"folder for {files} (default: nothing is written)"

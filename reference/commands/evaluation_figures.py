@@ -17,6 +17,7 @@ from reference.ddpm.indi import path
 from reference.diffusion.denoiser import SMALLEST_SIGNAL
 from reference.ops.random import Purpose, normal
 from reference.runs.checkpoint import read_log
+from reference.runs.conditions import with_labels
 from reference.runs.evaluation import losses_at, mean_square
 from reference.runs.files import output_folder, write_atomically
 from reference.samplers.grids import uniform_log_snr
@@ -114,6 +115,7 @@ def by_level(run, ops, seed=4):
     x0 = run.data.held_out[:HELD_OUT]
     if run.method.likelihood == "importance weights":
         return _kl_by_latent(run, x0, ops)
+    run = with_labels(run, run.data.held_out_labels[: len(x0)])
     losses = _restorations if run.method.restores else _predictions
     times, ratios, at = losses(run, x0, ops)
     sample, shape = np.arange(len(x0)), run.data.shape

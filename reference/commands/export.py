@@ -1,13 +1,9 @@
 """``export RUN``: the weights alone, for use in other programs."""
 
-import json
-
-import numpy as np
-
 from reference.diffusion.schedules import Schedule
 from reference.networks import UNet
-from reference.runs import diffusers_format
-from reference.runs.files import new_folder, output_path, write_atomically, write_together
+from reference.runs import diffusers_format, exported
+from reference.runs.files import new_folder, output_path, write_together
 from reference.runs.run import open_run
 
 README = """# A UNet2DModel
@@ -41,8 +37,12 @@ with torch.no_grad():
 """
 
 
+RUN_HELP = f"""folder of a run, made by train or demo; a file that export wrote; or a model of the
+package: {", ".join(exported.package_models())}"""
+
+
 def add_options(parser):
-    parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument(
         "--out",
         required=True,
@@ -59,18 +59,27 @@ def add_options(parser):
         "--format",
         default="native",
         choices=("native", "diffusers"),
-        help="native: one file with our names and layout HWIO; diffusers: a folder for "
-        "UNet2DModel.from_pretrained, of a unet (default native)",
+        help="native: one file with our names and layout HWIO, which sample and evaluate take as "
+        "RUN; diffusers: a folder for UNet2DModel.from_pretrained, of a unet (default native)",
+    )
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=exported.DTYPES,
+        help="number type of a native file (default float32)",
     )
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
+    if arguments.dtype != "float32" and arguments.format != "native":
+        raise ValueError("--dtype float16 needs --format native")
     weights = run.state.ema if arguments.weights == "ema" else run.state.params
     count = f"{len(weights)} arrays, {sum(array.size for array in weights.values()):,} numbers"
     if arguments.format == "native":
         path = output_path(arguments.out, (".safetensors",))
-        _write_native(path, run, weights, arguments.weights)
+        facts = {"config": run.config, "step": run.state.step, "weights": arguments.weights}
+        exported.write(path, weights, facts, arguments.dtype)
         print(f"wrote {path}: {count}, layout HWIO")
         return 0
     if not isinstance(run.model.network, UNet):
@@ -80,14 +89,6 @@ def execute(arguments, ops):
     write_together(folder, _diffusers_files(run, weights, arguments.weights))
     print(f"wrote {folder}: {count}, a UNet2DModel; its README.md describes the network's inputs")
     return 0
-
-
-def _write_native(path, run, weights, which):
-    from safetensors.numpy import save
-
-    facts = {"config": run.config, "step": run.state.step, "weights": which}
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    write_atomically(path, save(arrays, {"run": json.dumps(facts)}))
 
 
 def _diffusers_files(run, weights, which):

@@ -11,6 +11,7 @@ import numpy as np
 
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
+from reference.runs.conditions import ALL, labels_of
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.progress import progress
 from reference.runs.run import open_run
@@ -22,19 +23,19 @@ SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
 FRAMES = 24
 MOST_ANIMATED = 1024
 OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler, animated; FILE.npz: array
-x [n,...] and the settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the
-units of the data file, images lie in [-1, 1] (no default)"""
+x [n,...], of a run with classes also labels [n], and the settings as JSON; FILE.npy: x; FILE.csv:
+points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
 
 
 def add_options(parser):
-    add_sampling_options(parser)
+    add_sampling_options(parser, "16; of each class 8 with --label all")
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
     how = parse_sampler_options(run, arguments)
-    n = arguments.samples
+    n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     settings = {
@@ -63,17 +64,26 @@ def execute(arguments, ops):
     return 0
 
 
+def default_samples(run, how):
+    """The number of samples without --samples."""
+    return 8 * len(run.config["classes"]) if how.get("label") == ALL else 16
+
+
 def with_origin(run, ops, x, how):
-    """The arrays of a file: the samples x, and for restored ones the degraded and the clean data.
+    """The arrays of a file: the samples x; their labels, if the run has classes; and for restored
+    ones the degraded and the clean data.
 
     Images without padding, points in the units of their file.
     """
     arrays = {"x": x}
+    if "label" in how:
+        arrays["labels"] = labels_of(run, how["label"], np.arange(len(x)))
     if how["sampler"] == "indi":
         arrays["degraded"], arrays["clean"] = degraded(
             run, ops, np.arange(len(x)), how["seed"], how["noise"], how["blur"]
         )
-    return {name: run.in_data_units(array) for name, array in arrays.items()}
+    labels = {name: arrays.pop(name) for name in ("labels",) if name in arrays}
+    return {name: run.in_data_units(array) for name, array in arrays.items()} | labels
 
 
 def digest(weights):
@@ -125,7 +135,12 @@ def picture(run, arrays, how, settings):
     """
     from reference import plotting
 
-    x = arrays["x"]
+    x, data = arrays["x"], run.config["data"]
+    title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
+    if how.get("label") == ALL and x.ndim == 4:
+        groups = _real_by_class(run, len(x)) | {f"{len(x)} samples": (x, arrays["labels"])}
+        sheet = plotting.class_sheet(groups, run.config["classes"], title)
+        return plotting.png_bytes(sheet, json.dumps(settings))
     if "degraded" in arrays:
         groups = {
             "clean data": arrays["clean"],
@@ -133,9 +148,7 @@ def picture(run, arrays, how, settings):
             f"restored in {how['steps']} steps": x,
         }
     else:
-        groups = _real_data(run, len(x)) | {f"{len(x)} samples": x}
-    data = run.config["data"]
-    title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
+        groups = _real_data(run, len(x), how.get("label")) | {f"{len(x)} samples": x}
     sheet = plotting.sample_sheet(groups, title, datasets.exact_distribution(data))
     return plotting.png_bytes(sheet, json.dumps(settings))
 
@@ -174,12 +187,27 @@ def evenly_moved(states, count):
     return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
 
 
-def _real_data(run, n):
-    """Up to n held-out samples of the data, by the name of their panel; none if the data's file is
-    gone.
+def _real_data(run, n, label=None):
+    """Up to n held-out samples of the data, of the class ``label`` if that is one, by the name of
+    their panel; none if the data's file is gone.
     """
     try:
-        real = run.in_data_units(run.data.held_out[:n])
+        data = run.data
     except ValueError:
         return {}
+    real = data.held_out[data.held_out_labels == label] if isinstance(label, int) else data.held_out
+    real = run.in_data_units(real[:n])
     return {f"{len(real)} of the data": real}
+
+
+def _real_by_class(run, n):
+    """As ``_real_data``, the images with their labels: as many of each class as n samples have."""
+    try:
+        data = run.data
+    except ValueError:
+        return {}
+    wanted = np.bincount(labels_of(run, ALL, np.arange(n)))
+    kept = [np.flatnonzero(data.held_out_labels == k)[:count] for k, count in enumerate(wanted)]
+    chosen = np.concatenate(kept)
+    real = run.in_data_units(data.held_out[chosen]), data.held_out_labels[chosen]
+    return {f"{len(chosen)} of the data": real}

@@ -1,5 +1,6 @@
 """The command-line options of samplers, which ``sample`` and ``evaluate`` share."""
 
+from reference.commands.export import RUN_HELP
 from reference.ddpm.ddpm import VARIANCES
 from reference.runs.methods import METHODS
 from reference.runs.sampler_options import CLIPS, LEVELS, OPTIONS, SAMPLERS, sampler_options
@@ -8,11 +9,11 @@ from reference.samplers.grids import GRIDS
 from reference.samplers.sde import PREDICTORS
 
 
-def add_sampling_options(parser, samples: int | None = 16):
-    """``samples``: the default number of samples; None for the one of ``evaluate``."""
+def add_sampling_options(parser, samples):
+    """``samples``: the default number of samples, in words."""
     defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, made by train or demo")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     option = parser.add_argument
     option(
         "--sampler",
@@ -33,15 +34,35 @@ def add_sampling_options(parser, samples: int | None = 16):
         help="data: keep predictions of x_0 within the range of the training data; none: use "
         "them unchanged (default data)",
     )
-    count = "256 images or 4000 points" if samples is None else str(samples)
     option(
         "--samples",
+        "--n",
         type=int,
-        default=samples,
         metavar="N",
-        help=f"number of samples (default {count})",
+        help=f"number of samples (default {samples})",
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
+    option = parser.add_argument_group("runs with classes").add_argument
+    option(
+        "--label",
+        metavar="LABEL",
+        help="number or name of a class, or all: the classes in turn; for runs of indi own: the "
+        "class of the degraded image (default all; own for runs of indi)",
+    )
+    option(
+        "--guidance",
+        type=float,
+        metavar="W",
+        help="weight of classifier-free guidance: 0 unconditional, 1 conditional, above 1 more "
+        "typical of the class (default 1)",
+    )
+    option(
+        "--guidance-interval",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="noise levels sigma / alpha between which guidance is used (default: all levels)",
+    )
     option = parser.add_argument_group("ddpm, ddim").add_argument
     option(
         "--eta",

@@ -2,26 +2,34 @@
 
 import contextlib
 import sys
+import warnings
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
+from reference.commands import sample
 from reference.commands.interrupts import stop_on_signal
 from reference.commands.train_options import CONFIG_ENTRY, add_options  # noqa: F401 - of a command
 from reference.data import datasets
 from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
-from reference.runs.devices import read_loss, train
-from reference.runs.files import exclusive_lock, output_folder
+from reference.runs.devices import read_loss, to_host, train
+from reference.runs.files import exclusive_lock, output_folder, write_atomically
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
+from reference.runs.sampler_options import sampler_options
+from reference.runs.sampling import draw
 from reference.runs.train_checks import check_trainable, learned_nothing
 
 
 def execute(arguments, ops):
     if arguments.save_every < 1:
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
+    if arguments.sample_every is not None and arguments.sample_every < 1:
+        raise ValueError(f"sample-every must be at least 1, got {arguments.sample_every}")
     options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "steps")}
     run, data = start(arguments.out, arguments.method, options, arguments.resume, ops)
-    return continue_training(run, data, arguments.save_every, ops)
+    return continue_training(run, data, arguments.save_every, ops, arguments.sample_every)
 
 
 def start(folder, method, options, resume, ops):
@@ -101,13 +109,31 @@ def _check_options(run, method, options):
         value = run.config
         for key in keys:
             value = value.get(key) if value else None
+        value = bool(value) if options[name] is True else value
         if options[name] is not None and options[name] != value:
             begun = f"{run.folder} was begun with {name.replace('_', '-')} {value}"
             raise ValueError(f"{begun}, got {options[name]}: a run keeps its options")
 
 
-def continue_training(run, data, save_every, ops):
-    """Train to the run's last step, with a checkpoint every ``save_every`` steps.
+def write_samples(run, how, ops):
+    """Write FOLDER/samples-STEP.png, samples by the averaged weights of this step."""
+    state = copy(run.state)
+    state.ema = to_host(dict(state.ema), ops)
+    shown, path = replace(run, state=state), run.folder / f"samples-{state.step:06d}.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few steps make bad samples
+        try:
+            x, _ = draw(shown, ops, sample.default_samples(run, how), **how)
+        except ValueError as error:  # the samples are not finite
+            print(f"note: no {path.name}: {error}")
+            return
+    arrays = sample.with_origin(shown, ops, x, how)
+    write_atomically(path, sample.picture(shown, arrays, how, {"step": state.step, **how}))
+
+
+def continue_training(run, data, save_every, ops, sample_every=None):
+    """Train to the run's last step, with a checkpoint every ``save_every`` steps and a picture of
+    samples every ``sample_every``.
 
     Returns 0, or 130 if a signal stopped the training.
     """
@@ -115,6 +141,7 @@ def continue_training(run, data, save_every, ops):
         taken = f"all of its {run.steps} steps are taken"
         print(f"{run.folder} is finished, {taken}: --steps with a larger number extends it")
         return 0
+    how = sampler_options(run) if sample_every else {}
     model, first = training_model(run, data), run.state.step
     with (
         exclusive_lock(run.folder),
@@ -131,6 +158,8 @@ def continue_training(run, data, save_every, ops):
             if stop.asked or state.step % save_every == 0 or state.step == run.steps:
                 log.flush()
                 run.save(ops)
+            if sample_every and state.step % sample_every == 0:
+                write_samples(run, how, ops)
             if stop.asked and state.step < run.steps:
                 done = f"stopped after step {state.step} of {run.steps}"
                 print(f"{done}, which is saved: continue with --resume")

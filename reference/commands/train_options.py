@@ -6,7 +6,7 @@ from reference.data import datasets, formats
 from reference.diffusion.denoiser import TRAINABLE
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
-from reference.runs.config import DEFAULTS, NETWORK_OPTIONS, POINTS
+from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
 from reference.runs.methods import DDPM, METHODS, SDE, SMLD
 
 CONFIG_ENTRY = {  # the entry of config.json that holds an option
@@ -31,6 +31,8 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "lr": ("training", "lr"),
     "ema": ("training", "ema"),
     "seed": ("training", "seed"),
+    "classes": ("classes",),
+    "label_dropout": ("training", "label_dropout"),
 }
 
 
@@ -69,6 +71,12 @@ def add_options(parser):
         default=100,
         metavar="N",
         help="steps between checkpoints (default 100)",
+    )
+    option(
+        "--sample-every",
+        type=int,
+        metavar="N",
+        help="steps between pictures of samples, FOLDER/samples-STEP.png (default: no pictures)",
     )
     option(
         "--data",
@@ -168,6 +176,20 @@ def _add_method_options(parser):
         choices=TRAINABLE,
         help="the network's prediction (default noise; v for a schedule that ends in almost "
         "nothing but noise, such as cosine)",
+    )
+    option = group("ddpm, sde, indi")
+    option(
+        "--classes",
+        action="store_true",
+        default=None,
+        help="train on the data's labels too, so that sample can take --label (default: without)",
+    )
+    option(
+        "--label-dropout",
+        type=float,
+        metavar="P",
+        help="with --classes: share of samples trained without their label, which --guidance of "
+        f"sample needs; 0: no label is dropped (default {LABEL_DROPOUT})",
     )
     option = group("ddpm, smld")
     option(

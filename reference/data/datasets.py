@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.data import formats
+from reference.data import formats, mnist
 from reference.data.units import Units, scale_images, scale_points
 from reference.diffusion.mixtures import Mixture, example_2_1, ring
 from reference.ops.random import Purpose, normal, uniform
 
 SYNTHETIC_SAMPLES = 20_000
 HELD_OUT_SHARE = 0.2
-NAMES = ("digits", "mixture1d", "mixture2d", "swiss-roll")
+NAMES = ("digits", "fashion-mnist", "mixture1d", "mixture2d", "swiss-roll")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,8 @@ class Dataset:
     ``mixture``: the exact distribution, if it is known.  ``bin_width``: the spacing of the lattice
     of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
     numbers; None for built-in data.  ``notes``: the reader's decisions, one clause each.
+    ``class_names``: a name for each label, in order; empty if the labels have no names.  Without
+    ``has_labels`` all labels are 0.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Dataset:
     bin_width: float = 0.0
     units: Units | None = None
     notes: tuple[str, ...] = ()
+    has_labels: bool = True
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self):
@@ -82,6 +86,10 @@ def load_dataset(name, seed=0, labels=None):
         return _from_file(name, seed, labels)
     if labels is not None:
         raise ValueError(f"labels go with a file of images in IDX or .npy format, not with {name}")
+    if name in mnist.CLASS_NAMES:
+        x, y, held_out, held_out_labels = mnist.read(name)
+        names = mnist.CLASS_NAMES[name]
+        return Dataset(name, x, held_out, y, held_out_labels, bin_width=2 / 255, class_names=names)
     if name == "digits":
         x, y = digits()
     elif name == "swiss-roll":
@@ -90,7 +98,8 @@ def load_dataset(name, seed=0, labels=None):
         x, y = exact_distribution(name).sample(seed, np.arange(SYNTHETIC_SAMPLES))
     held_out = _held_out_indices(name, len(x), seed)
     bin_width = 2 / 16 if name == "digits" else 0.0
-    return _split(name, x, y, held_out, mixture=exact_distribution(name), bin_width=bin_width)
+    fields = {"mixture": exact_distribution(name), "has_labels": name != "swiss-roll"}
+    return _split(name, x, y, held_out, bin_width=bin_width, **fields)
 
 
 def _from_file(name, seed, labels):
@@ -110,8 +119,9 @@ def _from_file(name, seed, labels):
         held_out = np.arange(len(x) - found.held_out, len(x))
     else:
         held_out = _held_out_indices(name, len(x), seed)
-    notes = (*found.notes, note)
-    return _split(name, x, y, held_out, bin_width=bin_width, units=units, notes=notes)
+    fields = {"bin_width": bin_width, "units": units, "notes": (*found.notes, note)}
+    labels = {"has_labels": found.labels is not None, "class_names": found.class_names}
+    return _split(name, x, y, held_out, **fields, **labels)
 
 
 def exact_distribution(name):

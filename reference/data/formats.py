@@ -45,13 +45,14 @@ class Contents:
     """x: points [n,d] or images [n,h,w,c] in the file's numbers; labels [n], or None.
 
     The last ``held_out`` samples are the file's own test samples.  ``notes``: the reader's
-    decisions, one clause each.
+    decisions, one clause each.  ``class_names``: a name for each label, if the file has them.
     """
 
     x: np.ndarray
     labels: np.ndarray | None = None
     held_out: int = 0
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 def read(path, labels_path=None):
@@ -267,8 +268,8 @@ def from_folder(path):
     if not classes:
         return Contents(x)
     labels = np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes])
-    note = f"classes: {', '.join(folder.name for folder in classes)}"
-    return Contents(x, labels, notes=(note,))
+    names = tuple(folder.name for folder in classes)
+    return Contents(x, labels, notes=(f"classes: {', '.join(names)}",), class_names=names)
 
 
 def _pictures(folder):

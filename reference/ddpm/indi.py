@@ -119,10 +119,11 @@ class InDI:
         if not 0 <= self.epsilon < float("inf"):
             raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
 
-    def predict(self, params, x, t, ops=reference_ops, keep=True):
+    def predict(self, params, x, t, labels=None, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> the network's estimate of E[x_0 | x_t], saved."""
         scale = per_sample_column(self._input_scale(t).astype(x.dtype), x)
-        return self.network.forward(params, x * scale, (1000 * t).astype(x.dtype), ops, keep=keep)
+        c = (1000 * t).astype(x.dtype)
+        return self.network.forward(params, x * scale, c, ops, labels, keep)
 
     def _input_scale(self, t):
         power = self.data_variance + t**2 * self.degradation.noise**2 + t * self.epsilon**2
@@ -203,7 +204,7 @@ class InDI:
         x = path(x0, self.degradation(x0, n), t, ops)
         if self.epsilon:
             x = ops.add_noise(x, 1.0, brownian_deviation(self.epsilon)(t).astype(x.dtype), z)
-        prediction, saved = self.predict(params, x, t, ops)
+        prediction, saved = self.predict(params, x, t, labels, ops)
         mean, per_sample, d = simple_loss(prediction, x0, ops)
         _, gradients = self.network.backward(params, d, saved, ops)
         return mean, per_sample, gradients

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.diffusion.guidance import drop_labels
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
 
@@ -18,7 +19,8 @@ from reference.ops.random import Purpose
 @dataclass(frozen=True)
 class Settings:
     """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment
-    is still a guess.
+    is still a guess.  ``label_dropout``: a network with classes trains on this share of the samples
+    without their label (guidance.py).
     """
 
     batch: int = 64
@@ -26,6 +28,7 @@ class Settings:
     ema: float = 0.9995
     seed: int = 0
     warmup: int = 50
+    label_dropout: float = 0.0
 
     def __post_init__(self):
         for name, least in (("batch", 1), ("seed", 0), ("warmup", 0)):
@@ -36,6 +39,8 @@ class Settings:
             raise ValueError(f"lr must be a positive number, got {self.lr}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
+        if not 0 <= self.label_dropout < 1:
+            raise ValueError(f"label_dropout must lie in [0, 1), got {self.label_dropout}")
         if not self.seed < 2**64:
             raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
 
@@ -148,6 +153,8 @@ def train(model, data, labels, settings, state, steps, ops=reference_ops, check=
     """
     while state.step < steps:
         indices, *draws = draw_batch(model, data, settings, state.step + 1, ops)
-        chosen = labels[indices] if model.network.classes else None
+        chosen = None
+        if model.network.classes:
+            chosen = drop_labels(labels[indices], model.network, settings, state.step + 1, ops)
         train_step(model, data[indices], draws, chosen, settings, state, ops, check)
         yield state

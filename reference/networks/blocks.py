@@ -40,6 +40,15 @@ def init_params(shapes, zero, seed, dtype):
     return params
 
 
+def check_labels_given(network, labels):
+    """ValueError unless labels are given exactly if the network has classes."""
+    if bool(network.classes) != (labels is not None):
+        raise ValueError(
+            f"labels must {'' if network.classes else 'not '}be given:"
+            f" the network has {network.classes} classes"
+        )
+
+
 class DiscardCache(dict):
     """A dictionary that stays empty: it takes the place of ``saved`` if no backward follows."""
 

@@ -1,7 +1,7 @@
 """A multi-layer perceptron on points, or on flattened images.  The embedding of c, the network
 time of a sample, is part of its input.
 
-    h_0 = [x, timestep_embedding(c)],
+    h_0 = [x, timestep_embedding(c) + row of the class],
     a_l = h_{l-1} W_l + b_l,   h_l = silu(a_l)   for l = 1 .. depth,
     y = h_depth W + b.
 
@@ -35,6 +35,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.networks.blocks import (
+    check_labels_given,
     init_params,
     mlp_layers,
     mlp_layers_backward,
@@ -48,6 +49,8 @@ class MLP:
     """``size`` is the shape of one sample, (2,) for points in the plane.  ``depth`` hidden layers
     have ``width`` entries each; the time embedding has ``embedding`` entries.  The result y has
     ``outputs`` times as many channels as x, on its last axis.
+
+    With ``classes`` above 0 the network has a class embedding, and ``forward`` needs ``labels``[b].
     """
 
     size: tuple[int, ...] = (2,)
@@ -55,8 +58,7 @@ class MLP:
     depth: int = 3
     embedding: int = 64
     outputs: int = 1
-
-    classes = 0  # see ``UNet.classes``: an MLP takes no labels
+    classes: int = 0
 
     def __post_init__(self):
         if min(self.size, default=0) < 1 or self.width < 1 or self.depth < 1 or self.outputs < 1:
@@ -64,6 +66,8 @@ class MLP:
             raise ValueError(f"size, width, depth and outputs must be at least 1, got {given}")
         if self.embedding < 2 or self.embedding % 2:
             raise ValueError(f"embedding must be an even number from 2 on, got {self.embedding}")
+        if self.classes < 0:
+            raise ValueError(f"classes must not be negative, got {self.classes}")
 
     @property
     def sample_shape(self):
@@ -80,7 +84,10 @@ class MLP:
             *[self.width] * self.depth,
             self.entries * self.outputs,
         ]
-        return mlp_layers_shapes("layers", widths)
+        shapes = mlp_layers_shapes("layers", widths)
+        if self.classes:
+            shapes["class_embedding.table"] = (self.classes, self.embedding)
+        return shapes
 
     def init(self, seed, dtype=np.float32):
         """The parameters before the first training step: arrays by name."""
@@ -93,23 +100,26 @@ class MLP:
         self._check(x, c, labels)
         flat = x.reshape(len(x), self.entries)
         embedded = ops.timestep_embedding(c, self.embedding)
+        if self.classes:
+            embedded = embedded + ops.embedding(labels, params["class_embedding.table"])
         y, (hs, pre) = mlp_layers(params, "layers", ops.concat(flat, embedded), self.depth, ops)
-        return self._shaped(y), (flat, embedded, hs, pre) if keep else None
+        return self._shaped(y), (flat, embedded, hs, pre, labels) if keep else None
 
     def backward(self, params, dy, saved, ops=reference_ops):
         """dy of the shape of y -> dx[b,*size], gradients by parameter name."""
-        flat, embedded, hs, pre = saved
+        flat, embedded, hs, pre, labels = saved
         gradients: dict = {}
         dy = dy.reshape(len(dy), self.entries * self.outputs)
         dh = mlp_layers_backward(params, "layers", dy, (hs, pre), gradients, ops)
-        dx, _ = ops.concat_backward(dh, flat, embedded)
+        dx, dembedded = ops.concat_backward(dh, flat, embedded)
+        gradients |= self._class_gradient(params, dembedded, labels, ops)
         return dx.reshape(len(dy), *self.size), gradients
 
     def jvp(self, params, v, saved, ops=reference_ops):
         """v[b,*size], ``saved`` of ``forward`` -> ẏ, saved_jvp.  ẏ is the derivative of y along v,
         in the shape of y; ``jvp_backward`` needs ``saved_jvp``.
         """
-        _, _, _, pre = saved
+        _, _, _, pre, _ = saved
         dots, pre_dots = [v.reshape(len(v), self.entries)], []
         weights = params["layers.0.w"][: self.entries]  # the tangent of the embedding is 0
         for layer in range(self.depth):
@@ -124,7 +134,7 @@ class MLP:
         dv[b,*size], gradients by parameter name.  The last bias is not among them, since ẏ does not
         depend on it.
         """
-        (flat, embedded, hs, pre), (dots, pre_dots) = saved, saved_jvp
+        (flat, embedded, hs, pre, labels), (dots, pre_dots) = saved, saved_jvp
         d_dot = dy_dot.reshape(len(dy_dot), self.entries * self.outputs)
         dh_dot, dw, _ = ops.linear_backward(d_dot, dots[-1], params[f"layers.{self.depth}.w"])
         gradients, dh = {f"layers.{self.depth}.w": dw}, None
@@ -141,8 +151,16 @@ class MLP:
             # in layer 0, dw_dot has the rows of x only: the tangent of the embedding is 0
             dw[: len(dw_dot)] += dw_dot
             gradients |= {f"layers.{layer}.w": dw, f"layers.{layer}.b": db}
-        dx, _ = ops.concat_backward(dh, flat, embedded)
+        dx, dembedded = ops.concat_backward(dh, flat, embedded)
+        gradients |= self._class_gradient(params, dembedded, labels, ops)
         return dx.reshape(len(dx), *self.size), dh_dot.reshape(len(dx), *self.size), gradients
+
+    def _class_gradient(self, params, dembedded, labels, ops):
+        """The gradient of the class table, which the sum in h_0 passes on; none without classes."""
+        if not self.classes:
+            return {}
+        table = "class_embedding.table"
+        return {table: ops.embedding_backward(dembedded, labels, params[table])}
 
     def _shaped(self, y):
         """y of the last layer, [b, entries * outputs], in the shape of samples."""
@@ -152,5 +170,4 @@ class MLP:
         check("x[b,...] c[b]", x, c)
         if x.shape[1:] != self.size:
             raise ValueError(f"x must have shape {(len(x), *self.size)}, got {x.shape}")
-        if labels is not None:
-            raise ValueError("labels must not be given: an MLP has no classes")
+        check_labels_given(self, labels)

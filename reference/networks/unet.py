@@ -27,6 +27,7 @@ from reference.networks.blocks import (
     attention_block,
     attention_block_backward,
     attention_shapes,
+    check_labels_given,
     halving_convolution,
     halving_convolution_backward,
     init_params,
@@ -293,11 +294,7 @@ class UNet:
         check("x[b,h,w,i] c[b]", x, c)
         if x.shape[1:] != self.sample_shape:
             raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
-        if bool(self.classes) != (labels is not None):
-            raise ValueError(
-                f"labels must {'' if self.classes else 'not '}be given:"
-                f" the network has {self.classes} classes"
-            )
+        check_labels_given(self, labels)
 
     def _embed(self, params, c, labels, saved, ops):
         """c[b] -> e[b,d], an input of every residual block:

@@ -40,7 +40,8 @@ class Purpose(IntEnum):
     random direction, or noise that only measures.  SPLIT divides data into training and held-out
     data.  COMPONENT and DATA draw the component and the point of a mixture, STEP_COMPONENT the
     component of a sampler's step.  ACCEPTANCE is the random number of a Metropolis test.  LATENT is
-    a VAE's latent variable, and InDI's noise on the path.  DROPOUT is not used.
+    a VAE's latent variable, and InDI's noise on the path.  LABEL_DROPOUT decides which samples of a
+    training step lose their label.
     """
 
     INIT = 0
@@ -51,7 +52,8 @@ class Purpose(IntEnum):
     STEP_NOISE = 5
     CORRECTOR = 6
     PROBE = 7
-    SPLIT = 9  # no purpose has the number 8
+    LABEL_DROPOUT = 8
+    SPLIT = 9
     DATA = 10
     COMPONENT = 11
     STEP_COMPONENT = 12

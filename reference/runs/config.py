@@ -23,6 +23,7 @@ NETWORK_OPTIONS = {
 DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000}
 # Points need more steps to separate eight modes, and their steps are short.
 POINTS = {"steps": 20_000, "batch": 512, "lr": 2e-3}
+LABEL_DROPOUT = 0.1  # Ho and Salimans 2022
 
 
 def build_config(name, data, options):
@@ -40,10 +41,17 @@ def build_config(name, data, options):
     chosen = DEFAULTS | ({} if data.is_image else POINTS) | given
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
-    network = build_network(method, data, given)
+    classes = class_names(data) if given.get("classes") else None
+    if classes:
+        chosen.setdefault("label_dropout", LABEL_DROPOUT)
+    elif "label_dropout" in given:
+        raise ValueError("--label-dropout needs --classes")
+    # the null label is one row more
+    rows = len(classes) + (chosen["label_dropout"] > 0) if classes else 0
+    network = build_network(method, data, given, rows)
     padded = data.padded(network.sample_shape)
     kind = next(kind for kind, network_class in NETWORKS.items() if type(network) is network_class)
-    training = ("batch", "lr", "ema", "seed")
+    training = ("batch", "lr", "ema", "seed", "label_dropout")
     settings = Settings(**{option: chosen[option] for option in training if option in chosen})
     units = data.units
     config = {
@@ -57,6 +65,7 @@ def build_config(name, data, options):
         if units
         else None,
         "crop": None if padded is data else data.shape[:2],
+        "classes": classes,
         "net": {"kind": kind, **asdict(network)},
         **method.configure(data, given),
         "training": asdict(settings),
@@ -66,8 +75,27 @@ def build_config(name, data, options):
     return json.loads(json.dumps(config))
 
 
-def build_network(method, data, given):
-    """A network for samples of the data's shape.  ``given``: its kind, ``net``, and its fields."""
+def class_names(data):
+    """A name for each class of the data, in the order of the labels: its own names, else the
+    labels.  ValueError unless the data have labels 0, 1 .. of at least two classes, without gaps.
+    """
+    if not data.has_labels:
+        raise ValueError(f"--classes needs labels, and {data.name} has none")
+    present = np.unique(data.train_labels)
+    if len(present) < 2:
+        raise ValueError(f"--classes needs at least two classes, and {data.name} has one")
+    expected = np.arange(len(present))
+    if (present != expected).any():
+        first = int(expected[present != expected][0])
+        needed = "--classes needs labels from 0 on without gaps"
+        raise ValueError(f"{needed}: no training sample of {data.name} has the label {first}")
+    return list(data.class_names) or [str(label) for label in present]
+
+
+def build_network(method, data, given, classes=0):
+    """A network for samples of the data's shape.  ``given``: its kind, ``net``, and its fields;
+    ``classes``: the rows of its class table.
+    """
     kind = given.get("net") or method.networks[0 if data.is_image else -1]
     if kind not in NETWORKS:
         raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
@@ -84,14 +112,15 @@ def build_network(method, data, given):
         return Autoencoder(size=data.shape, **{"latent": 8 if data.is_image else 2} | fields)
     outputs = 2 if given.get("objective") in DDPM.objectives[1:] else 1
     if kind == "mlp":
-        return MLP(size=data.shape, outputs=outputs, **fields)
+        return MLP(size=data.shape, outputs=outputs, classes=classes, **fields)
     if "channels" not in fields and max(data.shape[:2]) > 16:
         fields["channels"] = (32, 64, 64)
     size, factor = data.shape[:2], 2 ** (len(fields.get("channels", UNet.channels)) - 1)
     # every level but the first halves the image: smaller ones are padded up to a multiple
     if factor <= max(size):
         size = tuple(-(-n // factor) * factor for n in size)
-    return UNet(size=size, in_channels=data.shape[2], outputs=outputs, **fields)
+    channels = {"in_channels": data.shape[2], "outputs": outputs}
+    return UNet(size=size, classes=classes, **channels, **fields)
 
 
 def build_model(config):
@@ -152,8 +181,21 @@ def read_config(folder):
         raise ValueError(f"the run {folder} does not exist")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no run: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
+    return config, checked_model(config, path)
+
+
+def checked_model(config, path):
+    """The model of a config from the file ``path``.  ValueError names the first field that is not
+    valid.
+    """
+    try:
         model = build_model(config)
-        Settings(**config["training"])
+        settings = Settings(**config["training"])
+        _check_classes(config.get("classes"), settings.label_dropout, model.network.classes)
         _check_range(config.get("data_range"), model.network.sample_shape)
         _check_units(units_of(config), model.network.sample_shape)
         _check_crop(config.get("crop"), model.network.sample_shape)
@@ -161,15 +203,24 @@ def read_config(folder):
             raise ValueError("data and data_sha256 must be text")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
-        return config, model
-    except FileNotFoundError:
-        raise ValueError(f"{folder} holds no run: it has no config.json") from None
+        return model
     except KeyError as error:
         raise ValueError(
             f"{path} can't be read as the config of a run: it has no {error}"
         ) from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} can't be read as the config of a run: {error}") from None
+
+
+def _check_classes(names, label_dropout, rows):
+    """``names``: of the classes, or None; ``rows``: of the network's class table."""
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(f"classes must be a list of names, got {names!r}")
+    needed = len(names) + (label_dropout > 0) if names else 0
+    if rows != needed:
+        raise ValueError(f"the network must have {needed} classes, null label included, got {rows}")
 
 
 def _check_units(units, shape):

@@ -15,6 +15,7 @@ from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
+from reference.runs.conditions import with_labels
 from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
@@ -70,7 +71,8 @@ def losses(run, data, ops, seed=1):
     For a mixture also the least possible loss: the loss of the exact prediction on the same
     draws, and for score matching in one dimension its expectation.
     """
-    model, x0 = run.model, data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
+    x0 = data.held_out[: LIMIT if data.is_image else 8 * LIMIT]
+    model = with_labels(run, data.held_out_labels[: len(x0)]).model
     sample, parts = np.arange(len(x0)), []
     for number in range(DRAWS):
         t = model.schedule.sample_times(uniform(seed, sample, 2 * number, Purpose.EVALUATION, ()))
@@ -93,15 +95,17 @@ def chain_likelihood(run, ops, how, count=128):
     mmse; the decoder of the last step has that error as its variance.
     """
     data, schedule, prediction = run.data, run.model.schedule, run.model.prediction
-    predict, bin_width = run.predictor(ops), data.bin_width or None
+    bin_width = data.bin_width or None
     is_chain = how["sampler"] in ("ddpm", "ddim")
     steps = min(how["steps"], schedule.T) if is_chain else schedule.T
     choice: dict = {"bin_width": bin_width, "prediction": prediction}
     if not isinstance(run.model, LearnedVariance):
+        predict = with_labels(run, data.train_labels[:count]).predictor(ops)
         x0, times = data.train[:count], schedule.timesteps(steps)[:-1]
         errors = {t: _error(predict, prediction, schedule, x0, t, ops) for t in times}
         choice |= {"variance": "exact", "mmse": errors.get}
     held_out = data.held_out[:count]
+    predict = with_labels(run, data.held_out_labels[:count]).predictor(ops)
     terms = elbo_terms(predict, schedule, held_out, 2, steps, **choice)
     by_example = {name: term.reshape(len(term), -1).sum(axis=1) for name, term in terms.items()}
     rows = _bound({name: float(nats.mean()) for name, nats in by_example.items()})
@@ -119,7 +123,8 @@ def flow_likelihood(run, ops, seed=2, count=64):
     with a little noise, at ``sde.t_min``.
     """
     sde, data, probe = run.model.schedule, run.data, None
-    score_and_pullback = run.model.score_and_pullback(run.state.ema, ops=ops)
+    model = with_labels(run, data.held_out_labels[:count]).model
+    score_and_pullback = model.score_and_pullback(run.state.ema, ops=ops)
     x, bin_width = data.held_out[:count], data.bin_width
     sample = np.arange(len(x))
     if data.is_image:
@@ -187,10 +192,12 @@ def restoration(run, ops, x, how, seed=1):
     """
     model, data = run.model, run.data
     x0 = data.held_out[:LIMIT]
+    labels = data.held_out_labels[:LIMIT] if model.network.classes else None
     sample, total, exact = np.arange(len(x0)), 0.0, 0.0
     for number in range(DRAWS):
         t, n_y, z = model.sample_training_noise(seed, sample, number, data.shape, x0.dtype, ops)
-        total += float(model.loss(run.state.ema, x0, t, n_y, z, ops=ops)[0]) / DRAWS
+        mean, *_ = model.loss(run.state.ema, x0, t, n_y, z, labels, ops)
+        total += float(mean) / DRAWS
         if data.mixture and not model.epsilon:
             x_t = path(x0, model.degradation(x0, n_y), t, ops).astype(np.float64)
             mean = lambda row, sigma: data.mixture.posterior_mean(row[None], 1.0, sigma)[0]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.runs import conditions
 from reference.runs.trajectory import describe, trajectory
 from reference.runs.views import noise_range
 from reference.samplers import SamplingWarning, final_sample
@@ -22,7 +23,7 @@ class GaussianModel:
     """
 
     prediction = "x0"
-    network = SimpleNamespace(sample_shape=(1,))
+    network = SimpleNamespace(sample_shape=(1,), classes=0)
 
     def __init__(self, model):
         self.schedule, self.data_variance = model.schedule, model.data_variance
@@ -45,6 +46,7 @@ def deviation_on_gaussian_data(run, sampler, n=1024, **how):
     stand_in = replace(run, model=GaussianModel(run.model))
     how |= {"variance": "posterior"} if how.get("variance") == "learned" else {}
     unclipped = Clip(-np.inf, np.inf)
+    how = {name: value for name, value in how.items() if name not in conditions.OPTIONS}
     states = trajectory(stand_in, reference_ops, np.arange(n), sampler, clip=unclipped, **how)
     x = final_sample(states).astype(np.float64)
     return float(np.sqrt((x**2).mean() / run.model.data_variance))

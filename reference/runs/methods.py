@@ -21,6 +21,8 @@ from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
 from reference.smld.smld import ScoreModel
 from reference.vae.vae import VAE
 
+# of a network with classes, for the methods that train one
+CLASS_OPTIONS = ("classes", "label_dropout")
 # The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
 # less than a thousandth of x, so that the prior may leave out the data's mean.
 MOST_NOISE = 1000
@@ -191,7 +193,15 @@ VAE_ = Method(
 )
 DDPM = Method(
     name="ddpm",
-    options=("schedule", "timesteps", "beta", "zero_terminal_snr", "prediction", "objective"),
+    options=(
+        "schedule",
+        "timesteps",
+        "beta",
+        "zero_terminal_snr",
+        "prediction",
+        "objective",
+        *CLASS_OPTIONS,
+    ),
     configure=_configure_ddpm,
     build=_build_ddpm,
     sampler="ddim",
@@ -213,7 +223,7 @@ SMLD = Method(
 )
 SDE = Method(
     name="sde",
-    options=("sde", "prediction", "sigma_min", "sigma_max"),
+    options=("sde", "prediction", "sigma_min", "sigma_max", *CLASS_OPTIONS),
     configure=_configure_sde,
     build=_build_sde,
     sampler="predictor-corrector",
@@ -223,7 +233,7 @@ SDE = Method(
 )
 INDI = Method(
     name="indi",
-    options=("noise", "blur", "brownian_noise"),
+    options=("noise", "blur", "brownian_noise", *CLASS_OPTIONS),
     configure=_configure_indi,
     build=_build_indi,
     sampler="indi",

@@ -1,5 +1,6 @@
 """A run: a folder that holds config.json, the training log and the last checkpoint."""
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.data import datasets
 from reference.diffusion.training import Settings, State, init_state
-from reference.runs import checkpoint
+from reference.runs import checkpoint, exported
 from reference.runs.config import build_model, fingerprint, method_of, read_config, units_of
 from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 
@@ -111,7 +112,16 @@ def new_run(folder, config):
 def open_run(folder, need_checkpoint=True):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless
     ``need_checkpoint``.
+
+    ``folder`` may also be a file that ``export`` wrote, or the name of a model of the package; a
+    folder of that name has precedence, with a warning.
     """
+    models, path = exported.package_models(), Path(folder)
+    if path.is_dir() and str(folder) in models:
+        message = f"the folder {folder} is used, not the package's model of that name"
+        warnings.warn(message, stacklevel=2)
+    elif not path.is_dir() and (str(folder) in models or path.is_file()):
+        return _open_exported(models.get(str(folder), path), folder)
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
@@ -129,6 +139,12 @@ def open_run(folder, need_checkpoint=True):
             f"{folder} has no checkpoint yet: {cause}; continue it with train --resume"
         )
     return new_run(folder, config)
+
+
+def _open_exported(path, name):
+    config, model, weights, step = exported.read(path)
+    zeros = {name: np.zeros_like(array) for name, array in weights.items()}
+    return Run(Path(name), config, model, State(weights, weights, zeros, zeros, step), None)
 
 
 def _entries(config, prefix=""):

@@ -8,7 +8,7 @@ from reference.data import datasets
 from reference.ddpm.ddpm import VARIANCES
 from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
-from reference.runs import solvers
+from reference.runs import conditions, solvers
 from reference.runs.methods import METHODS
 from reference.runs.views import largest_level_ratio, noise_range, score_of
 from reference.samplers import SamplingWarning
@@ -23,14 +23,18 @@ SAMPLERS = {  # the options of each
     "indi": ("steps", "noise", "blur"),
     "decoder": (),
 }
-OPTIONS = tuple(dict.fromkeys(name for names in SAMPLERS.values() for name in names))
+OPTIONS = (
+    *dict.fromkeys(name for names in SAMPLERS.values() for name in names),
+    *conditions.OPTIONS,
+)
 OF_ONE_METHOD = ("indi", "decoder")  # samplers for runs of the method with that default only
 CLIPS = ("data", "none")
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
 
 def sampler_options(run, sampler=None, seed=0, **given):
-    """The arguments of ``trajectory.trajectory``: sampler, seed and the sampler's own options.
+    """The arguments of ``trajectory.trajectory``: sampler, seed, the sampler's own options and
+    those of conditions.py.
 
     ``given``: options by name, None where not given.  ValueError for an option of another sampler,
     a value out of range, or a sampler that does not fit the run.
@@ -41,6 +45,8 @@ def sampler_options(run, sampler=None, seed=0, **given):
     _check_sampler(run, sampler)
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {seed}")
+    condition = {name: given.pop(name, None) for name in conditions.OPTIONS}
+    condition = conditions.condition_options(run, **condition)
     for name, value in given.items():
         if value is not None and name not in SAMPLERS[sampler]:
             raise ValueError(f"--{name.replace('_', '-')} is not an option of --sampler {sampler}")
@@ -54,7 +60,7 @@ def sampler_options(run, sampler=None, seed=0, **given):
         if own["clip"] not in CLIPS:
             raise ValueError(f"clip must be {' or '.join(CLIPS)}, got {own['clip']!r}")
     _check_levels(run, sampler, **own)
-    return {"sampler": sampler, "seed": seed, **own}
+    return {"sampler": sampler, "seed": seed, **own, **condition}
 
 
 def _check_sampler(run, sampler):

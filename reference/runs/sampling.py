@@ -19,7 +19,7 @@ MOST_BEYOND = 0.05
 
 
 class CountingNetwork:
-    """A network that counts the calls of ``forward`` in ``evaluations``."""
+    """A network that counts the samples of all calls of ``forward`` in ``evaluations``."""
 
     def __init__(self, network):
         self.network, self.evaluations = network, 0
@@ -27,14 +27,14 @@ class CountingNetwork:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
-    def forward(self, *args, **keywords):
-        self.evaluations += 1
-        return self.network.forward(*args, **keywords)
+    def forward(self, params, x, *args, **keywords):
+        self.evaluations += len(x)
+        return self.network.forward(params, x, *args, **keywords)
 
 
 def draw(run, ops, n, clip="data", **how):
     """(x, evaluations): n samples [n,...] by the run's averaged weights, and the number of network
-    evaluations of one batch, None for a sampler without any.
+    evaluations of a sample, None for a sampler without any.
 
     ``how``: from ``sampler_options``.  ``clip``: data or none.  ValueError if samples are not
     finite.  A warning where the network's last predictions of x_0 lie far outside of the data.
@@ -68,4 +68,4 @@ def draw(run, ops, n, clip="data", **how):
         )
         advice = "longer training, more steps or --sampler ddpm may help"
         warnings.warn(f"{message}; {advice}", SamplingWarning, stacklevel=2)
-    return x, network.evaluations / len(parts) or None
+    return x, network.evaluations / n or None

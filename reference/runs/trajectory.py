@@ -6,7 +6,7 @@ import numpy as np
 
 from reference.ddpm.indi import brownian_deviation
 from reference.ops.random import Purpose
-from reference.runs import solvers
+from reference.runs import conditions, solvers
 from reference.runs.devices import to_device, to_host
 from reference.runs.sampler_options import langevin_limit
 from reference.runs.views import noise_range, schedule_of
@@ -21,9 +21,11 @@ from reference.samplers.langevin import langevin
 def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
     """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].
 
-    ``own``: the sampler's options, all of them (``sampler_options``).  ``clip``: data, none, or a
-    ``Clip`` for the predictions of x_0.
+    ``own``: the sampler's options, all of them, and the options of conditions.py
+    (``sampler_options``).  ``clip``: data, none, or a ``Clip`` for the predictions of x_0.
     """
+    condition = {name: own.pop(name) for name in conditions.OPTIONS if name in own}
+    run = conditions.conditioned(run, sample, **condition)
     model, weights = run.model, run.state.ema
     clip = data_clip(run, clip) if isinstance(clip, str) else clip
     if sampler == "decoder":
@@ -109,10 +111,27 @@ def length(sampler, steps=1, levels=1, **own):
     return levels * steps + denoised
 
 
-def describe(sampler, seed, steps=None, levels=None, evaluations=None, **own):
-    """``ddim, 50 steps, seed 0``, and where given ``, 50 network evaluations``."""
+def describe(
+    sampler,
+    seed,
+    steps=None,
+    levels=None,
+    evaluations=None,
+    label=None,
+    guidance=1.0,
+    guidance_interval=None,
+    **own,
+):
+    """``ddim, 50 steps, seed 0``, and where given ``, label 3, guidance 2, 100 network
+    evaluations``.
+    """
     count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
     plural = "" if evaluations == 1 else "s"
     cost = f"{evaluations:.4g} network evaluation{plural}" if evaluations else ""
-    parts = [sampler, f"{levels} levels" if levels else "", count, f"seed {seed}", cost]
+    kind = "" if label is None else f"label {label}"
+    weight = "" if guidance == 1 else f"guidance {guidance:g}"
+    if weight and guidance_interval:
+        weight += " at noise {:g} to {:g}".format(*guidance_interval)
+    levels = f"{levels} levels" if levels else ""
+    parts = [sampler, levels, count, f"seed {seed}", kind, weight, cost]
     return ", ".join(filter(None, parts))

@@ -49,6 +49,19 @@ def noise_range(run):
     return float(np.exp(first)), float(np.exp(last))
 
 
+def network_time(run, ratio):
+    """The network time of the noise level sigma / alpha = ``ratio``: minus or plus infinity at and
+    beyond the ends of the trained range.
+    """
+    smallest, largest = noise_range(run)
+    if ratio <= smallest or ratio >= largest:
+        return -np.inf if ratio <= smallest else np.inf
+    if run.method.restores:
+        return 1000 * ratio / run.model.degradation.noise
+    schedule = run.model.schedule
+    return float(schedule.network_time(schedule.time_of(1.0, ratio)))
+
+
 def largest_level_ratio(run):
     """The largest factor by which sigma / alpha grows from one trained level to the next, among the
     levels below ten deviations of the data; 1 where the network was trained at all levels between.

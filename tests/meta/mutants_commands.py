@@ -64,8 +64,8 @@ MUTANTS = (
     ),
     (
         "reference/runs/sampling.py",
+        "        self.evaluations += len(x)\n",
         "        self.evaluations += 1\n",
-        "        self.evaluations += 2\n",
         "tests/reference/test_devices.py::test_a_sampler_reports_its_number_of_network_evaluations[sde-ddim]",
     ),
     _mutant("runs/sampling", "    if not np.isfinite(x).all():", "    if False:", "samples_that_diverge_are_not_written"),

@@ -253,7 +253,7 @@ def test_an_untrained_network_predicts_exactly_zero(network):
 
 def test_activations_of_an_untrained_mlp_have_about_unit_size():
     network = MLP(size=(2,), width=128, depth=3)
-    _, (_, _, _, pre) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
+    _, (_, _, _, pre, _) = network.forward(network.init(0, np.float64), numbers(1, 64, 2), np.linspace(0, 1000, 64))
     for silus, a in enumerate(pre):
         assert_unit_size(a, silus)
 
