@@ -136,7 +136,7 @@ def picture(run, arrays, how, settings):
     from reference import plotting
 
     x, data = arrays["x"], run.config["data"]
-    title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
+    title = f"{run.title}: {describe(**how)}"
     if how.get("label") == ALL and x.ndim == 4:
         groups = _real_by_class(run, len(x)) | {f"{len(x)} samples": (x, arrays["labels"])}
         sheet = plotting.class_sheet(groups, run.config["classes"], title)

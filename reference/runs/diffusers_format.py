@@ -30,6 +30,7 @@ from reference.runs import checkpoint
 from reference.runs.diffusers_weights import WEIGHTS, read_weights
 
 CONFIG = "config.json"
+RUN_FIELD = "_run"  # of the config: an exported run's config and step, which diffusers ignores
 LEAF_NAMES = {"w": "weight", "b": "bias", "scale": "weight", "shift": "bias", "table": "weight"}
 TIME_WEIGHT = "time_embedding.linear_1.weight"
 PREDICTIONS = {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}
@@ -127,11 +128,12 @@ def config_of(network):
     }
 
 
-def model_files(network, params):
-    """The two files, name -> bytes."""
+def model_files(network, params, run=None):
+    """The two files, name -> bytes.  ``run``: the config and the step of the model's run."""
     from safetensors.numpy import save as to_bytes
 
     config, arrays = to_diffusers(network, params)
+    config |= {RUN_FIELD: run} if run else {}
     return {CONFIG: json_bytes(config), WEIGHTS: to_bytes(arrays, {"format": "pt"})}
 
 

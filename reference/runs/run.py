@@ -11,7 +11,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.data import datasets
 from reference.diffusion.training import Settings, State, init_state
-from reference.runs import checkpoint, exported
+from reference.runs import checkpoint, exported, published
 from reference.runs.config import build_model, fingerprint, method_of, read_config, units_of
 from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 
@@ -41,6 +41,14 @@ class Run:
         """The row of ``methods.METHODS``."""
         return method_of(self.config["method"])
 
+    @property
+    def title(self):
+        """The method and the data of training, for pictures; the name of a model without data."""
+        name = Path(self.config["data"]).name
+        return (
+            name if self.config["data_sha256"] is None else f"{self.method.name} trained on {name}"
+        )
+
     def predictor(self, ops):
         """The function (x[b,...], t) -> prediction of the averaged weights, of the kind
         ``model.prediction``.
@@ -53,6 +61,8 @@ class Run:
 
         ValueError if the data have changed since the run was begun.
         """
+        if self.config["data_sha256"] is None:
+            raise ValueError(f"{self.folder} holds a model without its data")
         data = datasets.load_dataset(self.config["data"], self.settings.seed)
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(
@@ -114,14 +124,17 @@ def open_run(folder, need_checkpoint=True):
     ``need_checkpoint``.
 
     ``folder`` may also be a file that ``export`` wrote, or the name of a model of the package; a
-    folder of that name has precedence, with a warning.
+    folder of that name has precedence, with a warning.  A folder may hold a model for diffusers
+    (published.py) in place of a run.
     """
     models, path = exported.package_models(), Path(folder)
     if path.is_dir() and str(folder) in models:
         message = f"the folder {folder} is used, not the package's model of that name"
         warnings.warn(message, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
-        return _open_exported(models.get(str(folder), path), folder)
+        return _with_weights(folder, *exported.read(models.get(str(folder), path)))
+    if published.model_folder(path):
+        return _with_weights(folder, *published.read(path))
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
@@ -141,8 +154,7 @@ def open_run(folder, need_checkpoint=True):
     return new_run(folder, config)
 
 
-def _open_exported(path, name):
-    config, model, weights, step = exported.read(path)
+def _with_weights(name, config, model, weights, step):
     zeros = {name: np.zeros_like(array) for name, array in weights.items()}
     return Run(Path(name), config, model, State(weights, weights, zeros, zeros, step), None)
 
