@@ -1,13 +1,20 @@
 """Models that diffusers saved, loaded here: DDPM's settings, classes, old names, half precision, several files."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
 
-from reference.runs import diffusers_format
+from reference import ops
+from reference.ops import random as ops_random
+from reference.runs import conditions, diffusers_format, published
 from reference.runs.diffusers_weights import HALF, INDEX, WEIGHTS
-from tests.oracle_tolerances import PEER_NETWORK
+from reference.runs.run import open_run
+from reference.runs.trajectory import trajectory
+from reference.samplers import final_sample
+from reference.samplers.ancestral import prior
+from tests.oracle_tolerances import PEER_CHAIN, PEER_NETWORK, U32, assert_close, betas_table
 from tests.peers.test_diffusers_unet import same, to_numpy, to_torch
 from tests.reference.test_diffusers_files import OLD_NAMES
 
@@ -100,6 +107,61 @@ def test_fields_that_a_config_lacks_have_their_defaults(tmp_path):
     for name in (*diffusers_format.OPTIONAL_FIELDS, *diffusers_format.FIXED_FIELDS):
         without = {field: value for field, value in written.items() if field != name}
         assert diffusers_format.network_of(without) == diffusers_format.network_of(written)
+
+
+SCHEDULES = {
+    "linear": {"beta_schedule": "linear"},
+    "scaled-linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+    "given": {"trained_betas": np.linspace(1e-4, 0.03, 1000).tolist()},
+    "zero terminal SNR": {"rescale_betas_zero_snr": True},
+    "another T": {"num_train_timesteps": 400},
+}
+
+
+@pytest.mark.parametrize("kind, name", [("DDPMScheduler", "sigmoid"), *product(("DDPMScheduler", "DDIMScheduler"), SCHEDULES)])
+def test_the_noise_levels_of_their_schedulers_are_ours(model, tmp_path, kind, name):
+    scheduler = getattr(theirs, kind)(**SCHEDULES.get(name, {"beta_schedule": name}), prediction_type="v_prediction")
+    theirs.DDPMPipeline(model, scheduler).save_pretrained(tmp_path)
+    schedule = open_run(tmp_path).model.schedule
+    betas = scheduler.betas.numpy().astype(np.float64)[: schedule.T - (name == "zero terminal SNR")]
+    assert schedule.T == len(scheduler.betas)
+    error = np.abs(scheduler.alphas_cumprod.numpy().astype(np.float64) - schedule.signal_power(np.arange(1, schedule.T + 1)))
+    bound = betas_table(betas, U32)
+    if name == "zero terminal SNR":  # a root is shifted by that of alpha_bar_T, and becomes a product again: each rounds
+        bound = np.append(bound, bound[-1]) + 8 * U32 * np.arange(1, schedule.T + 1)
+    assert (error <= bound).all()
+
+
+def test_schedulers_without_fields_have_their_defaults():
+    for kind in published.SCHEDULERS:
+        config = getattr(theirs, kind)().config
+        for name, value in published.DEFAULTS.items():
+            assert config.get(name, value) in (value, None), f"{kind}: {name}"  # None: a scheduler without variances
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
+def test_a_pipeline_that_they_saved_samples_here_as_there(model, tmp_path, sampler, prediction, monkeypatch):
+    kind = {"ddpm": theirs.DDPMScheduler, "ddim": theirs.DDIMScheduler}[sampler]
+    scheduler = kind(prediction_type=prediction, timestep_spacing="trailing", num_train_timesteps=12, beta_end=0.5)
+    theirs.DDPMPipeline(model, scheduler).save_pretrained(tmp_path)
+    run, sample, labels = open_run(tmp_path), np.arange(3), np.array([1, 0, 4])
+    own = {"variance": "posterior"} if sampler == "ddpm" else {"eta": 0.0}
+    run = conditions.with_labels(run, labels)
+    run.config["classes"] = None
+    ours = final_sample(trajectory(run, ops, sample, sampler, 7, steps=12, **own))
+
+    noises = (ops.normal(7, sample, step, ops_random.Purpose.STEP_NOISE, (16, 16, 3), np.float32) for step in range(12))
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **kwargs: to_torch(next(noises)))
+    x = to_torch(prior(7, sample, (16, 16, 3)))
+    scheduler.set_timesteps(12)
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            output = model(x, t, class_labels=torch.tensor(labels)).sample
+            how = {"use_clipped_model_output": True} if sampler == "ddim" else {}
+            x = scheduler.step(output, t, x, **how).prev_sample
+    assert_close(to_numpy(x), ours, PEER_CHAIN, 1.0)
 
 
 def test_a_difference_of_a_thousandth_would_be_seen(model, tmp_path):

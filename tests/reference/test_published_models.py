@@ -13,7 +13,7 @@ from reference.networks import UNet
 from reference.runs import diffusers_format, published
 from reference.runs.files import write_together
 from reference.runs.run import open_run
-from reference.runs.sampling import draw
+from reference.runs.trajectory import trajectory
 from reference.samplers import final_sample
 from reference.samplers.ancestral import prior
 from reference.samplers.ddim import ddim
@@ -137,11 +137,11 @@ def test_a_score_scales_x_to_the_signal_and_noise_of_their_levels(pipeline):
 def test_ddim_on_a_published_model_is_ddim_with_its_network(pipeline):
     trained = open_run(pipeline(prediction_type="v_prediction"))
     assert trained.model.prediction == "v" and trained.steps == 0
-    x, _ = draw(trained, ops, 3, sampler="ddim", seed=4, steps=25, eta=0.0, clip="data")
+    x = final_sample(trajectory(trained, ops, np.arange(3), "ddim", 4, steps=5, eta=0.0))
     schedule, params = trained.model.schedule, trained.state.ema
     predict = lambda x, t: NETWORK.forward(params, x, np.full(len(x), t - 1, np.float32))[0]
     expected = final_sample(
-        ddim(predict, schedule, schedule.timesteps(25), prior(4, np.arange(3), (8, 8, 3)), 4, np.arange(3), clip=1.0, prediction="v")
+        ddim(predict, schedule, schedule.timesteps(5), prior(4, np.arange(3), (8, 8, 3)), 4, np.arange(3), clip=1.0, prediction="v")
     )
     np.testing.assert_array_equal(x, expected)
 
