@@ -12,6 +12,7 @@ import numpy as np
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
+from reference.runs.exported import package_classifier
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.inversion import read_latents
 from reference.runs.progress import progress
@@ -72,6 +73,8 @@ def execute(arguments, ops):
     write_atomically(path, made)
     sampler = describe(**how, evaluations=evaluations)
     print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
+    if how.get("guidance") and (name := package_classifier(run)):
+        _print_agreement(name, x, labels_of(run, how["label"], np.arange(n)), ops)
     return 0
 
 
@@ -91,6 +94,13 @@ def _latents(run, arguments):
             f"{arguments.start} holds {len(latents)} latents, got samples {arguments.samples}"
         )
     return latents[: arguments.samples]
+
+
+def _print_agreement(name, x, labels, ops):
+    classifier = open_run(name)
+    predicted = classifier.model.log_probabilities(classifier.state.ema, x, ops=ops).argmax(axis=1)
+    share = f"{(predicted == labels).mean():.1%} of the samples"
+    print(f"the package's classifier {name} finds the label of {share}")
 
 
 def default_samples(run, how):
