@@ -3,7 +3,7 @@ reading order.
 
 The names that training and sampling need can be imported from here:
 
-    load_dataset                     data: digits, mixtures, swiss-roll, or a file
+    load_dataset                     data: digits, fashion-mnist, mixtures ..., or a file
     UNet, MLP                        networks
     linear, cosine                   noise schedules
     Denoiser                         a network, a schedule and the kind of prediction

@@ -5,6 +5,7 @@ import os
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+import pytest  # noqa: E402
 from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
 # no deadline and no limit for drawing, which would depend on the load of the machine
@@ -25,3 +26,8 @@ def pytest_configure(config):
 
     for source in config.getoption("port") or ():
         port_of(source)  # an invalid port is refused before any test runs
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("fashion_mnist") and not os.environ.get("DIFFUSION_DATA_DIR"):
+        pytest.skip("needs Fashion-MNIST in the folder that DIFFUSION_DATA_DIR names")

@@ -1,11 +1,15 @@
 """The example networks of reference/conformance/example_networks.py, by one import for all tests."""
 
 from reference.conformance.example_networks import (
+    CONVNET,
+    CONVNETS,
     DEEP,
     HALVES,
     IMAGES,
+    LABELLED,
     LABELS,
     MLPS,
+    NOISY_CONVNET,
     ONE_LEVEL,
     PLAIN,
     POINTS,
@@ -23,11 +27,15 @@ from reference.conformance.example_networks import (
 )
 
 __all__ = [
+    "CONVNET",
+    "CONVNETS",
     "DEEP",
     "HALVES",
     "IMAGES",
+    "LABELLED",
     "LABELS",
     "MLPS",
+    "NOISY_CONVNET",
     "ONE_LEVEL",
     "PLAIN",
     "POINTS",

@@ -2,15 +2,17 @@
 
 from accelerated import missing_ops
 from accelerated.trace import trace
+from reference.data import mnist
 from reference.runs.run import open_run
 
 
 def add_options(parser):
     parser.add_argument("run", metavar="RUN", help="folder of a run, as train or demo wrote it")
+    parser.add_argument("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
     tracer = trace(run, ops, run.data)
     first, compared = tracer.first_mismatch(), [call for call in tracer.calls if call.error is not None]
     print(f"{'op':26} {'error/tolerance':>15} {'reference':>12} {'port':>12}   arguments")

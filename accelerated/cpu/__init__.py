@@ -24,7 +24,7 @@ from accelerated.cpu.embedding import embedding, embedding_backward, timestep_em
 from accelerated.cpu.fokker_planck import fokker_planck_step, fokker_planck_step_2d
 from accelerated.cpu.kernel import environment, set_threads, threads
 from accelerated.cpu.linear import linear, linear_backward
-from accelerated.cpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
+from accelerated.cpu.loss import cross_entropy, cross_entropy_backward, gaussian_kl, gaussian_kl_backward, mse, mse_backward
 from accelerated.cpu.mixture import mixture_log_density, mixture_score
 from accelerated.cpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward
 from accelerated.cpu.optimizer import adam_step_, ema_step_, global_norm

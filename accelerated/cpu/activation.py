@@ -101,19 +101,26 @@ def _softmax(x, y, n):
     for block in prange(block_count(rows, items_per_block(n))):
         begin, end = span(block, rows, items_per_block(n))
         for row in range(begin, end):
-            _softmax_row(x[row * n : (row + 1) * n], y[row * n : (row + 1) * n])
+            softmax_row(x[row * n : (row + 1) * n], y[row * n : (row + 1) * n])
 
 
 @njit
-def _softmax_row(x, y):
-    largest = x[0]
-    for i in range(len(x)):
-        largest = max(largest, x[i])
+def softmax_row(x, y):
+    """y = softmax(x) of one row."""
+    largest = largest_of(x)
     for i in range(len(x)):
         y[i] = exp(x[i] - largest)
     total = _sum(y)
     for i in range(len(x)):
         y[i] /= total
+
+
+@njit
+def largest_of(x):
+    largest = x[0]
+    for i in range(len(x)):
+        largest = max(largest, x[i])
+    return largest
 
 
 @njit(fastmath=SUM)

@@ -3,13 +3,14 @@
 import numpy as np
 from numba import njit, prange
 
+from accelerated.cpu.activation import largest_of, softmax_row
 from accelerated.cpu.blocks import block_count, items_per_block, span
 from accelerated.cpu.contiguous import SUM
-from accelerated.cpu.elementary import FUSED, expm1
+from accelerated.cpu.elementary import FUSED, exp, expm1, log
 from accelerated.cpu.kernel import kernel
 from accelerated.cpu.memory import aligned_empty
 from reference.ops.checks import check, takes_out
-from reference.ops.loss import entries
+from reference.ops.loss import check_cross_entropy, entries
 
 
 @takes_out
@@ -152,3 +153,53 @@ def _gaussian_kl_backward_part(d, mean, log_var, dmean, dlog_var):
     for i in range(len(mean)):
         dmean[i] = d * mean[i]
         dlog_var[i] = d * (half * expm1(log_var[i]))
+
+
+@takes_out
+def cross_entropy(logits, labels):
+    """logits[b,k], labels[b] (integers) -> mean, per_sample[b], in nats: -log softmax(logits) at the label, and its mean over samples."""
+    check_cross_entropy(logits, labels)
+    per_sample = np.empty(len(logits), logits.dtype)
+    mean = _cross_entropy(logits, labels.astype(np.int64, copy=False), per_sample)
+    return logits.dtype.type(mean), per_sample
+
+
+@kernel("r2 rI1 w1")
+def _cross_entropy(logits, labels, per_sample):
+    rows = items_per_block(logits.shape[1])
+    for block in prange(block_count(len(logits), rows)):
+        begin, end = span(block, len(logits), rows)
+        for n in range(begin, end):
+            largest = largest_of(logits[n])
+            per_sample[n] = log(_sum_of_exp(logits[n], largest)) - (logits[n, labels[n]] - largest)
+    return _mean(per_sample)
+
+
+@njit(fastmath=SUM)
+def _sum_of_exp(x, largest):
+    total = x.dtype.type(0)
+    for i in range(len(x)):
+        total += exp(x[i] - largest)
+    return total
+
+
+@takes_out
+def cross_entropy_backward(d_per_sample, logits, labels):
+    """d_per_sample[b], logits[b,k], labels[b] -> dlogits[b,k] = d_per_sample (softmax - one-hot).  For the mean, pass 1/b."""
+    check_cross_entropy(logits, labels)
+    check("d_per_sample[b] logits[b,k]", d_per_sample, logits)
+    dlogits = aligned_empty(logits.shape, logits.dtype)
+    _cross_entropy_backward(d_per_sample, logits, labels.astype(np.int64, copy=False), dlogits)
+    return dlogits
+
+
+@kernel("r1 r2 rI1 w2")
+def _cross_entropy_backward(d_per_sample, logits, labels, dlogits):
+    rows = items_per_block(logits.shape[1])
+    for block in prange(block_count(len(logits), rows)):
+        begin, end = span(block, len(logits), rows)
+        for n in range(begin, end):
+            softmax_row(logits[n], dlogits[n])
+            dlogits[n, labels[n]] -= 1
+            for k in range(dlogits.shape[1]):
+                dlogits[n, k] *= d_per_sample[n]

@@ -9,7 +9,7 @@ from accelerated.gpu.embedding import embedding, embedding_backward, timestep_em
 from accelerated.gpu.fokker_planck import fokker_planck_step, fokker_planck_step_2d
 from accelerated.gpu.kernel import set_block_size
 from accelerated.gpu.linear import linear, linear_backward
-from accelerated.gpu.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
+from accelerated.gpu.loss import cross_entropy, cross_entropy_backward, gaussian_kl, gaussian_kl_backward, mse, mse_backward
 from accelerated.gpu.mixture import mixture_log_density, mixture_score
 from accelerated.gpu.models import prepare
 from accelerated.gpu.norm import group_norm, group_norm_backward, group_norm_silu, group_norm_silu_backward

@@ -82,21 +82,28 @@ _timestep_embedding = {
 }
 
 
-def checks_labels(operation):
-    """A decorator: the op checks labels in a NumPy array against the table before they are copied to the device."""
-    names = tuple(inspect.signature(operation).parameters)
+def checks_labels(check_arguments, other):
+    """A decorator: the op checks labels in a NumPy array by ``check_arguments`` before they are copied to the device.
 
-    @functools.wraps(operation)
-    def checking(*args, **kwargs):
-        given = dict(zip(names, args)) | kwargs
-        if isinstance(given.get("labels"), np.ndarray) and "table" in given:
-            check_labels(given["labels"], given["table"])
-        return operation(*args, **kwargs)
+    ``other`` and "labels" name the arguments of the check.
+    """
 
-    return checking
+    def decorate(operation):
+        names = tuple(inspect.signature(operation).parameters)
+
+        @functools.wraps(operation)
+        def checking(*args, **kwargs):
+            given = dict(zip(names, args)) | kwargs
+            if isinstance(given.get("labels"), np.ndarray) and other in given:
+                check_arguments(**{"labels": given["labels"], other: given[other]})
+            return operation(*args, **kwargs)
+
+        return checking
+
+    return decorate
 
 
-@checks_labels
+@checks_labels(check_labels, "table")
 @op
 def embedding(labels, table):
     """labels[b] (integers), table[k,d] -> y[b,d], row labels[b] of the table."""
@@ -114,7 +121,7 @@ def _embedding(labels, table, y, columns, out_of_range):
         y[i] = table[label * columns + i % columns] if 0 <= label < table.size // columns else out_of_range
 
 
-@checks_labels
+@checks_labels(check_labels, "table")
 @op
 def embedding_backward(dy, labels, table):
     """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: the gradient of a row is the sum over the samples with its label."""

@@ -1,9 +1,15 @@
-"""Losses: formulas as in reference/ops/loss.py.  A block sums the entries of a sample; another kernel takes the mean of the samples."""
+"""Losses: formulas as in reference/ops/loss.py.  A block sums the entries of a sample; another kernel takes the mean of the samples.
+
+Labels in a NumPy array are checked.  A sample with a label on the device that is out of range has a loss and gradients of NaN.
+"""
+
+import numpy as np
 
 from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.kernel import array_sum, block_sum, kernel, thread_index
+from accelerated.gpu.embedding import checks_labels
+from accelerated.gpu.kernel import array_sum, block_max, block_sum, device_function, kernel, thread_index
 from reference.ops.checks import check
-from reference.ops.loss import entries
+from reference.ops.loss import check_cross_entropy, entries
 
 
 @op
@@ -92,3 +98,64 @@ def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var, size):
         d = d_per_sample[i // size]
         dmean[i] = d * mean[i]
         dlog_var[i] = d * (math.expm1(log_var[i]) / mean.dtype.type(2))
+
+
+@checks_labels(check_cross_entropy, "logits")
+@op
+def cross_entropy(logits, labels):
+    """logits[b,k], labels[b] (integers) -> mean, per_sample[b], in nats: -log softmax(logits) at the label; mean is their mean."""
+    check("logits[b,k] labels:int[b]", logits, labels)
+    entries(logits)
+    mean, per_sample = xp.empty((), logits.dtype), xp.empty(len(logits), logits.dtype)
+    _cross_entropy.blocks(len(logits))(logits, labels.astype(np.int64, copy=False), per_sample, logits.shape[1], np.nan)
+    _mean.blocks(1)(per_sample, mean)
+    return mean, per_sample
+
+
+@device_function
+def _largest_and_sum(shared, logits, begin, end):
+    """The largest of the logits from ``begin`` to ``end``, and the sum of e^{logit - largest}, by one block."""
+    largest = logits[begin]
+    for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
+        largest = largest if logits[i] <= largest else logits[i]
+    largest = block_max(shared, largest)
+    partial = logits.dtype.type(0)
+    for i in range(begin + cuda.threadIdx.x, end, cuda.blockDim.x):
+        partial += math.exp(logits[i] - largest)
+    return largest, block_sum(shared, partial)
+
+
+@kernel("r* rI* w* i s", shared=1)
+def _cross_entropy(logits, labels, per_sample, classes, out_of_range):
+    shared = cuda.shared.array(0, logits.dtype)
+    sample = cuda.blockIdx.x
+    begin, label = sample * classes, labels[sample]
+    largest, total = _largest_and_sum(shared, logits, begin, begin + classes)
+    if cuda.threadIdx.x == 0:
+        in_range = 0 <= label < classes
+        per_sample[sample] = math.log(total) - (logits[begin + label] - largest) if in_range else out_of_range
+
+
+@checks_labels(check_cross_entropy, "logits")
+@op
+def cross_entropy_backward(d_per_sample, logits, labels):
+    """d_per_sample[b], logits[b,k], labels[b] -> dlogits[b,k] = d_per_sample (softmax - one-hot).  For the mean, pass 1/b."""
+    check("logits[b,k] labels:int[b]", logits, labels)
+    entries(logits)
+    check("d_per_sample[b] logits[b,k]", d_per_sample, logits)
+    dlogits = xp.empty(logits.shape, logits.dtype)
+    arguments = d_per_sample, logits, labels.astype(np.int64, copy=False), dlogits, logits.shape[1], np.nan
+    _cross_entropy_backward.blocks(len(logits))(*arguments)
+    return dlogits
+
+
+@kernel("r* r* rI* w* i s", shared=1)
+def _cross_entropy_backward(d_per_sample, logits, labels, dlogits, classes, out_of_range):
+    shared = cuda.shared.array(0, logits.dtype)
+    one, sample = logits.dtype.type(1), cuda.blockIdx.x
+    begin, label = sample * classes, labels[sample]
+    largest, total = _largest_and_sum(shared, logits, begin, begin + classes)
+    d = d_per_sample[sample] if 0 <= label < classes else out_of_range
+    for k in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
+        p = math.exp(logits[begin + k] - largest) / total
+        dlogits[begin + k] = d * (p - one if k == label else p)

@@ -114,9 +114,9 @@ def main(arguments=None, program=Program()):
 
 def _execute(parsed, program):
     try:
-        for name in ("out", "run", "data", "labels"):
+        for name in ("out", "run", "data", "data_dir", "labels"):
             if getattr(parsed, name, None) == "":
-                raise ValueError(f"{name} must not be empty")
+                raise ValueError(f"{name.replace('_', '-')} must not be empty")
         ops = program.port(parsed)
         raise_on_interrupt()
         return program.module(parsed.command).execute(parsed, ops)

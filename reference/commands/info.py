@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import reference
-from reference.data import datasets, formats
+from reference.data import datasets, formats, mnist
 from reference.runs.checkpoint import environment
 from reference.runs.files import output_path, write_atomically
 
@@ -27,6 +27,7 @@ def add_options(parser):
         metavar="FILE",
         help="with --data: IDX or .npy file of labels for images (default: the file beside them)",
     )
+    parser.add_argument("--data-dir", metavar="FOLDER", help=f"with --data: {mnist.FOLDER_HELP}")
     parser.add_argument(
         "--seed",
         type=int,
@@ -43,15 +44,18 @@ def add_options(parser):
 
 def execute(arguments, ops):
     if arguments.data is None:
-        if arguments.labels is not None or arguments.out is not None:
-            raise ValueError("--labels and --out describe data: name them with --data")
+        options = (arguments.labels, arguments.data_dir, arguments.out)
+        if any(option is not None for option in options):
+            raise ValueError("--labels, --data-dir and --out describe data: name it with --data")
         return print_rows(
             {"reference": reference.__version__}
             | environment(ops)
             | {name: version(name) for name in LIBRARIES}
         )
     path = None if arguments.out is None else output_path(arguments.out, (".png",))
-    data = datasets.load_dataset(arguments.data, arguments.seed, arguments.labels)
+    data = datasets.load_dataset(
+        arguments.data, arguments.seed, arguments.labels, arguments.data_dir
+    )
     print_rows(rows(data))
     if path:
         write_atomically(path, picture(data))

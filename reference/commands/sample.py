@@ -12,6 +12,7 @@ import numpy as np
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
+from reference.runs.exported import package_classifier
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.inversion import read_latents
 from reference.runs.progress import progress
@@ -39,7 +40,9 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
+    if arguments.data_dir is not None:
+        _ = run.data  # a wrong folder is refused before any sample is drawn
     start = _latents(run, arguments) if arguments.start else None
     how = parse_sampler_options(run, arguments)
     n = default_samples(run, how) if arguments.samples is None else arguments.samples
@@ -70,6 +73,8 @@ def execute(arguments, ops):
     write_atomically(path, made)
     sampler = describe(**how, evaluations=evaluations)
     print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
+    if how.get("guidance") and (name := package_classifier(run)):
+        _print_agreement(name, x, labels_of(run, how["label"], np.arange(n)), ops)
     return 0
 
 
@@ -89,6 +94,13 @@ def _latents(run, arguments):
             f"{arguments.start} holds {len(latents)} latents, got samples {arguments.samples}"
         )
     return latents[: arguments.samples]
+
+
+def _print_agreement(name, x, labels, ops):
+    classifier = open_run(name)
+    predicted = classifier.model.log_probabilities(classifier.state.ema, x, ops=ops).argmax(axis=1)
+    share = f"{(predicted == labels).mean():.1%} of the samples"
+    print(f"the package's classifier {name} finds the label of {share}")
 
 
 def default_samples(run, how):
@@ -215,13 +227,19 @@ def evenly_moved(states, count):
     return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
 
 
+def _data_of(run):
+    """The run's data; None if the data's file is gone, or is yet to be downloaded."""
+    try:
+        return None if run.needs_download() else run.data
+    except ValueError:
+        return None
+
+
 def _real_data(run, n, label=None):
     """Up to n held-out samples of the data, of the class ``label`` if that is one, by the name of
-    their panel; none if the data's file is gone.
+    their panel; none without data.
     """
-    try:
-        data = run.data
-    except ValueError:
+    if not (data := _data_of(run)):
         return {}
     real = data.held_out[data.held_out_labels == label] if isinstance(label, int) else data.held_out
     real = run.in_data_units(real[:n])
@@ -230,9 +248,7 @@ def _real_data(run, n, label=None):
 
 def _real_by_class(run, n):
     """As ``_real_data``, the images with their labels: as many of each class as n samples have."""
-    try:
-        data = run.data
-    except ValueError:
+    if not (data := _data_of(run)):
         return {}
     wanted = np.bincount(labels_of(run, ALL, np.arange(n)))
     kept = [np.flatnonzero(data.held_out_labels == k)[:count] for k, count in enumerate(wanted)]

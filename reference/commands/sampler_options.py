@@ -1,6 +1,7 @@
 """The command-line options of samplers, which ``sample`` and ``evaluate`` share."""
 
 from reference.commands.export import RUN_HELP
+from reference.data import mnist
 from reference.ddpm.ddpm import VARIANCES
 from reference.runs.methods import METHODS
 from reference.runs.sampler_options import CLIPS, LEVELS, OPTIONS, SAMPLERS, sampler_options
@@ -11,7 +12,8 @@ from reference.samplers.sde import PREDICTORS
 
 def add_sampling_options(parser, samples):
     """``samples``: the default number of samples, in words."""
-    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in METHODS.values())
+    drawing = [method for method in METHODS.values() if method.sampler]
+    defaults = ", ".join(f"{method.sampler} for {method.name}" for method in drawing)
     steps = ", ".join(f"{name} {count}" for name, count in STEPS.items() if count)
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     option = parser.add_argument
@@ -42,6 +44,7 @@ def add_sampling_options(parser, samples):
         help=f"number of samples (default {samples})",
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option = parser.add_argument_group("runs with classes").add_argument
     option(
         "--label",
@@ -148,5 +151,9 @@ def add_sampling_options(parser, samples):
 
 def parse_sampler_options(run, arguments):
     """The arguments of ``trajectory`` from the command line's."""
-    given = {name: getattr(arguments, name, None) for name in OPTIONS}
-    return sampler_options(run, arguments.sampler, arguments.seed, **given)
+    return sampler_options(run, arguments.sampler, arguments.seed, **given_options(arguments))
+
+
+def given_options(arguments):
+    """The samplers' own options by name, None where not given."""
+    return {name: getattr(arguments, name, None) for name in OPTIONS}

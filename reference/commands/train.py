@@ -15,6 +15,7 @@ from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
 from reference.runs.devices import read_loss, to_host, train
 from reference.runs.files import exclusive_lock, output_folder, write_atomically
+from reference.runs.methods import METHODS
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
 from reference.runs.sampler_options import sampler_options
@@ -27,7 +28,9 @@ def execute(arguments, ops):
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
     if arguments.sample_every is not None and arguments.sample_every < 1:
         raise ValueError(f"sample-every must be at least 1, got {arguments.sample_every}")
-    options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "steps")}
+    if arguments.sample_every and not METHODS[arguments.method].sampler:
+        raise ValueError(f"--sample-every is not an option of train {arguments.method}")
+    options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "data_dir", "steps")}
     run, data = start(arguments.out, arguments.method, options, arguments.resume, ops)
     return continue_training(run, data, arguments.save_every, ops, arguments.sample_every)
 
@@ -39,20 +42,24 @@ def start(folder, method, options, resume, ops):
     """
     folder = Path(folder)
     _check_folder(folder, resume)
-    name = options["data"]
+    # the run must find its data from any working directory
+    name, data_dir = options["data"], options.get("data_dir")
     if name is not None and name not in datasets.NAMES and Path(name).exists():
-        # the run must find its data from any working directory
         options = options | {"data": str(Path(name).absolute())}
+    if data_dir is not None:
+        options = options | {"data_dir": str(Path(data_dir).absolute())}
     if not (folder / "config.json").exists():
-        data = datasets.load_dataset(options["data"] or DEFAULTS["data"], options["seed"] or 0)
+        name, seed = options["data"] or DEFAULTS["data"], options["seed"] or 0
+        data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
+        run.loaded.append(padded)
         # before anything is written
         check_trainable(run, padded, ops)
         write_config(output_folder(folder), run.config)
         _print_notes(data, run.config)
         return run, padded
-    run = open_run(folder, need_checkpoint=False)
+    run = open_run(folder, need_checkpoint=False, data_dir=data_dir)
     _check_options(run, method, options)
     data = run.data
     check_trainable(run, data, ops)

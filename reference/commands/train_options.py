@@ -1,13 +1,14 @@
 """The command-line options of ``train``."""
 
 import argparse
+from dataclasses import asdict
 
-from reference.data import datasets, formats
+from reference.data import datasets, formats, mnist
 from reference.diffusion.denoiser import TRAINABLE
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
 from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
-from reference.runs.methods import DDPM, METHODS, SDE, SMLD
+from reference.runs.methods import CLASSIFIER, DDPM, METHODS, NOISE_RANGE, SDE, SMLD
 
 CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "data": ("data",),
@@ -32,6 +33,7 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "ema": ("training", "ema"),
     "seed": ("training", "seed"),
     "classes": ("classes",),
+    "noise_levels": ("net", "noise_conditional"),
     "label_dropout": ("training", "label_dropout"),
 }
 
@@ -83,6 +85,7 @@ def add_options(parser):
         metavar="DATA",
         help=f"{', '.join(datasets.NAMES)}, or {formats.HELP} (default {DEFAULTS['data']})",
     )
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option("--steps", type=int, metavar="N", help=_default("training steps in all", "steps"))
     option("--batch", type=int, metavar="N", help=_default("samples a step", "batch"))
     option("--lr", type=float, metavar="X", help=_default("Adam's learning rate", "lr"))
@@ -90,7 +93,7 @@ def add_options(parser):
         "--ema",
         type=float,
         metavar="X",
-        help=f"decay of the averaged weights, which samplers use (default {Settings.ema})",
+        help=_default("decay of the averaged weights, which samplers use", "ema"),
     )
     option(
         "--seed",
@@ -103,28 +106,33 @@ def add_options(parser):
 
 
 def _default(text, name):
-    images = DEFAULTS["steps"] if name == "steps" else getattr(Settings, name)
-    return f"{text} (default {images} for images, {POINTS[name]} for points)"
+    usual = (DEFAULTS | asdict(Settings()))[name]
+    points = f", {POINTS[name]} for points" if name in POINTS else ""
+    training = CLASSIFIER.training
+    classifier = f", {training[name]} for classifier" if name in training else ""
+    return f"{text} (default {usual}{' for images' if points else ''}{points}{classifier})"
 
 
 def _add_network_options(option):
     option(
         "--net",
         choices=NETWORKS,
-        help="kind of network (default unet for images, mlp for points; vae: autoencoder)",
+        help="kind of network (default unet for images, mlp for points; vae: autoencoder; "
+        "classifier: convnet)",
     )
     option(
         "--channels",
         type=int,
         nargs="+",
         metavar="N",
-        help="channels of the unet's levels (default 32 64; above 16x16 32 64 64)",
+        help="channels of the unet's levels (default 32 64; above 16x16 32 64 64), or of the "
+        "convnet's blocks (default 32 64)",
     )
     option(
         "--groups",
         type=int,
         metavar="N",
-        help="groups of the unet's group normalisation (default 8)",
+        help="groups of the unet's or the convnet's group normalisation (default 8)",
     )
     option(
         "--layers",
@@ -136,7 +144,8 @@ def _add_network_options(option):
         "--width",
         type=int,
         metavar="N",
-        help="width of the hidden layers (default 128 for mlp, 256 for autoencoder)",
+        help="width of the hidden layers (default 128 for mlp, 256 for autoencoder), or number of "
+        "the convnet's features (default 64)",
     )
     option(
         "--depth",
@@ -212,11 +221,28 @@ def _add_method_options(parser):
         help="bandwidth of the kernel density for --objective explicit (default: the exact "
         "density where it is known, else Silverman's rule)",
     )
-    option = group("smld, sde")
+    option = group("smld, sde, classifier")
+    low, high = NOISE_RANGE.values()
     option(
-        "--sigma-min", type=float, metavar="X", help="smallest noise (default 0.05; --sde ve: 0.01)"
+        "--sigma-min",
+        type=float,
+        metavar="X",
+        help=f"smallest noise (default 0.05; --sde ve: 0.01; classifier: {low})",
     )
-    option("--sigma-max", type=float, metavar="X", help="largest noise (default 10; --sde ve: 50)")
+    option(
+        "--sigma-max",
+        type=float,
+        metavar="X",
+        help=f"largest noise (default 10; --sde ve: 50; classifier: {high:g})",
+    )
+    option = group("classifier")
+    option(
+        "--noise-levels",
+        action="store_true",
+        default=None,
+        help="classify noisy images of all levels, conditional on the level, for classifier "
+        "guidance (default: classify clean images)",
+    )
     option = group("sde")
     option(
         "--sde",

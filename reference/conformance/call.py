@@ -91,7 +91,7 @@ def call_op(name, function, arguments):
 
 def differentiable_output(name, results):
     """The output whose gradient ``NAME_backward`` takes: ``per_sample`` of a loss."""
-    return results[1] if name == "mse" else results[0]
+    return results[1] if name in ("mse", "cross_entropy") else results[0]
 
 
 def backward_arguments(name, arguments, dy):

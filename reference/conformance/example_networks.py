@@ -4,13 +4,14 @@ import numpy as np
 
 from reference import ops
 from reference.conformance.op_inputs import random_parameters
-from reference.networks import MLP, Autoencoder, UNet
+from reference.networks import MLP, Autoencoder, ConvNet, UNet
 
 C = np.array([3.0, 700.0])
 POINTS = MLP(size=(2,), width=5, depth=2, embedding=4)
 IMAGES = MLP(size=(2, 3, 1), width=4, depth=1, embedding=2)
 DEEP = MLP(size=(2,), width=4, depth=4, embedding=4)
-MLPS = [POINTS, IMAGES, DEEP]
+LABELLED = MLP(size=(2,), width=4, depth=2, embedding=4, classes=3)
+MLPS = [POINTS, IMAGES, DEEP, LABELLED]
 SMALL = UNet(size=(4, 4), channels=(8, 16), groups=4, classes=3)
 PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
 TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
@@ -29,12 +30,18 @@ PUBLISHED = UNet(
 )
 UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
+CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
+NOISY_CONVNET = ConvNet(
+    classes=2, size=(8, 8), channels=(8, 12), groups=2, width=5, noise_conditional=True
+)
+CONVNETS = [CONVNET, NOISY_CONVNET]
 # channels that fill a vector, for which a port may have special kernels
 SIXTEENS = UNet(size=(8, 8), channels=(16, 32))
 LABELS = {
     POINTS: "points",
     IMAGES: "images",
     DEEP: "deep",
+    LABELLED: "labelled points",
     SMALL: "classes",
     PLAIN: "plain",
     TWO_LAYERS: "two layers",
@@ -43,6 +50,8 @@ LABELS = {
     PUBLISHED: "published",
     SIXTEENS: "sixteens",
     HALVES: "autoencoder",
+    CONVNET: "convnet",
+    NOISY_CONVNET: "noisy convnet",
 }
 
 
@@ -51,9 +60,11 @@ def numbers(seed, *shape):
 
 
 def inputs(network, batch=2):
-    """x, c and labels for a batch of at most two."""
-    labels = np.array([1, 0])[:batch] if network.classes else None
-    return numbers(1, batch, *network.sample_shape), C[:batch], labels
+    """x, c and labels for a batch of at most two, None for those that the network does not take."""
+    takes_labels = network.classes and not isinstance(network, ConvNet)
+    labels = np.array([1, 0])[:batch] if takes_labels else None
+    c = C[:batch] if getattr(network, "noise_conditional", True) else None
+    return numbers(1, batch, *network.sample_shape), c, labels
 
 
 def run(network, port=ops, wrap=lambda value: value):
@@ -62,8 +73,8 @@ def run(network, port=ops, wrap=lambda value: value):
         return run_autoencoder(network, port, wrap)
     x, c, labels = map(wrap, inputs(network))
     params = wrap(random_parameters(network))
-    dy, v = wrap(numbers(4, *x.shape)), wrap(numbers(5, *x.shape))
     y, saved = network.forward(params, x, c, port, labels)
+    dy, v = wrap(numbers(4, *y.shape)), wrap(numbers(5, *x.shape))
     dx, gradients = network.backward(params, dy, saved, port)
     results = {"y": y, "dx": dx} | gradients
     if isinstance(network, MLP):

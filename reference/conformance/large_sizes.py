@@ -17,7 +17,8 @@ reasons.  Elementwise ops have one case with more results than 65,535 blocks of 
 the consecutive whole numbers of float32 (2^24).
 
 The calls of networks are those of a training step with the default sizes of the command line: an
-MLP on points, a U-Net on images of 8x8, 28x28 and 32x32 pixels, and an autoencoder on both.
+MLP on points, a U-Net on images of 8x8, 28x28 and 32x32 pixels, an autoencoder on both, and a
+convolutional classifier on images of 8x8 and noisy ones of 32x32 pixels.
 Batches are 64 points (the default) and few images, because more images only add rows to the same
 products.
 """
@@ -148,6 +149,9 @@ SIZES: dict = {
     ),
     "mse": ((MANY, 2), (2, MANY), (3, 257, 131)),
     "gaussian_kl": ((MANY, 2), (2, MANY), (3, 257, 131)),
+    "cross_entropy": (
+        *[(MANY, 2, np.int64), (2, MANY, np.int32), (257, 131, np.uint8), (131, 1031, np.int64)],
+    ),
     "adam_step_": tuple((shape, 70_000, 1e-3, 0.9, 0.999) for shape in ELEMENTWISE),
     "ema_step_": tuple((shape, 0.999) for shape in ELEMENTWISE),
     "global_norm": (((MANY,),), ((3,), (257, 263), (1,)), ((2, 3),) * 1031),
@@ -284,7 +288,7 @@ def repeated_samples_beyond_2_to_the_24_entries_repeat_the_results(port, name):
 
 # Networks.
 
-NETWORKS = {  # method, shape of a sample, options, samples
+NETWORKS: dict = {  # method, shape of a sample, options, samples
     "mlp": ("ddpm", (2,), {}, 64),
     "mlp with a variance": ("ddpm", (2,), {"objective": "hybrid"}, 64),
     "mlp along a direction": ("smld", (2,), {"objective": "sliced"}, 64),
@@ -293,8 +297,10 @@ NETWORKS = {  # method, shape of a sample, options, samples
     "unet 32": ("ddpm", (32, 32, 3), {}, 2),
     "autoencoder of points": ("vae", (2,), {}, 64),
     "autoencoder of images": ("vae", (8, 8, 1), {}, 64),
+    "convnet 8": ("classifier", (8, 8, 1), {}, 8),
+    "convnet 32": ("classifier", (32, 32, 1), {"noise_levels": True}, 2),
 }
-NOT_CALLED = ("philox_bits", "softmax", "average_pool", "reverse_step")  # by training steps
+NOT_CALLED = ("philox_bits", "softmax", "reverse_step")  # by training steps
 CALLED = tuple(
     name
     for name in OPS

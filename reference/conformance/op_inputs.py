@@ -111,6 +111,10 @@ def gaussian_kl(numbers, *shape):
     )
 
 
+def cross_entropy(numbers, b, k, dtype):
+    return numbers(b, k), numbers.rng.integers(0, k, b).astype(dtype)
+
+
 def adam_step_(numbers, shape, step, lr, beta1, beta2):
     """``lr`` None: 0.01 as an array."""
     g, m, v = numbers(*shape), numbers(*shape), numbers.cast(numbers(*shape) ** 2)
@@ -261,6 +265,13 @@ FIXED_INPUTS = {  # the last cases are large, as far as the files of ``test-vect
     ),
     "mse": ((3, 4, 2), (2,), (2, 3, 4, 1)),
     "gaussian_kl": ((3, 4, 2), (2,), (2, 3, 4, 1)),
+    "cross_entropy": (
+        (3, 5, np.int64),
+        (2, 10, np.int32),
+        (4, 3, np.uint8),
+        (3, 1, np.int64),
+        (2, 1031, np.int64),
+    ),
     "adam_step_": (
         ((3, 5), 1, 1e-3, 0.9, 0.999),
         ((7,), 10, None, 0.5, 0.9),

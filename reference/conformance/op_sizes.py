@@ -140,6 +140,11 @@ def gaussian_kl(draw, numbers):
     return op_inputs.gaussian_kl(numbers, draw(SAMPLES), *_shape(draw, 0, 2))
 
 
+def cross_entropy(draw, numbers):
+    dtype = draw(OneOf((np.int64, np.int32, np.uint8)))
+    return op_inputs.cross_entropy(numbers, draw(SAMPLES), draw(SIZE), dtype)
+
+
 def adam_step_(draw, numbers):
     shape, step = _shape(draw, 0, 3), draw(OneOf((1, 2, 10, 1000)))
     lr = draw(OneOf((1e-3, 0.1, None)))

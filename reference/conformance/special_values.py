@@ -15,7 +15,10 @@ from reference.conformance.tolerances import (
     max_abs,
 )
 
-WITH_LOGITS = ("softmax", "attention", "mixture_log_density", "mixture_score")
+WITH_LOGITS = (
+    *("softmax", "attention", "cross_entropy", "cross_entropy_backward"),
+    *("mixture_log_density", "mixture_score"),
+)
 SILUS = ("silu", "silu_backward", "silu_second")
 SILU_STARTS = tuple(range(-120, 104, 4))
 CONSTANTS = (0.0, 1 / 3, 1e4, 12345.678, -1e30)
@@ -38,6 +41,10 @@ def logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype):
         q[:, :rows] = 0
         q[:, :rows, 0], k[0, 0, 0], k[0, 1, 0] = 200, 100, -100  # scaled by 1/2
         arguments = q, k, numbers(1, 5, 4), 1
+    elif name.startswith("cross_entropy"):
+        x[:rows, 0], x[:rows, 1] = 1e4, -1e4
+        arguments = x, np.array([1, 0, 2])
+        arguments = arguments if name == "cross_entropy" else (numbers.unit(3), *arguments)
     else:
         x[:rows, 0] += 141  # 141^2 / 2 is about 1e4
         arguments = x, numbers.cast([0.25, 0.75]), numbers(2, 4), numbers.cast([1.0, 1.0])
@@ -156,6 +163,27 @@ def softmax_of_the_largest_and_smallest_floats(port, dtype):
     with np.errstate(over="ignore"):  # a port may warn here
         got = port.softmax(x)
     return [assert_entries_within("softmax", "y", check, got, y, 0.0, (x,))]
+
+
+def cross_entropy_of_the_largest_and_smallest_floats(port, name, dtype):
+    """Logits further apart than the largest number have an infinite loss, and finite gradients."""
+    most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    equal, two = np.log(4.0), np.log(2.0)
+    logits = np.array([[most, -most, 0, 1]] * 2 + [[most, most, -most, -most]] + [[-most] * 4] * 2)
+    logits[4] = least, 0, -least, 0
+    arguments: tuple = logits.astype(dtype), np.array([0, 1, 1, 3, 2])
+    per_sample = np.array([0, np.inf, two, equal, equal])
+    p = np.array([[1, 0, 0, 0]] * 2 + [[0.5, 0.5, 0, 0]] + [[0.25] * 4] * 2)
+    if name == "cross_entropy":
+        word, exact, bound = "per_sample", per_sample, 4 * _roundoff(dtype) * equal
+    else:
+        d = np.array([1, -2, 4, 0.5, -0.25], dtype)
+        word, exact, bound = "dlogits", d[:, None] * (p - np.eye(4)[arguments[1]]), 0.0
+        arguments = d, *arguments
+    with np.errstate(over="ignore"):  # a port may warn here
+        got = call_op(name, getattr(port, name), arguments)[-1]
+    check = "the largest and smallest floats"
+    return [assert_entries_within(name, word, check, got, exact, bound, arguments)]
 
 
 def mixture_at_overflowing_distance_has_density_0_and_nan_score(port, name, d, scalar, dtype):

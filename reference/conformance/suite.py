@@ -218,6 +218,9 @@ def _fixed_cases_of_values(number, dtype):
     for name, size in product(("group_norm", "group_norm_silu"), special_values.LARGE[dtype]):
         yield number(large, name, dtype, name, dtype, size)
     yield number(special_values.softmax_of_the_largest_and_smallest_floats, "softmax", dtype, dtype)
+    for name in ("cross_entropy", "cross_entropy_backward"):
+        extreme = special_values.cross_entropy_of_the_largest_and_smallest_floats
+        yield number(extreme, name, dtype, name, dtype)
     for name, d, scalar in product(mixtures, (1, 2, 3), (True, False)):
         yield number(far, name, dtype, name, d, scalar, dtype)
     for name, shape in product(random_numbers.NOISE_OPS, random_numbers.NOISE_SHAPES):

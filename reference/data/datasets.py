@@ -17,7 +17,7 @@ from reference.ops.random import Purpose, normal, uniform
 
 SYNTHETIC_SAMPLES = 20_000
 HELD_OUT_SHARE = 0.2
-NAMES = ("digits", "fashion-mnist", "mixture1d", "mixture2d", "swiss-roll")
+NAMES = ("digits", *mnist.SOURCES, "mixture1d", "mixture2d", "swiss-roll")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +75,22 @@ class Dataset:
         return replace(self, train=train, held_out=held_out)
 
 
-def load_dataset(name, seed=0, labels=None):
+def load_dataset(name, seed=0, labels=None, data_dir=None):
     """The built-in data set ``name``, or the data of the file or folder ``name``.  ValueError for
     an unknown name or a bad file.  ``labels``: a file of labels for a file of images.
+    ``data_dir``: the folder of the files of mnist or fashion-mnist, else found or downloaded.
 
-    A file's own test samples are held out.  For other data 1/5 of the samples is held out, those
-    with the smallest random numbers of (seed, index).
+    Test samples of the data set or the file are held out.  For other data 1/5 of the samples is
+    held out, those with the smallest random numbers of (seed, index).
     """
+    if data_dir is not None and name not in mnist.SOURCES:
+        raise ValueError(f"data-dir goes with {' or '.join(mnist.SOURCES)}, not with {name}")
     if name not in NAMES:
         return _from_file(name, seed, labels)
     if labels is not None:
         raise ValueError(f"labels go with a file of images in IDX or .npy format, not with {name}")
-    if name in mnist.CLASS_NAMES:
-        x, y, held_out, held_out_labels = mnist.read(name)
-        names = mnist.CLASS_NAMES[name]
-        return Dataset(name, x, held_out, y, held_out_labels, bin_width=2 / 255, class_names=names)
+    if name in mnist.SOURCES:
+        return _mnist(name, data_dir)
     if name == "digits":
         x, y = digits()
     elif name == "swiss-roll":
@@ -100,6 +101,27 @@ def load_dataset(name, seed=0, labels=None):
     bin_width = 2 / 16 if name == "digits" else 0.0
     fields = {"mixture": exact_distribution(name), "has_labels": name != "swiss-roll"}
     return _split(name, x, y, held_out, bin_width=bin_width, **fields)
+
+
+def needs_download(name, data_dir=None):
+    """Would ``load_dataset`` download files?"""
+    return name in mnist.SOURCES and mnist.needs_download(name, data_dir)
+
+
+def _mnist(name, data_dir):
+    x, y, test_x, test_y, folder = mnist.read(name, data_dir)
+    names = mnist.SOURCES[name].class_names
+    border = f"images with a border of {mnist.BORDER} background pixels"
+    return Dataset(
+        name,
+        x,
+        test_x,
+        y,
+        test_y,
+        bin_width=2 / 255,
+        notes=(border, f"classes: {', '.join(names)}", f"files in {folder}"),
+        class_names=names,
+    )
 
 
 def _from_file(name, seed, labels):

@@ -166,7 +166,8 @@ def from_idx(path, labels_path=None):
     Without ``labels_path``, the labels come from a file beside it, plain or gzipped, with
     ``labels`` for ``images`` and ``idx1`` for ``idx3`` in its name, if there is one.
     """
-    x = read_idx(path)
+    other = f", nor has it the ending of another format; data can be {KNOWN_FORMATS}"
+    x = read_idx(path, other)
     if x.ndim != 3 or 0 in x.shape:
         raise ValueError(f"{path} must hold images [n,h,w], got shape {x.shape}")
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
@@ -372,15 +373,15 @@ def _check_header(stream, name, size):
         raise ValueError(f"{name} declares {declared} bytes and holds {held}")
 
 
-def read_idx(path):
+def read_idx(path, advice=""):
     """An array from an IDX file: two zero bytes, the type, the number of axes, their sizes as
-    big-endian uint32, then the entries.
+    big-endian uint32, then the entries.  ``advice``: follows in the error for another file.
     """
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else open(path, "rb") as stream:
-            shape, dtype, header_size = _read_idx_header(stream, path)
+            shape, dtype, header_size = _read_idx_header(stream, path, advice)
             declared = math.prod(shape) * dtype.itemsize
             stored = path.stat().st_size
             most = MAX_ZIP_RATIO * stored if zipped else stored - header_size
@@ -396,7 +397,7 @@ def read_idx(path):
     return np.frombuffer(entries, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _read_idx_header(stream, path):
+def _read_idx_header(stream, path, advice):
     """(shape, dtype, size of the header in bytes)."""
     magic = stream.read(4)
     if (
@@ -405,10 +406,7 @@ def _read_idx_header(stream, path):
         or magic[2] not in IDX_TYPES
         or not 1 <= magic[3] <= 8
     ):
-        raise ValueError(
-            f"{path} is not an IDX file, nor has it the ending of another format; "
-            f"data can be {KNOWN_FORMATS}"
-        )
+        raise ValueError(f"{path} is not an IDX file{advice}")
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise ValueError(f"{path} is truncated: its header ends after {4 + len(sizes)} bytes")

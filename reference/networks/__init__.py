@@ -8,11 +8,13 @@ dictionary of arrays by name.
 
 x is [b,...]; c[b] is the network time, a real number in [0, 1000] that stands for the noise level
 of a sample.  ``ops`` is a port.  An ``Autoencoder`` has ``encode`` and ``decode`` in place of
-``forward``, each with its backward.
+``forward``, each with its backward.  A ``ConvNet`` returns the logits of classes, and takes c only
+if it is conditional on the noise level.
 """
 
 from reference.networks.autoencoder import Autoencoder
+from reference.networks.convnet import ConvNet
 from reference.networks.mlp import MLP
 from reference.networks.unet import UNet
 
-NETWORKS = {"mlp": MLP, "unet": UNet, "autoencoder": Autoencoder}
+NETWORKS = {"mlp": MLP, "unet": UNet, "autoencoder": Autoencoder, "convnet": ConvNet}

@@ -108,10 +108,13 @@ def mlp_layers_backward(params, name, dy, saved, gradients, ops):
 
 
 def residual_shapes(name, i, o, embedding):
-    """Shapes of a residual block from i to o channels; the embedding has ``embedding`` channels."""
+    """Shapes of a residual block from i to o channels.  The embedding e has ``embedding`` channels;
+    with 0 there is none.
+    """
     shapes = norm_shapes(f"{name}.norm1", i)
     shapes |= layer_shapes(f"{name}.conv1", 3, 3, i, o)
-    shapes |= layer_shapes(f"{name}.time_emb_proj", embedding, o)
+    if embedding:
+        shapes |= layer_shapes(f"{name}.time_emb_proj", embedding, o)
     shapes |= norm_shapes(f"{name}.norm2", o)
     shapes |= layer_shapes(f"{name}.conv2", 3, 3, o, o)
     return shapes | (layer_shapes(f"{name}.conv_shortcut", 1, 1, i, o) if i != o else {})
@@ -120,13 +123,15 @@ def residual_shapes(name, i, o, embedding):
 def residual_block(params, name, x, e, groups, ops, eps=1e-5):
     """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
 
-    x[b,h,w,i], e[b,d] -> y[b,h,w,o], saved.  e is the result of ``UNet._embed``; proj is the linear
-    layer ``time_emb_proj``.
+    x[b,h,w,i], e[b,d] -> y[b,h,w,o], saved.  e is the embedding of time and class; proj is the
+    linear layer ``time_emb_proj``.  If e is None, h is conv1 alone.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups, eps)
-    t = ops.linear(e, p("time_emb_proj.w"), p("time_emb_proj.b"))
-    t = t.reshape(t.shape[0], 1, 1, t.shape[1])
+    t = None
+    if e is not None:
+        t = ops.linear(e, p("time_emb_proj.w"), p("time_emb_proj.b"))
+        t = t.reshape(t.shape[0], 1, 1, t.shape[1])
     h = ops.conv2d(g1, p("conv1.w"), p("conv1.b"), add=t)
     g2, mean2, rstd2 = ops.group_norm_silu(h, p("norm2.scale"), p("norm2.shift"), groups, eps)
     shortcut = x
@@ -137,7 +142,7 @@ def residual_block(params, name, x, e, groups, ops, eps=1e-5):
 
 
 def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
-    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d].
+    """dy[b,h,w,o] -> dx[b,h,w,i], de[b,d] (None without e).
 
     With g1 = silu(norm1(x)), h = conv1(g1) + t, t = proj(e), g2 = silu(norm2(h)) and
     y = conv2(g2) + shortcut(x), from the last line to the first:
@@ -155,8 +160,11 @@ def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
         dg2, h, p("norm2.scale"), p("norm2.shift"), groups, mean2, rstd2
     )
     dg1, dw1, db1, dt = ops.conv2d_backward(dh, g1, p("conv1.w"), add=t)
-    dt = dt.reshape(t.shape[0], t.shape[3])
-    de, dw_t, db_t = ops.linear_backward(dt, e, p("time_emb_proj.w"))
+    de = None
+    if e is not None:
+        dt = dt.reshape(t.shape[0], t.shape[3])
+        de, dw_t, db_t = ops.linear_backward(dt, e, p("time_emb_proj.w"))
+        gradients |= {f"{name}.time_emb_proj.w": dw_t, f"{name}.time_emb_proj.b": db_t}
     dx, dscale1, dshift1 = ops.group_norm_silu_backward(
         dg1, x, p("norm1.scale"), p("norm1.shift"), groups, mean1, rstd1
     )
@@ -166,7 +174,6 @@ def residual_block_backward(params, name, dy, saved, groups, gradients, ops):
         gradients |= {f"{name}.conv_shortcut.w": dw_s, f"{name}.conv_shortcut.b": db_s}
     gradients |= {f"{name}.norm1.scale": dscale1, f"{name}.norm1.shift": dshift1}
     gradients |= {f"{name}.conv1.w": dw1, f"{name}.conv1.b": db1}
-    gradients |= {f"{name}.time_emb_proj.w": dw_t, f"{name}.time_emb_proj.b": db_t}
     gradients |= {f"{name}.norm2.scale": dscale2, f"{name}.norm2.shift": dshift2}
     gradients |= {f"{name}.conv2.w": dw2, f"{name}.conv2.b": db2}
     return dx + dshortcut, de

@@ -21,7 +21,14 @@ from reference.ops.diffusion import add_noise, reverse_step
 from reference.ops.embedding import embedding, embedding_backward, timestep_embedding
 from reference.ops.fokker_planck import fokker_planck_step, fokker_planck_step_2d
 from reference.ops.linear import linear, linear_backward
-from reference.ops.loss import gaussian_kl, gaussian_kl_backward, mse, mse_backward
+from reference.ops.loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    gaussian_kl,
+    gaussian_kl_backward,
+    mse,
+    mse_backward,
+)
 from reference.ops.mixture import mixture_log_density, mixture_score
 from reference.ops.norm import (
     group_norm,

@@ -113,6 +113,14 @@ def whole(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_label_range(labels: Integers, classes: int) -> None:
+    """ValueError unless all labels lie in 0 .. classes - 1."""
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(
+            f"labels must lie in 0 .. {classes - 1}, got {labels.min()} .. {labels.max()}"
+        )
+
+
 def per_sample(name: str, value: Any, x: Array) -> Array:
     """A coefficient in the dtype of ``x``: a number as a scalar, an array ``[b]`` with one entry
     per sample in a shape that broadcasts against ``x``.

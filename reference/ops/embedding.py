@@ -12,7 +12,7 @@ embedding needs no backward: it has no parameters, and c depends on none.
 import numpy as np
 from numpy.typing import DTypeLike
 
-from reference.ops.checks import Array, Integers, check, takes_out, whole
+from reference.ops.checks import Array, Integers, check, check_label_range, takes_out, whole
 
 
 @takes_out
@@ -42,10 +42,7 @@ def frequencies(width: int, dtype: DTypeLike, shift: int = 0) -> Array:
 def check_labels(labels: Integers, table: Array) -> None:
     """Check the arguments of ``embedding``."""
     check("labels:int[b] table[k,d]", labels, table)
-    if labels.size and not (labels.min() >= 0 and labels.max() < len(table)):
-        raise ValueError(
-            f"labels must lie in 0 .. {len(table) - 1}, got {labels.min()} .. {labels.max()}"
-        )
+    check_label_range(labels, len(table))
 
 
 @takes_out

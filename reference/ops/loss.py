@@ -3,11 +3,23 @@ reports their mean.
 
 Backward of ``mse``.  For sample n with N entries, per_sample_n = (1/N) sum_i (y_ni - target_ni)^2,
 hence dy_ni = d_per_sample_n 2 (y_ni - target_ni) / N.
+
+Cross-entropy of the label y with p = softmax(l), the probabilities of the logits l_1 .. l_K:
+
+    L = -log p_y = log sum_k e^{l_k} - l_y = log sum_k e^{l_k - m} - (l_y - m),   m = max_k l_k.
+
+The exponents of the last form are at most 0 and one of them is 0: the sum lies in [1, K], and
+nothing overflows.
+
+Backward.  d/dl_j log sum_k e^{l_k} = e^{l_j} / sum_k e^{l_k} = p_j and dl_y/dl_j = [j = y], hence
+dl_j = d_per_sample (p_j - [j = y]).  The gradients of a sample sum to 0: L does not change if all
+logits grow by the same number.
 """
 
 import numpy as np
 
-from reference.ops.checks import Array, check, takes_out
+from reference.ops.activation import softmax
+from reference.ops.checks import Array, Integers, check, check_label_range, takes_out
 
 
 def entries(y: Array) -> Array:
@@ -65,3 +77,36 @@ def gaussian_kl_backward(d_per_sample: Array, mean: Array, log_var: Array) -> tu
     entries(mean)
     d = _broadcast(d_per_sample, mean)
     return d * mean, d * (np.expm1(log_var) / 2)
+
+
+def check_cross_entropy(logits: Array, labels: Integers) -> None:
+    """Check the arguments of ``cross_entropy``."""
+    check("logits[b,k] labels:int[b]", logits, labels)
+    entries(logits)
+    check_label_range(labels, logits.shape[1])
+
+
+@takes_out
+def cross_entropy(logits: Array, labels: Integers) -> tuple[Array, Array]:
+    """logits[b,k], labels[b] (integers) -> mean, per_sample[b], in nats: -log softmax(logits) at
+    the label.  ``mean`` is the mean of per_sample.
+    """
+    check_cross_entropy(logits, labels)
+    # a difference below the smallest number overflows to -inf; its exponential is 0
+    with np.errstate(over="ignore"):
+        below = logits - logits.max(axis=1, keepdims=True)
+    per_sample: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(labels)), labels]
+    mean: Array = per_sample.mean()
+    return mean, per_sample
+
+
+@takes_out
+def cross_entropy_backward(d_per_sample: Array, logits: Array, labels: Integers) -> Array:
+    """d_per_sample[b], logits[b,k], labels[b] -> dlogits[b,k] = d_per_sample (softmax - one-hot).
+    For the gradient of the mean, d_per_sample is 1/b.
+    """
+    check_cross_entropy(logits, labels)
+    check("d_per_sample[b] logits[b,k]", d_per_sample, logits)
+    dlogits: Array = softmax(logits)
+    dlogits[np.arange(len(labels)), labels] -= 1
+    return _broadcast(d_per_sample, logits) * dlogits

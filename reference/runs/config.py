@@ -10,15 +10,16 @@ import numpy as np
 
 from reference.data.units import Units
 from reference.diffusion.training import Settings
-from reference.networks import MLP, NETWORKS, Autoencoder, UNet
+from reference.networks import MLP, NETWORKS, Autoencoder, ConvNet, UNet
 from reference.ops.checks import is_whole
 from reference.runs.files import write_atomically
-from reference.runs.methods import DDPM, METHODS
+from reference.runs.methods import CLASSIFIER, DDPM, METHODS
 
 NETWORK_OPTIONS = {
     "unet": ("channels", "groups", "layers"),
     "mlp": ("width", "depth"),
     "autoencoder": ("latent", "width", "depth"),
+    "convnet": ("channels", "groups", "width"),
 }
 DEFAULTS: dict[str, Any] = {"data": "digits", "steps": 2000}
 # Points need more steps to separate eight modes, and their steps are short.
@@ -38,16 +39,19 @@ def build_config(name, data, options):
     for option in given:
         if option in others:
             raise ValueError(f"--{option.replace('_', '-')} is not an option of train {name}")
-    chosen = DEFAULTS | ({} if data.is_image else POINTS) | given
+    chosen = DEFAULTS | ({} if data.is_image else POINTS) | method.training | given
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
-    classes = class_names(data) if given.get("classes") else None
-    if classes:
+    classes = None
+    if method is CLASSIFIER:
+        classes = class_names(data, "train classifier")
+    elif given.get("classes"):
+        classes = class_names(data, "--classes")
         chosen.setdefault("label_dropout", LABEL_DROPOUT)
     elif "label_dropout" in given:
         raise ValueError("--label-dropout needs --classes")
     # the null label is one row more
-    rows = len(classes) + (chosen["label_dropout"] > 0) if classes else 0
+    rows = len(classes) + (chosen.get("label_dropout", 0) > 0) if classes else 0
     network = build_network(method, data, given, rows)
     padded = data.padded(network.sample_shape)
     kind = next(kind for kind, network_class in NETWORKS.items() if type(network) is network_class)
@@ -57,6 +61,7 @@ def build_config(name, data, options):
     config = {
         "method": name,
         "data": chosen["data"],
+        **({"data_dir": given["data_dir"]} if "data_dir" in given else {}),
         "data_sha256": fingerprint(data),
         "data_variance": padded.variance,
         "data_range": [np.asarray(edge, np.float64).tolist() for edge in data.range],
@@ -75,19 +80,21 @@ def build_config(name, data, options):
     return json.loads(json.dumps(config))
 
 
-def class_names(data):
+def class_names(data, user):
     """A name for each class of the data, in the order of the labels: its own names, else the
     labels.  ValueError unless the data have labels 0, 1 .. of at least two classes, without gaps.
+
+    ``user``: the option or command that needs them.
     """
     if not data.has_labels:
-        raise ValueError(f"--classes needs labels, and {data.name} has none")
+        raise ValueError(f"{user} needs labels, and {data.name} has none")
     present = np.unique(data.train_labels)
     if len(present) < 2:
-        raise ValueError(f"--classes needs at least two classes, and {data.name} has one")
+        raise ValueError(f"{user} needs at least two classes, and {data.name} has one")
     expected = np.arange(len(present))
     if (present != expected).any():
         first = int(expected[present != expected][0])
-        needed = "--classes needs labels from 0 on without gaps"
+        needed = f"{user} needs labels from 0 on without gaps"
         raise ValueError(f"{needed}: no training sample of {data.name} has the label {first}")
     return list(data.class_names) or [str(label) for label in present]
 
@@ -100,9 +107,10 @@ def build_network(method, data, given, classes=0):
     if kind not in NETWORKS:
         raise ValueError(f"net must be one of {', '.join(NETWORKS)}, got {kind!r}")
     _check_kind(method, kind)
-    if kind == "unet" and not data.is_image:
+    if kind in ("unet", "convnet") and not data.is_image:
         holds = f"{data.name} holds points of {data.shape[0]} coordinates"
-        raise ValueError(f"a unet needs images, and {holds}: take --net mlp")
+        advice = ": take --net mlp" if kind == "unet" else ""
+        raise ValueError(f"a {kind} needs images, and {holds}{advice}")
     own = {name for names in NETWORK_OPTIONS.values() for name in names} & {*given}
     for name in own:
         if name not in NETWORK_OPTIONS[kind]:
@@ -113,14 +121,21 @@ def build_network(method, data, given, classes=0):
     outputs = 2 if given.get("objective") in DDPM.objectives[1:] else 1
     if kind == "mlp":
         return MLP(size=data.shape, outputs=outputs, classes=classes, **fields)
+    fields |= {"in_channels": data.shape[2], "classes": classes}
+    if kind == "convnet":
+        halvings = len(fields.get("channels", ConvNet.channels)) + 1
+        noisy = bool(given.get("noise_levels"))
+        return ConvNet(size=_padded(data.shape, halvings), noise_conditional=noisy, **fields)
     if "channels" not in fields and max(data.shape[:2]) > 16:
         fields["channels"] = (32, 64, 64)
-    size, factor = data.shape[:2], 2 ** (len(fields.get("channels", UNet.channels)) - 1)
-    # every level but the first halves the image: smaller ones are padded up to a multiple
-    if factor <= max(size):
-        size = tuple(-(-n // factor) * factor for n in size)
-    channels = {"in_channels": data.shape[2], "outputs": outputs}
-    return UNet(size=size, classes=classes, **channels, **fields)
+    halvings = len(fields.get("channels", UNet.channels)) - 1
+    return UNet(size=_padded(data.shape, halvings), outputs=outputs, **fields)
+
+
+def _padded(shape, halvings):
+    """The size of images that can be halved so often: smaller ones are padded up to a multiple."""
+    size, factor = shape[:2], 2**halvings
+    return tuple(-(-n // factor) * factor for n in size) if factor <= max(size) else size
 
 
 def build_model(config):
@@ -152,7 +167,7 @@ def _check_kind(method, kind):
 
 def fingerprint(data):
     """The SHA-256 of the training data, to detect a changed file."""
-    return hashlib.sha256(np.ascontiguousarray(data.train).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(data.train).data).hexdigest()
 
 
 def units_of(config):
@@ -201,6 +216,8 @@ def checked_model(config, path):
         _check_crop(config.get("crop"), model.network.sample_shape)
         if not all(isinstance(config[name], str) for name in ("data", "data_sha256")):
             raise ValueError("data and data_sha256 must be text")
+        if not isinstance(config.get("data_dir", ""), str):
+            raise ValueError(f"data_dir must be text, got {config['data_dir']!r}")
         if not is_whole(config["steps"]) or config["steps"] < 1:
             raise ValueError(f"steps must be a whole number from 1 on, got {config['steps']!r}")
         return model

@@ -12,10 +12,12 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import exact_prediction
 from reference.diffusion.forward_process import forward
+from reference.diffusion.guidance import null_label
 from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
 from reference.runs.conditions import with_labels
+from reference.runs.image_quality import image_quality, pca_features
 from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
@@ -26,6 +28,7 @@ from reference.vae.linear import probabilistic_pca
 # Held-out samples; eight times as many for the losses of points, which cost little.
 LIMIT = 512
 DRAWS = 4  # times and noises for each of them
+CLASSIFIER_SIGMAS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 def likelihood(run, ops, x, how):
@@ -37,7 +40,7 @@ def likelihood(run, ops, x, how):
         return restoration(run, ops, x if how["sampler"] == "indi" else None, how)
     if run.method.likelihood == "importance weights":
         return bounds(run, ops)
-    rows = losses(run, run.data, ops)
+    rows = losses(run, run.data, ops) | label_probe(run, run.data, ops)
     if run.method.likelihood == "probability flow":
         return rows | flow_likelihood(run, ops)
     return rows | chain_likelihood(run, ops, how)
@@ -84,6 +87,33 @@ def losses(run, data, ops, seed=1):
         sigmas = model.schedule.noise_scale(np.arange(1, model.schedule.T + 1))
         sums["its expectation, by quadrature"] = float(2 * loss_floors(data.mixture, sigmas).mean())
     return sums
+
+
+def label_probe(run, data, ops, seed=1):
+    """Does the network use its label?  The loss on held-out data with the next class in place of
+    the right one and without a label, and the change of the prediction with the next class: root
+    mean squares, relative to the prediction.  0 for a network that ignores its label.
+
+    No rows for a run without classes.
+    """
+    if not run.model.network.classes:
+        return {}
+    x0, own = data.held_out[:LIMIT], data.held_out_labels[:LIMIT]
+    sample, count = np.arange(len(x0)), len(run.config["classes"])
+    t = run.model.schedule.sample_times(uniform(seed, sample, 0, Purpose.EVALUATION, ()))
+    noise = normal(seed, sample, 1, Purpose.EVALUATION, data.shape, x0.dtype)
+    x, target = forward(run.model.schedule, x0, t, noise, ops), run.model.target(x0, t, noise, ops)
+    predict = lambda labels: run.model.prediction_part(
+        run.model.predict(run.state.ema, x, t, labels, ops, keep=False)[0]
+    )
+    right, wrong = predict(own), predict((own + 1) % count)
+    rows = {"loss with another label": mean_square(wrong - target)}
+    if run.settings.label_dropout:
+        null = np.full_like(own, null_label(run.model.network))
+        rows["loss without a label"] = mean_square(predict(null) - target)
+    change, size = mean_square(wrong - right), mean_square(right)
+    rows["change of the prediction by another label"] = (change / size) ** 0.5 if size else 0.0
+    return rows
 
 
 def chain_likelihood(run, ops, how, count=128):
@@ -218,16 +248,41 @@ def restoration(run, ops, x, how, seed=1):
     return rows
 
 
+def classification(run, ops, n, seed=0):
+    """For a classifier: loss in nats and accuracy on n held-out images, beside those of the shares
+    of the classes in the training data; for noisy images the accuracy by sigma, too.
+    """
+    model, data, weights = run.model, run.data, run.state.ema
+    x, labels = data.held_out[:n], data.held_out_labels[:n]
+    shares = np.bincount(data.train_labels, minlength=model.network.classes) / len(data.train)
+    log_p = model.log_probabilities(weights, x, ops=ops)
+    rows = {
+        "images": len(x),
+        "loss (nats)": float(-log_p[np.arange(len(x)), labels].mean()),
+        "loss of the classes' shares (nats)": float(-np.log(shares)[labels].mean()),
+        "accuracy": float((log_p.argmax(axis=1) == labels).mean()),
+        "accuracy of the most frequent class": float((labels == shares.argmax()).mean()),
+    }
+    if model.noise_range is None:
+        return rows
+    for sigma in CLASSIFIER_SIGMAS:
+        noisy = add_noise(x, 1.0, sigma, Key(seed, np.arange(len(x)), 0, Purpose.EVALUATION))
+        name = f"accuracy, sigma {sigma:g}"
+        rows[name] = model.accuracy(weights, noisy, labels, 1.0, sigma, ops)
+    return rows
+
+
 def quality(x, data):
     """Distances of samples x from real data, beside the distances of as many held-out samples."""
-    real = data.held_out[: len(x)]
     if data.is_image:
-        features = metrics.principal_components(data.train)
+        found = image_quality(x, data, pca_features(data))
+        suffixes = {"": "samples", "_of_real": "real"}
         return {
-            "frechet": metrics.frechet_distance(x[: len(real)], data.train, features),
-            "frechet_of_real": metrics.frechet_distance(real, data.train, features),
-            "precision": metrics.nearest_neighbour_precision(x, data.train, data.held_out[:LIMIT]),
+            f"{name}{suffix}": found[name][column].value
+            for name in ("frechet", "precision", "recall")
+            for suffix, column in suffixes.items()
         }
+    real = data.held_out[: len(x)]
     rows = {
         "sliced wasserstein": metrics.sliced_wasserstein(x[: len(real)], data.train),
         "sliced wasserstein of real": metrics.sliced_wasserstein(real, data.train),

@@ -14,6 +14,7 @@ from typing import Any
 from reference.ddpm.indi import Degradation, InDI
 from reference.ddpm.learned import OBJECTIVES as LEARNED_VARIANCE
 from reference.ddpm.learned import LearnedVariance
+from reference.diffusion.classifier import Classifier
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.schedules import SCHEDULES, geometric, zero_terminal_snr
 from reference.sde.sde import SDES
@@ -26,6 +27,8 @@ CLASS_OPTIONS = ("classes", "label_dropout")
 # The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
 # less than a thousandth of x, so that the prior may leave out the data's mean.
 MOST_NOISE = 1000
+# sigma / alpha of a classifier of noisy images
+NOISE_RANGE = {"sigma_min": 0.02, "sigma_max": 20.0}
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,13 @@ class Method:
     options        options of ``train``, beside those of the network and of training
     configure      (data, given options by name) -> the method's entries of config.json
     build          (network, config) -> the model
-    sampler        the default of ``sample`` and ``evaluate``
+    sampler        the default of ``sample`` and ``evaluate``; "" for a method without samples
     likelihood     the kind of ``evaluate``'s likelihood
     networks       kinds of network, the first for images, the last for points
     objectives     training objectives, the first is the default
     schedules      functions by name
     restores       True if sampling begins with degraded data instead of noise
+    training       defaults of training options that differ from the usual ones
     network_time   the time input of an exported network, a formula of config.json's schedule
     """
 
@@ -54,6 +58,7 @@ class Method:
     objectives: tuple[str, ...] = ()
     schedules: Mapping[str, Callable] = field(default_factory=dict)
     restores: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
     network_time: str = ""
 
 
@@ -182,6 +187,21 @@ def _build_indi(network, config):
     return InDI(network, degradation, config["data_variance"], config["epsilon"])
 
 
+def _configure_classifier(data, given):
+    own = {name: given[name] for name in NOISE_RANGE if name in given}
+    if given.get("noise_levels"):
+        return {"schedule": NOISE_RANGE | own}
+    for name in own:
+        raise ValueError(f"--{name.replace('_', '-')} of train classifier needs --noise-levels")
+    return {"schedule": None}
+
+
+def _build_classifier(network, config):
+    levels = config["schedule"]
+    noise_range = levels and (levels["sigma_min"], levels["sigma_max"])
+    return Classifier(network, config["data_variance"], noise_range)
+
+
 VAE_ = Method(
     name="vae",
     options=(),
@@ -241,4 +261,14 @@ INDI = Method(
     restores=True,
     network_time="`1000 * t`",
 )
-METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, INDI)}
+CLASSIFIER = Method(
+    name="classifier",
+    options=("noise_levels", "sigma_min", "sigma_max"),
+    configure=_configure_classifier,
+    build=_build_classifier,
+    sampler="",
+    likelihood="of the label",
+    networks=("convnet",),
+    training={"steps": 6000, "lr": 2e-3, "ema": 0.999},
+)
+METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, INDI, CLASSIFIER)}

@@ -1,8 +1,7 @@
 """A run: a folder that holds config.json, the training log and the last checkpoint."""
 
 import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 @dataclass
 class Run:
     """``state``: the last state of training; ``environment``: where its checkpoint was made, None
-    before the first.
+    before the first.  ``data_dir``: the folder of mnist or fashion-mnist, if the run's is not to be
+    taken.  ``loaded``: the data after their first use, which copies of the run share.
     """
 
     folder: Path
@@ -27,6 +27,8 @@ class Run:
     model: Any
     state: State
     environment: dict | None
+    data_dir: str | None = None
+    loaded: list = field(default_factory=list, repr=False)
 
     @property
     def steps(self):
@@ -55,21 +57,36 @@ class Run:
         """
         return self.model.predictor(self.state.ema, ops=ops)
 
-    @cached_property
+    @property
     def data(self):
         """The run's data set, loaded at the first use.
 
         ValueError if the data have changed since the run was begun.
         """
+        if not self.loaded:
+            self.loaded.append(self._load_data())
+        return self.loaded[0]
+
+    def _load_data(self):
         if self.config["data_sha256"] is None:
             raise ValueError(f"{self.folder} holds a model without its data")
-        data = datasets.load_dataset(self.config["data"], self.settings.seed)
+        data_dir = self._data_dir()
+        data = datasets.load_dataset(self.config["data"], self.settings.seed, data_dir=data_dir)
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(
                 f"the data {self.config['data']} have changed since {self.folder} was begun: "
                 "restore them, or train a new run"
             )
         return data.padded(self.model.network.sample_shape)
+
+    def needs_download(self):
+        """Would ``data`` download the data set?"""
+        return datasets.needs_download(self.config["data"], self._data_dir())
+
+    def _data_dir(self):
+        """``data_dir``, else the folder that the run was begun with, if it is there."""
+        begun = self.config.get("data_dir")
+        return self.data_dir or (begun if begun and Path(begun).is_dir() else None)
 
     def in_data_units(self, x):
         """Samples [n,...] of the model as users get them: images without padding, points in the
@@ -112,16 +129,16 @@ def holds_run(folder):
     return any((Path(folder) / name).exists() for name in names)
 
 
-def new_run(folder, config):
+def new_run(folder, config, data_dir=None):
     """The run that ``config`` begins in ``folder``, at step 0.  Writes nothing."""
     model = build_model(config)
     state = init_state(model.network, Settings(**config["training"]).seed)
-    return Run(Path(folder), config, model, state, None)
+    return Run(Path(folder), config, model, state, None, data_dir)
 
 
-def open_run(folder, need_checkpoint=True):
+def open_run(folder, need_checkpoint=True, data_dir=None):
     """The run in ``folder`` at its last checkpoint; at step 0 where there is none, unless
-    ``need_checkpoint``.
+    ``need_checkpoint``.  ``data_dir``: as in ``Run``.
 
     ``folder`` may also be a file that ``export`` wrote, or the name of a model of the package; a
     folder of that name has precedence, with a warning.  A folder may hold a model for diffusers
@@ -132,9 +149,10 @@ def open_run(folder, need_checkpoint=True):
         message = f"the folder {folder} is used, not the package's model of that name"
         warnings.warn(message, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
-        return _with_weights(folder, *exported.read(models.get(str(folder), path)))
+        found = exported.read(models.get(str(folder), path))
+        return _with_weights(folder, data_dir, *found)
     if published.model_folder(path):
-        return _with_weights(folder, *published.read(path))
+        return _with_weights(folder, data_dir, *published.read(path))
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
@@ -145,18 +163,19 @@ def open_run(folder, need_checkpoint=True):
                 raise ValueError(
                     f"{folder}: {name} in config.json is {values}: restore config.json"
                 )
-        return Run(Path(folder), config, model, state, environment)
+        return Run(Path(folder), config, model, state, environment, data_dir)
     if need_checkpoint:
         cause = "its training was stopped before the first one"
         raise ValueError(
             f"{folder} has no checkpoint yet: {cause}; continue it with train --resume"
         )
-    return new_run(folder, config)
+    return new_run(folder, config, data_dir)
 
 
-def _with_weights(name, config, model, weights, step):
+def _with_weights(name, data_dir, config, model, weights, step):
     zeros = {name: np.zeros_like(array) for name, array in weights.items()}
-    return Run(Path(name), config, model, State(weights, weights, zeros, zeros, step), None)
+    state = State(weights, weights, zeros, zeros, step)
+    return Run(Path(name), config, model, state, None, data_dir)
 
 
 def _entries(config, prefix=""):

@@ -39,6 +39,8 @@ def sampler_options(run, sampler=None, seed=0, **given):
     ``given``: options by name, None where not given.  ValueError for an option of another sampler,
     a value out of range, or a sampler that does not fit the run.
     """
+    if not run.method.sampler:
+        raise ValueError(f"{run.folder} was trained by {run.method.name}, which draws no samples")
     sampler = sampler or run.method.sampler
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")

@@ -141,7 +141,7 @@ BITS = """
 import hashlib, numpy as np
 from accelerated import cpu
 from reference import ops
-from reference.conformance.call import backward_arguments, call_op
+from reference.conformance.call import backward_arguments, call_op, differentiable_output
 from reference.ops import Key
 draw = lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 image, sample = draw(5, 9, 10, 32), np.arange(600)
@@ -155,6 +155,7 @@ calls = {
     "embedding": [(sample % 7, draw(7, 300))],
     "mse": [(image, 2 * image)],
     "gaussian_kl": [(image, image)],
+    "cross_entropy": [(draw(600, 50), sample % 50)],
 }
 faces = draw(41, 50), draw(40, 51)
 alone = {
@@ -166,7 +167,7 @@ alone = {
 for name, drawn in calls.items():
     alone |= {(name, n): args for n, args in enumerate(drawn)}
     for n, args in enumerate(drawn if hasattr(ops, f"{name}_backward") else ()):
-        dy = draw(*call_op(name, getattr(ops, name), args)[name == "mse"].shape)
+        dy = draw(*differentiable_output(name, call_op(name, getattr(ops, name), args)).shape)
         alone[f"{name}_backward", n] = backward_arguments(name, args, dy)
 bits = []
 for threads in (1, 2, 3):

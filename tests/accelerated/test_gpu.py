@@ -178,6 +178,19 @@ def test_device_labels_out_of_range_give_nan():
 
 
 @needs_device
+def test_device_labels_out_of_range_give_a_loss_and_gradients_of_nan():
+    logits, labels, d = np.arange(6.0).reshape(3, 2), np.array([1, 7, -1]), np.ones(3)
+    per_sample = gpu.cross_entropy(gpu.to_device(logits), gpu.to_device(labels))[1].get()
+    dlogits = gpu.cross_entropy_backward(*map(gpu.to_device, (d, logits, labels))).get()
+    assert np.isfinite(per_sample[0]) and np.isfinite(dlogits[0]).all()
+    assert np.isnan(per_sample[1:]).all() and np.isnan(dlogits[1:]).all()
+    with pytest.raises(ValueError, match="labels"):
+        gpu.cross_entropy(logits, labels)
+    with pytest.raises(ValueError, match="labels"):
+        gpu.cross_entropy_backward(d, logits, labels)
+
+
+@needs_device
 @pytest.mark.parametrize("threads", [1, 4, 32])
 @pytest.mark.parametrize("name", OPS)
 @settings(max_examples=2)

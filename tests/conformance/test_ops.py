@@ -172,6 +172,12 @@ def test_softmax_of_the_largest_and_smallest_floats(port, dtype):
     special_values.softmax_of_the_largest_and_smallest_floats(port, dtype)
 
 
+@both_dtypes
+@pytest.mark.parametrize("name", ["cross_entropy", "cross_entropy_backward"])
+def test_cross_entropy_of_the_largest_and_smallest_floats(port, name, dtype):
+    special_values.cross_entropy_of_the_largest_and_smallest_floats(port, name, dtype)
+
+
 @of_ops("mixture_log_density", "mixture_score")
 @both_dtypes
 @pytest.mark.parametrize("scalar", [True, False])

@@ -299,3 +299,19 @@ def gaussian_kl_backward(d_per_sample, mean, log_var):
     _refuse_empty(mean)
     d = d_per_sample.reshape(-1, *[1] * (mean.ndim - 1))
     return d * mean, d * log_var.expm1() / 2
+
+
+def _cross_entropy(logits, labels):
+    _refuse_empty(logits)
+    return F.cross_entropy(logits, labels.long(), reduction="none")
+
+
+@op
+def cross_entropy(logits, labels):
+    per_sample = _cross_entropy(logits, labels)
+    return per_sample.mean(), per_sample
+
+
+@op
+def cross_entropy_backward(d_per_sample, logits, labels):
+    return gradients(lambda logits: _cross_entropy(logits, labels), d_per_sample, logits)[0]

@@ -105,7 +105,7 @@ WRONG = {
     "another ending": ("sample RUN --out OUT.jpg", "must end in .png, .gif, .npz, .npy or .csv, got"),
     "a place that can't be written": ("sample RUN --out RUN/config.json/s.png", "can't be written"),
     "out is a file": ("train ddpm --data mixture1d --out RUN/config.json", "can't be written"),
-    "info's picture of nothing": ("info --out OUT.png", "--labels and --out describe data: name them with --data"),
+    "info's picture of nothing": ("info --out OUT.png", "--labels, --data-dir and --out describe data: name it with --data"),
     "info of unknown data": ("info --data nowhere", "unknown data set 'nowhere'"),
     "export's ending": ("export RUN --out OUT.npz", "must end in .safetensors"),
 }

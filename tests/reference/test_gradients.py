@@ -35,6 +35,7 @@ def fixed(name):
         "embedding": (np.array([2, 0, 2, 2]), n(4, 3)),
         "mse": (n(3, 4), normal(9, (3, 4))),
         "gaussian_kl": (n(3, 4), normal(9, (3, 4))),
+        "cross_entropy": (n(3, 4), np.array([2, 0, 2])),
     }[name]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import example, given
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from reference import ops
 from tests.example_networks import numbers
@@ -52,11 +52,55 @@ def test_gaussian_kl_is_never_negative_and_zero_at_the_standard_normal(args):
     assert not ops.gaussian_kl(*map(np.zeros_like, args)).any()
 
 
-@pytest.mark.parametrize("name", ["mse", "gaussian_kl"])
+@pytest.mark.parametrize("offset", [0.0, 1e4, -1e4])
+def test_cross_entropy_is_minus_the_log_softmax_at_the_label(offset):
+    logits, labels = 3 * numbers(0, 5, 7) + offset, np.array([6, 0, 3, 3, 1])
+    mean, per_sample = ops.cross_entropy(logits, labels)
+    expected = [-special.log_softmax(logits[n])[labels[n]] for n in range(5)]
+    assert_equal_to_rounding(per_sample, expected)
+    assert_equal_to_rounding(mean, sum(expected) / 5)
+
+
+def test_cross_entropy_of_equal_logits_is_the_log_of_the_number_of_classes():
+    for classes in (1, 2, 10):
+        assert_equal_to_rounding(ops.cross_entropy(np.full((2, classes), 0.3), np.array([0, classes - 1]))[1], np.log([classes] * 2))
+
+
+def test_cross_entropy_of_logits_of_ten_thousand_is_their_difference():
+    logits, labels = np.array([[1e4, -1e4, 0.0]] * 3), np.arange(3)
+    assert ops.cross_entropy(logits, labels)[1].tolist() == [0.0, 2e4, 1e4]
+    expected = [[0, 0, 0], [1, -1, 0], [1, 0, -1]]
+    assert ops.cross_entropy_backward(np.ones(3), logits, labels).tolist() == expected
+
+
+def test_cross_entropy_of_logits_far_apart_in_two_samples():
+    """Each sample has its own largest logit."""
+    logits = np.array([[1e4, 1e4], [0.0, 0.0]])
+    assert_equal_to_rounding(ops.cross_entropy(logits, np.array([0, 1]))[1], np.log([2.0, 2.0]))
+
+
+@given(args=arguments("cross_entropy_backward", np.float64))
+def test_gradients_of_cross_entropy_sum_to_0_in_each_sample(args):
+    dlogits = ops.cross_entropy_backward(*args)
+    assert (np.abs(dlogits.sum(axis=1)) <= 4 * dlogits.shape[1] * 2.0**-53 * np.abs(args[0])).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_cross_entropy_refuses_labels_out_of_range(labels):
+    logits, labels = numbers(0, 2, 3), np.array(labels)
+    refused = pytest.raises(ValueError, match=rf"labels must lie in 0 .. 2, got {min(labels)} .. {max(labels)}")
+    with refused:
+        ops.cross_entropy(logits, labels)
+    with refused:
+        ops.cross_entropy_backward(np.ones(2), logits, labels)
+
+
+@pytest.mark.parametrize("name", ["mse", "gaussian_kl", "cross_entropy"])
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
 def test_losses_need_at_least_one_sample_and_one_entry(name, shape):
+    second = np.zeros(shape[0], int) if name == "cross_entropy" else np.ones(shape)
     with pytest.raises(ValueError, match="at least one sample and one entry"):
-        getattr(ops, name)(np.ones(shape), np.ones(shape))
+        getattr(ops, name)(np.ones(shape), second)
 
 
 # optimizer
