@@ -47,7 +47,8 @@ def losses_by_noise_level(run, ops, count=512, seed=4):
         losses[TRAINING] = noise_loss(_network(run, labels, x, level, ops), x0, level)
         for name, each in losses.items():
             found.setdefault(name, []).append((each.mean(), each.std() / len(each) ** 0.5))
-    return np.array(levels), {name: tuple(np.array(pairs).T) for name, pairs in found.items()}
+    ordered = (name for name in (NETWORK, TRAINING, LINEAR, MEMORISING, EXACT) if name in found)
+    return np.array(levels), {name: tuple(np.array(found[name]).T) for name in ordered}
 
 
 def levels_of(run):

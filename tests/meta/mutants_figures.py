@@ -242,15 +242,9 @@ PICTURES = (
     ),
     (
         "reference/commands/evaluation_figures.py",
-        '"results": rows,',
+        '"results": found.rows,',
         '"results": {},',
         EVALUATE + WRITES + "[vae]",
-    ),
-    (
-        "reference/commands/evaluation_figures.py",
-        "np.full(len(x0), t), noise, run.data.mixture",
-        "np.full(len(x0), times[0]), noise, run.data.mixture",
-        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_matches_network_and_exact_prediction",
     ),
     (
         "reference/runs/config.py",

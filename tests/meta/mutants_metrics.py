@@ -98,6 +98,50 @@ ROWS = (
         "in_manifold(own, reference)",
         "samples_of_one_class_lose_recall_and_not_precision",
     ),
+    (
+        "commands/evaluation_figures",
+        "train[nearest(x, train)[1][:, 0]]",
+        "train[: len(x)]",
+        "neighbours_png_shows_the_nearest_training_image_of_each_sample",
+        "evaluate_command",
+    ),
+    # losses by noise level
+    (
+        "runs/noise_levels",
+        "alpha, alpha * level))",
+        "1.0, level))",
+        "equal_denoisers_have_equal_losses_whatever_they_predict[v]",
+    ),
+    (
+        "runs/noise_levels",
+        "with_labels(run, labels[batch])",
+        "with_labels(run, labels[: len(x[batch])])",
+        "a_network_with_classes_gets_the_label_of_each_sample",
+    ),
+    (
+        "runs/noise_levels",
+        "return x0, labels[chosen], x0",
+        "return x0, labels[: len(chosen)], x0",
+        "a_network_with_classes_gets_the_label_of_each_sample",
+    ),
+    (
+        "runs/noise_levels",
+        "each.std() / len(each) ** 0.5",
+        "each.std()",
+        "losses_on_gaussian_data_have_their_expectations_and_standard_errors",
+    ),
+    (
+        "runs/noise_levels",
+        "memorising_denoiser(x, level, train)",
+        "memorising_denoiser(x, level, data.held_out)",
+        "the_memorising_loss_is_that_of_the_training_samples",
+    ),
+    (
+        "runs/noise_levels",
+        "if largest_level_ratio(run) == 1:",
+        "if largest_level_ratio(run):",
+        "a_run_with_few_noise_levels_is_evaluated_at_them",
+    ),
     ("runs/image_quality", "np.arange(n) * count // n", "np.arange(n)", "indices_are_spread_evenly_over_the_data"),
 )
 MUTANTS = tuple(starmap(_metric, ROWS))

@@ -1,7 +1,5 @@
 """The linear and the memorising denoiser on data with known posterior means, and their losses on Fashion-MNIST."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -116,9 +114,6 @@ def test_the_memorising_denoiser_with_little_noise_is_the_nearest_point(dtype):
 
 # Fashion-MNIST
 
-with_data = pytest.mark.skipif(
-    not os.environ.get("DIFFUSION_DATA_DIR"), reason="the environment variable DIFFUSION_DATA_DIR names no folder with Fashion-MNIST"
-)
 LEVELS = (0.05, 0.1, 0.3, 1.0, 3.0, 10.0)
 TABLES = {  # the loss of the best linear denoiser at LEVELS, and its means over the linear and the cosine schedule
     "32x32": (slice(None), ("0.642", "0.508", "0.2337", "0.0588", "0.0130", "0.0021"), ("0.0666", "0.1272")),
@@ -139,7 +134,7 @@ def fashion():
     return load_dataset("fashion-mnist")
 
 
-@with_data
+@pytest.mark.fashion_mnist
 @pytest.mark.parametrize("size", TABLES)
 def test_the_linear_loss_on_fashion_mnist_has_its_known_values(fashion, size):
     cut, by_level, means = TABLES[size]
@@ -155,7 +150,7 @@ def test_the_linear_loss_on_fashion_mnist_has_its_known_values(fashion, size):
         assert_mean(noise_loss(denoiser.posterior_mean(x, sigma), x0, sigma), expected, tests=len(LEVELS) * len(TABLES))
 
 
-@with_data
+@pytest.mark.fashion_mnist
 @pytest.mark.parametrize(("sigma", "part"), MEMORISED)
 def test_the_memorising_loss_on_fashion_mnist_has_its_known_values(fashion, sigma, part):
     """Two estimates from 1,000 images each, with other noise: their difference has twice the variance of one."""
@@ -166,7 +161,7 @@ def test_the_memorising_loss_on_fashion_mnist_has_its_known_values(fashion, sigm
     assert abs(losses.mean() - MEMORISED[sigma, part]) < error
 
 
-@with_data
+@pytest.mark.fashion_mnist
 def test_the_memorising_loss_on_fashion_mnist_training_images_prints_as_0(fashion):
     train, x0 = fashion.train[:, 2:30, 2:30], fashion.train[:200, 2:30, 2:30]
     x = x0 + np.float32(0.3) * normal(8, np.arange(200), 0, Purpose.EVALUATION, x0.shape[1:], x0.dtype)
