@@ -138,13 +138,14 @@ def print_report(report, folder, program):
     """The numbers with their meaning, and the files."""
     real = f"real digits: {report['frechet_of_real']:.2f}"
     frechet = f"DDPM {report['frechet']:.2f}, DDIM {report['frechet_ddim']:.2f}   ({real})"
-    precision = f"DDPM {report['precision']:.0%}, DDIM {report['precision_ddim']:.0%}"
+    real = f"real digits: {report['precision_of_real']:.0%}"
+    precision = f"DDPM {report['precision']:.0%}, DDIM {report['precision_ddim']:.0%}   ({real})"
     loss = f"{report['loss']:.4f}   (predicting zero: {report['loss_of_zero']:.4f})"
     print(f"""
 trained {report["steps"]} steps, {report["steps_per_second"]:.2f} a second
 loss on held-out digits   {loss}; lower is better
 Fréchet distance          {frechet}; lower is better
-precision                 {precision}   (real digits: 95%): share of samples near real digits
+precision                 {precision}; share of samples near real digits
 {report["seconds"]:.0f} seconds in all""")
     if "port" in report:
         factor = f"{report['speedup_over_reference']:.1f} times as fast"

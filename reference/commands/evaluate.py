@@ -1,6 +1,11 @@
-"""``evaluate RUN``: the loss and its floor, a bound on the likelihood, and the quality of samples
-and of real data; for a classifier its loss and accuracy.
+"""``evaluate RUN``: the loss and its floor, a bound on the likelihood, the loss by noise level, and
+the quality of samples and of real data; for a classifier its loss and accuracy.
 """
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from reference.commands import evaluation_figures
 from reference.commands.sampler_options import (
@@ -8,16 +13,42 @@ from reference.commands.sampler_options import (
     given_options,
     parse_sampler_options,
 )
+from reference.runs import noise_levels
+from reference.runs.conditions import labels_of
 from reference.runs.evaluation import classification, likelihood, quality
+from reference.runs.exported import package_classifier
+from reference.runs.image_quality import NAMES, classifier_features, image_quality, pca_features
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
 from reference.runs.trajectory import describe
+from reference.runs.views import has_score
 
-SAMPLES = {"images": 256, "points": 4000}
+MANY_IMAGES, FEW_IMAGES, POINTS = 1000, 256, 4000
+
+
+@dataclass
+class Found:
+    """The printed numbers: ``rows`` by name; ``by_level``, the result of
+    ``losses_by_noise_level``; ``quality``, the result of ``image_quality``, with the name of its
+    features.  Empty where they do not apply.
+    """
+
+    rows: dict[str, Any]
+    by_level: tuple = ()
+    quality: dict = field(default_factory=dict)
+    features: str = ""
 
 
 def add_options(parser):
-    add_sampling_options(parser, "256 images or 4000 points; of a classifier all held out")
+    images = f"{MANY_IMAGES} images, {FEW_IMAGES} where fewer are held out"
+    add_sampling_options(parser, f"{images}; {POINTS} points; of a classifier all held out")
+    parser.add_argument(
+        "--classifier",
+        metavar="RUN",
+        help="a run of train classifier on the same data: distances are measured in its features, "
+        "and samples by class also by its accuracy (default: the package's classifier, else "
+        "principal components)",
+    )
     files = ", ".join(evaluation_figures.FILES)
     parser.add_argument(
         "--out", metavar="FOLDER", help=f"folder for {files} (default: nothing is written)"
@@ -30,22 +61,54 @@ def execute(arguments, ops):
         return _print_classification(run, arguments, ops)
     folder = evaluation_figures.folder_for(arguments.out)
     how = parse_sampler_options(run, arguments)
-    n = SAMPLES["images" if run.data.is_image else "points"]
-    n = n if arguments.samples is None else arguments.samples
+    features = _features(run, arguments.classifier, ops)
+    n = _default_samples(run.data) if arguments.samples is None else arguments.samples
     if n < 2:
         raise ValueError(f"samples must be at least 2 to measure a distance, got {n}")
     x, evaluations = draw(run, ops, n, **how)
-    rows = {"training steps": run.state.step} | likelihood(run, ops, x, how) | quality(x, run.data)
-    _print_rows(run, f"samples by {describe(**how, evaluations=evaluations)}", rows)
+    drawn = f"samples by {describe(**how, evaluations=evaluations)}"
+    print(f"{run.folder}: {run.method.name} on {run.data.name}, {drawn}")
+    found = Found({"training steps": run.state.step} | likelihood(run, ops, x, how))
+    if not run.data.is_image:
+        found.rows |= quality(x, run.data)
+    _print_rows(found.rows)
+    if has_score(run):
+        count = min(n, MANY_IMAGES)
+        found.by_level = noise_levels.losses_by_noise_level(run, ops, count)
+        _print_by_level(*found.by_level, count)
+    if features:
+        labels = labels_of(run, how["label"], np.arange(n)) if how.get("guidance") else None
+        found.quality = image_quality(x, run.data, features, labels)
+        found.features = features.name
+        _print_quality(found.quality, features.name)
     if folder:
         settings = {"samples": n, **how}
-        evaluation_figures.write(run, ops, x, rows, settings, evaluations, folder)
+        evaluation_figures.write(run, ops, x, found, settings, evaluations, folder)
     return 0
 
 
-def _print_rows(run, how, rows):
+def _default_samples(data):
+    if not data.is_image:
+        return POINTS
+    return MANY_IMAGES if len(data.held_out) >= MANY_IMAGES else FEW_IMAGES
+
+
+def _features(run, classifier, ops):
+    """The ``Features`` of images; None for points."""
+    classifier = classifier or package_classifier(run)
+    if classifier is None:
+        return pca_features(run.data) if run.data.is_image else None
+    found = open_run(classifier)
+    if not hasattr(found.model, "log_probabilities"):
+        raise ValueError(f"classifier must be a run of train classifier, got {classifier}")
+    shape, own = run.data.shape, found.model.network.sample_shape
+    if shape != own:
+        raise ValueError(f"classifier {classifier} takes images of shape {own}, not {shape}")
+    return classifier_features(found, ops)
+
+
+def _print_rows(rows):
     width = max(map(len, rows))
-    print(f"{run.folder}: {run.method.name} on {run.data.name}, {how}")
     for name, value in rows.items():
         print(f"  {name:{width}}  {value if isinstance(value, int) else format(value, '.5g')}")
 
@@ -61,5 +124,37 @@ def _print_classification(run, arguments, ops):
     if not 1 <= n <= held_out:
         raise ValueError(f"samples must lie in 1 .. {held_out}, the held-out images, got {n}")
     rows = {"training steps": run.state.step} | classification(run, ops, n, arguments.seed)
-    _print_rows(run, f"{n} held-out images", rows)
+    print(f"{run.folder}: {run.method.name} on {run.data.name}, {n} held-out images")
+    _print_rows(rows)
     return 0
+
+
+def _print_by_level(levels, losses, count):
+    print(f"loss by noise level: error of the noise, {count} held-out samples, ± standard error")
+    cells = [[f"{m:.4g} ± {e:.2g}" for m, e in zip(*pair)] for pair in losses.values()]
+    _print_table(
+        "sigma / alpha", losses, {f"{level:.4g}": row for level, *row in zip(levels, *cells)}
+    )
+
+
+def _print_quality(found, features):
+    print(f"quality of images, by {features}, with 95 % intervals")
+    columns = {"samples": "samples", "real": "held-out images"}
+    rows = {}
+    for name, estimates in found.items():
+        rows[NAMES[name]] = [_cell(estimates.get(column)) for column in columns]
+    _print_table("", columns.values(), rows)
+
+
+def _cell(estimate):
+    if estimate is None:
+        return ""
+    value, low, high = (f"{number:.4g}" for number in estimate)
+    return value if low == high == value else f"{value} [{low}, {high}]"
+
+
+def _print_table(corner, columns, rows):
+    table = [[corner, *columns], *([name, *cells] for name, cells in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for cells in table:
+        print("  " + "  ".join(f"{c:{width}}" for c, width in zip(cells, widths)).rstrip())

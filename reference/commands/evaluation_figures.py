@@ -1,9 +1,12 @@
 """The files of ``evaluate RUN --out FOLDER``.
 
-results.json   every printed number, the numbers of levels.png, the settings of run and sampler
-loss.png       the training loss by step, the loss on held-out data, and its lower bound
-levels.png     the loss on held-out data by noise level; for a VAE the KL of each latent variable
-samples.png    samples and data
+results.json              every printed number, the numbers of the figures by level, the settings of
+                          run and sampler
+loss.png                  the training loss by step, the loss on held-out data, its lower bound
+loss_by_noise_level.png   the loss on held-out data by noise level, beside other denoisers
+latents.png               for a VAE in its place: the KL of each latent variable
+samples.png               samples and data
+neighbours.png            for images: samples and the nearest training image of each
 """
 
 import json
@@ -13,20 +16,29 @@ import numpy as np
 
 from reference import plotting
 from reference.commands import sample
+from reference.data.neighbours import nearest
 from reference.ddpm.indi import path
-from reference.diffusion.denoiser import SMALLEST_SIGNAL
 from reference.ops.random import Purpose, normal
 from reference.runs.checkpoint import read_log
 from reference.runs.conditions import with_labels
-from reference.runs.evaluation import losses_at, mean_square
+from reference.runs.evaluation import mean_square
 from reference.runs.files import output_folder, write_atomically
-from reference.samplers.grids import uniform_log_snr
-from reference.sde.sde import SDE
+from reference.runs.noise_levels import EXACT, LINEAR, MEMORISING, NETWORK, TRAINING
 from reference.smld.smld import ScoreModel
 
-FILES = ("results.json", "loss.png", "levels.png", "samples.png")
+BY_LEVEL, LATENTS = "loss_by_noise_level.png", "latents.png"
+FILES = ("results.json", "loss.png", BY_LEVEL, LATENTS, "samples.png", "neighbours.png")
 IMAGES = 64  # in samples.png
-LEVELS, HELD_OUT = 14, 512  # of levels.png: noise levels, and samples for each
+NEIGHBOURS = 36  # samples in neighbours.png
+# for runs without a score: levels of restoration and latent variables
+LEVELS, HELD_OUT = 14, 512
+STYLES = {
+    NETWORK: ("o-", plotting.BLUE),
+    TRAINING: (".:", plotting.SKY),
+    LINEAR: ("--", plotting.VERMILION),
+    MEMORISING: ("-.", plotting.PURPLE),
+    EXACT: (":", plotting.GREEN),
+}
 ENTRY = "squared error per entry"
 
 
@@ -44,34 +56,65 @@ def folder_for(name):
     return folder
 
 
-def write(run, ops, x, rows, how, evaluations, folder):
-    """``rows``: the printed numbers; ``how``: the options of the sampler that drew x[n,...]."""
-    table = by_level(run, ops)
+def write(run, ops, x, found, how, evaluations, folder):
+    """``found``: what ``evaluate`` measured; ``how``: the options of the sampler that drew
+    x[n,...].
+    """
     settings = {
         "run": str(run.folder),
         "config": run.config,
         "weights": sample.digest(run.state.ema),
         "sampling": how,
     }
+    title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
+    if found.by_level:
+        by_level, figure = _as_json(*found.by_level), loss_figure(*found.by_level, title)
+    else:
+        table = without_score(run, ops)
+        by_level = {name: values.tolist() for name, values in table.items()}
+        figure = level_figure(table, title)
     results = {
         **settings,
         "evaluations": evaluations,
-        "results": rows,
-        "by level": {name: values.tolist() for name, values in table.items()},
+        "results": found.rows,
+        "by level": by_level,
+        "features": found.features,
+        "quality": {
+            name: {column: estimate._asdict() for column, estimate in columns.items()}
+            for name, columns in found.quality.items()
+        },
     }
     own = {name: value for name, value in how.items() if name != "samples"}
     shown = sample.with_origin(run, ops, x[:IMAGES] if run.data.is_image else x, own)
-    title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
-    levels, unit = _levels_of_the_curve(run, rows)
+    levels, unit = _levels_of_the_curve(run, found.rows)
     made = {"results.json": (json.dumps(results, indent=2) + "\n").encode()}
     if log := read_log(run.folder):  # an exported file has none
         curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
         made["loss.png"] = plotting.png_bytes(curve)
-    made["levels.png"] = plotting.png_bytes(level_figure(table, title))
+    made[LATENTS if "latent variable" in by_level else BY_LEVEL] = plotting.png_bytes(figure)
     made["samples.png"] = sample.picture(run, shown, own, settings)
-    for file in made:
-        write_atomically(folder / file, made[file])
+    if run.data.is_image:
+        made["neighbours.png"] = plotting.png_bytes(neighbour_figure(run, x[:NEIGHBOURS], title))
+    for file, content in made.items():
+        write_atomically(folder / file, content)
         print(f"wrote {folder / file}")
+
+
+def _as_json(levels, losses):
+    each = {
+        name: {"loss": mean.tolist(), "standard error": error.tolist()}
+        for name, (mean, error) in losses.items()
+    }
+    return {"noise level": levels.tolist(), **each}
+
+
+def neighbour_figure(run, x, title):
+    """Samples x[n,h,w,c] and the nearest training image of each, at the same places."""
+    train = run.data.train
+    of_each = train[nearest(x, train)[1][:, 0]]
+    groups = {f"{len(x)} samples": x, "the nearest training image of each": of_each}
+    cropped = {name: run.in_data_units(images) for name, images in groups.items()}
+    return plotting.sample_sheet(cropped, title)
 
 
 def _levels_of_the_curve(run, rows):
@@ -107,16 +150,15 @@ def _given(rows, factor, **names):
     return {labels[key]: factor * rows[name] for key, name in names.items() if name in rows}
 
 
-def by_level(run, ops, seed=4):
-    """Name -> values at rising noise levels sigma / alpha: the loss on held-out data and the losses
-    to compare it with.
+def without_score(run, ops, seed=4):
+    """Name -> values, for a run without a score: of a VAE the KL of each latent variable, of InDI
+    the loss on held-out data and the losses to compare it with, at rising noise levels.
     """
     x0 = run.data.held_out[:HELD_OUT]
     if run.method.likelihood == "importance weights":
         return _kl_by_latent(run, x0, ops)
     run = with_labels(run, run.data.held_out_labels[: len(x0)])
-    losses = _restorations if run.method.restores else _predictions
-    times, ratios, at = losses(run, x0, ops)
+    times, ratios, at = _restorations(run, x0, ops)
     sample, shape = np.arange(len(x0)), run.data.shape
     noise = lambda k: normal(seed, sample, k, Purpose.EVALUATION, shape, x0.dtype)
     parts = [at(t, noise(k)) for k, t in enumerate(times)]
@@ -124,29 +166,9 @@ def by_level(run, ops, seed=4):
     return {"noise level": np.array(ratios)} | by_name
 
 
-def _predictions(run, x0, ops):
-    schedule = run.model.schedule
-    if isinstance(schedule, SDE):
-        times = uniform_log_snr(schedule, LEVELS - 1)[::-1]
-    else:
-        log_snr = schedule.log_snr(
-            1 + np.flatnonzero(schedule.signal(np.arange(1, schedule.T + 1)) > SMALLEST_SIGNAL)
-        )
-        times = np.unique(
-            [
-                1 + abs(log_snr - wanted).argmin()
-                for wanted in np.linspace(log_snr[0], log_snr[-1], LEVELS)
-            ]
-        )
-    at = lambda t, noise: losses_at(
-        run.model, run.state.ema, x0, np.full(len(x0), t), noise, run.data.mixture, ops
-    )
-    return times, schedule.noise_scale(times) / schedule.signal(times), at
-
-
 def _restorations(run, x0, ops):
-    """The same for InDI.  At time t the degraded image has weight t; if the degradation is noise
-    alone, that is the noise level t noise.
+    """(times, noise levels, losses at a time).  At time t the degraded image has weight t; if the
+    degradation is noise alone, that is the noise level t noise.
     """
     model, times = run.model, np.arange(1, LEVELS + 1) / LEVELS
     z = (
@@ -174,6 +196,22 @@ def _kl_by_latent(run, x0, ops):
     )
     kl = ((mean.astype(np.float64) ** 2 + np.exp(log_var) - log_var - 1) / 2).mean(axis=0)
     return {"latent variable": np.arange(1, len(kl) + 1), "KL to N(0, 1) (nats)": np.sort(kl)[::-1]}
+
+
+def loss_figure(levels, losses, title):
+    """The result of ``losses_by_noise_level``, with two standard errors on either side."""
+    figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"Loss by noise level: {title}")
+    for name, (mean, error) in losses.items():
+        style, color = STYLES[name]
+        axes.errorbar(levels, mean, 2 * error, fmt=style, color=color, capsize=2, label=name)
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="noise level sigma / alpha",
+        ylabel=f"{ENTRY} of the noise",
+    )
+    axes.legend(fontsize=9)
+    return figure
 
 
 def level_figure(table, title):

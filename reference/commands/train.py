@@ -53,6 +53,7 @@ def start(folder, method, options, resume, ops):
         data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
+        run.loaded.append(padded)
         # before anything is written
         check_trainable(run, padded, ops)
         write_config(output_folder(folder), run.config)

@@ -1,13 +1,13 @@
 """Quality of samples without a pretrained network: distances between two sets of samples.
 
-All functions take samples [n,...] and flatten them.  A distance between finite sets is never 0,
-even between two halves of the same data: compare it with the distance of held-out data, for the
-same number of samples.
+A distance between finite sets is never 0, even between two halves of the same data: compare it with
+the distance of held-out data, for the same numbers of samples.
 """
 
 import numpy as np
 from scipy.special import chndtr
 
+from reference.diffusion.yardsticks import moments
 from reference.ops.random import Purpose, normal
 
 
@@ -16,49 +16,46 @@ def _flat(x):
 
 
 def principal_components(real, count=20):
-    """(mean [d], axes [count,d]): the directions in which ``real`` varies most; fewer axes if
-    ``real`` has fewer.
+    """(mean [d], axes [count,d]): the directions in which ``real`` varies most; d axes if there are
+    no more.
     """
-    flat = _flat(real)
-    _, _, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    return flat.mean(axis=0), axes[:count]
+    mean, covariance = moments(real)
+    _, vectors = np.linalg.eigh(covariance)  # the largest last
+    return mean, vectors[:, ::-1].T[:count]
 
 
-def frechet_distance(x, y, features):
-    """Squared Fréchet (2-Wasserstein) distance of the Gaussians with the means and covariances of x
-    and y in PCA features, the ``features`` that ``principal_components`` returns:
+def project(x, components):
+    """x[n,...] -> features [n,count]: coordinates along the ``principal_components``."""
+    mean, axes = components
+    return (_flat(x) - mean) @ axes.T
 
-        ‖m_x - m_y‖^2 + tr(S_x + S_y - 2 (S_x^{1/2} S_y S_x^{1/2})^{1/2}).
+
+def frechet_distance(x, y):
+    """Squared Fréchet (2-Wasserstein) distance of the Gaussians with the means and covariances of
+    the features x[n,d] and y[m,d].  Heusel et al. 2017 take features of Inception: FID.
+
+    It has a bias in n and m, so that only values at equal n and m can be compared.  For samples of
+    one Gaussian with the eigenvalues lam_i of its covariance S the true distance is 0, and the
+    expectation of this one is, to first order,
+
+        (1/n + 1/m) [ tr S + sum_ij (1 + delta_ij) lam_i lam_j / (2 (lam_i + lam_j)) ].
+
+    The first term is the variance of the difference of the means.  The second has the variances
+    (1 + delta_ij) lam_i lam_j (1/n + 1/m) of the entries of the difference D of the covariances, in
+    tr(S_x + S_y - 2 (..)^{1/2}) = sum_ij D_ij^2 / (2 (lam_i + lam_j)) for small D.
     """
-    mean, axes = features
-    fx, fy = (_flat(x) - mean) @ axes.T, (_flat(y) - mean) @ axes.T
-    sx, sy = (np.atleast_2d(np.cov(f.T, bias=True)) for f in (fx, fy))
-    values, vectors = np.linalg.eigh(sx)
+    return frechet_distance_of_gaussians(*moments(x), *moments(y))
+
+
+def frechet_distance_of_gaussians(m_x, S_x, m_y, S_y):
+    """‖m_x - m_y‖^2 + tr(S_x + S_y - 2 (S_x^{1/2} S_y S_x^{1/2})^{1/2}), for means [d] and
+    covariances [d,d].
+    """
+    values, vectors = np.linalg.eigh(S_x)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ sy @ root).clip(0)).sum()
-    means = ((fx.mean(axis=0) - fy.mean(axis=0)) ** 2).sum()
-    return float(means + np.trace(sx) + np.trace(sy) - 2 * cross)
-
-
-def neighbour_distance(x, real, k=3):
-    """Distance [n] of each x to the k-th nearest sample of ``real``."""
-    fx, fy = _flat(x), _flat(real)
-    if not 1 <= k <= len(fy):
-        raise ValueError(f"k must lie in 1 .. {len(fy)}, got {k}")
-    nearest = []
-    # in blocks, because the table of all distances would not fit into memory
-    for block in np.split(fx, range(256, len(fx), 256)):
-        squares = (block**2).sum(axis=1)[:, None] + (fy**2).sum(axis=1) - 2 * block @ fy.T
-        nearest.append(np.partition(squares, k - 1, axis=1)[:, k - 1])
-    return np.sqrt(np.concatenate(nearest).clip(0))
-
-
-def nearest_neighbour_precision(x, real, held_out, k=3, share=0.95):
-    """The share of x within the distance to ``real`` that ``share`` of the held-out samples keep.
-    Distances are to the k-th nearest neighbour.
-    """
-    limit = np.quantile(neighbour_distance(held_out, real, k), share)
-    return float((neighbour_distance(x, real, k) <= limit).mean())
+    cross = np.sqrt(np.linalg.eigvalsh(root @ S_y @ root).clip(0)).sum()
+    means = ((m_x - m_y) ** 2).sum()
+    return float(means + np.trace(S_x) + np.trace(S_y) - 2 * cross)
 
 
 def autocorrelation(chain):

@@ -17,6 +17,7 @@ from reference.diffusion.schedules import VarianceExplodingSchedule
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
 from reference.runs.conditions import with_labels
+from reference.runs.image_quality import image_quality, pca_features
 from reference.runs.sampling import draw
 from reference.runs.trajectory import degraded
 from reference.sde.likelihood import bits_per_dimension, dequantise, log_likelihood
@@ -273,14 +274,15 @@ def classification(run, ops, n, seed=0):
 
 def quality(x, data):
     """Distances of samples x from real data, beside the distances of as many held-out samples."""
-    real = data.held_out[: len(x)]
     if data.is_image:
-        features = metrics.principal_components(data.train)
+        found = image_quality(x, data, pca_features(data))
+        suffixes = {"": "samples", "_of_real": "real"}
         return {
-            "frechet": metrics.frechet_distance(x[: len(real)], data.train, features),
-            "frechet_of_real": metrics.frechet_distance(real, data.train, features),
-            "precision": metrics.nearest_neighbour_precision(x, data.train, data.held_out[:LIMIT]),
+            f"{name}{suffix}": found[name][column].value
+            for name in ("frechet", "precision", "recall")
+            for suffix, column in suffixes.items()
         }
+    real = data.held_out[: len(x)]
     rows = {
         "sliced wasserstein": metrics.sliced_wasserstein(x[: len(real)], data.train),
         "sliced wasserstein of real": metrics.sliced_wasserstein(real, data.train),

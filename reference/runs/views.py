@@ -26,6 +26,15 @@ def posterior_mean_of(run, ops=reference_ops):
     return run.model.posterior_mean_function(run.state.ema, ops=ops)
 
 
+def has_score(run):
+    """Whether ``score_of`` and ``posterior_mean_of`` serve the run."""
+    try:
+        posterior_mean_of(run)
+    except ValueError:
+        return False
+    return True
+
+
 def _check_provides(run, function):
     if not hasattr(run.model, function):
         raise ValueError(

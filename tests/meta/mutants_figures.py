@@ -242,15 +242,9 @@ PICTURES = (
     ),
     (
         "reference/commands/evaluation_figures.py",
-        '"results": rows,',
+        '"results": found.rows,',
         '"results": {},',
         EVALUATE + WRITES + "[vae]",
-    ),
-    (
-        "reference/commands/evaluation_figures.py",
-        "np.full(len(x0), t), noise, run.data.mixture",
-        "np.full(len(x0), times[0]), noise, run.data.mixture",
-        "tests/reference/test_evaluate_command.py::test_the_loss_by_level_matches_network_and_exact_prediction",
     ),
     (
         "reference/runs/config.py",
@@ -262,7 +256,7 @@ PICTURES = (
         "reference/commands/experiment.py",
         '"settings": outcome.settings,',
         '"settings": {},',
-        EXPERIMENTS + "two_quick_experiments_write_a_figure_and_a_report_each",
+        EXPERIMENTS + "two_quick_experiments_write_a_figure_each_and_their_results",
     ),
     ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
     ("reference/data/metrics.py", "(distances <= 2 * np.sqrt(", "(distances <= 2 * (", METRICS + "[apart]"),

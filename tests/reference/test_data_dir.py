@@ -39,6 +39,22 @@ def test_a_run_finds_the_folder_that_it_was_begun_with(begun, folder, capsys):
     assert run("train", "vae", "--out", begun, "--resume", "--steps", 6) == 0 and open_run(begun).state.step == 6
 
 
+READ_ONCE = {
+    "a new run": "train indi --data fashion-mnist --channels 8 8 --groups 2 --batch 2 --steps 2 --sample-every 1 --out NEW",
+    "resumed": "train vae --out RUN --resume --steps 6 --sample-every 1",
+    "evaluate": "evaluate RUN --samples 2",
+}
+
+
+@pytest.mark.parametrize("words", READ_ONCE.values(), ids=READ_ONCE)
+def test_a_command_reads_a_data_set_once(begun, folder, tmp_path, words, monkeypatch):
+    read, calls = mnist.read, []
+    monkeypatch.setattr(mnist, "read", lambda *arguments: calls.append(arguments) or read(*arguments))
+    known = {"RUN": begun, "NEW": tmp_path / "new"}
+    assert run(*(known.get(word, word) for word in words.split()), "--data-dir", folder) == 0
+    assert len(calls) == 1
+
+
 def test_a_folder_that_was_moved_is_named_again(begun, folder, tmp_path, capsys):
     folder.rename(tmp_path / "moved")
     assert run("evaluate", begun, "--samples", 2) == 2

@@ -1,17 +1,17 @@
 """The command ``evaluate`` on each method: its numbers beside exact values and bounds, its files and figures."""
 
 import json
+from itertools import dropwhile, takewhile
 
 import numpy as np
 import pytest
 
-from reference import ops, plotting
-from reference.commands.evaluation_figures import by_level
-from reference.ops.random import Purpose
+from reference import plotting
+from reference.commands.evaluation_figures import neighbour_figure
 from reference.runs.methods import METHODS
 from reference.runs.run import open_run
 from tests.command_runs import FEW, FOUR_STEPS, IMAGES, POINTS, run
-from tests.oracle_tolerances import FLOOR, assert_close, z_score
+from tests.oracle_tolerances import EXACT32, FLOOR, assert_close, z_score
 from tests.readable_figures import assert_readable
 
 
@@ -34,8 +34,8 @@ def test_evaluate_reports_each_method_with_its_bounds(runs, capsys):
         "smld": ["loss of the exact prediction", "its expectation, by quadrature", "-ELBO (nats)"],
         "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
         "sde": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p"],
-        "sde images": ["-log p (bits per dimension, bins of 0.125)", "frechet_of_real"],
-        "vae images": ["-log p of the best linear VAE", "precision"],
+        "sde images": ["-log p (bits per dimension, bins of 0.125)", "memorising denoiser", "Fréchet distance", "held-out images"],
+        "vae images": ["-log p of the best linear VAE", "precision", "recall", "nearest training image"],
         "deblur": ["frechet, in one step", "error of the restored by indi"],
     }
     for name, expected in rows.items():
@@ -61,14 +61,23 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         plotting, "png_bytes", lambda figure, description="", png=plotting.png_bytes: drawn.append(figure) or png(figure, description)
     )
-    method = open_run(runs[name]).method.name
+    trained = open_run(runs[name])
+    method = trained.method.name
     command = ("evaluate", runs[name], *FEW["ddim" if method == "ddpm" else METHODS[method].sampler].split(), "--samples", 20)
     assert run(*command, "--out", tmp_path / "out") == 0
-    printed = dict(line.strip().rsplit(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    out, results = capsys.readouterr().out, json.loads((tmp_path / "out" / "results.json").read_text())
+    indented = lambda line: line.startswith("  ")
+    rows = takewhile(indented, dropwhile(lambda line: not indented(line), out.splitlines()))
+    printed = dict(line.strip().rsplit(None, 1) for line in rows)
     assert {key: float(value) for key, value in printed.items()} == {key: float(f"{v:.5g}") for key, v in results["results"].items()}
     assert results["config"]["method"] == method and results["sampling"]["samples"] == 20 and results["by level"]
-    loss, levels, samples = drawn
+    for name, losses in results["by level"].items():
+        if "loss" in losses:
+            assert all(f"{m:.4g} ± {e:.2g}" in out for m, e in zip(losses["loss"], losses["standard error"])), name
+    for name, columns in results["quality"].items():
+        assert all(f"  {estimate['value']:.4g}" in out for estimate in columns.values()), name
+    assert bool(results["quality"]) == trained.data.is_image == bool(results["features"])
+    loss, levels, samples, *neighbours = drawn
     for figure in drawn:
         assert_readable(figure)
     assert levels.axes[0].get_xlabel().startswith("latent variable" if method == "vae" else "noise level")
@@ -76,20 +85,20 @@ def test_evaluate_writes_its_results_and_figures(runs, tmp_path, capsys, monkeyp
     assert len(loss.axes[0].lines[0].get_xdata()) == results["results"]["training steps"]
     titles = [axes.get_title() for axes in samples.axes]
     assert len(titles) >= 2 and (titles[0] == "20 of the data" or titles[0] == "clean data")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "loss.png", "levels.png", "samples.png"}
+    files = {"results.json", "loss.png", "latents.png" if method == "vae" else "loss_by_noise_level.png", "samples.png"}
+    assert len(neighbours) == trained.data.is_image
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files | ({"neighbours.png"} if neighbours else set())
     assert run(*command, "--out", tmp_path / "out") == 2
     assert "results.json exists already: name another --out" in capsys.readouterr().err
 
 
-def test_the_loss_by_level_matches_network_and_exact_prediction(runs):
-    trained = open_run(runs["sde"])
-    table = by_level(trained, ops)
-    sde, distribution = trained.model.schedule, trained.data.mixture
-    x0, noise = trained.data.held_out[:512], ops.normal(4, np.arange(512), 3, Purpose.EVALUATION, (1,), np.float32)
-    alpha, sigma = sde.marginal(sde.time_of_log_snr(-2 * np.log(table["noise level"][3])))
-    x = alpha * x0 + sigma * noise
-    assert_close(table["loss of the exact prediction"][3], ((distribution.expected_noise(x, alpha, sigma) - noise) ** 2).mean(), 1e-5, 1.0)
-    assert (table["loss of the exact prediction"] < 1.1 * table["loss of predicting zero"]).all()
+def test_neighbours_png_shows_the_nearest_training_image_of_each_sample(runs):
+    trained = open_run(runs["sde images"])
+    copies = trained.data.train[[7, 3, 11, 5]] + np.float32(0.01)
+    samples, nearest = neighbour_figure(trained, copies, "").axes
+    assert nearest.get_title() == "the nearest training image of each"
+    assert_close(np.array(nearest.images[0].get_array()), plotting.mosaic(copies - np.float32(0.01), 2)[..., 0], EXACT32, 1.0)
+    assert samples.get_title() == "4 samples"
 
 
 def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, capsys):
