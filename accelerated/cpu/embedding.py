@@ -17,10 +17,10 @@ COLUMN_BLOCK = 64  # columns of the table's gradient that a task computes
 
 
 @takes_out
-def timestep_embedding(c, width):
-    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^{-j / (width/2)}, j = 0 .. width/2 - 1."""
+def timestep_embedding(c, width, shift=0):
+    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^{-j / (width/2 - shift)}, j = 0 .. width/2 - 1."""
     check("c[b]", c)
-    f = frequencies(width, c.dtype)
+    f = frequencies(width, c.dtype, shift)
     y = aligned_empty((len(c), width), c.dtype)
     _timestep_embedding(c, f, y)
     return y

@@ -17,18 +17,18 @@ from reference.ops.embedding import check_labels, frequencies
 
 
 @op
-def timestep_embedding(c, width):
-    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2)), j = 0 .. width/2 - 1."""
+def timestep_embedding(c, width, shift=0):
+    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^(-j / (width/2 - shift)), j = 0 .. width/2 - 1."""
     check("c[b]", c)
-    f = _frequencies(whole("width", width), c.dtype)
+    f = _frequencies(whole("width", width), c.dtype, whole("shift", shift))
     y = xp.empty((len(c), width), c.dtype)
     _timestep_embedding[c.dtype][y.size // 2](c, f, y)
     return y
 
 
 @functools.lru_cache(maxsize=64)
-def _frequencies(width, dtype):
-    return xp.asarray(frequencies(width, dtype))
+def _frequencies(width, dtype, shift):
+    return xp.asarray(frequencies(width, dtype, shift))
 
 
 # pi/2 as a sum: its first bits, few enough that n times them is exact for n < 2^15, the next bits, and the rest

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "train on digits, draw samples and measure them, in minutes on two cores",
     "train": "train a model",
     "sample": "draw samples from a trained run",
+    "invert": "turn data into the noise from which ddim returns to them",
     "evaluate": "loss, likelihood bound and sample quality of a trained run",
     "experiment": "run an experiment and compare its answer with theory",
     "export": "write the weights of a run, in our format or for diffusers",

@@ -16,6 +16,7 @@ from reference.commands.sampler_options import (
 from reference.runs import noise_levels
 from reference.runs.conditions import labels_of
 from reference.runs.evaluation import classification, likelihood, quality
+from reference.runs.exported import package_classifier
 from reference.runs.image_quality import NAMES, classifier_features, image_quality, pca_features
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
@@ -40,12 +41,13 @@ class Found:
 
 def add_options(parser):
     images = f"{MANY_IMAGES} images, {FEW_IMAGES} where fewer are held out"
-    add_sampling_options(parser, f"{images}; {POINTS} points")
+    add_sampling_options(parser, f"{images}; {POINTS} points; of a classifier all held out")
     parser.add_argument(
         "--classifier",
         metavar="RUN",
         help="a run of train classifier on the same data: distances are measured in its features, "
-        "and samples by class also by its accuracy (default: principal components)",
+        "and samples by class also by its accuracy (default: the package's classifier, else "
+        "principal components)",
     )
     files = ", ".join(evaluation_figures.FILES)
     parser.add_argument(
@@ -93,6 +95,7 @@ def _default_samples(data):
 
 def _features(run, classifier, ops):
     """The ``Features`` of images; None for points."""
+    classifier = classifier or package_classifier(run)
     if classifier is None:
         return pca_features(run.data) if run.data.is_image else None
     found = open_run(classifier)
@@ -112,7 +115,7 @@ def _print_rows(rows):
 
 def _print_classification(run, arguments, ops):
     """The evaluation of a classifier, on ``--samples`` held-out images with noise of ``--seed``."""
-    for name in ("sampler", "out", *given_options(arguments)):
+    for name in ("sampler", "out", "classifier", *given_options(arguments)):
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} is not an option of evaluate for a run of classifier")

@@ -9,7 +9,8 @@ from reference.tutorial.experiments import NAMES
 
 HELP = """all, or some of few_steps (samplers with few steps), corrector_bias, learned_scores,
 three_models (VAE, DDPM and score matching on the same data), what_matters (schedules, variances,
-steps) and discrete_and_continuous (chains and SDEs)"""
+steps), discrete_and_continuous (chains and SDEs) and guidance (what guided samplers draw from)"""
+RESULTS = "results.json"
 
 
 def add_options(parser):
@@ -18,7 +19,8 @@ def add_options(parser):
         "--out",
         required=True,
         metavar="FOLDER",
-        help="folder of the tables and figures (no default)",
+        help="folder of results.json and the figures; results of other experiments there are kept "
+        "(no default)",
     )
     parser.add_argument(
         "--quick",
@@ -32,9 +34,10 @@ def execute(arguments, ops):
     chosen, failed, folder = arguments.names, [], output_folder(arguments.out)
     names = NAMES if "all" in chosen else dict.fromkeys(chosen)
     for name in names:
-        for file in (folder / f"{name}.png", folder / f"{name}.json"):
-            if file.exists():
-                raise ValueError(f"{file} exists already: name another --out")
+        if (folder / f"{name}.png").exists():
+            raise ValueError(f"{folder / name}.png exists already: name another --out")
+        if name in results(folder):
+            raise ValueError(f"{folder / RESULTS} holds {name} already: name another --out")
     for name in names:
         if not run(name, folder, arguments.quick, ops):
             failed.append(name)
@@ -43,8 +46,22 @@ def execute(arguments, ops):
     return 1 if failed else 0
 
 
+def results(folder):
+    """The reports in the folder's results.json by experiment, or none if there is no such file."""
+    path = folder / RESULTS
+    try:
+        found = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not a file of results: name another --out")
+    return found
+
+
 def run(name, folder, quick, ops):
-    """Run one experiment, print and write its results; True if all its criteria hold."""
+    """Run one experiment, print its results and add them to the folder; True if all its criteria
+    hold.
+    """
     from reference import plotting
 
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
@@ -61,7 +78,7 @@ def run(name, folder, quick, ops):
         "findings": outcome.findings,
     }
     picture = plotting.png_bytes(outcome.figure, module.QUESTION)
-    text = (json.dumps(report, indent=2) + "\n").encode()
-    write_together(folder, {f"{name}.png": picture, f"{name}.json": text})
-    print(f"wrote {folder / name}.png and .json", flush=True)
+    text = json.dumps(results(folder) | {name: report}, indent=2) + "\n"
+    write_together(folder, {f"{name}.png": picture, RESULTS: text.encode()})
+    print(f"wrote {folder / name}.png and {RESULTS}", flush=True)
     return outcome.passed

@@ -72,6 +72,8 @@ def add_options(parser):
 
 def execute(arguments, ops):
     run = open_run(arguments.run)
+    if run.config["data_sha256"] is None:
+        raise ValueError(f"{run.folder} was not trained here: it has the form of diffusers already")
     if arguments.dtype != "float32" and arguments.format != "native":
         raise ValueError("--dtype float16 needs --format native")
     weights = run.state.ema if arguments.weights == "ema" else run.state.params
@@ -94,7 +96,8 @@ def execute(arguments, ops):
 def _diffusers_files(run, weights, which):
     """The files of a folder, bytes by name."""
     network, schedule = run.model.network, getattr(run.model, "schedule", None)
-    files = diffusers_format.model_files(network, weights)
+    facts = {"config": run.config, "step": run.state.step, "weights": which}
+    files = diffusers_format.model_files(network, weights, facts)
     text = README.format(
         which=which,
         step=run.state.step,

@@ -12,7 +12,9 @@ import numpy as np
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
+from reference.runs.exported import package_classifier
 from reference.runs.files import output_folder, output_path, write_atomically
+from reference.runs.inversion import read_latents
 from reference.runs.progress import progress
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
@@ -27,8 +29,13 @@ x [n,...], of a run with classes also labels [n], and the settings as JSON; FILE
 points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
 
 
+FROM_HELP = """latents of invert, from which ddim or ddpm begin in place of noise; steps and label
+are theirs unless given, and nothing is clipped unless --clip data is given (default: noise)"""
+
+
 def add_options(parser):
     add_sampling_options(parser, "16; of each class 8 with --label all")
+    parser.add_argument("--from", dest="start", metavar="FILE.npz", help=FROM_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
 
 
@@ -36,6 +43,7 @@ def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
     if arguments.data_dir is not None:
         _ = run.data  # a wrong folder is refused before any sample is drawn
+    start = _latents(run, arguments) if arguments.start else None
     how = parse_sampler_options(run, arguments)
     n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
@@ -46,24 +54,53 @@ def execute(arguments, ops):
         "samples": n,
         **how,
     }
+    if start is not None:
+        settings["from"] = digest({"latents": start})
     if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
         draws = f"{run.folder} draws images"
         raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
     if Path(arguments.out).suffix == ".gif":
         _check_animation(n, how)
     path = _path(arguments.out, settings)
-    x, evaluations = draw(run, ops, n, **how)
+    x, evaluations = draw(run, ops, n, start=start, **how)
     arrays = with_origin(run, ops, x, how)
     if path.suffix == ".png":
         made = picture(run, arrays, how, settings)
     elif path.suffix == ".gif":
-        made = animation(run, ops, n, how, settings)
+        made = animation(run, ops, n, how, settings, start)
     else:
         made = _numbers(path, arrays, settings)
     write_atomically(path, made)
     sampler = describe(**how, evaluations=evaluations)
     print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
+    if how.get("guidance") and (name := package_classifier(run)):
+        _print_agreement(name, x, labels_of(run, how["label"], np.arange(n)), ops)
     return 0
+
+
+def _latents(run, arguments):
+    """The latents of --from; their settings become those of the options that are not given."""
+    if arguments.sampler not in (None, "ddim", "ddpm"):
+        raise ValueError(f"--from needs --sampler ddim or ddpm, got {arguments.sampler}")
+    latents, made = read_latents(arguments.start, run.model.network.sample_shape)
+    defaults = {"sampler": "ddim", "clip": "none", "samples": len(latents), "steps": made["steps"]}
+    if arguments.label is None and arguments.guidance is None:
+        defaults |= {name: made[name] for name in ("label", "guidance") if name in made}
+    for name, value in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    if arguments.samples > len(latents):
+        raise ValueError(
+            f"{arguments.start} holds {len(latents)} latents, got samples {arguments.samples}"
+        )
+    return latents[: arguments.samples]
+
+
+def _print_agreement(name, x, labels, ops):
+    classifier = open_run(name)
+    predicted = classifier.model.log_probabilities(classifier.state.ema, x, ops=ops).argmax(axis=1)
+    share = f"{(predicted == labels).mean():.1%} of the samples"
+    print(f"the package's classifier {name} finds the label of {share}")
 
 
 def default_samples(run, how):
@@ -138,7 +175,7 @@ def picture(run, arrays, how, settings):
     from reference import plotting
 
     x, data = arrays["x"], run.config["data"]
-    title = f"{run.method.name} trained on {Path(data).name}: {describe(**how)}"
+    title = f"{run.title}: {describe(**how)}"
     if how.get("label") == ALL and x.ndim == 4:
         groups = _real_by_class(run, len(x)) | {f"{len(x)} samples": (x, arrays["labels"])}
         sheet = plotting.class_sheet(groups, run.config["classes"], title)
@@ -163,14 +200,15 @@ def _check_animation(n, how):
         raise ValueError("a decoder draws in one step, and a .gif shows several: take .png")
 
 
-def animation(run, ops, n, how, settings):
+def animation(run, ops, n, how, settings, start=None):
     """A GIF of the n samples at up to ``FRAMES`` steps of the sampler.
 
     The frames are chosen so that the samples move by about the same distance from one to the next.
     """
     from reference import plotting
 
-    states = progress(trajectory(run, ops, np.arange(n), **how), length(**how), "animation, step")
+    states = trajectory(run, ops, np.arange(n), start=start, **how)
+    states = progress(states, length(**how), "animation, step")
     stages = [(float(t), run.in_data_units(np.asarray(x))) for t, x, _ in states]
     kept = evenly_moved([x for _, x in stages], FRAMES)
     title = f"{n} samples of {Path(run.config['data']).name} by {how['sampler']}"

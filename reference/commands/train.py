@@ -15,6 +15,7 @@ from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
 from reference.runs.devices import read_loss, to_host, train
 from reference.runs.files import exclusive_lock, output_folder, write_atomically
+from reference.runs.methods import METHODS
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
 from reference.runs.sampler_options import sampler_options
@@ -27,6 +28,8 @@ def execute(arguments, ops):
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
     if arguments.sample_every is not None and arguments.sample_every < 1:
         raise ValueError(f"sample-every must be at least 1, got {arguments.sample_every}")
+    if arguments.sample_every and not METHODS[arguments.method].sampler:
+        raise ValueError(f"--sample-every is not an option of train {arguments.method}")
     options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "data_dir", "steps")}
     run, data = start(arguments.out, arguments.method, options, arguments.resume, ops)
     return continue_training(run, data, arguments.save_every, ops, arguments.sample_every)
@@ -50,6 +53,7 @@ def start(folder, method, options, resume, ops):
         data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
+        run.loaded.append(padded)
         # before anything is written
         check_trainable(run, padded, ops)
         write_config(output_folder(folder), run.config)

@@ -156,7 +156,7 @@ CONTRACT = (
     Op("resample", "concat_backward",
        "dy[b,...,e] x[b,...,c] y[b,...,d] -> dx[b,...,c] dy[b,...,d]",
        "", "copy", lambda s: 0),
-    Op("embedding", "timestep_embedding", "c[b] width -> y[b,d]",
+    Op("embedding", "timestep_embedding", "c[b] width shift -> y[b,d]",
        "", "general", lambda s: 2 * s.b * s.d),
     Op("embedding", "embedding", "labels:int[b] table[k,d] -> y[b,d]",
        "table", "copy", lambda s: 0),

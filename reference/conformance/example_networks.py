@@ -17,10 +17,23 @@ PLAIN = UNet(size=(4, 4), channels=(8, 16), groups=4)
 TWO_LAYERS = UNet(size=(2, 4), in_channels=2, channels=(4, 8), layers=2, groups=2, head_width=4)
 THREE_LEVELS = UNet(size=(8, 4), channels=(4, 6, 8), groups=2, head_width=4, classes=2)
 ONE_LEVEL = UNet(size=(3, 5), channels=(8,), groups=2, head_width=4)
-UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL]
+# as the models that the authors of DDPM published, but for a large eps that tests notice
+PUBLISHED = UNet(
+    size=(8, 4),
+    channels=(4, 6, 8),
+    groups=2,
+    head_width=None,
+    attention=(1,),
+    norm_eps=0.01,
+    freq_shift=1,
+    downsample_padding=0,
+)
+UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
 CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
-NOISY_CONVNET = ConvNet(classes=2, size=(4, 4), channels=(8,), groups=2, noise_conditional=True)
+NOISY_CONVNET = ConvNet(
+    classes=2, size=(8, 8), channels=(8, 12), groups=2, width=5, noise_conditional=True
+)
 CONVNETS = [CONVNET, NOISY_CONVNET]
 # channels that fill a vector, for which a port may have special kernels
 SIXTEENS = UNet(size=(8, 8), channels=(16, 32))
@@ -34,6 +47,7 @@ LABELS = {
     TWO_LAYERS: "two layers",
     THREE_LEVELS: "three levels",
     ONE_LEVEL: "one level",
+    PUBLISHED: "published",
     SIXTEENS: "sixteens",
     HALVES: "autoencoder",
     CONVNET: "convnet",

@@ -142,7 +142,7 @@ SIZES: dict = {
         ((257, 263), 3, 2),
         ((67, 3), 131, 257),
     ),
-    "timestep_embedding": ((MANY, 2), (2, 2 * MANY), (131, 514)),
+    "timestep_embedding": ((MANY, 2, 0), (2, 2 * MANY, 1), (131, 514, 0)),
     "embedding": (
         *[(MANY, 3, 2, np.int64), (4099, 2 * MANY, 3, np.int32), (3, 5, MANY, np.int64)],
         *[(257, 65_536, 3, np.uint16), (131, 257, 1031, np.int64)],

@@ -92,8 +92,8 @@ def concat(numbers, shape, c, d):
     return numbers(*shape, c), numbers(*shape, d)
 
 
-def timestep_embedding(numbers, b, width):
-    return numbers.between(0, 1000, b), width
+def timestep_embedding(numbers, b, width, shift):
+    return numbers.between(0, 1000, b), width, shift
 
 
 def embedding(numbers, b, k, d, dtype):
@@ -256,7 +256,7 @@ FIXED_INPUTS = {  # the last cases are large, as far as the files of ``test-vect
     "upsample_nearest": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "average_pool": ((2, 3, 5, 2), (1, 1, 4, 3)),
     "concat": (((2, 3, 5), 2, 3), ((3,), 4, 1)),
-    "timestep_embedding": ((3, 6), (5, 2)),
+    "timestep_embedding": ((3, 6, 0), (5, 2, 0), (3, 8, 1)),
     "embedding": (
         (5, 3, 4, np.int64),
         (3, 4, 2, np.int32),

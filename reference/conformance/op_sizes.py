@@ -122,7 +122,9 @@ def concat(draw, numbers):
 
 
 def timestep_embedding(draw, numbers):
-    return op_inputs.timestep_embedding(numbers, draw(BATCH), 2 * draw(SIZE))
+    half = draw(SIZE)
+    shift = draw(OneOf((0, 1))) if half > 1 else 0
+    return op_inputs.timestep_embedding(numbers, draw(BATCH), 2 * half, shift)
 
 
 def embedding(draw, numbers):

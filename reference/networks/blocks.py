@@ -120,20 +120,20 @@ def residual_shapes(name, i, o, embedding):
     return shapes | (layer_shapes(f"{name}.conv_shortcut", 1, 1, i, o) if i != o else {})
 
 
-def residual_block(params, name, x, e, groups, ops):
+def residual_block(params, name, x, e, groups, ops, eps=1e-5):
     """y = conv2(silu(norm2(h))) + shortcut(x),  h = conv1(silu(norm1(x))) + proj(e).
 
     x[b,h,w,i], e[b,d] -> y[b,h,w,o], saved.  e is the embedding of time and class; proj is the
     linear layer ``time_emb_proj``.  If e is None, h is conv1 alone.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
-    g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups)
+    g1, mean1, rstd1 = ops.group_norm_silu(x, p("norm1.scale"), p("norm1.shift"), groups, eps)
     t = None
     if e is not None:
         t = ops.linear(e, p("time_emb_proj.w"), p("time_emb_proj.b"))
         t = t.reshape(t.shape[0], 1, 1, t.shape[1])
     h = ops.conv2d(g1, p("conv1.w"), p("conv1.b"), add=t)
-    g2, mean2, rstd2 = ops.group_norm_silu(h, p("norm2.scale"), p("norm2.shift"), groups)
+    g2, mean2, rstd2 = ops.group_norm_silu(h, p("norm2.scale"), p("norm2.shift"), groups, eps)
     shortcut = x
     if f"{name}.conv_shortcut.w" in params:
         shortcut = ops.conv2d(x, p("conv_shortcut.w"), p("conv_shortcut.b"))
@@ -187,24 +187,26 @@ def attention_shapes(name, channels):
     return shapes
 
 
-def attention_block(params, name, x, groups, heads, ops):
+def attention_block(params, name, x, groups, head_width, ops, eps=1e-5):
     """Attention between all pixels of an image: x[b,h,w,c] -> y[b,h,w,c], saved.
 
     y = out(attention(q(n), k(n), v(n))) + x,   n = norm(x).
+
+    A head has ``head_width`` channels; None: all c.
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     b, h, w, c = x.shape
-    n, mean, rstd = ops.group_norm(x, p("group_norm.scale"), p("group_norm.shift"), groups)
+    n, mean, rstd = ops.group_norm(x, p("group_norm.scale"), p("group_norm.shift"), groups, eps)
     n = n.reshape(b * h * w, c)
     q = ops.linear(n, p("to_q.w"), p("to_q.b")).reshape(b, h * w, c)
     k = ops.linear(n, p("to_k.w"), p("to_k.b")).reshape(b, h * w, c)
     v = ops.linear(n, p("to_v.w"), p("to_v.b")).reshape(b, h * w, c)
-    a, logsumexp = ops.attention(q, k, v, heads)
+    a, logsumexp = ops.attention(q, k, v, c // (head_width or c))
     y = ops.linear(a.reshape(b * h * w, c), p("to_out.0.w"), p("to_out.0.b")).reshape(x.shape)
     return y + x, (x, mean, rstd, n, q, k, v, a, logsumexp)
 
 
-def attention_block_backward(params, name, dy, saved, groups, heads, gradients, ops):
+def attention_block_backward(params, name, dy, saved, groups, head_width, gradients, ops):
     """dy[b,h,w,c] -> dx[b,h,w,c].
 
     da = out_backward(dy),   (dq, dk, dv) = attention_backward(da),
@@ -213,7 +215,8 @@ def attention_block_backward(params, name, dy, saved, groups, heads, gradients, 
     """
     p = lambda leaf: params[f"{name}.{leaf}"]
     x, mean, rstd, n, q, k, v, a, logsumexp = saved
-    flat = n.shape
+    flat, c = n.shape, n.shape[1]
+    heads = c // (head_width or c)
     da, dw_o, db_o = ops.linear_backward(dy.reshape(flat), a.reshape(flat), p("to_out.0.w"))
     dq, dk, dv = ops.attention_backward(da.reshape(a.shape), q, k, v, heads, a, logsumexp)
     dn_q, dw_q, db_q = ops.linear_backward(dq.reshape(flat), n, p("to_q.w"))
@@ -229,3 +232,41 @@ def attention_block_backward(params, name, dy, saved, groups, heads, gradients, 
     gradients |= {f"{name}.to_v.w": dw_v, f"{name}.to_v.b": db_v}
     gradients |= {f"{name}.to_out.0.w": dw_o, f"{name}.to_out.0.b": db_o}
     return dx + dy
+
+
+def halving_convolution(params, name, x, padding, ops):
+    """A convolution with stride 2 that halves an image with even sides: x[b,h,w,c] ->
+    y[b,h/2,w/2,c].
+
+    In each direction, with kernel w_0, w_1, w_2 and zeros outside of x_0 .. x_{n-1},
+
+        padding 1:   y_i = sum_k w_k x_{2i+k-1},     padding 0:   y_i = sum_k w_k x_{2i+k}.
+
+    The op has padding 1.  Padding 0 is the same on flipped arrays: with x'_j = x_{n-1-j},
+    w'_k = w_{2-k} and y'_i = y_{n/2-1-i},
+
+        y'_i = sum_k w_k x_{n-2-2i+k} = sum_k w_k x'_{2i+1-k} = sum_k w'_k x'_{2i+k-1}.
+    """
+    w, b = params[f"{name}.w"], params[f"{name}.b"]
+    if padding:
+        return ops.conv2d(x, w, b, stride=2)
+    return flipped_images(ops.conv2d(flipped_images(x), w[::-1, ::-1], b, stride=2))
+
+
+def halving_convolution_backward(params, name, dy, x, padding, gradients, ops):
+    """dy[b,h/2,w/2,c] -> dx[b,h,w,c].  A flip is a permutation and its own inverse: the gradient of
+    a flipped array is the flipped gradient.
+    """
+    w = params[f"{name}.w"]
+    if padding:
+        dx, dw, db, _ = ops.conv2d_backward(dy, x, w, 2)
+    else:
+        dx, dw, db, _ = ops.conv2d_backward(flipped_images(dy), flipped_images(x), w[::-1, ::-1], 2)
+        dx, dw = flipped_images(dx), dw[::-1, ::-1]
+    gradients |= {f"{name}.w": dw, f"{name}.b": db}
+    return dx
+
+
+def flipped_images(x):
+    """x[b,h,w,c], upside down and left to right."""
+    return x[:, ::-1, ::-1]

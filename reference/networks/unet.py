@@ -9,9 +9,12 @@ result of conv_in and of each of these is kept as a skip connection.  The middle
 block, attention and another residual block.  On the way up, each level has ``layers`` + 1 residual
 blocks; the input of each is concatenated with the latest skip connection that is still unused.
 Between two levels, each side of the image is doubled (nearest neighbour), and the result convolved.
-On the last level, attention follows every residual block.
+On the levels in ``attention``, attention follows every residual block.
 
-Parameters have that library's names, but for the last part: w, b, scale, shift or table.
+Parameters have that library's names, but for the last part: w, b, scale, shift or table.  So do
+``norm_eps``, ``freq_shift`` and ``downsample_padding``, which models published for that library
+need: DDPM's have eps 1e-6 in every group norm, the time's lowest frequency at exactly 1/10000
+(shift 1), and zeros only at the bottom and on the right where an image is halved (padding 0).
 """
 
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ from reference.networks.blocks import (
     attention_block_backward,
     attention_shapes,
     check_labels_given,
+    halving_convolution,
+    halving_convolution_backward,
     init_params,
     layer_shapes,
     norm_shapes,
@@ -38,8 +43,9 @@ from reference.ops.checks import check
 @dataclass(frozen=True)
 class UNet:
     """``size``: height and width of the images, ``in_channels``: their channels.  ``groups``: those
-    of every group norm.  An attention head has ``head_width`` channels.  The result y has
-    ``outputs`` times as many channels as x.
+    of every group norm.  ``attention``: the levels with attention; -1 is the last one.  An
+    attention head has ``head_width`` channels, None: all channels.  The result y has ``outputs``
+    times as many channels as x.
 
     With ``classes`` above 0 the network has a class embedding, and ``forward`` needs ``labels``[b].
     """
@@ -49,9 +55,13 @@ class UNet:
     channels: tuple[int, ...] = (32, 64)
     layers: int = 1
     groups: int = 8
-    head_width: int = 8
+    head_width: int | None = 8
     classes: int = 0
     outputs: int = 1
+    attention: tuple[int, ...] = (-1,)
+    norm_eps: float = 1e-5
+    freq_shift: int = 0
+    downsample_padding: int = 1
 
     def __post_init__(self):
         if min(self.channels, default=0) < 2 or self.channels[0] % 2:
@@ -61,11 +71,26 @@ class UNet:
             )
         if self.groups < 1 or any(c % self.groups for c in self.channels):
             raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
-        if self.head_width < 1 or self.channels[-1] % self.head_width:
+        for level in self.attention:
+            if not -len(self.channels) <= level <= self.last_level:
+                raise ValueError(
+                    f"attention must list levels from 0 to {self.last_level}, got {level}"
+                )
+        for level in (self.last_level, *self.attention_levels):  # the middle block's is the last
+            width, c = self.head_width, self.channels[level]
+            if width is not None and (width < 1 or c % width):
+                raise ValueError(
+                    f"head_width must divide the {c} channels of level {level}, got {width}"
+                )
+        if not 0 < self.norm_eps < float("inf"):
+            raise ValueError(f"norm_eps must be a positive number, got {self.norm_eps}")
+        if not 0 <= self.freq_shift < self.channels[0] // 2:
             raise ValueError(
-                f"head_width must divide the {self.channels[-1]} channels of the last level,"
-                f" got {self.head_width}"
+                f"freq_shift must be at least 0 and below {self.channels[0] // 2}, half of the"
+                f" channels of the first level, got {self.freq_shift}"
             )
+        if self.downsample_padding not in (0, 1):
+            raise ValueError(f"downsample_padding must be 0 or 1, got {self.downsample_padding}")
         if min(self.layers, self.in_channels, self.outputs) < 1 or self.classes < 0:
             given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
             raise ValueError(
@@ -88,8 +113,9 @@ class UNet:
         return len(self.channels) - 1
 
     @property
-    def heads(self):
-        return self.channels[-1] // self.head_width
+    def attention_levels(self):
+        """``attention`` as a set of numbers from 0 on."""
+        return {level % len(self.channels) for level in self.attention}
 
     def up_channels(self):
         """(name, level, channels of h, channels of the skip, channels of the result) of every
@@ -118,7 +144,7 @@ class UNet:
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
                 shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
-                if i == self.last_level:
+                if i in self.attention_levels:
                     shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c)
                 h = c
             if i < self.last_level:
@@ -128,7 +154,7 @@ class UNet:
         shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
         for name, i, h, skip, c in self.up_channels():
             shapes |= residual_shapes(name, h + skip, c, embedding)
-            if i == self.last_level:
+            if i in self.attention_levels:
                 shapes |= attention_shapes(name.replace("resnets", "attentions"), c)
             if i > 0 and name.endswith(f".{self.layers}"):
                 upsampler = name.replace(f"resnets.{self.layers}", "upsamplers.0.conv")
@@ -150,11 +176,13 @@ class UNet:
         saved = {} if keep else DiscardCache()
 
         def residual(name, h):
-            y, saved[name] = residual_block(params, name, h, e, self.groups, ops)
+            y, saved[name] = residual_block(params, name, h, e, self.groups, ops, self.norm_eps)
             return y
 
         def attention(name, h):
-            y, saved[name] = attention_block(params, name, h, self.groups, self.heads, ops)
+            y, saved[name] = attention_block(
+                params, name, h, self.groups, self.head_width, ops, self.norm_eps
+            )
             return y
 
         e = self._embed(params, c, labels, saved, ops)
@@ -163,13 +191,13 @@ class UNet:
         for i in range(len(self.channels)):
             for j in range(self.layers):
                 h = residual(f"down_blocks.{i}.resnets.{j}", h)
-                if i == self.last_level:
+                if i in self.attention_levels:
                     h = attention(f"down_blocks.{i}.attentions.{j}", h)
                 skips.append(h)
             if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
                 saved[name] = h
-                h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"], stride=2)
+                h = halving_convolution(params, name, h, self.downsample_padding, ops)
                 skips.append(h)
 
         h = residual("mid_block.resnets.0", h)
@@ -181,7 +209,7 @@ class UNet:
                 name = f"up_blocks.{u}.resnets.{j}"
                 saved[f"{name}.concat"] = h, skips[-1]
                 h = residual(name, ops.concat(h, skips.pop()))
-                if i == self.last_level:
+                if i in self.attention_levels:
                     h = attention(f"up_blocks.{u}.attentions.{j}", h)
             if i > 0:
                 name = f"up_blocks.{u}.upsamplers.0.conv"
@@ -189,7 +217,7 @@ class UNet:
                 h = ops.conv2d(h, params[f"{name}.w"], params[f"{name}.b"])
 
         scale, shift = params["conv_norm_out.scale"], params["conv_norm_out.shift"]
-        g, mean, rstd = ops.group_norm_silu(h, scale, shift, self.groups)
+        g, mean, rstd = ops.group_norm_silu(h, scale, shift, self.groups, self.norm_eps)
         y = ops.conv2d(g, params["conv_out.w"], params["conv_out.b"])
         saved["conv_in"], saved["conv_out"] = x, (h, mean, rstd, g)
         return y, saved
@@ -202,11 +230,16 @@ class UNet:
         des: list = []
         dskips: list = []
 
-        def conv(name, dy, x, stride=1):
+        def conv(name, dy, x):
             dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(
-                dy, x, params[f"{name}.w"], stride
+                dy, x, params[f"{name}.w"]
             )
             return dx
+
+        def halving(name, dy):
+            return halving_convolution_backward(
+                params, name, dy, saved[name], self.downsample_padding, gradients, ops
+            )
 
         def residual(name, dh):
             dh, de = residual_block_backward(
@@ -217,7 +250,7 @@ class UNet:
 
         def attention(name, dh):
             return attention_block_backward(
-                params, name, dh, saved[name], self.groups, self.heads, gradients, ops
+                params, name, dh, saved[name], self.groups, self.head_width, gradients, ops
             )
 
         h, mean, rstd, g = saved["conv_out"]
@@ -234,7 +267,7 @@ class UNet:
                 dh = ops.upsample_nearest_backward(conv(name, dh, saved[name]))
             for j in reversed(range(self.layers + 1)):
                 name = f"up_blocks.{u}.resnets.{j}"
-                if i == self.last_level:
+                if i in self.attention_levels:
                     dh = attention(f"up_blocks.{u}.attentions.{j}", dh)
                 dh, dskip = ops.concat_backward(residual(name, dh), *saved[f"{name}.concat"])
                 dskips.append(dskip)
@@ -247,10 +280,10 @@ class UNet:
         for i in reversed(range(len(self.channels))):
             if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
-                dh = conv(name, dh + dskips.pop(), saved[name], stride=2)
+                dh = halving(name, dh + dskips.pop())
             for j in reversed(range(self.layers)):
                 dh = dh + dskips.pop()
-                if i == self.last_level:
+                if i in self.attention_levels:
                     dh = attention(f"down_blocks.{i}.attentions.{j}", dh)
                 dh = residual(f"down_blocks.{i}.resnets.{j}", dh)
         dx = conv("conv_in", dh + dskips.pop(), saved["conv_in"])
@@ -269,7 +302,7 @@ class UNet:
         e = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + row of the class).
         """
         p = lambda leaf: params[f"time_embedding.{leaf}"]
-        t = ops.timestep_embedding(c, self.channels[0])
+        t = ops.timestep_embedding(c, self.channels[0], self.freq_shift)
         a1 = ops.linear(t, p("linear_1.w"), p("linear_1.b"))
         s1 = ops.silu(a1)
         a2 = ops.linear(s1, p("linear_2.w"), p("linear_2.b"))

@@ -16,23 +16,26 @@ from reference.ops.checks import Array, Integers, check, check_label_range, take
 
 
 @takes_out
-def timestep_embedding(c: Array, width: int) -> Array:
-    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with f_j = 10000^{-j / (width/2)},
-    j = 0 .. width/2 - 1.
+def timestep_embedding(c: Array, width: int, shift: int = 0) -> Array:
+    """c[b] -> [b,width]: cos(c f_j) for all j, then sin(c f_j), with
+    f_j = 10000^{-j / (width/2 - shift)}, j = 0 .. width/2 - 1.
 
-    Vaswani et al. 2017, but with the cosines first.  ``width`` is even and at least 2.
+    Vaswani et al. 2017, but with the cosines first.  ``width`` is even and at least 2.  ``shift``
+    is at least 0 and less than width/2; with 1 the last frequency is 1/10000 (Ho et al. 2020).
     """
     check("c[b]", c)
-    angles = c[:, None] * frequencies(width, c.dtype)
+    angles = c[:, None] * frequencies(width, c.dtype, shift)
     return np.concatenate((np.cos(angles), np.sin(angles)), axis=1)
 
 
-def frequencies(width: int, dtype: DTypeLike) -> Array:
+def frequencies(width: int, dtype: DTypeLike, shift: int = 0) -> Array:
     """f_j [width/2] of ``timestep_embedding``."""
     if whole("width", width) < 2 or width % 2:
         raise ValueError(f"width must be an even number from 2 on, got {width}")
     half = width // 2
-    f: Array = (10000.0 ** (-np.arange(half) / half)).astype(dtype)
+    if not 0 <= whole("shift", shift) < half:
+        raise ValueError(f"shift must lie in 0 .. {half - 1} for width {width}, got {shift}")
+    f: Array = (10000.0 ** (-np.arange(half) / (half - shift))).astype(dtype)
     return f
 
 

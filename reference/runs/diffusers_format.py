@@ -8,14 +8,17 @@ Both libraries compute the same function of the same parameters.  Names and layo
     convolution [h,w,i,o]             [o,i,h,w]
     linear [i,o]                      [o,i]
     images [b,h,w,channels]           [b,channels,h,w]
+    cosines of the time first         first if flip_sin_to_cos, else last
 
 The files do not describe the network's input.  Here a network gets x scaled to unit variance and a
 real time in [0, 1000] (denoiser.py); in diffusers it gets x itself and a whole number from 0 on.
-``scheduler_config`` holds the settings for diffusers' sampler.
+``scheduler_config`` holds the settings for diffusers' sampler.  published.py samples from models of
+both kinds.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +27,12 @@ from reference.diffusion.conversions import betas_of_log_alpha_bar
 from reference.networks import UNet
 from reference.ops.checks import is_whole
 from reference.runs import checkpoint
+from reference.runs.diffusers_weights import WEIGHTS, read_weights
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+CONFIG = "config.json"
+RUN_FIELD = "_run"  # of the config: an exported run's config and step, which diffusers ignores
 LEAF_NAMES = {"w": "weight", "b": "bias", "scale": "weight", "shift": "bias", "table": "weight"}
+TIME_WEIGHT = "time_embedding.linear_1.weight"
 PREDICTIONS = {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}
 FIXED_FIELDS = {  # fields of a UNet2DModel for which a UNet has one value only
     "act_fn": "silu",
@@ -34,19 +40,23 @@ FIXED_FIELDS = {  # fields of a UNet2DModel for which a UNet has one value only
     "attn_norm_num_groups": None,
     "center_input_sample": False,
     "class_embed_type": None,
-    "downsample_padding": 1,
     "downsample_type": "conv",
     "dropout": 0.0,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
     "mid_block_scale_factor": 1,
     "mid_block_type": "UNetMidBlock2D",
-    "norm_eps": 1e-5,
     "num_train_timesteps": None,
     "resnet_time_scale_shift": "default",
     "time_embedding_dim": None,
     "time_embedding_type": "positional",
     "upsample_type": "conv",
+}
+OPTIONAL_FIELDS: dict[str, Any] = {  # the value of a UNet2DModel whose config lacks the field
+    "attention_head_dim": 8,
+    "downsample_padding": 1,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "norm_eps": 1e-5,
+    "num_class_embeds": None,
 }
 
 
@@ -96,7 +106,7 @@ def _axes(name, shape):
 
 def config_of(network):
     """The config of the UNet2DModel that computes the same function as ``network``."""
-    lower = len(network.channels) - 1
+    attends = ["Attn" * (i in network.attention_levels) for i in range(len(network.channels))]
     height, width = network.size
     return {
         "_class_name": "UNet2DModel",
@@ -104,21 +114,26 @@ def config_of(network):
         "in_channels": network.in_channels,
         "out_channels": network.in_channels * network.outputs,
         "block_out_channels": list(network.channels),
-        "down_block_types": [*["DownBlock2D"] * lower, "AttnDownBlock2D"],
-        "up_block_types": ["AttnUpBlock2D", *["UpBlock2D"] * lower],
+        "down_block_types": [f"{attn}DownBlock2D" for attn in attends],
+        "up_block_types": [f"{attn}UpBlock2D" for attn in reversed(attends)],
         "layers_per_block": network.layers,
         "norm_num_groups": network.groups,
         "attention_head_dim": network.head_width,
         "num_class_embeds": network.classes or None,
+        "downsample_padding": network.downsample_padding,
+        "flip_sin_to_cos": True,
+        "freq_shift": network.freq_shift,
+        "norm_eps": network.norm_eps,
         **FIXED_FIELDS,
     }
 
 
-def model_files(network, params):
-    """The two files, name -> bytes."""
+def model_files(network, params, run=None):
+    """The two files, name -> bytes.  ``run``: the config and the step of the model's run."""
     from safetensors.numpy import save as to_bytes
 
     config, arrays = to_diffusers(network, params)
+    config |= {RUN_FIELD: run} if run else {}
     return {CONFIG: json_bytes(config), WEIGHTS: to_bytes(arrays, {"format": "pt"})}
 
 
@@ -127,26 +142,35 @@ def json_bytes(config):
 
 
 def load_model(folder):
-    """(network, params) of the UNet2DModel in ``folder``.  ValueError unless a ``UNet`` can compute
-    the same function, and the parameters are float32.
+    """(network, params) of the UNet2DModel in ``folder``, the parameters in float32.  ValueError
+    unless a ``UNet`` can compute the same function.
     """
-    path, weights = Path(folder) / CONFIG, Path(folder) / WEIGHTS
-    for file in (path, weights):
-        if not file.is_file():
-            raise ValueError(f"{folder} holds no UNet2DModel: it has no {file.name}")
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no UNet2DModel: it has no {CONFIG}")
     try:
-        network = network_of(json.loads(path.read_text(encoding="utf-8")))
+        config = json.loads(path.read_text(encoding="utf-8"))
+        network = network_of(config)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} can't be read as the config of a UNet2DModel that is supported here: {error}"
         ) from None
-    _, arrays = checkpoint.read_safetensors(weights)
+    weights, arrays = read_weights(folder)
     if network.layers > len(arrays):  # checked before the shapes of so many layers are listed
         raise ValueError(
             f"{path} is not the config of {weights.name}: layers_per_block is {network.layers}"
         )
     checkpoint.check_arrays(weights, arrays, diffusers_shapes(network))
+    if not config.get("flip_sin_to_cos", True):
+        arrays |= {TIME_WEIGHT: cosines_first(arrays[TIME_WEIGHT])}
     return network, from_diffusers_arrays(network, arrays)
+
+
+def cosines_first(weight):
+    """The weight [o,i] of the first layer on the time, of a model with the sines first, for the
+    time embedding with the cosines first: the two halves of its inputs exchanged.
+    """
+    return np.roll(weight, weight.shape[1] // 2, axis=1)
 
 
 def network_of(config):
@@ -155,9 +179,10 @@ def network_of(config):
     """
     if not isinstance(config, dict) or config.get("_class_name") != "UNet2DModel":
         raise ValueError("_class_name must be UNet2DModel")
-    size = config.get("sample_size")
-    head = config.get("attention_head_dim")
-    classes = config.get("num_class_embeds")
+    size, types = config.get("sample_size"), config.get("down_block_types")
+    head, padding, sines_last, shift, eps, classes = (
+        config.get(name, default) for name, default in OPTIONAL_FIELDS.items()
+    )
     height, width = _whole_numbers("sample_size", [size, size] if is_whole(size) else size, 2)
     channels = _whole_numbers("block_out_channels", config.get("block_out_channels"))
     in_channels, out_channels, layers, groups = (
@@ -168,24 +193,34 @@ def network_of(config):
         raise ValueError(
             f"out_channels must be a multiple of in_channels, {in_channels}, got {out_channels}"
         )
-    # None means one head
-    head_width = (
-        channels[-1] if head is None else _whole_numbers("attention_head_dim", [head], 1)[0]
-    )
-    if channels[-1] % head_width:
-        raise ValueError(
-            f"attention_head_dim must divide the {channels[-1]} channels of the last level, "
-            f"got {head_width}"
-        )
+    if head is not None:  # None means one head
+        head = _whole_numbers("attention_head_dim", [head], 1)[0]
+    if not isinstance(sines_last, bool):
+        raise ValueError(f"flip_sin_to_cos must be true or false, got {json.dumps(sines_last)}")
+    for name, value in (("downsample_padding", padding), ("freq_shift", shift)):
+        if not is_whole(value):
+            raise ValueError(f"{name} must be a whole number, got {json.dumps(value)}")
+    if not isinstance(eps, (int, float)):
+        raise ValueError(f"norm_eps must be a number, got {json.dumps(eps)}")
+    last = len(channels) - 1
+    attends = [
+        -1 if i == last else i  # -1 is the usual name of the last level
+        for i, kind in enumerate(types[: last + 1] if isinstance(types, list) else ())
+        if kind == "AttnDownBlock2D"
+    ]
     network = UNet(
         size=(height, width),
         in_channels=in_channels,
         channels=channels,
         layers=layers,
         groups=groups,
-        head_width=head_width,
+        head_width=head,
         classes=0 if classes is None else _whole_numbers("num_class_embeds", [classes], 1)[0],
         outputs=out_channels // in_channels,
+        attention=tuple(attends),
+        norm_eps=eps,
+        freq_shift=shift,
+        downsample_padding=padding,
     )
     own = config_of(network)
     for name in (*FIXED_FIELDS, "down_block_types", "up_block_types"):

@@ -22,6 +22,12 @@ def package_models():
     return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
+def package_classifier(run):
+    """The name of the package's classifier for the data of a run with classes; None without one."""
+    name = f"{run.config['data']}-classifier"
+    return name if run.config.get("classes") and name in package_models() else None
+
+
 def write(path, weights, facts, dtype="float32"):
     """Write arrays by name.  ``facts``: config, step, and which weights they are."""
     from safetensors.numpy import save

@@ -1,8 +1,7 @@
 """A run: a folder that holds config.json, the training log and the last checkpoint."""
 
 import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.data import datasets
 from reference.diffusion.training import Settings, State, init_state
-from reference.runs import checkpoint, exported
+from reference.runs import checkpoint, exported, published
 from reference.runs.config import build_model, fingerprint, method_of, read_config, units_of
 from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 
@@ -20,7 +19,7 @@ from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 class Run:
     """``state``: the last state of training; ``environment``: where its checkpoint was made, None
     before the first.  ``data_dir``: the folder of mnist or fashion-mnist, if the run's is not to be
-    taken.
+    taken.  ``loaded``: the data after their first use, which copies of the run share.
     """
 
     folder: Path
@@ -29,6 +28,7 @@ class Run:
     state: State
     environment: dict | None
     data_dir: str | None = None
+    loaded: list = field(default_factory=list, repr=False)
 
     @property
     def steps(self):
@@ -43,18 +43,33 @@ class Run:
         """The row of ``methods.METHODS``."""
         return method_of(self.config["method"])
 
+    @property
+    def title(self):
+        """The method and the data of training, for pictures; the name of a model without data."""
+        name = Path(self.config["data"]).name
+        return (
+            name if self.config["data_sha256"] is None else f"{self.method.name} trained on {name}"
+        )
+
     def predictor(self, ops):
         """The function (x[b,...], t) -> prediction of the averaged weights, of the kind
         ``model.prediction``.
         """
         return self.model.predictor(self.state.ema, ops=ops)
 
-    @cached_property
+    @property
     def data(self):
         """The run's data set, loaded at the first use.
 
         ValueError if the data have changed since the run was begun.
         """
+        if not self.loaded:
+            self.loaded.append(self._load_data())
+        return self.loaded[0]
+
+    def _load_data(self):
+        if self.config["data_sha256"] is None:
+            raise ValueError(f"{self.folder} holds a model without its data")
         data_dir = self._data_dir()
         data = datasets.load_dataset(self.config["data"], self.settings.seed, data_dir=data_dir)
         if fingerprint(data) != self.config["data_sha256"]:
@@ -126,14 +141,18 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
     ``need_checkpoint``.  ``data_dir``: as in ``Run``.
 
     ``folder`` may also be a file that ``export`` wrote, or the name of a model of the package; a
-    folder of that name has precedence, with a warning.
+    folder of that name has precedence, with a warning.  A folder may hold a model for diffusers
+    (published.py) in place of a run.
     """
     models, path = exported.package_models(), Path(folder)
     if path.is_dir() and str(folder) in models:
         message = f"the folder {folder} is used, not the package's model of that name"
         warnings.warn(message, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
-        return _open_exported(models.get(str(folder), path), folder, data_dir)
+        found = exported.read(models.get(str(folder), path))
+        return _with_weights(folder, data_dir, *found)
+    if published.model_folder(path):
+        return _with_weights(folder, data_dir, *published.read(path))
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
@@ -153,8 +172,7 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
     return new_run(folder, config, data_dir)
 
 
-def _open_exported(path, name, data_dir):
-    config, model, weights, step = exported.read(path)
+def _with_weights(name, data_dir, config, model, weights, step):
     zeros = {name: np.zeros_like(array) for name, array in weights.items()}
     state = State(weights, weights, zeros, zeros, step)
     return Run(Path(name), config, model, state, None, data_dir)

@@ -139,7 +139,8 @@ def _default_steps(run):
 
 def _check_steps(run, steps):
     """A chain on its own schedule has at most T steps; scores between its levels allow more."""
-    if type(run.model.schedule) is Schedule:
+    schedule = run.model.schedule
+    if isinstance(schedule, Schedule) and not isinstance(schedule, VarianceExplodingSchedule):
         run.model.schedule.timesteps(steps)
     _at_least_one("steps", steps)
 

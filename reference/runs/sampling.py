@@ -32,18 +32,25 @@ class CountingNetwork:
         return self.network.forward(params, x, *args, **keywords)
 
 
-def draw(run, ops, n, clip="data", **how):
+def on_device(run, ops):
+    """The run with its model and averaged weights on the port's device."""
+    state = copy(run.state)
+    state.ema = to_device(dict(state.ema), ops)
+    return replace(run, model=prepare(run.model, ops), state=state)
+
+
+def draw(run, ops, n, clip="data", start=None, **how):
     """(x, evaluations): n samples [n,...] by the run's averaged weights, and the number of network
     evaluations of a sample, None for a sampler without any.
 
-    ``how``: from ``sampler_options``.  ``clip``: data or none.  ValueError if samples are not
+    ``how``: from ``sampler_options``.  ``clip``: data or none.  ``start``[n,...]: as in
+    ``trajectory``.  ValueError if samples are not
     finite.  A warning where the network's last predictions of x_0 lie far outside of the data.
     """
     check_steps_on_gaussian_data(run, **how)
-    model, state = prepare(run.model, ops), copy(run.state)
-    network = CountingNetwork(model.network)
-    state.ema = to_device(dict(state.ema), ops)
-    run = replace(run, model=replace(model, network=network), state=state)
+    run = on_device(run, ops)
+    network = CountingNetwork(run.model.network)
+    run = replace(run, model=replace(run.model, network=network))
     each, parts, beyond = length(**how), [], 0.0
     batch = BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"]
     label, total = f"{how['sampler']} step", each * -(-n // batch)
@@ -52,7 +59,8 @@ def draw(run, ops, n, clip="data", **how):
         for number, first in enumerate(range(0, n, batch)):
             held = data_clip(run, clip)
             sample = to_device(np.arange(first, min(first + batch, n)), ops)
-            states = trajectory(run, ops, sample, clip=held, **how)
+            begin = None if start is None else to_device(start[first : first + batch], ops)
+            states = trajectory(run, ops, sample, clip=held, start=begin, **how)
             states = progress(states, total, label, first=number * each)
             parts.append(to_host(final_sample(states), ops))
             beyond += held.fraction_outside() * len(parts[-1])

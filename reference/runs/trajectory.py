@@ -18,11 +18,12 @@ from reference.samplers.indi import indi
 from reference.samplers.langevin import langevin
 
 
-def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
+def trajectory(run, ops, sample, sampler, seed, clip="data", start=None, **own):
     """The sampler as a generator of (t, x, x0), for the samples of the indices ``sample`` [b].
 
     ``own``: the sampler's options, all of them, and the options of conditions.py
     (``sampler_options``).  ``clip``: data, none, or a ``Clip`` for the predictions of x_0.
+    ``start``[b,...]: where ``ddpm`` and ``ddim`` begin, in place of noise.
     """
     condition = {name: own.pop(name) for name in conditions.OPTIONS if name in own}
     run = conditions.conditioned(run, sample, **condition)
@@ -36,7 +37,8 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", **own):
     steps = own["steps"]
     if sampler in ("ddpm", "ddim"):
         schedule, predict, prediction = schedule_of(run, ops, steps)
-        x = initial_sample(run, ops, sample, sampler, seed, schedule.prior_scale)
+        scale = schedule.prior_scale
+        x = initial_sample(run, ops, sample, sampler, seed, scale) if start is None else start
         steps_of, option = (ancestral, "variance") if sampler == "ddpm" else (ddim, "eta")
         how = {"clip": clip, "ops": ops, "prediction": prediction, option: own[option]}
         return steps_of(predict, schedule, schedule.timesteps(steps), x, seed, sample, **how)

@@ -14,6 +14,8 @@ CALLS = "tests/conformance/test_calls.py::test_"
 SPECIAL = "tests/conformance/test_ops.py::test_"
 END_TO_END = "tests/reference/test_networks.py::test_"
 UNET = END_TO_END + "gradient_of_all_parameters_and_x_together[plain]"
+PUBLISHED = END_TO_END + "gradient_of_all_parameters_and_x_together[published]"
+HALVED = END_TO_END + "an_image_is_halved_with_zeros_on_the_sides_that_padding_names"
 
 MUTANTS = (
     # linear and conv2d
@@ -123,10 +125,11 @@ MUTANTS = (
     ),
     (
         OPS + "embedding.py",
-        "-np.arange(half) / half",
-        "-np.arange(half) / (half - 1)",
+        "-np.arange(half) / (half - shift)",
+        "-np.arange(half) / (half - 1 - shift)",
         LAYERS + "timestep_embedding_has_cosines_first_and_geometric_frequencies",
     ),
+    (OPS + "embedding.py", "(half - shift)", "half", LAYERS + "a_shift_of_one_ends_the_frequencies_at_exactly_1e_4"),
     (OPS + "embedding.py", "np.add.at(dtable, labels, dy)", "dtable[labels] = dy", COORDINATES + "[embedding]"),
     # losses
     (OPS + "loss.py", "(2 * (y - target) / n)", "((y - target) / n)", COORDINATES + "[mse]"),
@@ -204,8 +207,13 @@ MUTANTS = (
         STEPS + "reverse_step_equals_its_formula_for_every_sample",
     ),
     # networks
-    (NETWORKS + "unet.py", "conv(name, dh + dskips.pop(),", "conv(name, dh + 0 * dskips.pop(),", UNET),
+    (NETWORKS + "unet.py", "halving(name, dh + dskips.pop())", "halving(name, dh + 0 * dskips.pop())", UNET),
     (NETWORKS + "unet.py", "de = de + other", "de = other", UNET),
+    (NETWORKS + "blocks.py", "conv2d(flipped_images(x), w[::-1, ::-1]", "conv2d(flipped_images(x), w", HALVED + "[0]"),
+    (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dx = flipped_images(dx)", PUBLISHED),
+    (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dw = dw[::-1, ::-1]", PUBLISHED),
+    (NETWORKS + "blocks.py", "return x[:, ::-1, ::-1]", "return x[:, ::-1]", HALVED + "[0]"),
+    (NETWORKS + "blocks.py", "heads = c // (head_width or c)", "heads = 1", UNET),
     (NETWORKS + "blocks.py", "return dx + dshortcut, de", "return dx, de", UNET),
     (NETWORKS + "blocks.py", "return dx + dy", "return dx", UNET),
     (NETWORKS + "blocks.py", "(dn_q + dn_k + dn_v)", "(dn_q + dn_v)", UNET),
@@ -243,7 +251,7 @@ MUTANTS = (
         CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]",
     ),
     (OPS + "checks.py", "    target[...] = result\n", "", CALLS + "out_is_filled_and_returned[reference.ops-silu-asarray]"),
-    (OPS + "embedding.py", "half)).astype(dtype)", "half))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
+    (OPS + "embedding.py", "shift))).astype(dtype)", "shift)))", CALLS + "dtype_in_is_dtype_out[reference.ops-timestep_embedding-float32]"),
     (
         OPS + "loss.py",
         '    check("mean[b,...] log_var[b,...]", mean, log_var)\n',

@@ -134,8 +134,8 @@ MUTANTS = tuple(
             ("runs/run", "x = x[:, :height, :width]", "x = x[:, -height:, -width:]", CROPPED),
             (
                 "runs/config",
-                "size = tuple(-(-n // factor) * factor for n in size)",
-                "size = tuple(n // factor * factor for n in size)",
+                "tuple(-(-n // factor) * factor for n in size)",
+                "tuple(n // factor * factor for n in size)",
                 CROPPED,
             ),
             ("runs/run", "return units.to_file_units(x) if units and x.ndim == 2 else x", "return x", OWN_UNITS),

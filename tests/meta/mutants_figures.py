@@ -256,7 +256,7 @@ PICTURES = (
         "reference/commands/experiment.py",
         '"settings": outcome.settings,',
         '"settings": {},',
-        EXPERIMENTS + "two_quick_experiments_write_a_figure_and_a_report_each",
+        EXPERIMENTS + "two_quick_experiments_write_a_figure_each_and_their_results",
     ),
     ("reference/data/metrics.py", "4 * variances[:, None] / variances", "4", METRICS + "[on the line]"),
     ("reference/data/metrics.py", "(distances <= 2 * np.sqrt(", "(distances <= 2 * (", METRICS + "[apart]"),

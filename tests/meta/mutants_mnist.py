@@ -59,7 +59,13 @@ MUTANTS = tuple(
                 'options | {"data_dir": str(data_dir)}',
                 "data_dir.py::test_a_run_finds_the_folder_that_it_was_begun_with",
             ),
-            ("commands/sample", "        if run.needs_download():\n            return {}\n", "", SAMPLE),
+            ("commands/sample", "return None if run.needs_download() else run.data", "return run.data", SAMPLE),
+            (
+                "commands/train",
+                "        run.loaded.append(padded)\n",
+                "",
+                "data_dir.py::test_a_command_reads_a_data_set_once[a new run]",
+            ),
             (
                 "commands/sample",
                 "    if arguments.data_dir is not None:\n",

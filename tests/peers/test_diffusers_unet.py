@@ -3,6 +3,8 @@
 In float64 its time embedding is replaced: that library computes the angles in float32 whatever the model's dtype.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,12 +19,29 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 theirs = pytest.importorskip("diffusers", reason="diffusers is not installed: pip install -e '.[peers]'")
 
 C = (0.5, 333.3, 1000.0)
+# DDPM's, but narrower: one head at the second of four levels, and the last row of the classes' table for no class
+PUBLISHED = UNet(
+    size=(16, 24),
+    in_channels=3,
+    channels=(8, 16, 16, 16),
+    layers=2,
+    groups=4,
+    head_width=None,
+    classes=5,
+    attention=(1,),
+    norm_eps=1e-6,
+    freq_shift=1,
+    downsample_padding=0,
+)
 CLASSES = UNet(size=(8, 12), in_channels=3, channels=(8, 16), layers=2, groups=4, head_width=4, classes=5, outputs=2)
 NETWORKS = {
     UNet(): "8x8",
     UNet(size=(32, 32), channels=(32, 64, 64)): "32x32",
     CLASSES: "classes",
     UNet(size=(3, 5), channels=(8,), groups=2, head_width=8): "one level",
+    PUBLISHED: "published",
+    replace(PUBLISHED, head_width=4, attention=(0, 2, -1), norm_eps=1e-3, freq_shift=0): "attention at three levels, heads of four",
+    replace(PUBLISHED, attention=(), downsample_padding=1): "no attention but the middle's",
 }
 every_network = pytest.mark.parametrize("network", NETWORKS, ids=NETWORKS.get)
 

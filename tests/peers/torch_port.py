@@ -248,10 +248,12 @@ def concat_backward(dy, x, y):
 
 
 @op
-def timestep_embedding(c, width):
+def timestep_embedding(c, width, shift=0):
     if width < 2 or width % 2:
         raise ValueError(f"width must be an even number from 2 on, got {width}")
-    frequencies = torch.logspace(0, -4, width // 2 + 1, dtype=c.dtype)[:-1]
+    if not 0 <= shift < width // 2:
+        raise ValueError(f"shift must lie in 0 .. {width // 2 - 1}, got {shift}")
+    frequencies = torch.logspace(0, -4, width // 2 - shift + 1, dtype=c.dtype)[: width // 2]
     angles = torch.outer(c, frequencies)
     return torch.cat((angles.cos(), angles.sin()), dim=1)
 

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from scipy.stats import norm
 
+from reference import ops
 from reference.conformance.op_inputs import random_parameters
 from reference.data.datasets import Dataset, load_dataset
 from reference.diffusion import classifier
@@ -14,6 +17,7 @@ from reference.diffusion.classifier import Classifier
 from reference.diffusion.training import Settings, init_state, train
 from reference.networks import ConvNet
 from reference.runs.config import build_config
+from reference.runs.evaluation import CLASSIFIER_SIGMAS, classification
 from reference.runs.methods import CLASSIFIER
 from reference.runs.run import open_run
 from tests.command_runs import files, run
@@ -228,6 +232,24 @@ def test_evaluate_prints_loss_and_accuracy_of_a_classifier(trained, capsys):
     assert [name for name in rows if "sigma" in name] == [f"  accuracy, sigma {sigma}" for sigma in ("0.05", "0.1", "0.3", "1", "3", "10")]
 
 
+def test_accuracy_by_sigma_is_that_of_noisy_images():
+    """A stub that finds the label in the first pixel: its accuracy falls with the noise as a Gaussian's, within five deviations."""
+    labels = np.arange(4000) % 2
+    x = np.zeros((4000, 8, 8, 1), np.float32) + np.where(labels, 1, -1)[:, None, None, None].astype(np.float32)
+    data = Dataset("numbers", x, x, labels, labels)
+
+    class Sign(Classifier):
+        def log_probabilities(self, params, x, alpha=1.0, sigma=0.0, ops=ops):
+            return np.stack((-x[:, 0, 0, 0], x[:, 0, 0, 0]), axis=1)
+
+    model = Sign(ConvNet(classes=2, size=(8, 8), noise_conditional=True), 1.0, (0.05, 12.0))
+    rows = classification(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops, 4000)
+    for sigma in CLASSIFIER_SIGMAS:
+        expected = norm.cdf(1 / sigma)
+        assert abs(rows[f"accuracy, sigma {sigma:g}"] - expected) <= 5 * np.sqrt(expected * (1 - expected) / 4000)
+    assert rows["accuracy"] == 1 and rows["accuracy of the most frequent class"] == 0.5
+
+
 def test_evaluate_takes_all_held_out_images_by_default(trained, capsys):
     assert run("evaluate", trained["clean"]) == 0
     out = capsys.readouterr().out
@@ -247,12 +269,14 @@ def test_a_classifier_is_exported_with_its_config(trained, tmp_path):
 WRONG = {
     "sample": ("sample @clean --out OUT.png", "was trained by classifier, which draws no samples"),
     "sampler": ("evaluate @clean --sampler ddim", "--sampler is not an option of evaluate for a run of classifier"),
+    "another classifier": ("evaluate @clean --classifier @noisy", "--classifier is not an option of evaluate for a run of classifier"),
     "figures": ("evaluate @clean --out OUT", "--out is not an option of evaluate for a run of classifier"),
     "steps": ("evaluate @clean --steps 3", "--steps is not an option of evaluate for a run of classifier"),
     "images": ("evaluate @clean --samples 360", "samples must lie in 1 .. 359, the held-out images, got 360"),
     "diffusers": ("export @clean --format diffusers --out OUT", "--format diffusers needs a unet, but"),
     "points": ("train classifier --data mixture2d --out OUT", "a convnet needs images, and mixture2d holds points of 2 coordinates"),
     "one class": ("train classifier --data swiss-roll --out OUT", "train classifier needs labels, and swiss-roll has none"),
+    "samples on the way": ("train classifier --sample-every 2 --out OUT", "--sample-every is not an option of train classifier"),
     "levels": ("train classifier --sigma-min 0.1 --out OUT", "--sigma-min of train classifier needs --noise-levels"),
     "range": ("train classifier --noise-levels --sigma-min 30 --out OUT", "0 < sigma_min < sigma_max, got 30.0 and 20.0"),
     "noise of ddpm": ("train ddpm --noise-levels --out OUT", "--noise-levels is not an option of train ddpm"),

@@ -108,10 +108,11 @@ def test_config_describes_the_network():
 
 
 def test_optional_config_fields_may_be_missing_or_have_other_values():
-    config = diffusers_format.config_of(replace(TWO_LEVELS, head_width=64))
-    same = {name: value for name, value in config.items() if name not in (*diffusers_format.FIXED_FIELDS, "num_class_embeds")}
-    same |= {"attention_head_dim": None, "sample_size": [8, 8], "_diffusers_version": "0.42.1"}
-    assert diffusers_format.network_of(same) == replace(TWO_LEVELS, head_width=64)
+    optional = {**diffusers_format.FIXED_FIELDS, **diffusers_format.OPTIONAL_FIELDS}
+    same = {name: value for name, value in diffusers_format.config_of(TWO_LEVELS).items() if name not in optional}
+    same |= {"sample_size": [8, 8], "_diffusers_version": "0.42.1"}
+    assert diffusers_format.network_of(same) == TWO_LEVELS
+    assert diffusers_format.network_of(same | {"attention_head_dim": None}) == replace(TWO_LEVELS, head_width=None)
 
 
 REFUSED = {
@@ -123,24 +124,24 @@ REFUSED = {
     "block_out_channels": [],
     "center_input_sample": True,
     "class_embed_type": "timestep",
-    "down_block_types": ["AttnDownBlock2D", "AttnDownBlock2D"],
-    "downsample_padding": 0,
+    "down_block_types": ["CrossAttnDownBlock2D", "AttnDownBlock2D"],
+    "downsample_padding": 2,
     "downsample_type": "resnet",
     "dropout": 0.1,
-    "flip_sin_to_cos": False,
-    "freq_shift": 1,
+    "flip_sin_to_cos": 0,
+    "freq_shift": 0.5,
     "in_channels": None,
     "layers_per_block": True,
     "mid_block_scale_factor": 2**0.5,
     "mid_block_type": None,
-    "norm_eps": 1e-6,
+    "norm_eps": 0,
     "norm_num_groups": 0,
     "num_class_embeds": 0,
     "out_channels": 1.0,
     "resnet_time_scale_shift": "scale_shift",
     "sample_size": None,
     "time_embedding_type": "fourier",
-    "up_block_types": ["AttnUpBlock2D", "AttnUpBlock2D"],
+    "up_block_types": ["UpBlock2D", "AttnUpBlock2D"],
     "upsample_type": "resnet",
     "a_field_of_the_future": 1,
 }
@@ -162,7 +163,7 @@ def test_an_unsupported_unet_config_is_refused_naming_the_field(field, tmp_path)
         ({"sample_size": [8, 8, 8]}, "sample_size must hold 2 whole numbers"),
         ({"sample_size": 9}, "an image size that 2 divides, got 9x9"),
         ({"in_channels": 2, "out_channels": 3}, "out_channels must be a multiple of in_channels, 2, got 3"),
-        ({"attention_head_dim": 7}, "attention_head_dim must divide the 64 channels"),
+        ({"attention_head_dim": 7}, "head_width must divide the 64 channels"),
         ({"norm_num_groups": 7}, "groups must divide the channels"),
         ({"block_out_channels": [64, 64]}, "conv_in.weight must have shape .64, 1, 3, 3., got shape .32, 1, 3, 3."),
         ({"num_class_embeds": 3}, "class_embedding.weight must have shape .3, 128., got nothing"),
@@ -202,21 +203,14 @@ def _replaced(**arrays):
     return change
 
 
-def _bfloat16(folder, weights):
-    """A file with one array of two bfloat16 numbers, a type that NumPy lacks."""
-    header = json.dumps({"conv_in.bias": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
-    weights.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-
-
 @pytest.mark.parametrize(
     "damage, message",
     [
         (_cut, "can't be read"),
-        (_pickled, "it has no diffusion_pytorch_model.safetensors"),
+        (_pickled, "it has no diffusion_pytorch_model.safetensors; its diffusion_pytorch_model.bin is a pickle"),
         (_no_config, "it has no config.json"),
         (_no_json, "config.json can't be read"),
-        (_bfloat16, "can't be read"),
-        (_replaced(conv_in__bias=np.zeros(32, np.float16)), "conv_in.bias must hold finite float32"),
+        (_replaced(conv_in__bias=np.zeros(32, np.float64)), "conv_in.bias must hold float32, float16 or bfloat16 numbers, got F64"),
         (_replaced(conv_in__bias=np.full(32, np.nan, np.float32)), "conv_in.bias must hold finite float32"),
         (_replaced(another=np.zeros(1, np.float32)), "it also holds another"),
     ],

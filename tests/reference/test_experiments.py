@@ -12,6 +12,7 @@ from reference.diffusion.schedules import vp
 from reference.networks import MLP
 from reference.ops.random import Key
 from reference.plotting import new_figure
+from reference.runs.image_quality import Estimate
 from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.samplers.sde import corrector
@@ -21,6 +22,9 @@ from reference.tutorial.experiments import (
     corrector_bias,
     discrete_and_continuous,
     few_steps,
+    guidance,
+    guided_gaussians,
+    guided_images,
     learned_scores,
     table,
     three_models,
@@ -179,15 +183,17 @@ def test_every_listed_name_is_an_experiment(name):
     assert module.QUESTION.endswith("?") and callable(module.run)
 
 
-def test_two_quick_experiments_write_a_figure_and_a_report_each(tmp_path, capsys):
+def test_two_quick_experiments_write_a_figure_each_and_their_results(tmp_path, capsys):
     assert run("experiment", "corrector_bias", "discrete_and_continuous", "--quick", "--out", tmp_path / "out") == 0
     assert {path.name for path in files(tmp_path / "out")} == {
         "corrector_bias.png",
-        "corrector_bias.json",
         "discrete_and_continuous.png",
-        "discrete_and_continuous.json",
+        "results.json",
     }
-    report = json.loads((tmp_path / "out" / "discrete_and_continuous.json").read_text())
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [*results] == ["corrector_bias", "discrete_and_continuous"]
+    report = results["discrete_and_continuous"]
+    assert {*report} == {"question", "quick", "settings", "tables", "checks", "findings"}
     assert report["settings"] == {"steps": list(discrete_and_continuous.STEPS), "draws": 4000}
     assert report["quick"] and len(report["checks"]) == 10 and all(holds for _, _, holds in report["checks"])
     out = capsys.readouterr().out
@@ -218,7 +224,38 @@ def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monk
     monkeypatch.setattr(corrector_bias, "run", fails)
     assert run("experiment", "corrector_bias", "--out", tmp_path) == 1 and given == [reference.ops]
     out = capsys.readouterr().out
-    assert "FAIL  one is two: 1" in out and "criteria not met: corrector_bias" in out and (tmp_path / "corrector_bias.json").exists()
+    assert "FAIL  one is two: 1" in out and "criteria not met: corrector_bias" in out
+    assert json.loads((tmp_path / "results.json").read_text())["corrector_bias"]["checks"] == [["one is two", "1", False]]
+
+
+def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
+    """Numbers come back bit by bit."""
+    for name, value in (("corrector_bias", 1 / 3), ("few_steps", 0.1 + 0.2)):
+        made = lambda quick, ops, value=value: Outcome({"title": (("n",), [(value,)])}, figure=new_figure(2, 2))
+        monkeypatch.setattr(importlib.import_module(f"reference.tutorial.experiments.{name}"), "run", made)
+        assert run("experiment", name, "--out", tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {name: report["tables"]["title"] for name, report in results.items()} == {
+        "corrector_bias": [["n"], [[1 / 3]]],
+        "few_steps": [["n"], [[0.1 + 0.2]]],
+    }
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"corrector_bias": {}}', "results.json holds corrector_bias already: name another --out"),
+        ("[]", "results.json is not a file of results: name another --out"),
+        ('{"few_steps": {', "results.json is not a file of results: name another --out"),
+    ],
+    ids=["held already", "a list", "broken"],
+)
+def test_results_are_not_overwritten(text, message, tmp_path, capsys):
+    (tmp_path / "results.json").write_text(text)
+    assert run("experiment", "corrector_bias", "--out", tmp_path) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"] and (tmp_path / "results.json").read_text() == text
 
 
 @pytest.mark.parametrize(
@@ -267,6 +304,17 @@ def factors():
     return outcome, [(0.001, 0.6, 1.0), (0.07, 0.99, 7.0)], [(8, "silu", 0.4, 0.3), (128, "none", 0.5, 0.3)]
 
 
+def guided():
+    x = np.linspace(-3, 5, 100)
+    curves = {name: (x, np.exp(-((x - k) ** 2))) for k, name in enumerate(("class, w = 1", *guidance.DISTRIBUTIONS))}
+    errors = {
+        (A, B, w, name): 0.3 + np.arange(1, 4) * (1 + k) / 100
+        for A, B, w in guided_gaussians.CASES
+        for k, name in enumerate(guided_gaussians.ORDERS)
+    }
+    return curves, "1/2 N(-1, 1) + 1/2 N(1, 1)", errors
+
+
 PICTURES = {
     "few_steps": lambda: few_steps.figure(chains()),
     "corrector_bias": lambda: corrector_bias.figure(
@@ -280,6 +328,7 @@ PICTURES = {
     "discrete_and_continuous": lambda: discrete_and_continuous.figure(
         {f"{k} and a name of the usual length: difference": [k / N for N in discrete_and_continuous.STEPS] for k in (1, 2, 3)}
     ),
+    "guidance": lambda: guidance.figure(*guided()),
 }
 
 
@@ -289,6 +338,14 @@ def test_experiment_figures_are_titled_labelled_and_readable(name):
     assert_readable(figure)
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     assert figure.get_suptitle().startswith(module.QUESTION)
+
+
+def test_the_figure_of_guidance_has_a_row_for_images():
+    numbers = lambda value: {name: Estimate(value, value - 0.1, value + 0.1) for name in guided_images.SHOWN}
+    found = {("real", None): numbers(0.9), **{(sampler, w): numbers(w / 8) for sampler in ("ddpm", "dpm-solver++") for w in (1, 2, 4)}}
+    figure = guidance.figure(*guided(), found)
+    assert_readable(figure)
+    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "precision"]
 
 
 def test_f1_density_map_fills_its_axes():

@@ -308,6 +308,22 @@ def test_timestep_embedding_has_cosines_first_and_geometric_frequencies():
         assert_equal_to_rounding(y[b, 4 + j], np.sin(angle), scale=max(angle, 1))
 
 
+def test_a_shift_of_one_ends_the_frequencies_at_exactly_1e_4():
+    c, width = np.array([0.5, 37.25, 1000.0]), 8
+    y = ops.timestep_embedding(c, width, 1)
+    for b, j in np.ndindex(3, 4):
+        angle = c[b] / 10000 ** (j / 3)
+        assert_equal_to_rounding(y[b, j], np.cos(angle), scale=max(angle, 1))
+        assert_equal_to_rounding(y[b, 4 + j], np.sin(angle), scale=max(angle, 1))
+    assert np.array_equal(ops.timestep_embedding(c, width), ops.timestep_embedding(c, width, 0))
+
+
+@pytest.mark.parametrize("shift", [-1, 4])
+def test_timestep_embedding_refuses_a_shift_of_half_the_width(shift):
+    with pytest.raises(ValueError, match=r"shift must lie in 0 \.\. 3 for width 8, got"):
+        ops.timestep_embedding(np.ones(2), 8, shift)
+
+
 def test_timestep_embedding_of_time_zero_is_one_and_zero():
     assert np.array_equal(ops.timestep_embedding(np.zeros(1), 6), [[1, 1, 1, 0, 0, 0]])
 

@@ -73,6 +73,12 @@ def test_cross_entropy_of_logits_of_ten_thousand_is_their_difference():
     assert ops.cross_entropy_backward(np.ones(3), logits, labels).tolist() == expected
 
 
+def test_cross_entropy_of_logits_far_apart_in_two_samples():
+    """Each sample has its own largest logit."""
+    logits = np.array([[1e4, 1e4], [0.0, 0.0]])
+    assert_equal_to_rounding(ops.cross_entropy(logits, np.array([0, 1]))[1], np.log([2.0, 2.0]))
+
+
 @given(args=arguments("cross_entropy_backward", np.float64))
 def test_gradients_of_cross_entropy_sum_to_0_in_each_sample(args):
     dlogits = ops.cross_entropy_backward(*args)

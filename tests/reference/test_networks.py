@@ -5,6 +5,7 @@ import pytest
 
 from reference import ops
 from reference.networks import MLP, NETWORKS, Autoencoder, ConvNet, UNet
+from reference.networks.blocks import halving_convolution
 from tests.example_networks import (
     CONVNET,
     CONVNETS,
@@ -348,7 +349,13 @@ def test_missing_or_superfluous_labels_are_a_value_error():
         ({"size": (8, 1), "channels": (8, 8)}, "2 levels need an image size"),
         ({"channels": (8, 12)}, "groups must divide the channels"),
         ({"groups": 0}, "groups must divide the channels"),
-        ({"head_width": 7}, "head_width must divide the 64 channels"),
+        ({"head_width": 7}, "head_width must divide the 64 channels of level 1, got 7"),
+        ({"head_width": 64, "attention": (0, 1)}, "head_width must divide the 32 channels of level 0, got 64"),
+        ({"attention": (2,)}, "attention must list levels from 0 to 1, got 2"),
+        ({"attention": (-3,)}, "attention must list levels from 0 to 1, got -3"),
+        ({"norm_eps": 0.0}, "norm_eps must be a positive number, got 0.0"),
+        ({"freq_shift": 16}, "freq_shift must be at least 0 and below 16, half of the channels of the first level, got 16"),
+        ({"downsample_padding": 2}, "downsample_padding must be 0 or 1, got 2"),
         ({"channels": ()}, "channels must be at least 2"),
         ({"channels": (3, 8), "groups": 1}, "channels must be at least 2 on every level and even on the first"),
         ({"layers": 0}, "layers, in_channels and outputs must be at least 1"),
@@ -388,6 +395,17 @@ def test_the_unet_equals_unet2dmodel_with_the_same_weights():
     y, _ = network.forward(params, ops.normal(12, np.arange(2), 0, 0, (4, 8, 2)), np.array([0.75, 3.0]))
     theirs = [2.6494309564725835, 1.4548554847600768, 1.4637103721867704, 1.8612912573313394, 1.5887204900482752, 0.29121075799867535]
     assert_close(y[1, 2, 3:6].ravel(), np.array(theirs), 3 * U32, 1.0)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_image_is_halved_with_zeros_on_the_sides_that_padding_names(padding):
+    x, params = numbers(0, 2, 4, 6, 3), {"conv.w": numbers(1, 3, 3, 3, 2), "conv.b": numbers(2, 2)}
+    wide = np.zeros((2, 6, 8, 3))
+    wide[:, padding : 4 + padding, padding : 6 + padding] = x
+    expected = np.zeros((2, 2, 3, 2)) + params["conv.b"]
+    for i, j, k, m in np.ndindex(2, 3, 3, 3):
+        expected[:, i, j] += wide[:, 2 * i + k, 2 * j + m] @ params["conv.w"][k, m]
+    assert_close(halving_convolution(params, "conv", x, padding, ops), expected, EXACT, np.abs(expected).max())
 
 
 def test_the_mlp_equals_its_formula():

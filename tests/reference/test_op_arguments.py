@@ -14,6 +14,7 @@ def test_non_integer_counts_are_a_type_error_that_names_them(value):
         "groups": lambda: ops.group_norm(x, one, one, value),
         "heads": lambda: ops.attention(x[None], x[None], x[None], value),
         "width": lambda: ops.timestep_embedding(one, value),
+        "shift": lambda: ops.timestep_embedding(one, 4, value),
         "stride": lambda: ops.conv2d(numbers(0, 1, 3, 3, 1), np.ones((1, 1, 1, 1)), np.ones(1), value),
         "step": lambda: ops.adam_step_(x.copy(), x, x.copy(), x * x, value, 0.1),
         "seed": lambda: ops.uniform(value, np.arange(2), 0, 0, ()),

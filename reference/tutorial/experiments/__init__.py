@@ -15,6 +15,7 @@ NAMES = (
     "three_models",
     "what_matters",
     "discrete_and_continuous",
+    "guidance",
 )
 
 

@@ -39,20 +39,20 @@ def mean_and_shifted(walk, times, points):
     )
 
 
-def propagate(walk, times):
+def propagate(walk, times, grid=X_GRID):
     """The distribution after every step from N(0, 1): atoms [m] in increasing order, and their
-    masses [m].
+    masses [m].  After a step with noise the atoms are the even ``grid``.
 
     A step with noise is x -> N(mean(x), deviation^2).  Its density is smooth, so that sums over the
     even grid are exact to rounding.  A step without noise moves the atoms.
     """
-    points, mass = X_GRID, np.exp(-(X_GRID**2) / 2)
+    points, mass = grid, np.exp(-(grid**2) / 2)
     for pair in pairwise(times):
         mean, moved = mean_and_shifted(walk, pair, points)
         deviation = float(moved[0] - mean[0])
-        points = X_GRID if deviation else mean
+        points = grid if deviation else mean
         if deviation:
-            mass = gaussian_kernel(X_GRID, mean, deviation) @ mass
+            mass = gaussian_kernel(grid, mean, deviation) @ mass
         order = np.argsort(points)
         points, mass = points[order], mass[order] / mass.sum()
         yield points, mass
