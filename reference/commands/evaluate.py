@@ -34,7 +34,7 @@ class Found:
     """
 
     rows: dict[str, Any]
-    by_level: tuple = ()
+    by_level: Any = ()
     quality: dict = field(default_factory=dict)
     features: str = ""
 
@@ -73,7 +73,7 @@ def execute(arguments, ops):
         found.rows |= quality(x, run.data)
     _print_rows(found.rows)
     if has_score(run):
-        count = min(n, MANY_IMAGES)
+        count = min(n, MANY_IMAGES, len(run.data.held_out))
         found.by_level = noise_levels.losses_by_noise_level(run, ops, count)
         _print_by_level(*found.by_level, count)
     if features:
