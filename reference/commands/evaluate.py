@@ -75,7 +75,7 @@ def execute(arguments, ops):
     if has_score(run):
         count = min(n, MANY_IMAGES, len(run.data.held_out))
         found.by_level = noise_levels.losses_by_noise_level(run, ops, count)
-        _print_by_level(*found.by_level, count)
+        _print_by_level(found.by_level, count)
     if features:
         labels = labels_of(run, how["label"], np.arange(n)) if how.get("guidance") else None
         found.quality = image_quality(x, run.data, features, labels)
@@ -129,7 +129,8 @@ def _print_classification(run, arguments, ops):
     return 0
 
 
-def _print_by_level(levels, losses, count):
+def _print_by_level(by_level, count):
+    levels, losses = by_level
     print(f"loss by noise level: error of the noise, {count} held-out samples, ± standard error")
     cells = [[f"{m:.4g} ± {e:.2g}" for m, e in zip(*pair)] for pair in losses.values()]
     _print_table(
