@@ -89,12 +89,13 @@ def test_gradients_of_cross_entropy_sum_to_0_in_each_sample(args):
 
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
 def test_cross_entropy_refuses_labels_out_of_range(labels):
-    logits, labels = numbers(0, 2, 3), np.array(labels)
-    refused = pytest.raises(ValueError, match=rf"labels must lie in 0 .. 2, got {min(labels)} .. {max(labels)}")
-    with refused:
-        ops.cross_entropy(logits, labels)
-    with refused:
-        ops.cross_entropy_backward(np.ones(2), logits, labels)
+    logits, labels, errors = numbers(0, 2, 3), np.array(labels), []
+    for call in (lambda: ops.cross_entropy(logits, labels), lambda: ops.cross_entropy_backward(np.ones(2), logits, labels)):
+        try:
+            call()
+        except ValueError as error:
+            errors.append(str(error))
+    assert errors == [f"labels must lie in 0 .. 2, got {min(labels)} .. {max(labels)}"] * 2
 
 
 @pytest.mark.parametrize("name", ["mse", "gaussian_kl", "cross_entropy"])
