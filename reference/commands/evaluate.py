@@ -34,7 +34,7 @@ class Found:
     """
 
     rows: dict[str, Any]
-    by_level: tuple = ()
+    by_level: Any = ()
     quality: dict = field(default_factory=dict)
     features: str = ""
 
