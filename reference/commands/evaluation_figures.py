@@ -68,7 +68,8 @@ def write(run, ops, x, found, how, evaluations, folder):
     }
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     if found.by_level:
-        by_level, figure = _as_json(*found.by_level), loss_figure(*found.by_level, title)
+        levels, losses = found.by_level
+        by_level, figure = _as_json(levels, losses), loss_figure(levels, losses, title)
     else:
         table = without_score(run, ops)
         by_level = {name: values.tolist() for name, values in table.items()}
