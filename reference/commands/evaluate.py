@@ -34,7 +34,7 @@ class Found:
     """
 
     rows: dict[str, Any]
-    by_level: tuple = ()
+    by_level: Any = ()
     quality: dict = field(default_factory=dict)
     features: str = ""
 
@@ -115,7 +115,7 @@ def _print_rows(rows):
 
 def _print_classification(run, arguments, ops):
     """The evaluation of a classifier, on ``--samples`` held-out images with noise of ``--seed``."""
-    for name in ("sampler", "out", *given_options(arguments)):
+    for name in ("sampler", "out", "classifier", *given_options(arguments)):
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} is not an option of evaluate for a run of classifier")

@@ -10,7 +10,7 @@ import numpy as np
 
 from reference.commands.export import RUN_HELP
 from reference.commands.sample import digest
-from reference.data import datasets
+from reference.data import datasets, mnist
 from reference.runs import conditions
 from reference.runs.files import output_path, write_atomically
 from reference.runs.inversion import invert, reconstruct
@@ -29,6 +29,7 @@ def add_options(parser):
         metavar="DATA",
         help="images to invert, as for train (default the held-out data of the run)",
     )
+    option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option(
         "--steps",
         type=int,
@@ -47,13 +48,13 @@ def add_options(parser):
 
 
 def execute(arguments, ops):
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, data_dir=arguments.data_dir)
     path = output_path(arguments.out, (".npz", ".png"))
     condition = _condition(run, arguments.label)
     steps = arguments.steps or _default_steps(run, condition)
     for n in steps:
         sampler_options(run, "ddim", steps=n, **condition)
-    x = _data(run, arguments.data, arguments.samples)
+    x = _data(run, arguments)
     print(f"{run.folder}: {len(x)} samples to noise by DDIM inversion, and back by ddim")
     print("  steps  rms of the latents  rms error of the reconstruction")
     for n in steps:
@@ -83,16 +84,17 @@ def _default_steps(run, condition):
     return [n for n in (most // 4, most // 2, most) if n]
 
 
-def _data(run, name, samples):
-    """The first ``samples`` of the held-out data, or of all images of the data set ``name``, in the
-    network's units and shape.
+def _data(run, arguments):
+    """The first samples of the held-out data, or of all images of --data, in the network's units
+    and shape.
     """
+    name, samples = arguments.data, arguments.samples
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
     shape = run.model.network.sample_shape
     if name is None:
         return run.data.held_out[:samples]
-    data = datasets.load_dataset(name)
+    data = datasets.load_dataset(name, data_dir=arguments.data_dir)
     fits = data.is_image and len(shape) == 3 and data.shape[2] == shape[2]
     if not fits or any(size > most for size, most in zip(data.shape, shape)):
         raise ValueError(f"{name} holds samples of shape {data.shape}, and {run.folder} of {shape}")

@@ -69,8 +69,8 @@ def image_quality(x, data, features, labels=None):
 
     The three sets have n images, the smallest number among x, held-out and training images.  For
     the last three names the samples are compared with all training and all held-out images, in
-    pixels.  The intervals of shares hold for the given training images, and the intervals of
-    precision and recall for the given manifold; those of the Fréchet distance allow for both sets.
+    pixels.  All intervals hold for the given training images, which both columns share, and the
+    interval of recall for the manifold of the given images.
     """
     n = min(len(x), len(data.held_out), len(data.train))
     held_out = spread(len(data.held_out), n)
@@ -100,7 +100,7 @@ def feature_quality(images, features, reference, labels=None):
     """
     own = features.of(images)
     estimates = {
-        "frechet": _estimate(frechet_distance, own, reference),
+        "frechet": _estimate(lambda drawn: frechet_distance(drawn, reference), own),
         "precision": _estimate(np.mean, in_manifold(own, reference)),
         "recall": _estimate(np.mean, in_manifold(reference, own)),
     }

@@ -59,9 +59,10 @@ def _in_batches(run, ops, x, states_of):
             sample = np.arange(first, first + len(part))
             states = states_of(run, to_device(sample, ops), to_device(part, ops))
             results.append(to_host(final_sample(states), ops))
-    if not np.isfinite(results := np.concatenate(results)).all():
+    together = np.concatenate(results)
+    if not np.isfinite(together).all():
         raise ValueError(f"{run.folder} diverged in the steps of ddim: more steps may help")
-    return results
+    return together
 
 
 def read_latents(path, shape):

@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "variance_type": "fixed_small",
     "clip_sample_range": 1.0,
 }
-BETAS = {  # (first, last, T) -> the betas
+BETAS: dict[str, Any] = {  # (first, last, T) -> the betas
     "linear": np.linspace,
     "scaled_linear": lambda first, last, T: np.linspace(first**0.5, last**0.5, T) ** 2,
     "sigmoid": lambda first, last, T: first + (last - first) / (1 + np.exp(-np.linspace(-6, 6, T))),

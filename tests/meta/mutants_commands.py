@@ -18,7 +18,7 @@ MUTANTS = (
     ),
     _mutant(
         "commands/sample",
-        "np.arange(n), **how)",
+        "np.arange(n), start=start, **how)",
         "np.arange(1, n + 1), **how)",
         "the_last_frame_of_a_gif_shows_the_samples",
         "sample_command",
