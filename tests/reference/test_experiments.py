@@ -345,7 +345,7 @@ def test_the_figure_of_guidance_has_a_row_for_images():
     found = {("real", None): numbers(0.9), **{(sampler, w): numbers(w / 8) for sampler in ("ddpm", "dpm-solver++") for w in (1, 2, 4)}}
     figure = guidance.figure(*guided(), found)
     assert_readable(figure)
-    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "precision"]
+    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "recall"]
 
 
 def test_f1_density_map_fills_its_axes():
