@@ -150,7 +150,7 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
         raise ValueError(f"the run {folder} does not exist, and {known}")
     if path.is_dir() and str(folder) in models:
         message = f"the folder {folder} is used, not the package's model of that name"
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, exported.NameWarning, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
         found = exported.read(models.get(str(folder), path))
         return _with_weights(folder, data_dir, *found)
