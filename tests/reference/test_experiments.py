@@ -250,7 +250,8 @@ def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
     ],
     ids=["held already", "a list", "broken"],
 )
-def test_results_are_not_overwritten(text, message, tmp_path, capsys):
+def test_results_are_not_overwritten(text, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(corrector_bias, "run", lambda quick, ops: Outcome(figure=new_figure(2, 2)))
     (tmp_path / "results.json").write_text(text)
     assert run("experiment", "corrector_bias", "--out", tmp_path) == 2
     err = capsys.readouterr().err
