@@ -73,7 +73,7 @@ def execute(arguments, ops):
         found.rows |= quality(x, run.data)
     _print_rows(found.rows)
     if has_score(run):
-        count = min(n, MANY_IMAGES)
+        count = min(n, MANY_IMAGES, len(run.data.held_out))
         levels, losses = noise_levels.losses_by_noise_level(run, ops, count)
         found.by_level = levels, losses
         _print_by_level(levels, losses, count)
