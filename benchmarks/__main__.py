@@ -65,7 +65,7 @@ def build_parser():
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="fewer repetitions, without single ops, backward passes, the 32x32 training step and peers that compile (default: off)",
+        help="fewer repetitions, without single ops, backward passes, the 32x32 training steps and peers that compile (default: off)",
     )
     parser.add_argument(
         "--filter",

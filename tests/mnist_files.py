@@ -23,7 +23,7 @@ def idx(array):
 def small_arrays(seed):
     """Images and labels to train on and to test with, by the name of the file."""
     random = np.random.default_rng(seed)
-    sizes = ((8, 28, 28), (8,), (5, 28, 28), (5,))
+    sizes = ((24, 28, 28), (24,), (16, 28, 28), (16,))
     return {file: random.integers(0, 10 if len(size) == 1 else 256, size, np.uint8) for file, size in zip(FILES, sizes)}
 
 

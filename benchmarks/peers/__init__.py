@@ -12,7 +12,7 @@ import accelerated
 GPU = accelerated.BUILTIN_PORTS["gpu"]
 DEVICE = "CUDA device"
 IMPL_HELP = "implementations to time: peers, or ports as modules or files (default: {})"
-NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling")
+NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling", "GuidedSampling")
 
 
 @dataclass(frozen=True)

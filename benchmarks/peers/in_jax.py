@@ -22,7 +22,7 @@ def prepare(workload, platform="cpu"):
     jax.config.update("jax_platforms", platform)
     jax.config.update("jax_default_matmul_precision", "highest")  # float32 products on CUDA, not TF32 with its 11-bit significand
     kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": particle_steps}
-    kinds |= {"Backward": backward, "FokkerPlanck": fokker_planck, "MatMul": matmul, "Op": op}
+    kinds |= {"Backward": backward, "GuidedSampling": guided_sampling, "FokkerPlanck": fokker_planck, "MatMul": matmul, "Op": op}
     return kinds[type(workload).__name__](workload)
 
 
@@ -40,33 +40,38 @@ class UNetModel(UNet):
 
 
 def forward_function(workload):
-    """The forward pass (params, x, c) -> y of the workload's network."""
+    """The forward pass (params, x, c, labels) -> y of the workload's network."""
     network = workload.network
     fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
     wiring = {MLP: MLPModel, UNet: UNetModel}[type(network)](**fields)
-    return lambda params, x, c: wiring.forward(params, x, c, jax_ops)[0]
+    return lambda params, x, c, labels=None: wiring.forward(params, x, c, jax_ops, labels)[0]
 
 
 def training(workload):
     network, data, settings = forward_function(workload), jnp.asarray(workload.data()), workload.settings
     tables, T = to_jax(workload.tables()), workload.model.schedule.T
+    classes, all_labels = workload.network.classes, to_jax(workload.labels(len(data)))
 
-    def loss_of(params, x0, t, noise):
+    def loss_of(params, x0, t, noise, *labels):
         signal, noise_scale, input_scale, condition = (table[t] for table in tables)
         column = lambda a: a.reshape(-1, *[1] * (x0.ndim - 1))
         x = (column(signal) * x0 + column(noise_scale) * noise) * column(input_scale)
-        return jnp.square(network(params, x, condition) - noise).mean()
+        return jnp.square(network(params, x, condition, *labels) - noise).mean()
 
     @jax.jit
     def draw(step):
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), step), 3)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), step), 4)
         indices = jax.random.randint(keys[0], (settings.batch,), 0, len(data))
         times = jax.random.randint(keys[1], (settings.batch,), 1, T + 1)
-        return indices, times, jax.random.normal(keys[2], (settings.batch, *data.shape[1:]))
+        draws = indices, times, jax.random.normal(keys[2], (settings.batch, *data.shape[1:]))
+        if not classes:
+            return draws
+        dropped = jax.random.bernoulli(keys[3], settings.label_dropout, (settings.batch,))
+        return *draws, jnp.where(dropped, classes - 1, all_labels[indices])
 
-    def advance(state, coefficients, indices, t, noise):
+    def advance(state, coefficients, indices, t, noise, *labels):
         (params, m, v, average), (first, second, decay) = state, coefficients
-        loss, gradients = jax.value_and_grad(loss_of)(params, data[indices], t, noise)
+        loss, gradients = jax.value_and_grad(loss_of)(params, data[indices], t, noise, *labels)
         m = jax.tree.map(lambda m, g: 0.9 * m + (1 - 0.9) * g, m, gradients)
         v = jax.tree.map(lambda v, g: 0.999 * v + (1 - 0.999) * g * g, v, gradients)
         params = jax.tree.map(lambda p, m, v: p - settings.lr * (m / first) / (jnp.sqrt(v / second) + 1e-8), params, m, v)
@@ -88,8 +93,7 @@ def training(workload):
     def results():
         state, losses = begin(), []
         for step in range(1, workload.steps + 1):
-            indices, t, noise = workload.draws(step)
-            state, loss = take(state, step, (jnp.asarray(indices, jnp.int32), jnp.asarray(t, jnp.int32), jnp.asarray(noise)))
+            state, loss = take(state, step, to_jax(workload.draws(step)))
             losses.append(loss)
         arrays = lambda tree: {name: np.asarray(a) for name, a in tree.items()}
         return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": arrays(state[1]), "average": arrays(state[3])}
@@ -136,6 +140,27 @@ def sampling(workload):
             return a * x + b * network(params, scale * x, jnp.full(len(x), condition)), None
 
         return jax.lax.scan(step, x, rows)[0]
+
+    call = lambda: sample(params, x_T, rows).block_until_ready()
+    return lambda: {"samples": {"x": np.asarray(call())}}, call
+
+
+def guided_sampling(workload):
+    """Both predictions of a step come from one call of the network."""
+    network, params, x_T = forward_function(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
+    rows, labels = jnp.asarray(workload.coefficients(), jnp.float32), jnp.asarray(workload.labels(len(x_T)))
+    both = jnp.concatenate((labels, jnp.full_like(labels, workload.network.classes - 1)))
+
+    @jax.jit
+    def sample(params, x, rows):
+        def step(state, row):
+            (x, x0_before), (scale, condition, a, b, slope, c, d) = state, row
+            y = network(params, jnp.concatenate((scale * x, scale * x)), jnp.full(len(both), condition), both)
+            conditional, unconditional = jnp.split(y, 2)
+            x0 = a * x + b * (workload.guidance * conditional + (1 - workload.guidance) * unconditional)
+            return (c * x + d * (x0 + slope * (x0 - x0_before)), x0), None
+
+        return jax.lax.scan(step, (x, jnp.zeros_like(x)), rows)[0][0]
 
     call = lambda: sample(params, x_T, rows).block_until_ready()
     return lambda: {"samples": {"x": np.asarray(call())}}, call

@@ -23,7 +23,7 @@ def prepare(workload, channels_last=False, compiled=False, device="cpu"):
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
     kinds = {"Training": training, "Forward": forward, "Backward": backward, "Sampling": sampling}
-    kinds |= {"Particles": particle_steps, "MatMul": matmul, "Op": op}
+    kinds |= {"GuidedSampling": guided_sampling, "Particles": particle_steps, "MatMul": matmul, "Op": op}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
     results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
     return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
@@ -77,8 +77,8 @@ class UNetModel(torch.nn.Module):
         super().__init__()
         self.unet = UNet2DModel.from_config(diffusers_format.config_of(network))
 
-    def forward(self, x, c):
-        return self.unet(x, c, return_dict=False)[0]
+    def forward(self, x, c, labels=None):
+        return self.unet(x, c, labels, return_dict=False)[0]
 
 
 def build_model(workload, layout):
@@ -92,15 +92,15 @@ def build_model(workload, layout):
 def training(workload, layout, maybe_compiled):
     model, inner = build_model(workload, layout)
     data, T, settings = layout.tensor(workload.data()), workload.model.schedule.T, workload.settings
-    tables = list(map(torch.tensor, workload.tables()))
+    tables, classes = list(map(torch.tensor, workload.tables())), workload.network.classes
     names, parameters = zip(*inner.named_parameters())
 
     @maybe_compiled
-    def loss_of(x0, t, noise):
+    def loss_of(x0, t, noise, *labels):
         signal, noise_scale, input_scale, condition = (table[t] for table in tables)
         column = lambda a: a.view(-1, *[1] * (x0.dim() - 1))
         x = (column(signal) * x0 + column(noise_scale) * noise) * column(input_scale)
-        return F.mse_loss(model(x, condition), noise)
+        return F.mse_loss(model(x, condition, *labels), noise)
 
     class Run:
         """Parameters, Adam's moments and the average, from the beginning."""
@@ -109,9 +109,9 @@ def training(workload, layout, maybe_compiled):
             self.adam = torch.optim.Adam(parameters, lr=settings.lr, fused=True)
             self.average, self.step = [p.detach().clone() for p in parameters], 0
 
-        def advance(self, indices, t, noise):
+        def advance(self, indices, t, noise, *labels):
             self.step += 1
-            loss = loss_of(data[indices], t, noise)
+            loss = loss_of(data[indices], t, noise, *labels)
             loss.backward()
             self.adam.step()
             self.adam.zero_grad(set_to_none=True)
@@ -121,8 +121,7 @@ def training(workload, layout, maybe_compiled):
     def results():
         start, run, losses = deepcopy(inner.state_dict()), Run(), []
         for step in range(1, workload.steps + 1):
-            indices, t, noise = workload.draws(step)
-            losses.append(run.advance(torch.tensor(indices), torch.tensor(t), layout.tensor(noise)))
+            losses.append(run.advance(*map(layout.tensor, workload.draws(step))))
         ours = lambda tensors: diffusers_format.from_diffusers_arrays(
             workload.network, {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, tensors)}
         )
@@ -131,10 +130,14 @@ def training(workload, layout, maybe_compiled):
         return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": gradients, "average": ours(run.average)}
 
     run, batch = Run(), settings.batch
+    all_labels: Any = torch.tensor(workload.labels(len(data))) if classes else None
 
     def call():
         indices, t = torch.randint(len(data), (batch,)), torch.randint(1, T + 1, (batch,))
-        run.advance(indices, t, layout.expected_noise((batch, *data.shape[1:])))
+        draws = [indices, t, layout.noise((batch, *data.shape[1:]))]
+        if classes:
+            draws.append(torch.where(torch.rand(batch) < settings.label_dropout, classes - 1, all_labels[indices]))
+        run.advance(*draws)
 
     return results, call
 
@@ -180,6 +183,30 @@ def sampling(workload, layout, maybe_compiled):
         x = x_T
         for row in rows:
             x = step(x, *row)
+        return x
+
+    return lambda: {"samples": {"x": layout.array(call())}}, call
+
+
+def guided_sampling(workload, layout, maybe_compiled):
+    """Both predictions of a step come from one call of the model."""
+    model, x_T = build_model(workload, layout)[0], layout.tensor(workload.prior())
+    labels = torch.tensor(workload.labels(len(x_T)))
+    both = torch.cat((labels, torch.full_like(labels, workload.network.classes - 1)))
+    rows = [tuple(map(torch.tensor, row)) for row in torch.tensor(workload.coefficients(), dtype=torch.float32).tolist()]
+
+    @maybe_compiled
+    def step(x, x0_before, scale, condition, a, b, slope, c, d):
+        z = scale * x
+        conditional, unconditional = model(torch.cat((z, z)), condition.expand(len(both)), both).chunk(2)
+        x0 = a * x + b * torch.lerp(unconditional, conditional, workload.guidance)
+        return c * x + d * (x0 + slope * (x0 - x0_before)), x0
+
+    @torch.inference_mode()
+    def call():
+        x, x0 = x_T, torch.zeros_like(x_T)
+        for row in rows:
+            x, x0 = step(x, x0, *row)
         return x
 
     return lambda: {"samples": {"x": layout.array(call())}}, call

@@ -42,6 +42,10 @@ def concat(x, y):
     return jnp.concatenate((x, y), axis=-1)
 
 
+def embedding(labels, table):
+    return table[labels]
+
+
 def timestep_embedding(c, width, shift=0):
     angles = c[:, None] * jnp.asarray([10000.0 ** (-j / (width // 2 - shift)) for j in range(width // 2)], c.dtype)
     return jnp.concatenate((jnp.cos(angles), jnp.sin(angles)), axis=1)

@@ -8,17 +8,21 @@
 All are in float32, except the Fokker-Planck equation in float64.
 """
 
+from dataclasses import replace
+
 from benchmarks.workloads.fokker_planck import FokkerPlanck
-from benchmarks.workloads.networks import Backward, Forward, Sampling, Training
+from benchmarks.workloads.networks import Backward, Forward, GuidedSampling, Sampling, Training
 from benchmarks.workloads.ops import MatMul, Op
 from benchmarks.workloads.particles import Particles
 from reference.networks import MLP, UNet
 
+CLASSES = 11  # ten, and the null label
 SIZE_HELP = "size of the workloads; tiny: to try the program, its times mean nothing (default: full)"
 
 
 def _workloads(matmul, points, small, large, images, steps, particles, cells, ops):
     """``points``, ``small`` and ``large``: (network, batch size) for points, small and large images."""
+    conditional = replace(large[0], classes=CLASSES)
     return {
         "matmul": MatMul(matmul),
         "mlp-step": Training(*points),
@@ -31,6 +35,8 @@ def _workloads(matmul, points, small, large, images, steps, particles, cells, op
         "unet32-forward": Forward(*large),
         "unet32-backward": Backward(*large),
         "unet32-ddim": Sampling(large[0], images, steps),
+        "unet32-step-classes": Training(conditional, large[1]),
+        "unet32-guided": GuidedSampling(conditional, images, 2 * steps // 5),
         "particles-given-noise": Particles(particles, 2 * steps, own=False),
         "particles-own-noise": Particles(particles, 2 * steps, own=True),
         "fokker-planck": FokkerPlanck(cells),

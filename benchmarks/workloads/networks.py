@@ -15,13 +15,18 @@ from reference.ddpm.ddim import ddim_kernel
 from reference.diffusion import training
 from reference.diffusion.conversions import conversion
 from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.guidance import drop_labels, fixed_labels, null_label
+from reference.diffusion.interpolation import network_terms
 from reference.diffusion.schedules import linear
 from reference.networks.blocks import init_params
 from reference.ops.random import Purpose
 from reference.runs import devices
 from reference.runs.devices import to_device, to_host
+from reference.runs.views import sde_of
 from reference.samplers import final_sample
 from reference.samplers.ddim import ddim
+from reference.samplers.dpm_solver import dpm_solver_plus_plus
+from reference.samplers.grids import uniform_log_snr
 
 
 @cache
@@ -36,6 +41,10 @@ class NetworkWorkload(Workload):
     network: Any
     batch: int
 
+    def labels(self, count):
+        """The classes in turn [count]; None for a network without classes."""
+        return np.arange(count) % null_label(self.network) if self.network.classes else None
+
     @cached_property
     def model(self):
         return Denoiser(self.network, linear(1000), data_variance=0.5)
@@ -49,7 +58,7 @@ class NetworkWorkload(Workload):
 
 @dataclass(frozen=True)
 class Training(NetworkWorkload):
-    """A training step: draws, noising, forward, loss, backward, Adam, moving average.
+    """A training step: draws, noising, forward, loss, backward, Adam, moving average.  A network with classes trains with label dropout.
 
     Results: the losses of two steps, Adam's first moments, as these hold the gradients, and the averaged weights.  Adam divides a gradient
     by its own size, so where a gradient is nearly 0 rounding decides the direction of the update.  The gradients of the biases of attention
@@ -64,7 +73,7 @@ class Training(NetworkWorkload):
 
     @cached_property
     def settings(self):
-        return training.Settings(batch=self.batch, seed=SEED, warmup=0)
+        return training.Settings(batch=self.batch, seed=SEED, warmup=0, label_dropout=0.1 if self.network.classes else 0.0)
 
     def parameters(self, dtype=np.float32):
         return self.network.init(SEED, dtype) if self.digits else super().parameters(dtype)
@@ -75,8 +84,11 @@ class Training(NetworkWorkload):
         return normal_array(Purpose.DATA, 0, self.examples, self.network.sample_shape, dtype) * dtype(0.5**0.5)
 
     def draws(self, step):
-        """Indices of examples [b], times [b] and noise [b,...] of a step."""
-        return training.draw_batch(self.model, self.data(), self.settings, step)
+        """Indices of examples [b], times [b], noise [b,...] and, for a network with classes, labels [b] of a step."""
+        indices, t, noise = training.draw_batch(self.model, self.data(), self.settings, step)
+        if not self.network.classes:
+            return indices, t, noise
+        return indices, t, noise, drop_labels(self.labels(self.examples)[indices], self.network, self.settings, step)
 
     def tables(self):
         """The schedule for peers: signal, noise scale, input scale and condition at every time 0 .. T, in float32."""
@@ -88,7 +100,7 @@ class Training(NetworkWorkload):
         params = self.parameters(dtype)
         zeros = {name: np.zeros_like(p) for name, p in params.items()}
         state = training.State(params, params, zeros, zeros)
-        return devices.train(self.model, self.data(dtype), None, self.settings, state, steps, ops)
+        return devices.train(self.model, self.data(dtype), self.labels(self.examples), self.settings, state, steps, ops)
 
     def results(self, ops, dtype=np.float32):
         losses = []
@@ -186,3 +198,37 @@ class Sampling(NetworkWorkload):
 
     def single_step(self):
         return replace(self, steps=1), self.steps
+
+
+@dataclass(frozen=True)
+class GuidedSampling(Sampling):
+    """The multistep DPM-Solver++ with guidance from the prior, in steps that are even in log-SNR; a class for each image in turn."""
+
+    guidance: float = 2.0
+
+    @cached_property
+    def grid(self):
+        return uniform_log_snr(sde_of(self), self.steps)
+
+    def coefficients(self):
+        """(scale, condition, a, b, slope, c, d) of each step.  With the guided output y of network(scale x, condition),
+
+        x_0 = a x + b y,   x <- c x + d (x_0 + slope (x_0 - the previous x_0)).
+        """
+        sde, rows, h_before = sde_of(self), [], float("inf")
+        for s, t in pairwise(self.grid):
+            (_, sigma_s), (alpha_t, sigma_t) = sde.marginal(s), sde.marginal(t)
+            h = (sde.log_snr(t) - sde.log_snr(s)) / 2
+            scale, a, [(b, condition)] = network_terms(self.model, "x0", *sde.marginal(s))
+            rows.append((scale, condition, a, b, h / (2 * h_before), sigma_t / sigma_s, -alpha_t * np.expm1(-h)))
+            h_before = h
+        return rows
+
+    def sample(self, model, params, x, ops):
+        sde, labels = sde_of(self), to_device(self.labels(len(x)), ops)
+        score = fixed_labels(model, labels, self.guidance).score_function(params, ops=ops)
+        predict_noise = lambda x, t: score(x, *sde.marginal(t)) * -sde.noise_scale(t)
+        return final_sample(dpm_solver_plus_plus(sde, predict_noise, self.grid, x))
+
+    def subset(self):
+        return replace(self, batch=min(self.batch, 2))

@@ -34,7 +34,7 @@ class Found:
     """
 
     rows: dict[str, Any]
-    by_level: tuple = ()
+    by_level: Any = ()
     quality: dict = field(default_factory=dict)
     features: str = ""
 
@@ -74,8 +74,9 @@ def execute(arguments, ops):
     _print_rows(found.rows)
     if has_score(run):
         count = min(n, MANY_IMAGES)
-        found.by_level = noise_levels.losses_by_noise_level(run, ops, count)
-        _print_by_level(*found.by_level, count)
+        levels, losses = noise_levels.losses_by_noise_level(run, ops, count)
+        found.by_level = levels, losses
+        _print_by_level(levels, losses, count)
     if features:
         labels = labels_of(run, how["label"], np.arange(n)) if how.get("guidance") else None
         found.quality = image_quality(x, run.data, features, labels)
@@ -115,7 +116,7 @@ def _print_rows(rows):
 
 def _print_classification(run, arguments, ops):
     """The evaluation of a classifier, on ``--samples`` held-out images with noise of ``--seed``."""
-    for name in ("sampler", "out", *given_options(arguments)):
+    for name in ("sampler", "out", "classifier", *given_options(arguments)):
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} is not an option of evaluate for a run of classifier")

@@ -68,7 +68,8 @@ def write(run, ops, x, found, how, evaluations, folder):
     }
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     if found.by_level:
-        by_level, figure = _as_json(*found.by_level), loss_figure(*found.by_level, title)
+        levels, losses = found.by_level
+        by_level, figure = _as_json(levels, losses), loss_figure(levels, losses, title)
     else:
         table = without_score(run, ops)
         by_level = {name: values.tolist() for name, values in table.items()}
@@ -199,11 +200,12 @@ def _kl_by_latent(run, x0, ops):
 
 
 def loss_figure(levels, losses, title):
-    """The result of ``losses_by_noise_level``, with two standard errors on either side."""
+    """The result of ``losses_by_noise_level``, with bands of two standard errors on either side."""
     figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"Loss by noise level: {title}")
     for name, (mean, error) in losses.items():
         style, color = STYLES[name]
-        axes.errorbar(levels, mean, 2 * error, fmt=style, color=color, capsize=2, label=name)
+        axes.plot(levels, mean, style, color=color, label=name)
+        axes.fill_between(levels, mean - 2 * error, mean + 2 * error, color=color, alpha=0.2)
     axes.set(
         xscale="log",
         yscale="log",

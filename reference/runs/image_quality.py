@@ -69,35 +69,45 @@ def image_quality(x, data, features, labels=None):
 
     The three sets have n images, the smallest number among x, held-out and training images.  For
     the last three names the samples are compared with all training and all held-out images, in
-    pixels.  The intervals of shares hold for the given training images, and the intervals of
-    precision and recall for the given manifold; those of the Fréchet distance allow for both sets.
+    pixels.  All intervals hold for the given training images, which both columns share, and the
+    interval of recall for the manifold of the given images.
     """
     n = min(len(x), len(data.held_out), len(data.train))
     held_out = spread(len(data.held_out), n)
     reference = features.of(data.train[spread(len(data.train), n)])
     of_real = data.held_out_labels[held_out] if data.has_labels else None
+    labels = None if labels is None else labels[:n]
     columns = {
         "samples": (x[:n], labels, False),
         "real": (data.held_out[held_out], of_real, True),
     }
     found: dict[str, dict[str, Estimate]] = {name: {} for name in NAMES}
     for column, (images, known, are_held_out) in columns.items():
-        own = features.of(images)
         neighbours = training_neighbours(images, data.train, data.held_out, are_held_out)
-        estimates = {
-            "frechet": _estimate(frechet_distance, own, reference),
-            "precision": _estimate(np.mean, in_manifold(own, reference)),
-            "recall": _estimate(np.mean, in_manifold(reference, own)),
+        estimates = feature_quality(images, features, reference, known) | {
             "training_distance": _estimate(np.median, neighbours.distance),
             "nearest_is_training": _estimate(np.mean, neighbours.nearer),
             "nearest_is_training_expected": Estimate(*3 * (neighbours.expected,)),
         }
-        if features.log_probabilities and known is not None:
-            predicted = features.log_probabilities(images).argmax(axis=1)
-            estimates["class_accuracy"] = _estimate(np.mean, predicted == known[:n])
         for name, estimate in estimates.items():
             found[name][column] = estimate
     return {name: columns for name, columns in found.items() if columns}
+
+
+def feature_quality(images, features, reference, labels=None):
+    """Name -> ``Estimate`` of images[n,h,w,c] with labels[n], if any, against the features
+    reference[m,d] of training images; names as in NAMES.
+    """
+    own = features.of(images)
+    estimates = {
+        "frechet": _estimate(lambda drawn: frechet_distance(drawn, reference), own),
+        "precision": _estimate(np.mean, in_manifold(own, reference)),
+        "recall": _estimate(np.mean, in_manifold(reference, own)),
+    }
+    if features.log_probabilities and labels is not None:
+        predicted = features.log_probabilities(images).argmax(axis=1)
+        estimates["class_accuracy"] = _estimate(np.mean, predicted == labels)
+    return estimates
 
 
 def spread(count, n):

@@ -1,5 +1,7 @@
 """The workloads at their tiny size: the reference agrees with itself, faulty ports do not, and counts agree with the calls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from benchmarks.measure import Failure, disagreement, expected_results
 from benchmarks.workloads import WORKLOADS
 from reference import ops
 from reference.conformance.contract import OPS
+from reference.diffusion.guidance import guide, null_label
 from tests.meta.faulty_ops import FAULTS
 
 every_workload = pytest.mark.parametrize("name", WORKLOADS["tiny"])
@@ -51,6 +54,8 @@ def test_the_tiny_size_has_every_workload():
         ("unbiased variance", "unet32-forward"),
         ("padding off by one", "unet32-ddim"),
         ("gradients in half precision", "unet32-step"),
+        ("transposed weight gradient", "unet32-step-classes"),
+        ("padding off by one", "unet32-guided"),
         ("element never written", "mlp-forward"),
     ],
 )
@@ -115,3 +120,30 @@ def test_scaling_compares_neither_weights_nor_gradients_of_few_entries():
     workload = WORKLOADS["scaling-tiny"]["batch-2"]
     found = workload.results(ops)
     assert found.keys() == {"losses", "gradients"} and min(array.size for array in found["gradients"].values()) >= 64
+
+
+def test_a_step_with_classes_drops_a_tenth_of_the_labels():
+    workload = replace(WORKLOADS["full"]["unet32-step-classes"], batch=1024)
+    null, (indices, _, _, labels) = null_label(workload.network), workload.draws(1)
+    kept, own = labels != null, workload.labels(workload.examples)[indices]
+    assert np.array_equal(labels[kept], own[kept]) and set(own) == set(range(null))
+    assert abs((~kept).mean() - 0.1) <= 6 * (0.1 * 0.9 / 1024) ** 0.5
+
+
+def test_a_step_with_classes_trains_on_the_labels_that_peers_get():
+    workload = WORKLOADS["tiny"]["unet32-step-classes"]
+    state, labels = next(workload.states(ops, np.float64, 1)), workload.draws(1)[3]
+    assert set(np.flatnonzero(state.m["class_embedding.table"].any(axis=1))) == set(labels) != {0}
+
+
+def test_the_coefficients_for_peers_give_the_samples_of_the_guided_solver():
+    workload, (single, exact, *_) = WORKLOADS["tiny"]["unet32-guided"], expected_results(WORKLOADS["tiny"]["unet32-guided"])
+    params, x, x0 = workload.parameters(np.float64), workload.prior(np.float64), 0
+    network = lambda x, c, labels: workload.network.forward(params, x, np.full(len(x), c), labels=labels)[0]
+    own, null = workload.labels(len(x)), np.full(len(x), null_label(workload.network))
+    for scale, condition, a, b, slope, c, d in workload.coefficients():
+        x0_before, (conditional, unconditional) = x0, (network(scale * x, condition, labels) for labels in (own, null))
+        x0 = a * x + b * guide(conditional, unconditional, workload.guidance)
+        x = c * x + d * (x0 + slope * (x0 - x0_before))
+    assert len(set(own)) > 1 and len(workload.coefficients()) == workload.steps > 1
+    assert disagreement({"samples": {"x": x}}, single, exact).ratio <= 1

@@ -23,6 +23,8 @@ def _model(old, new, test):
 LOSS = "loss_is_minus_the_log_softmax_at_inputs_of_unit_variance[noisy]"
 GRADIENT = "gradient_of_the_log_probability_is_its_derivative_in_x[model2-0.6-0.8]"
 
+RATIO = "probabilities_sum_to_1_and_depend_on_the_ratio_of_noise_to_signal_alone"
+
 MUTANTS = (
     # the op
     _loss(
@@ -59,15 +61,15 @@ MUTANTS = (
     _convnet('name, dh = f"blocks.{i}", ops.average_pool_backward(dh)', 'name, dh = f"blocks.{i}", ops.upsample_nearest(dh)'),
     _convnet("da = ops.silu_backward(de, a)", "da = de"),
     _convnet('saved["norm_out"] = h, mean, rstd', 'saved["norm_out"] = g, mean, rstd'),
-    _convnet('("conv2", "head.1")', '("conv2", "head.0")', "an_untrained_network_predicts_exactly_zero[convnet]"),
+    _convnet('("conv2", "head.1")', '("conv2",)', "an_untrained_network_predicts_exactly_zero[convnet]"),
     # the model
-    _model("(alpha**2 * self.data_variance + sigma**2) ** -0.5", "(self.data_variance + sigma**2) ** -0.5", GRADIENT),
+    _model("(alpha**2 * self.data_variance + sigma**2) ** -0.5", "(self.data_variance + sigma**2) ** -0.5", RATIO),
     _model("sigma = low * (high / low) ** u", "sigma = low + (high - low) * u", LOSS),
     _model("c = 1000 * np.log(ratio / low)", "c = np.log(ratio / low)", LOSS),
     _model(
         "np.clip(sigma / max(alpha, SMALLEST_SIGNAL), low, high)",
         "np.clip(sigma, low, high)",
-        "probabilities_sum_to_1_and_depend_on_the_ratio_of_noise_to_signal_alone",
+        RATIO,
     ),
     _model("minus_one = np.full_like(x, -1, shape=len(x))", "minus_one = np.full_like(x, -1 / len(x), shape=len(x))", GRADIENT),
     _model("minus_one = np.full_like(x, -1, shape=len(x))", "minus_one = np.full_like(x, 1, shape=len(x))", GRADIENT),
@@ -93,7 +95,7 @@ MUTANTS = (
     (
         "reference/runs/evaluation.py",
         "labels == shares.argmax()",
-        "labels == labels.max()",
+        "labels == shares.argmin()",
         CLASSIFIER + "evaluate_prints_loss_and_accuracy_of_a_classifier",
     ),
 )

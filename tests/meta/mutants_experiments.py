@@ -10,6 +10,7 @@ def _experiment(name, old, new, test):
 
 
 GUIDED = "tests/reference/test_guided_gaussian.py::test_"
+IMAGES = "tests/reference/test_guided_images.py::test_"
 GUIDANCE = "tests/reference/test_guidance_experiment.py::test_"
 
 
@@ -43,7 +44,7 @@ MUTANTS = (
     _mutant("commands/experiment", "return 1 if failed else 0", "return 0", "a_failed_criterion_exits_1_and_keeps_the_results"),
     _mutant("commands/experiment", "module.run(quick, ops)", "module.run(quick)", "a_failed_criterion_exits_1_and_keeps_the_results"),
     _mutant("commands/experiment", "results(folder) | {name: report}", "{name: report}", "results_in_a_folder_grow_with_all_digits"),
-    _mutant("commands/experiment", "if name in results(folder):", "if False:", "results_are_not_overwritten[text0-message0]"),
+    _mutant("commands/experiment", "if name in results(folder):", "if False:", "results_are_not_overwritten[held already]"),
     # another convention of w, and signs
     _guided(
         "conditional**weight * unconditional ** (1 - weight)",
@@ -100,5 +101,23 @@ MUTANTS = (
         "log_density = guide(conditional, unconditional, weight)",
         "log_density = guide(conditional, unconditional, 1 + weight)",
         "the_tilted_distribution_is_the_product_of_powers[3]",
+    ),
+    (
+        "reference/tutorial/experiments/guided_images.py",
+        "accuracy[2].high >= accuracy[1].low",
+        "accuracy[2].high >= 0",
+        IMAGES + "class_accuracy_fails_the_check_that_it_contradicts[values3-failed3]",
+    ),
+    (
+        "reference/tutorial/experiments/guided_images.py",
+        "abs(z) < Z_SCORE",
+        "z > -Z_SCORE",
+        IMAGES + "class_accuracy_fails_the_check_that_it_contradicts[values1-failed1]",
+    ),
+    (
+        "reference/tutorial/experiments/guided_images.py",
+        "guidance=w)",
+        "guidance=1)",
+        IMAGES + "curves_hold_real_images_and_every_weight",
     ),
 )

@@ -269,6 +269,7 @@ def test_a_classifier_is_exported_with_its_config(trained, tmp_path):
 WRONG = {
     "sample": ("sample @clean --out OUT.png", "was trained by classifier, which draws no samples"),
     "sampler": ("evaluate @clean --sampler ddim", "--sampler is not an option of evaluate for a run of classifier"),
+    "another classifier": ("evaluate @clean --classifier @noisy", "--classifier is not an option of evaluate for a run of classifier"),
     "figures": ("evaluate @clean --out OUT", "--out is not an option of evaluate for a run of classifier"),
     "steps": ("evaluate @clean --steps 3", "--steps is not an option of evaluate for a run of classifier"),
     "images": ("evaluate @clean --samples 360", "samples must lie in 1 .. 359, the held-out images, got 360"),

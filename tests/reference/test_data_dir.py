@@ -34,7 +34,7 @@ def begun(folder, tmp_path, monkeypatch):
 def test_a_run_finds_the_folder_that_it_was_begun_with(begun, folder, capsys):
     assert json.loads((begun / "config.json").read_text())["data_dir"] == str(folder)
     capsys.readouterr()
-    assert run("evaluate", begun, "--samples", 2) == 0
+    assert run("evaluate", begun, "--samples", 12) == 0
     assert "vae on fashion-mnist" in capsys.readouterr().out
     assert run("train", "vae", "--out", begun, "--resume", "--steps", 6) == 0 and open_run(begun).state.step == 6
 
@@ -42,7 +42,7 @@ def test_a_run_finds_the_folder_that_it_was_begun_with(begun, folder, capsys):
 READ_ONCE = {
     "a new run": "train indi --data fashion-mnist --channels 8 8 --groups 2 --batch 2 --steps 2 --sample-every 1 --out NEW",
     "resumed": "train vae --out RUN --resume --steps 6 --sample-every 1",
-    "evaluate": "evaluate RUN --samples 2",
+    "evaluate": "evaluate RUN --samples 12",
 }
 
 
@@ -57,9 +57,9 @@ def test_a_command_reads_a_data_set_once(begun, folder, tmp_path, words, monkeyp
 
 def test_a_folder_that_was_moved_is_named_again(begun, folder, tmp_path, capsys):
     folder.rename(tmp_path / "moved")
-    assert run("evaluate", begun, "--samples", 2) == 2
+    assert run("evaluate", begun, "--samples", 12) == 2
     assert "fashion-mnist was found in no folder" in capsys.readouterr().err
-    for words in (["evaluate", begun, "--samples", 2], ["train", "vae", "--out", begun, "--resume", "--steps", 6]):
+    for words in (["evaluate", begun, "--samples", 12], ["train", "vae", "--out", begun, "--resume", "--steps", 6]):
         assert run(*words, "--data-dir", tmp_path / "moved") == 0
     assert json.loads((begun / "config.json").read_text())["data_dir"] == str(folder)
 
@@ -67,7 +67,7 @@ def test_a_folder_that_was_moved_is_named_again(begun, folder, tmp_path, capsys)
 def test_a_folder_that_was_moved_is_found_by_the_environment(begun, folder, tmp_path, monkeypatch):
     folder.rename(tmp_path / "moved")
     monkeypatch.setenv(mnist.FOLDER_VARIABLE, str(tmp_path / "moved"))
-    assert run("evaluate", begun, "--samples", 2) == 0
+    assert run("evaluate", begun, "--samples", 12) == 0
 
 
 def test_a_config_names_no_folder_that_the_environment_names(folder, tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_sample_shows_data_that_are_here_and_downloads_none(begun, folder, tmp_p
     )
 
 
-@pytest.mark.parametrize("words", ["evaluate RUN --samples 2", "sample RUN --out OUT.png", "train vae --resume --steps 6 --out RUN"])
+@pytest.mark.parametrize("words", ["evaluate RUN --samples 12", "sample RUN --out OUT.png", "train vae --resume --steps 6 --out RUN"])
 @pytest.mark.parametrize(
     "files, message",
     [
@@ -127,10 +127,10 @@ def test_a_config_with_another_data_dir_than_text_is_refused(begun, capsys):
 def test_info_names_the_classes_and_the_folder(folder, capsys):
     assert run("info", "--data", "fashion-mnist", "--data-dir", folder) == 0
     out = capsys.readouterr().out
-    assert "8 to train on, 5 held out" in out and f"files in {folder}" in out and "T-shirt/top, trouser, pullover" in out
+    assert "24 to train on, 16 held out" in out and f"files in {folder}" in out and "T-shirt/top, trouser, pullover" in out
 
 
 def test_every_command_with_data_takes_a_data_dir():
     commands = next(action.choices for action in build_parser(Program())._actions if action.dest == "command")
     takes = {name for name, parser in commands.items() if any(action.dest == "data_dir" for action in parser._actions)}
-    assert takes == {"train", "sample", "evaluate", "info"}
+    assert takes == {"train", "sample", "evaluate", "info", "invert"}

@@ -101,6 +101,22 @@ def test_neighbours_png_shows_the_nearest_training_image_of_each_sample(runs):
     assert samples.get_title() == "4 samples"
 
 
+def test_a_classifier_measures_samples_by_class_in_its_features(tmp_path, capsys, points_run):
+    few = ("--channels", 8, 8, "--batch", 2, "--steps", 2)
+    assert run("train", "ddpm", "--classes", *few, "--out", tmp_path / "run") == 0
+    assert run("train", "classifier", "--channels", 8, "--batch", 2, "--steps", 2, "--out", tmp_path / "classifier") == 0
+    command = ("evaluate", tmp_path / "run", "--steps", 2, "--samples", 20, "--classifier")
+    assert run(*command, tmp_path / "classifier", "--out", tmp_path / "out") == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["features"] == f"features of the classifier {tmp_path / 'classifier'}"
+    assert all(0 <= results["quality"]["class_accuracy"][column]["value"] <= 1 for column in ("samples", "real"))
+    capsys.readouterr()
+    assert run(*command, tmp_path / "run") == 2
+    assert f"classifier must be a run of train classifier, got {tmp_path / 'run'}" in capsys.readouterr().err
+    assert run("evaluate", points_run, "--steps", 2, "--samples", 20, "--classifier", tmp_path / "classifier") == 2
+    assert "takes images of shape (8, 8, 1), not (1,)" in capsys.readouterr().err
+
+
 def test_evaluate_accepts_more_latent_variables_than_data_directions(tmp_path, capsys):
     np.savez(tmp_path / "line.npz", x=np.outer(np.linspace(-1, 1, 100), [1.0, 2.0]).astype(np.float32))
     command = ("train", "vae", "--data", tmp_path / "line.npz", "--latent", 1, *FOUR_STEPS, "--out", tmp_path / "run")

@@ -12,6 +12,7 @@ from reference.diffusion.schedules import vp
 from reference.networks import MLP
 from reference.ops.random import Key
 from reference.plotting import new_figure
+from reference.runs.image_quality import Estimate
 from reference.samplers import final_sample
 from reference.samplers.langevin import langevin
 from reference.samplers.sde import corrector
@@ -23,6 +24,7 @@ from reference.tutorial.experiments import (
     few_steps,
     guidance,
     guided_gaussians,
+    guided_images,
     learned_scores,
     table,
     three_models,
@@ -246,6 +248,7 @@ def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
         ("[]", "results.json is not a file of results: name another --out"),
         ('{"few_steps": {', "results.json is not a file of results: name another --out"),
     ],
+    ids=["held already", "a list", "broken"],
 )
 def test_results_are_not_overwritten(text, message, tmp_path, capsys):
     (tmp_path / "results.json").write_text(text)
@@ -335,6 +338,14 @@ def test_experiment_figures_are_titled_labelled_and_readable(name):
     assert_readable(figure)
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     assert figure.get_suptitle().startswith(module.QUESTION)
+
+
+def test_the_figure_of_guidance_has_a_row_for_images():
+    numbers = lambda value: {name: Estimate(value, value - 0.1, value + 0.1) for name in guided_images.SHOWN}
+    found = {("real", None): numbers(0.9), **{(sampler, w): numbers(w / 8) for sampler in ("ddpm", "dpm-solver++") for w in (1, 2, 4)}}
+    figure = guidance.figure(*guided(), found)
+    assert_readable(figure)
+    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "recall"]
 
 
 def test_f1_density_map_fills_its_axes():

@@ -11,7 +11,12 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.diffusion.guided_gaussian import ode_variance, sde_variance, tilted_variance
 from reference.plotting import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILION, subplots
-from reference.tutorial.experiments import Outcome, guided_gaussians, guided_mixtures
+from reference.tutorial.experiments import (
+    Outcome,
+    guided_gaussians,
+    guided_images,
+    guided_mixtures,
+)
 from reference.tutorial.experiments.guided_mixtures import (
     LINE,
     component,
@@ -55,8 +60,9 @@ def run(quick=False, ops=reference_ops):
         " samples of finite variance.",
         "Many Langevin steps at every level reach the tilted distribution.",
     ]
+    curves = guided_images.images(outcome, quick, ops)
     title, mixture = next(iter(mixtures(ops).items()))
-    outcome.figure = figure(densities(mixture, chain_steps[-1]), title, errors)
+    outcome.figure = figure(densities(mixture, chain_steps[-1]), title, errors, curves)
     return outcome
 
 
@@ -73,27 +79,36 @@ def densities(mixture, steps):
     }
 
 
-def figure(curves, title, errors):
-    """Three panels: densities of a guided mixture, the variance of guided Gaussians over the
-    weight, and the errors of the samplers over the number of steps.
+def figure(laws, title, errors, images=None):
+    """Densities of a guided mixture, the variance of guided Gaussians over the weight, the errors
+    of the samplers over the number of steps; and below, if there are ``images``, class accuracy and
+    Fréchet distance of images over the weight.
     """
-    drawing, ((left, middle, right),) = subplots(1, 3, 15, 5, QUESTION)
-    for name, (x, density) in curves.items():
+    rows = 2 if images else 1
+    drawing, axes = subplots(rows, 3, 15, 5 * rows, QUESTION)
+    left, middle, right = axes[0]
+    draw_densities(left, laws, title)
+    draw_variances(middle, errors)
+    draw_errors(right, errors)
+    if images:
+        guided_images.draw_curves(axes[1], images)
+    return drawing
+
+
+def draw_densities(axes, laws, title):
+    for name, (x, density) in laws.items():
         style = {
             "color": DISTRIBUTIONS.get(name, GREY),
             "linestyle": "-" if name in DISTRIBUTIONS else "--",
         }
-        left.plot(x, density, label=name, **style)
-    left.set(
+        axes.plot(x, density, label=name, **style)
+    axes.set(
         xlabel="x",
         ylabel="density of x",
         xlim=(-3, 5),
         title=f"{title}\nclass N(1, 1), w = {PICTURED}",
     )
-    left.legend(fontsize=9)
-    draw_variances(middle, errors)
-    draw_errors(right, errors)
-    return drawing
+    axes.legend(fontsize=9)
 
 
 def draw_variances(axes, errors):
@@ -142,4 +157,5 @@ def draw_errors(axes, errors):
         ylabel="|log (variance / closed form)|",
         title="the same Gaussians, w = 3: error of the samplers",
     )
-    axes.legend(fontsize=9)
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 60)
+    axes.legend(fontsize=9, loc="lower left")
