@@ -77,6 +77,7 @@ TRAINING_RUNS = {  # method and options
     "sde": ("sde", POINTS),
     "indi": ("indi", POINTS),
     "vae": ("vae", POINTS | {"latent": 2}),
+    "classifier of noisy images": ("classifier", IMAGES | {"noise_levels": True}),
 }
 
 
@@ -94,7 +95,7 @@ def _train(method, options, ops, dtype, steps, batch):
 def short_training_run_is_within_tolerance(port, name, dtype, steps=None, batch=None):
     """By default 50 steps of batches of 16 points, or 8 steps of batches of 4 images."""
     method, options = TRAINING_RUNS[name]
-    of_images = options is IMAGES
+    of_images = options["data"] == IMAGES["data"]
     steps, batch = steps or (8 if of_images else 50), batch or (4 if of_images else 16)
     return within_tolerance(port, name, dtype, lambda ops, dtype: _train(method, options, ops, dtype, steps, batch))
 

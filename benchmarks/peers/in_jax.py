@@ -63,11 +63,11 @@ def training(workload):
         keys = jax.random.split(jax.random.fold_in(jax.random.key(0), step), 4)
         indices = jax.random.randint(keys[0], (settings.batch,), 0, len(data))
         times = jax.random.randint(keys[1], (settings.batch,), 1, T + 1)
-        noise, labels = jax.random.normal(keys[2], (settings.batch, *data.shape[1:])), ()
-        if classes:
-            dropped = jax.random.bernoulli(keys[3], settings.label_dropout, (settings.batch,))
-            labels = (jnp.where(dropped, classes - 1, all_labels[indices]),)
-        return indices, times, noise, *labels
+        draws = indices, times, jax.random.normal(keys[2], (settings.batch, *data.shape[1:]))
+        if not classes:
+            return draws
+        dropped = jax.random.bernoulli(keys[3], settings.label_dropout, (settings.batch,))
+        return *draws, jnp.where(dropped, classes - 1, all_labels[indices])
 
     def advance(state, coefficients, indices, t, noise, *labels):
         (params, m, v, average), (first, second, decay) = state, coefficients

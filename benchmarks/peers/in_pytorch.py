@@ -130,14 +130,14 @@ def training(workload, layout, maybe_compiled):
         return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": gradients, "average": ours(run.average)}
 
     run, batch = Run(), settings.batch
-    all_labels = torch.tensor(workload.labels(len(data))) if classes else None
+    all_labels: Any = torch.tensor(workload.labels(len(data))) if classes else None
 
     def call():
         indices, t = torch.randint(len(data), (batch,)), torch.randint(1, T + 1, (batch,))
-        noise, labels = layout.noise((batch, *data.shape[1:])), ()
+        draws = [indices, t, layout.noise((batch, *data.shape[1:]))]
         if classes:
-            labels = (torch.where(torch.rand(batch) < settings.label_dropout, classes - 1, all_labels[indices]),)
-        run.advance(indices, t, noise, *labels)
+            draws.append(torch.where(torch.rand(batch) < settings.label_dropout, classes - 1, all_labels[indices]))
+        run.advance(*draws)
 
     return results, call
 
@@ -193,7 +193,7 @@ def guided_sampling(workload, layout, maybe_compiled):
     model, x_T = build_model(workload, layout)[0], layout.tensor(workload.prior())
     labels = torch.tensor(workload.labels(len(x_T)))
     both = torch.cat((labels, torch.full_like(labels, workload.network.classes - 1)))
-    rows = torch.tensor(workload.coefficients(), dtype=torch.float32)
+    rows = [tuple(map(torch.tensor, row)) for row in torch.tensor(workload.coefficients(), dtype=torch.float32).tolist()]
 
     @maybe_compiled
     def step(x, x0_before, scale, condition, a, b, slope, c, d):

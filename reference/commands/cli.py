@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import reference
 from reference import ops as reference_ops
 from reference.commands.interrupts import raise_on_interrupt
+from reference.runs.exported import NameWarning
 from reference.samplers import SamplingWarning
 
 COMMANDS = {
@@ -105,7 +106,8 @@ def main(arguments=None, program=Program()):
     parsed = build_parser(program).parse_args(arguments)
     parsed.program = program.name
     with warnings.catch_warnings():
-        warnings.filterwarnings("always", category=SamplingWarning)
+        for category in (SamplingWarning, NameWarning):
+            warnings.filterwarnings("always", category=category)
         warnings.showwarning = lambda message, *where: print(
             f"{program.name}: warning: {message}", file=sys.stderr
         )

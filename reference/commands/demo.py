@@ -1,4 +1,6 @@
-"""``demo``: train a U-Net by DDPM on handwritten digits, draw samples, and measure them."""
+"""``demo``: draw samples of the package's model, then train a U-Net by DDPM on handwritten digits,
+draw samples, and measure them.
+"""
 
 import json
 import time
@@ -6,20 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
+from reference import ops as reference_ops
 from reference import plotting
-from reference.commands import train
+from reference.commands import sample, train
 from reference.commands.train_options import CONFIG_ENTRY
 from reference.runs.checkpoint import read_log
+from reference.runs.conditions import labels_of
 from reference.runs.evaluation import losses, quality
-from reference.runs.files import write_atomically
+from reference.runs.exported import package_models
+from reference.runs.files import output_folder, write_atomically
 from reference.runs.progress import progress
+from reference.runs.run import holds_run, open_run
+from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
-from reference.runs.trajectory import trajectory
+from reference.runs.trajectory import describe, trajectory
 from reference.samplers.ancestral import prior
 
 FULL = {"steps": 1500, "ddpm": 250, "n": 256}
 QUICK = {"steps": 100, "ddpm": 50, "n": 64}
 DDIM_STEPS = 20
+PACKAGE_MODEL = "fashion-mnist"
+SHEET, EACH_CLASS = f"{PACKAGE_MODEL}.png", 4
 FILES = ("samples.png", "loss.png", "strip.png", "report.json")
 
 
@@ -60,7 +69,13 @@ def execute(arguments, ops, compare=None):
         "seed": arguments.seed,
         "steps": size["steps"],
     }
-    run, data = train.start(arguments.out, "ddpm", options, arguments.resume, ops)
+    resume = arguments.resume
+    if not holds_run(arguments.out):
+        # a demo that was stopped before its training began has left the sheet at most
+        resume = resume and not (Path(arguments.out) / SHEET).exists()
+        train.check_folder(Path(arguments.out), resume)
+        draw_package_model(output_folder(arguments.out) / SHEET, arguments.seed)
+    run, data = train.start(arguments.out, "ddpm", options, resume, ops)
     written = run.folder / "report.json"
     if run.state.step == run.steps and written.exists():
         print(f"{run.folder} is finished")
@@ -79,6 +94,27 @@ def execute(arguments, ops, compare=None):
     write_atomically(written, (json.dumps(report, indent=2) + "\n").encode())
     print_report(report, run.folder, arguments.program)
     return 0
+
+
+def draw_package_model(path, seed):
+    """Write a picture of samples of the package's model, unless it is there.
+
+    NumPy draws it in a few seconds; a port would first compile its kernels.
+    """
+    model = open_run(package_models()[PACKAGE_MODEL])
+    how = sampler_options(model, "dpm-solver++", seed, steps=10, guidance=2.0)
+    if path.exists():
+        if sample.settings_of(path) != how:
+            held = f"{path.parent} holds {path.name} already"
+            raise ValueError(f"{held}: name another --out")
+        return
+    names = model.config["classes"]
+    x, _ = draw(model, reference_ops, EACH_CLASS * len(names), **how)
+    labels = labels_of(model, how["label"], np.arange(len(x)))
+    title = f"Samples of the package's model of Fashion-MNIST: {describe(**how)}"
+    sheet = plotting.class_sheet({"": (x, labels)}, names, title)
+    write_atomically(path, plotting.png_bytes(sheet, json.dumps(how)))
+    print(f"wrote {path}: samples of the package's model, drawn without training", flush=True)
 
 
 def evaluate_and_draw(run, data, ops, size, seed):
@@ -156,6 +192,7 @@ precision                 {precision}; share of samples near real digits
         print(f"{report['port']}: {faster}, and the largest error {worst}")
     command = f"{program} sample {folder} --samples 64 --out samples.png"
     print(f"""
+wrote {folder / SHEET}   samples of the package's model
 wrote {folder / "samples.png"}   real digits beside samples
 wrote {folder / "loss.png"}   the loss, step by step
 wrote {folder / "strip.png"}   the reverse process

@@ -74,8 +74,9 @@ def execute(arguments, ops):
     _print_rows(found.rows)
     if has_score(run):
         count = min(n, MANY_IMAGES, len(run.data.held_out))
-        found.by_level = noise_levels.losses_by_noise_level(run, ops, count)
-        _print_by_level(found.by_level, count)
+        levels, losses = noise_levels.losses_by_noise_level(run, ops, count)
+        found.by_level = levels, losses
+        _print_by_level(levels, losses, count)
     if features:
         labels = labels_of(run, how["label"], np.arange(n)) if how.get("guidance") else None
         found.quality = image_quality(x, run.data, features, labels)
@@ -129,8 +130,7 @@ def _print_classification(run, arguments, ops):
     return 0
 
 
-def _print_by_level(by_level, count):
-    levels, losses = by_level
+def _print_by_level(levels, losses, count):
     print(f"loss by noise level: error of the noise, {count} held-out samples, ± standard error")
     cells = [[f"{m:.4g} ± {e:.2g}" for m, e in zip(*pair)] for pair in losses.values()]
     _print_table(

@@ -68,7 +68,8 @@ def write(run, ops, x, found, how, evaluations, folder):
     }
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
     if found.by_level:
-        by_level, figure = _as_json(found.by_level), loss_figure(found.by_level, title)
+        levels, losses = found.by_level
+        by_level, figure = _as_json(levels, losses), loss_figure(levels, losses, title)
     else:
         table = without_score(run, ops)
         by_level = {name: values.tolist() for name, values in table.items()}
@@ -100,8 +101,7 @@ def write(run, ops, x, found, how, evaluations, folder):
         print(f"wrote {folder / file}")
 
 
-def _as_json(by_level):
-    levels, losses = by_level
+def _as_json(levels, losses):
     each = {
         name: {"loss": mean.tolist(), "standard error": error.tolist()}
         for name, (mean, error) in losses.items()
@@ -199,9 +199,8 @@ def _kl_by_latent(run, x0, ops):
     return {"latent variable": np.arange(1, len(kl) + 1), "KL to N(0, 1) (nats)": np.sort(kl)[::-1]}
 
 
-def loss_figure(by_level, title):
+def loss_figure(levels, losses, title):
     """The result of ``losses_by_noise_level``, with bands of two standard errors on either side."""
-    levels, losses = by_level
     figure, ((axes,),) = plotting.subplots(1, 1, 7.5, 4.5, f"Loss by noise level: {title}")
     for name, (mean, error) in losses.items():
         style, color = STYLES[name]

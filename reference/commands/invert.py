@@ -54,7 +54,7 @@ def execute(arguments, ops):
     steps = arguments.steps or _default_steps(run, condition)
     for n in steps:
         sampler_options(run, "ddim", steps=n, **condition)
-    x = _data(run, arguments.data, arguments.data_dir, arguments.samples)
+    x = _data(run, arguments)
     print(f"{run.folder}: {len(x)} samples to noise by DDIM inversion, and back by ddim")
     print("  steps  rms of the latents  rms error of the reconstruction")
     for n in steps:
@@ -84,16 +84,17 @@ def _default_steps(run, condition):
     return [n for n in (most // 4, most // 2, most) if n]
 
 
-def _data(run, name, data_dir, samples):
-    """The first ``samples`` of the held-out data, or of all images of the data set ``name``, in the
-    network's units and shape.
+def _data(run, arguments):
+    """The first samples of the held-out data, or of all images of --data, in the network's units
+    and shape.
     """
+    name, samples = arguments.data, arguments.samples
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
     shape = run.model.network.sample_shape
     if name is None:
         return run.data.held_out[:samples]
-    data = datasets.load_dataset(name, data_dir=data_dir)
+    data = datasets.load_dataset(name, data_dir=arguments.data_dir)
     fits = data.is_image and len(shape) == 3 and data.shape[2] == shape[2]
     if not fits or any(size > most for size, most in zip(data.shape, shape)):
         raise ValueError(f"{name} holds samples of shape {data.shape}, and {run.folder} of {shape}")

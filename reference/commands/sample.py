@@ -138,13 +138,14 @@ def _path(name, settings):
     """
     path = Path(name)
     known = path.suffix in (".npz", ".png", ".gif")
-    if known and path.is_file() and _settings_of(path) == settings:
+    if known and path.is_file() and settings_of(path) == settings:
         output_folder(path.parent, path.name)
         return path
     return output_path(name, SUFFIXES)
 
 
-def _settings_of(path):
+def settings_of(path):
+    """The settings in a file of samples; None for a file that this command did not write."""
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:

@@ -41,7 +41,7 @@ def start(folder, method, options, resume, ops):
     ValueError for options that differ from the run's.
     """
     folder = Path(folder)
-    _check_folder(folder, resume)
+    check_folder(folder, resume)
     # the run must find its data from any working directory
     name, data_dir = options["data"], options.get("data_dir")
     if name is not None and name not in datasets.NAMES and Path(name).exists():
@@ -90,7 +90,7 @@ def _print_notes(data, config):
         print(f"{data.name}: {'; '.join(notes)}")
 
 
-def _check_folder(folder, resume):
+def check_folder(folder, resume):
     """ValueError for a folder in which no run can begin, or with ``resume`` continue.
 
     A run that was killed at its start has left nothing, or temporary files: it begins again.

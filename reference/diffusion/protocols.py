@@ -107,7 +107,7 @@ class NoiseSchedule(Protocol):
 
 
 class Model(Protocol):
-    """A loss with trainable parameters: ``Denoiser``, ``VAE`` and ``InDI``.
+    """A loss with trainable parameters: ``Denoiser``, ``VAE``, ``InDI``, ``Classifier``.
 
     The loss is a deterministic function of its arguments: all random numbers of a training step
     come from ``sample_training_noise``.

@@ -17,9 +17,14 @@ DTYPES = ("float32", "float16")
 FOLDER = Path(reference.__file__).parent / "models"
 
 
+class NameWarning(UserWarning):
+    """A folder has the name of a model of the package."""
+
+
 def package_models():
     """The path of each model of the package, by name."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+    found = {path.stem: path for path in FOLDER.glob("*.safetensors")}
+    return {name: found[name] for name in sorted(found)}
 
 
 def package_classifier(run):

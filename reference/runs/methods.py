@@ -269,6 +269,6 @@ CLASSIFIER = Method(
     sampler="",
     likelihood="of the label",
     networks=("convnet",),
-    training={"steps": 6000, "lr": 2e-3, "ema": 0.999},
+    training={"steps": 12_000, "lr": 2e-3, "ema": 0.999},
 )
 METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, INDI, CLASSIFIER)}

@@ -145,9 +145,12 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
     (published.py) in place of a run.
     """
     models, path = exported.package_models(), Path(folder)
+    if need_checkpoint and not (path.exists() or str(folder) in models):
+        known = f"the models of the package are {', '.join(models)}"
+        raise ValueError(f"the run {folder} does not exist, and {known}")
     if path.is_dir() and str(folder) in models:
         message = f"the folder {folder} is used, not the package's model of that name"
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, exported.NameWarning, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
         found = exported.read(models.get(str(folder), path))
         return _with_weights(folder, data_dir, *found)

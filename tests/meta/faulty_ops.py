@@ -175,6 +175,10 @@ FAULTS_AT_LARGE_SIZES = {
     "embedding_backward of more than 4,096 labels": off_by_one("embedding_backward", if_condition(lambda dy, *_: len(dy) > 4096)),
     "mse_backward from entry 65,536 on": off_by_one("mse_backward", entries_from(65_536)),
     "gaussian_kl beyond 65,535 samples": off_by_one("gaussian_kl", places_from(65_535, 0)),
+    "cross_entropy_backward beyond 65,535 samples": off_by_one("cross_entropy_backward", places_from(65_535, 0)),
+    "cross_entropy_backward of more than 1,024 classes": off_by_one(
+        "cross_entropy_backward", if_condition(lambda d, logits, *_: logits.shape[1] > 1024)
+    ),
     "adam_step_ from entry 65,536 on": off_by_one("adam_step_", entries_from(65_536)),
     "ema_step_ from entry 65,536 on": off_by_one("ema_step_", entries_from(65_536)),
     "global_norm of more than 1,024 arrays": ("global_norm", norm_of_the_first_arrays),

@@ -95,7 +95,7 @@ MUTANTS = (
     (
         "reference/runs/evaluation.py",
         "labels == shares.argmax()",
-        "labels == labels.max()",
+        "labels == shares.argmin()",
         CLASSIFIER + "evaluate_prints_loss_and_accuracy_of_a_classifier",
     ),
 )

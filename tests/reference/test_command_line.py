@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reference.diffusion.schedules import linear
+from reference.runs.files import output_folder
 from reference.runs.run import open_run
 from tests.command_runs import TINY, files, run
 
@@ -132,6 +133,12 @@ def test_the_demo_overwrites_no_image_and_resumes_no_other_run(points_run, tmp_p
     shutil.copytree(points_run, tmp_path / "run")
     assert run("demo", "--quick", "--resume", "--out", tmp_path / "run") == 2
     assert "was begun with data mixture1d, got digits" in capsys.readouterr().err
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "fashion-mnist.png").write_bytes(b"mine")
+    for words in ("", "--resume"):
+        assert run("demo", "--quick", *words.split(), "--out", tmp_path / "new") == 2
+        assert "holds fashion-mnist.png already" in capsys.readouterr().err
+    assert (tmp_path / "new" / "fashion-mnist.png").read_bytes() == b"mine" and not (tmp_path / "run" / "fashion-mnist.png").exists()
 
 
 def test_diverging_training_exits_1_with_one_line(tmp_path, capsys):
@@ -172,7 +179,12 @@ def test_demo_writes_its_figures_and_report(tmp_path, monkeypatch):
     from reference.commands import demo
 
     monkeypatch.setattr(demo, "QUICK", {"steps": 2, "ddpm": 3, "n": 8})
-    assert run("demo", "--quick", "--out", tmp_path / "demo") == 0
+    monkeypatch.setattr(demo, "EACH_CLASS", 1)
+    demo.draw_package_model(output_folder(tmp_path / "demo") / "fashion-mnist.png", 0)
+    before = files(tmp_path)
+    # as after a stop before the training began
+    assert run("demo", "--quick", "--resume", "--out", tmp_path / "demo") == 0
+    assert before.items() <= files(tmp_path).items()
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert {"steps", "loss", "loss_of_zero", "frechet", "frechet_of_real", "precision", "seconds"} <= report.keys()
     assert report["steps"] == 2 and all(np.isfinite(value) for value in report.values())

@@ -30,7 +30,7 @@ LOOKS = {"learned variances"}  # their first step uses another formula and reads
 def states(name, port):
     system, options = TRAINING_RUNS[name]
     data = datasets.load_dataset(options["data"], 0)
-    config = build_config(system, data, options | {"batch": 4 if options is IMAGES else 16})
+    config = build_config(system, data, options | {"batch": 4 if options["data"] == IMAGES["data"] else 16})
     model, settings = build_model(config), training.Settings(**config["training"])
     return train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
 

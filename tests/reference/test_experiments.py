@@ -250,7 +250,8 @@ def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
     ],
     ids=["held already", "a list", "broken"],
 )
-def test_results_are_not_overwritten(text, message, tmp_path, capsys):
+def test_results_are_not_overwritten(text, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(corrector_bias, "run", lambda quick, ops: Outcome(figure=new_figure(2, 2)))
     (tmp_path / "results.json").write_text(text)
     assert run("experiment", "corrector_bias", "--out", tmp_path) == 2
     err = capsys.readouterr().err
@@ -345,7 +346,7 @@ def test_the_figure_of_guidance_has_a_row_for_images():
     found = {("real", None): numbers(0.9), **{(sampler, w): numbers(w / 8) for sampler in ("ddpm", "dpm-solver++") for w in (1, 2, 4)}}
     figure = guidance.figure(*guided(), found)
     assert_readable(figure)
-    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "precision"]
+    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["class accuracy", "Fréchet distance", "recall"]
 
 
 def test_f1_density_map_fills_its_axes():

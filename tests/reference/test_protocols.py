@@ -7,19 +7,20 @@ import pytest
 
 from reference.ddpm.indi import InDI
 from reference.ddpm.learned import LearnedVariance
+from reference.diffusion.classifier import Classifier
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.protocols import AnyNetwork, Model, Network, NoiseSchedule
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
-from reference.networks import MLP, Autoencoder, UNet
+from reference.networks import MLP, Autoencoder, ConvNet, UNet
 from reference.sde.sde import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from reference.smld.smld import ScoreModel
 from reference.vae.vae import VAE
 
 PAIRS = [
     *((Network, kind) for kind in (MLP, UNet)),
-    (AnyNetwork, Autoencoder),
+    *((AnyNetwork, kind) for kind in (Autoencoder, ConvNet)),
     *((NoiseSchedule, kind) for kind in (Schedule, VarianceExplodingSchedule, VP, SubVP, VE, OrnsteinUhlenbeck, Brownian)),
-    *((Model, kind) for kind in (Denoiser, LearnedVariance, ScoreModel, VAE, InDI)),
+    *((Model, kind) for kind in (Denoiser, LearnedVariance, ScoreModel, VAE, InDI, Classifier)),
 ]
 
 

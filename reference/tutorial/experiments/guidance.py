@@ -157,4 +157,5 @@ def draw_errors(axes, errors):
         ylabel="|log (variance / closed form)|",
         title="the same Gaussians, w = 3: error of the samplers",
     )
-    axes.legend(fontsize=9)
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 60)
+    axes.legend(fontsize=9, loc="lower left")

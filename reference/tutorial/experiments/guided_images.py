@@ -19,7 +19,7 @@ SAMPLERS = {  # sampler -> steps, weights
     "ddpm": (50, (1, 2, 4)),
 }
 QUICK_SAMPLERS = {"dpm-solver++": (10, (1, 2, 4))}
-SHOWN = ("class_accuracy", "frechet", "precision", "recall")
+SHOWN = ("class_accuracy", "frechet", "recall", "precision")
 CHANCE = 0.1
 LEAST_ACCURACY = 5 * CHANCE
 Z_SCORE = 4.9  # two-sided normal quantile for one false alarm in 10^6
@@ -116,7 +116,7 @@ def samplers_of(found):
 
 
 def draw_curves(panels, found):
-    """Class accuracy, Fréchet distance and precision over the weight, with intervals and the
+    """Class accuracy, Fréchet distance and recall over the weight, with intervals and the
     value of held-out images.
     """
     for axes, name in zip(panels, SHOWN):
@@ -128,5 +128,9 @@ def draw_curves(panels, found):
             value, low, high = np.array([*points.values()]).T
             axes.plot([*points], value, "-", marker=mark, color=color, label=sampler)
             axes.vlines([*points], low, high, color=color)
-        axes.set(xlabel="weight w of guidance", ylabel=NAMES[name], title="Fashion-MNIST, by class")
+        axes.set(
+            xlabel="weight w of guidance",
+            ylabel=NAMES[name],
+            title="Fashion-MNIST, in the features of the classifier",
+        )
         axes.legend(fontsize=9)
