@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from accelerated import cpu
+from reference.runs import checkpoint
 from reference.runs.conditions import condition_options, conditioned, with_labels
 from reference.runs.run import open_run
 from reference.runs.sampler_options import sampler_options
@@ -167,6 +168,22 @@ def test_a_file_that_is_no_export_is_refused(tmp_path, classes_run, capsys):
         error = capsys.readouterr().err
         assert f"{name}.safetensors" in error and error.count("\n") == 1
     assert not (tmp_path / "s.npz").exists()
+
+
+def test_a_run_from_before_classes_draws_the_same_samples(tmp_path):
+    folder = tmp_path / "run"
+    assert run("train", "ddpm", "--steps", 2, *IMAGES, "--out", folder) == 0
+    assert run("sample", folder, *FEW, "--samples", 2, "--out", tmp_path / "new.npz") == 0
+    opened = open_run(folder)
+    config = {name: value for name, value in opened.config.items() if name != "classes"}
+    old = ("kind", "size", "in_channels", "channels", "layers", "groups", "head_width", "classes", "outputs")
+    config["net"] = {name: config["net"][name] for name in old}
+    config["training"] = {name: config["training"][name] for name in ("batch", "lr", "ema", "seed", "warmup")}
+    (folder / "config.json").write_text(json.dumps(config))
+    checkpoint.save(folder, opened.state, config)
+    assert run("sample", folder, *FEW, "--samples", 2, "--out", tmp_path / "old.npz") == 0
+    np.testing.assert_array_equal(sampled(tmp_path / "old.npz")["x"], sampled(tmp_path / "new.npz")["x"])
+    assert run("train", "ddpm", "--steps", 3, "--out", folder, "--resume") == 0
 
 
 def refused(capsys, *words):
