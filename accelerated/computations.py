@@ -71,6 +71,7 @@ IMAGES = {"data": "digits", "channels": (8, 16), "groups": 4}
 TRAINING_RUNS = {  # method and options
     "ddpm of points": ("ddpm", POINTS),
     "ddpm of images": ("ddpm", IMAGES),
+    "ddpm with classes": ("ddpm", POINTS | {"classes": True}),
     "learned variances": ("ddpm", POINTS | {"objective": "hybrid"}),
     "smld": ("smld", POINTS),
     "sliced score matching": ("smld", POINTS | {"objective": "sliced"}),

@@ -20,6 +20,7 @@ from reference.runs.config import build_config, build_model
 from reference.runs.devices import DEFAULTS, Port, has_hook, hook, prepare, read_loss, to_device, to_host, train
 from reference.runs.evaluation import losses
 from reference.runs.run import new_run
+from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
 from tests import device_port
 from tests.example_networks import random_parameters
@@ -113,6 +114,34 @@ def test_samples_on_a_device_have_the_same_bits_and_are_copied_twice(system, sam
     assert np.array_equal(here, there)
     copies = 1 if sampler == "decoder" else 2  # indi copies the measurements from the host; the others read their last prediction of x_0
     assert simulated.copies - before == copies or sampler == "ode-rk45"  # SciPy's
+
+
+def classes_run(folder, method="ddpm"):
+    data = datasets.load_dataset("mixture2d", 0)
+    run = new_run(folder, build_config(method, data, {"data": "mixture2d", "width": 8, "depth": 2, "batch": 16, "classes": True}))
+    run.state.ema = {name: array.astype(np.float32) for name, array in random_parameters(run.model.network).items()}
+    return run, data
+
+
+@pytest.mark.parametrize("method", ["ddpm", "sde", "indi"])
+def test_training_on_classes_on_a_device_has_the_same_bits(method, tmp_path):
+    run, data = classes_run(tmp_path, method)
+    ends = []
+    for port in (ops, device_port):
+        state = training.init_state(run.model.network, 0)
+        *_, end = train(run.model, data.train, data.train_labels, run.settings, state, 4, port)
+        ends.append(to_host(dict(end.params), device_port))
+    assert all(np.array_equal(array, ends[1][name]) for name, array in ends[0].items())
+
+
+@untrained
+@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "predictor-corrector"])
+@pytest.mark.parametrize("options", [{}, {"label": 3, "guidance": 2.0}, {"guidance": 2.0, "guidance_interval": [0.2, 2.0]}])
+def test_guided_samples_on_a_device_have_the_same_bits(sampler, options, tmp_path):
+    run, _ = classes_run(tmp_path)
+    how = sampler_options(run, sampler, 3, steps=5, **options)
+    here, there = (draw(run, port, 5, **how)[0] for port in (ops, device_port))
+    assert np.array_equal(here, there)
 
 
 def test_a_non_finite_loss_is_reported_when_the_device_is_read():
