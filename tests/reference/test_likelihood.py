@@ -30,6 +30,7 @@ SPACE = Mixture(
 )
 SDES = {"vp": VP(), "ve": VE(sigma_max=20.0), "subvp": SubVP(beta_max=12.0), "ou": OrnsteinUhlenbeck(t_max=3.0)}
 DISTRIBUTIONS = {"example-2.1": LINE, "gaussian": GAUSSIAN, "plane": PLANE}
+UNLABELLED = SimpleNamespace(classes=0)
 every_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
 
 
@@ -212,9 +213,11 @@ def test_dequantisation_spreads_data_over_bins_and_keeps_the_dtype():
 def test_evaluate_reports_the_density_at_the_smallest_noise(width):
     """The prior is off by less than 0.02, as above, and the solver by some times 1e-3."""
     sde, sample = VP(min_noise_ratio=1.0), np.arange(40)
-    data = SimpleNamespace(held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None)
+    data = SimpleNamespace(
+        held_out=points(PLANE, 50), bin_width=width, is_image=False, shape=(2,), mixture=None, held_out_labels=np.zeros(50, int)
+    )
     by_time = lambda x, alpha, sigma: exact(PLANE, sde)(x, sde.time_of(alpha, sigma))
-    model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
+    model = SimpleNamespace(schedule=sde, network=UNLABELLED, score_and_pullback=lambda params, ops: by_time)
     rows = flow_likelihood(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops, seed=3, count=40)
     x, (alpha, sigma) = data.held_out[:40], sde.marginal(sde.t_min)
     if width:
@@ -231,9 +234,16 @@ def test_evaluate_reports_the_density_at_the_smallest_noise(width):
 
 def test_images_use_one_random_sign_per_entry_as_probe():
     sde, seen = VP(min_noise_ratio=0.1), []
-    data = SimpleNamespace(held_out=points(PLANE, 6).reshape(6, 2, 1), bin_width=None, is_image=True, shape=(2, 1), mixture=None)
+    data = SimpleNamespace(
+        held_out=points(PLANE, 6).reshape(6, 2, 1),
+        bin_width=None,
+        is_image=True,
+        shape=(2, 1),
+        mixture=None,
+        held_out_labels=np.zeros(50, int),
+    )
     by_time = lambda x, alpha, sigma: (-x, lambda v: seen.append(v) or -v)
-    model = SimpleNamespace(schedule=sde, score_and_pullback=lambda params, ops: by_time)
+    model = SimpleNamespace(schedule=sde, network=UNLABELLED, score_and_pullback=lambda params, ops: by_time)
     flow_likelihood(SimpleNamespace(model=model, data=data, state=SimpleNamespace(ema={})), ops)
     expected = np.where(ops.uniform(2, np.arange(6), 0, Purpose.PROBE, (2, 1)) < 0.5, -1, 1)
     assert seen and all(np.array_equal(v, expected) for v in seen)
