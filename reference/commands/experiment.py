@@ -25,7 +25,7 @@ def add_options(parser):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="smaller runs with correspondingly wider criteria, three minutes for all (default: "
+        help="smaller runs with correspondingly wider criteria, a few minutes for all (default: "
         "the full experiments)",
     )
 
