@@ -213,7 +213,6 @@ MUTANTS = (
     (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dx = flipped_images(dx)", PUBLISHED),
     (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dw = dw[::-1, ::-1]", PUBLISHED),
     (NETWORKS + "blocks.py", "return x[:, ::-1, ::-1]", "return x[:, ::-1]", HALVED + "[0]"),
-    (NETWORKS + "blocks.py", "heads = c // (head_width or c)", "heads = 1", UNET),
     (NETWORKS + "blocks.py", "return dx + dshortcut, de", "return dx, de", UNET),
     (NETWORKS + "blocks.py", "return dx + dy", "return dx", UNET),
     (NETWORKS + "blocks.py", "(dn_q + dn_k + dn_v)", "(dn_q + dn_v)", UNET),
