@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "write the weights of a run, in our format or for diffusers",
     "figures": "draw the tutorial's computed figures",
     "errata": "list misprints of the tutorial, each with the number that shows it",
+    "audit": "check the schedule, sampler, loss or model of other code",
     "contract": "list the ops of the contract between reference and ports",
     "test-vectors": "write inputs, results and tolerances of every op, for ports without Python",
     "info": "print versions and threads; with --data, how data is read",

@@ -77,16 +77,17 @@ def exclusive_lock(folder):
         os.close(descriptor)
 
 
-def output_path(name, suffixes):
-    """``name`` as the path of a new file; its folder is created.  ValueError if the suffix is not
-    one of ``suffixes``, if the file exists, or if it can't be written.
+def output_path(name, suffixes, option="--out"):
+    """``name``, the value of ``option``, as the path of a new file; its folder is created.
+    ValueError if the suffix is not one of ``suffixes``, if the file exists, or if it can't be
+    written.
     """
     path = Path(name)
     if path.suffix not in suffixes:
         known = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
-        raise ValueError(f"--out must end in {known}, got {name}")
+        raise ValueError(f"{option} must end in {known}, got {name}")
     if path.exists() or path.is_symlink():
-        raise ValueError(f"{name} exists already: name another --out, or remove it first")
+        raise ValueError(f"{name} exists already: name another {option}, or remove it first")
     output_folder(path.parent, path.name)
     return path
 

@@ -103,20 +103,7 @@ def clipped_score(run, ops, clip=None):
     return lambda x, alpha, sigma: (alpha * clip(mean(x, alpha, sigma)) - x) * (1 / sigma**2)
 
 
-def solve(
-    run,
-    ops,
-    sample,
-    sampler,
-    seed,
-    steps=None,
-    grid="t",
-    reverse_noise=1.0,
-    tolerance=None,
-    score=None,
-    clip=None,
-    **own,
-):
+def solve(run, ops, sample, sampler, seed, steps=None, score=None, clip=None, **own):
     """The solver as a generator of (t, x, None), ending in the mean of x_0: for the samples of the
     indices ``sample`` [b].
 
@@ -124,12 +111,32 @@ def solve(
     """
     sde, x = sde_of(run), prior_sample(run, sample, seed, ops)
     score = clipped_score(run, ops, clip) if score is None else score
-    at = lambda x, t: score(x, *sde.marginal(t))
     if sampler == "edm":
         ratio = sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
         denoise = lambda x, sigma: ops.reverse_step(x, score(x, 1.0, sigma), 1.0, sigma**2, 0, None)
         levels = sigmas(steps, sde.min_noise_ratio, ratio)
         return edm(denoise, levels, x * (1 / sde.signal(sde.t_max)))
+    at = lambda x, t: score(x, *sde.marginal(t))
+    return integrate(sde, at, x, sample, sampler, seed, steps, ops=ops, **own)
+
+
+def integrate(
+    sde,
+    at,
+    x,
+    sample,
+    sampler,
+    seed,
+    steps=None,
+    grid="t",
+    reverse_noise=1.0,
+    tolerance=None,
+    ops=reference_ops,
+    **own,
+):
+    """As ``solve``, from x[b,...] at the end of any SDE, with the score ``at(x, t)``; not for
+    ``edm``.
+    """
     times: Any = (sde.t_max, sde.t_min) if sampler == "ode-rk45" else GRIDS[grid](sde, steps)
     if sampler in STOCHASTIC:
         # the diffusion does not depend on x

@@ -1,0 +1,1 @@
+"""Targets that are made from other libraries: one module for each."""

@@ -1,0 +1,16 @@
+"""DDPM's loop over all of its 200 times, whatever number of steps is asked for, with beta in place of its root."""
+
+import numpy as np
+
+CLAIMS = {"time": "0-based", "prediction": "noise"}
+CAUGHT_BY = "sample noise"
+betas = np.linspace(5e-4, 0.1, 200)
+alpha_bar = np.cumprod(1 - betas)
+
+
+def sample(denoise, x, steps, seed):
+    rng = np.random.default_rng(seed)
+    for t in range(199, -1, -1):
+        x = (x - betas[t] / np.sqrt(1 - alpha_bar[t]) * denoise(x, t)) / np.sqrt(1 - betas[t])
+        x = x + betas[t] * rng.standard_normal(x.shape) if t > 0 else x
+    return x

@@ -1,0 +1,20 @@
+"""x_0 = x - sigma eps without division by alpha: the samples shrink with every step.
+
+The formula of a variance-exploding model, x_0 = x - sigma eps, in a model that preserves the variance.
+"""
+
+import numpy as np
+
+CAUGHT_BY = "step mean"
+CLAIMS = {"prediction": "noise"}
+
+alpha_bar = np.concatenate(([1.0], np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))))
+
+
+def timesteps(n):
+    return 1000 * (n - np.arange(n)) // n
+
+
+def step(prediction, t, x, t_prev):
+    x0 = x - np.sqrt(1 - alpha_bar[t]) * prediction
+    return np.sqrt(alpha_bar[t_prev]) * x0 + np.sqrt(1 - alpha_bar[t_prev]) * prediction
