@@ -359,7 +359,8 @@ def network_tolerances(single, exact, dtype=np.float32):
     ones, all by name.
 
     Small tensors, and gradients that are 0 but for rounding (of an attention key's bias), have the
-    scale of all tensors together.
+    scale of all tensors together, and no tensor less than its own rounding: losses are larger than
+    weights.
     """
     u = UNIT_ROUNDOFF[np.dtype(np.float32)]
     joined = lambda tensors: np.concatenate(
@@ -369,7 +370,8 @@ def network_tolerances(single, exact, dtype=np.float32):
     found = []
     for word, e in exact.items():
         on_its_own = e.size >= FEW_ENTRIES and rms(e) > u * size
-        bound = max(rms(single[word] - e), u * rms(e)) if on_its_own else max(overall, u * size)
+        error = rms(single[word] - e) if on_its_own else max(overall, u * size)
+        bound = max(error, u * rms(e))
         found.append(Tolerance(word, "rms", e, 16 * _from_float32(dtype) * bound, overall=True))
     return found
 
