@@ -212,7 +212,7 @@ def test_memory_of_a_step_grows_linearly_with_the_batch(monkeypatch):
 # weights
 
 
-@pytest.mark.parametrize("lr, steps, warned", [(1, 120, True), (0.01, 120, False), (1e-6, 20, False)])
+@pytest.mark.parametrize("lr, steps, warned", [(10, 120, True), (0.01, 120, False), (1e-6, 20, False)])
 def test_untrained_weights_give_a_warning_in_one_line(lr, steps, warned, tmp_path, capsys):
     """Except after the few steps of the warm-up."""
     assert run("train", "ddpm", *TINY, "--lr", lr, "--steps", steps, "--out", tmp_path / "run") == 0
