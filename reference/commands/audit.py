@@ -4,7 +4,7 @@ from reference.audit import audit as audits
 from reference.audit.adapters import targets
 from reference.audit.report import print_report
 from reference.audit.target import TargetError
-from reference.data import mnist
+from reference.data import datasets, mnist
 from reference.runs.files import output_path, write_atomically
 
 
@@ -34,6 +34,12 @@ def add_options(parser):
         metavar="SECONDS",
         help="time that one call of the target may take (default 60)",
     )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="data to examine the network of a run or of a model for diffusers with: "
+        f"{', '.join(datasets.NAMES)} or a file (default: those of the run's training)",
+    )
     parser.add_argument("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     parser.add_argument(
         "--json", metavar="OUT.json", help="the whole report, every number (default: none)"
@@ -48,7 +54,8 @@ def execute(arguments, ops):
         raise ValueError(f"--limit must be a positive number, got {arguments.limit}")
     path = None if arguments.json is None else output_path(arguments.json, (".json",), "--json")
     options = dict(_option(text) for text in arguments.option)
-    how = {"limit": arguments.limit, "ops": ops, "data_dir": arguments.data_dir}
+    how = {"limit": arguments.limit, "ops": ops}
+    how |= {"data_dir": arguments.data_dir, "data": arguments.data}
     try:
         found = targets.find(arguments.target, options, **how)
     except TargetError as error:

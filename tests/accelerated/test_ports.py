@@ -68,6 +68,8 @@ def test_the_hint_for_a_gpu_names_this_checkout_and_no_package_of_an_index():
 def test_every_hook_is_looked_up_in_one_way_and_listed_in_one_place():
     root, hooks, others = Path(accelerated.__file__).parents[1], set(), set()
     for path in (path for room in ("reference", "accelerated", "benchmarks") for path in (root / room).rglob("*.py")):
+        if "audit" in path.parts:  # its modules are other people's code, not ports
+            continue
         text = path.read_text(encoding="utf-8")
         others |= {*re.findall(r'(?:get|has)attr\((?:ops|port|module|accelerated\.load_port\(\w+\)), "(\w+)"', text)}
         hooks |= {*re.findall(r'hook\(\w+, "(\w+)"\)', text)}

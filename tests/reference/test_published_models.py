@@ -232,3 +232,24 @@ def test_an_exported_config_of_another_network_is_refused(tmp_path):
     path.write_text(json.dumps(config))
     with pytest.raises(ValueError, match="_run must hold config and step"):
         open_run(tmp_path / "model")
+
+
+def test_the_audit_judges_a_published_network_with_named_data(pipeline, capsys):
+    folder = pipeline(replace(NETWORK, in_channels=1), clip_sample=False, **THOUSAND)
+    assert run("audit", folder, "--steps", 3) == 0
+    assert "a denoiser without its data can't be judged" in capsys.readouterr().out
+    assert run("audit", folder, "--steps", 3, "--data", "digits") == 1  # its weights are random
+    assert capsys.readouterr().out.endswith("\n1 fault: model loss by level\n")
+
+
+@pytest.mark.parametrize(
+    "target, data, said",
+    [
+        (None, "mixture2d", "a sample of mixture2d has the shape (2,), the network (8, 8, 3)"),
+        (None, "digit", "unknown data set"),
+        ("reference:ddim", "digits", "--data belongs to a run or a model for diffusers, and not to reference:ddim"),
+    ],
+)
+def test_data_that_a_network_can_not_take_are_refused(target, data, said, pipeline, capsys):
+    assert run("audit", target or pipeline(), "--data", data) == 2
+    assert said in capsys.readouterr().err

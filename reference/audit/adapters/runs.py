@@ -6,6 +6,7 @@ import numpy as np
 
 from reference.audit.adapters.ours import chain_pieces, solver_pieces
 from reference.audit.target import Target, TargetError
+from reference.data.datasets import load_dataset
 from reference.diffusion.denoiser import split_prediction
 from reference.diffusion.guidance import guide, null_label
 from reference.diffusion.schedules import SCHEDULES, Schedule, VarianceExplodingSchedule
@@ -16,9 +17,11 @@ from reference.runs.sampling import on_device
 METHODS = ("ddpm", "smld", "sde")  # the methods with a denoiser at every noise level
 
 
-def target(name, limit, ops, data_dir=None):
-    """The ``Target`` of a folder of a run, an exported file or a model of the package.
+def target(name, limit, ops, data_dir=None, data=None):
+    """The ``Target`` of a folder of a run, an exported file, a model of the package or a model for
+    diffusers.
 
+    ``data``: the data of the checks of the network, by default those of the run's training.
     ``data_dir``: the folder of mnist or fashion-mnist.  TargetError if there is no such run.
     """
     try:
@@ -35,9 +38,10 @@ def target(name, limit, ops, data_dir=None):
     else:
         pieces, claims = solver_pieces("dpm-solver-1", schedule, prediction)
     if _is_named(run):
-        claims["schedule"] = run.config["schedule"]["name"]
+        claims["schedule"] = schedule.name
     claims["shape"] = run.model.network.sample_shape
-    return Target(name, pieces | _trained(run, ops), claims, limit)
+    known = _named_data(run, data, data_dir) if data else _own_data(run)
+    return Target(name, pieces | _trained(run, ops) | known, claims, limit)
 
 
 def _table(schedule):
@@ -57,18 +61,37 @@ def _is_named(run):
 
 
 def _trained(run, ops):
-    """The network and its data.  A network with classes that was trained without dropped labels has
-    no prediction without a label, and data that can't be read are left out.
+    """The network.  One with classes that was trained without dropped labels has no prediction
+    without a label, and is left out.
     """
     pieces = {"guided": guide} if run.config.get("classes") else {}
     if not run.config.get("classes") or run.settings.label_dropout:
         pieces["denoise"] = _denoise(run, ops)
-    try:
-        if not run.needs_download():
-            pieces |= {"data": run.data.train, "held_out": run.data.held_out}
-    except (ValueError, OSError):
-        pass
     return pieces
+
+
+def _own_data(run):
+    """The data that the run was trained on; {} where they can't be read."""
+    try:
+        return {} if run.needs_download() else _pieces(run.data)
+    except (ValueError, OSError):
+        return {}
+
+
+def _named_data(run, name, data_dir):
+    shape = run.model.network.sample_shape
+    try:
+        data = load_dataset(name, data_dir=data_dir)
+    except (ValueError, OSError) as error:
+        raise TargetError(str(error)) from error
+    larger = all(ours >= theirs for ours, theirs in zip(shape, data.shape))
+    if len(shape) != len(data.shape) or shape[-1] != data.shape[-1] or not larger:
+        raise TargetError(f"a sample of {name} has the shape {data.shape}, the network {shape}")
+    return _pieces(data.padded(shape))
+
+
+def _pieces(data):
+    return {"data": data.train, "held_out": data.held_out}
 
 
 def _denoise(run, ops):

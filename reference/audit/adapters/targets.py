@@ -14,13 +14,15 @@ ADAPTERS = {  # prefix -> the module of this folder with ``targets(name, options
 PREFIXES = tuple(f"{prefix}:NAME" for prefix in ADAPTERS)
 
 
-def find(name, options, limit, ops=reference_ops, data_dir=None):
+def find(name, options, limit, ops=reference_ops, data_dir=None, data=None):
     """The targets of a name: one, or several for ``LIBRARY:all``.  TargetError if there is none.
 
-    ``ops``: the port on which a trained run is evaluated.  ``data_dir``: the folder of its data, if
-    they are mnist or fashion-mnist.
+    ``ops``: the port on which a trained run is evaluated.  ``data``: the name of its data, if they
+    are not those of its training, ``data_dir`` their folder, if they are mnist or fashion-mnist.
     """
     prefix, colon, own = name.partition(":")
+    if data and not _names_run(name):
+        raise TargetError(f"--data belongs to a run or a model for diffusers, and not to {name}")
     if colon and prefix in ADAPTERS:
         module = importlib.import_module(f"reference.audit.adapters.{ADAPTERS[prefix]}")
         return module.targets(own, options, limit)
@@ -29,7 +31,7 @@ def find(name, options, limit, ops=reference_ops, data_dir=None):
     if _names_run(name):
         from reference.audit.adapters import runs
 
-        return [runs.target(name, limit, ops, data_dir)]
+        return [runs.target(name, limit, ops, data_dir, data)]
     return [load_target(name, limit)]
 
 
