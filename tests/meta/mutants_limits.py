@@ -90,7 +90,7 @@ MUTANTS = (
         "reference/runs/train_checks.py",
         "if loss < of_zero",
         "if loss < np.inf * of_zero",
-        LIMITS + "untrained_weights_give_a_warning_in_one_line[1-120-True]",
+        LIMITS + "untrained_weights_give_a_warning_in_one_line[10-120-True]",
     ),
     (
         "reference/commands/train.py",
