@@ -15,7 +15,7 @@ A target is a Python file or module with any of these names:
     loss(denoise, x0, t, noise)       a number, or one for each sample
     denoise(x, t), data, held_out     a trained model with its data
     guided(conditional, unconditional, weight)    the prediction with guidance
-    CLAIMS                            what the target states of itself (``claims.CLAIMS``)
+    CLAIMS                            its author's statements (``claims.CLAIMS``)
 
 x, x0, noise and predictions are arrays [b,4], or [b,*shape] with ``CLAIMS["shape"]``; t is a
 number.

@@ -1,8 +1,9 @@
 """``audit``: is diffusion code that others wrote right?"""
 
-from reference.audit import audit as audits
+import ast
+
 from reference.audit.adapters import targets
-from reference.audit.report import print_report
+from reference.audit.report import dumps, print_report
 from reference.audit.target import TargetError
 from reference.data import datasets, mnist
 from reference.runs.files import output_path, write_atomically
@@ -48,6 +49,8 @@ def add_options(parser):
 
 def execute(arguments, ops):
     """The exit code: 0 without faults, 1 with faults, 2 if a target could not be examined."""
+    from reference.audit.audit import audit  # it loads scipy.stats: other commands start without
+
     if arguments.steps < 1:
         raise ValueError(f"--steps must be at least 1, got {arguments.steps}")
     if not arguments.limit > 0:
@@ -62,11 +65,9 @@ def execute(arguments, ops):
         raise ValueError(str(error)) from error
     reports = []
     for target in found:
-        reports.append(audits.audit(target, arguments.steps))
+        reports.append(audit(target, arguments.steps))
         print_report(reports[-1])
     if path:
-        from reference.audit.report import dumps
-
         write_atomically(path, dumps(reports).encode())
         print(f"wrote {path}")
     codes = [report.exit_code for report in reports]
@@ -79,8 +80,6 @@ def _option(text):
     if not (name and equals):
         raise ValueError(f"--option must be KEY=VALUE, got {text}")
     try:
-        import ast
-
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value

@@ -98,6 +98,13 @@ def test_importing_the_reference_loads_no_heavy_module():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_parser_of_all_commands_loads_no_check_of_the_audit():
+    build = "from reference.commands.cli import Program, build_parser; build_parser(Program())"
+    program = f"import sys; {build}; print([name for name in ('scipy.stats', 'reference.audit.checks') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"
+
+
 def test_every_name_exported_by_reference_resolves_and_is_documented():
     assert {name: getattr(reference, name).__name__ for name in reference.__all__} == {name: name for name in reference.__all__}
     assert {*reference.__all__} <= {*dir(reference)}

@@ -193,7 +193,7 @@ class _Input:
             "x = alpha x_0 + sigma eps with the levels of the schedule",
             f"alpha, sigma = {wanted[0]:.6g}, {wanted[1]:.6g} at t = {t:g}",
             f"{pair[0]:.6g}, {pair[1]:.6g}" + noising._guess(pair, wanted),
-            "the network is trained at levels other than those that samplers pass through",
+            noising.EFFECT,
             details=[
                 {"t": t, "expected": list(self.levels.at(t)), "came": pair.tolist()}
                 for t, _, pair in self.seen

@@ -1,4 +1,4 @@
-"""The loss of a trained model at chosen levels, beside that of the best linear denoiser.
+"""The loss of a trained model and the loss of the best linear denoiser at chosen levels.
 
 Both are losses of the noise: the mean square of eps_hat - eps over the entries of a sample.
 """

@@ -9,6 +9,7 @@ from reference.audit.levels import noising_coefficients
 from reference.audit.target import TargetError
 
 PROBES = 25
+EFFECT = "the network is trained at other levels than samplers use"
 LOST_NOISE = 0.01  # ten times the rounding of float16
 
 
@@ -48,7 +49,7 @@ def tolerance(levels, sigma):
 
 
 def _check_coefficients(context, times, came, wanted):
-    """True unless the coefficients are wrong; with wrong ones their order says nothing more."""
+    """True if the coefficients are right.  The order of wrong ones need not be checked."""
     if context.levels.measured:
         context.add(
             "add_noise coefficients", "not decidable", "", "", "there is no table to compare with"
@@ -71,7 +72,7 @@ def _check_coefficients(context, times, came, wanted):
         f" {wrong.sum()} of {len(times)} times differ"
         if wrong.any()
         else f"{len(times)} times",
-        "the network is trained at levels other than those that samplers pass through",
+        EFFECT,
         details=[
             {"t": times[i], "expected": wanted[i].tolist(), "came": came[i].tolist()}
             for i in np.flatnonzero(wrong)
