@@ -13,8 +13,8 @@ untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 settings.register_profile("ci", untimed, max_examples=20, derandomize=True)
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.register_profile("thorough", untimed, max_examples=500)
-settings.register_profile("simulator", untimed, max_examples=3, derandomize=True)
-settings.load_profile("simulator" if os.environ.get("NUMBA_ENABLE_CUDASIM") else "ci")
+settings.register_profile("few", untimed, max_examples=3, derandomize=True)
+settings.load_profile("few" if os.environ.get("NUMBA_ENABLE_CUDASIM") else "ci")
 
 
 def pytest_addoption(parser):
