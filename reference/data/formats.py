@@ -9,7 +9,6 @@ import csv
 import gzip
 import lzma
 import math
-import warnings
 import zipfile
 import zlib
 from array import array
@@ -18,7 +17,9 @@ from tokenize import TokenError
 
 import numpy as np
 
-MAX_ZIP_RATIO = 1100  # unpacked bytes per zipped byte; deflate reaches 1032
+from reference.data import png
+from reference.data.png import MAX_ZIP_RATIO
+
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 KNOWN_FORMATS = "an IDX file (plain or gzipped), .npz, .npy, .csv, or a folder of PNG files"
 HELP = (
@@ -264,13 +265,23 @@ def from_folder(path):
     if not files:
         raise ValueError(f"the folder {path} holds no PNG files, and neither do the folders in it")
     shape, mode = _check_pictures(files)
-    x = np.stack([_read_or_refuse(file, lambda file: _pixels(file, mode)) for file in files])
+    x = np.stack([_read_or_refuse(file, lambda file: png.pixels(file, mode)) for file in files])
     x = x.reshape(len(files), *shape, -1)
     if not classes:
         return Contents(x)
     labels = np.repeat(np.arange(len(classes)), [len(_pictures(folder)) for folder in classes])
     names = tuple(folder.name for folder in classes)
     return Contents(x, labels, notes=(f"classes: {', '.join(names)}",), class_names=names)
+
+
+def picture(path):
+    """The pixels [h,w,c] of one PNG file, as ``png.pixels``.  ValueError if it can't be read."""
+
+    def read(path):
+        size, mode = png.header(path)
+        return png.pixels(path, mode).reshape(*size[::-1], -1)
+
+    return _read_or_refuse(path, read)
 
 
 def _pictures(folder):
@@ -283,46 +294,14 @@ def _pictures(folder):
 
 def _check_pictures(files):
     """(shape (h, w), mode) that all files share, from their headers."""
-    size, mode = _read_or_refuse(files[0], _png_header)
+    size, mode = _read_or_refuse(files[0], png.header)
     for file in files:
-        if (other := _read_or_refuse(file, _png_header)) != (size, mode):
+        if (other := _read_or_refuse(file, png.header)) != (size, mode):
             raise ValueError(
                 f"PNG files must be alike: {files[0]} has {size[0]}x{size[1]} pixels of mode "
                 f"{mode}, {file} has {other[0][0]}x{other[0][1]} of {other[1]}"
             )
     return size[::-1], mode
-
-
-def _png_header(path):
-    """((width, height), mode) for reading the pixels: palettes become RGB or RGBA, grey with
-    opacity becomes RGBA.
-    """
-    from PIL import Image
-
-    with open(path, "rb") as file:
-        head = file.read(26)
-    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                size, mode, see_through = image.size, image.mode, "transparency" in image.info
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise ValueError(str(error)) from None
-    if head[24] == 16 and head[25] in (2, 4, 6):
-        raise ValueError(
-            "16 bits per channel are supported for grey pictures only: store colours with 8 bits"
-        )
-    if size[0] * size[1] * head[24] // 8 > MAX_ZIP_RATIO * path.stat().st_size:
-        raise ValueError(
-            f"its header declares {size[0]}x{size[1]} pixels, more than its bytes can hold"
-        )
-    return size, {"P": "RGBA" if see_through else "RGB", "LA": "RGBA"}.get(mode, mode)
-
-
-def _pixels(path, mode):
-    from PIL import Image
-
-    with Image.open(path, formats=["PNG"]) as image:
-        return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _read_or_refuse(path, reader):
