@@ -30,6 +30,13 @@ GAUSS_LEGENDRE = QUADRATURE
 # sums of 1,000 terms and a few sweeps of rotations, relative to the largest trace or entry that is added or subtracted.
 LINEAR_ALGEBRA = 8192 * U
 
+# Singular value decompositions of matrices of at most 150 rows, and products of three of their factors: sums of 150 terms and a backward
+# error of about as many roundings, 10 * 150 u < 1e-12, relative to the largest entries times the condition number.
+SVD = 1e-12
+
+# Total variation by a first-order method: its error falls linearly once the flat regions are found.  A requirement, as for FITTED.
+TV_CONVERGED = 1e-6
+
 # Mass of a density on a grid: a solve with a matrix whose columns sum to 1 errs by a few u times its condition number, below 1e3 here.
 MASS = 1e-12
 
@@ -207,3 +214,6 @@ UNDERFLOWING_TABLE = 1e-12
 
 # Numbers in a CSV file have nine digits.
 CSV_DIGITS = 5e-9
+
+# SSIM of numbers below 2: local variances err by some 64 u of the squares, beside the constant C_2 of at least 9e-4 that is added to them.
+SIMILARITY = 64 * 4 * U / 9e-4
