@@ -12,8 +12,10 @@ c_in is ``input_scale``; c_in x_t has unit variance.  c = schedule.network_time(
     noise_predictor(params)           (x, t) -> eps
     score_function(params)            (x, alpha, sigma) -> ∇log p(x)
     posterior_mean_function(params)   (x, alpha, sigma) -> E[x_0 | x]
+    score_and_pullback(params), posterior_mean_and_pullback(params)
+                                      the same two with their pullbacks v -> Jᵀ v
 
-The first two work at the times of the schedule, the last two at any noise level
+The first two work at the times of the schedule, the others at any noise level
 (interpolation.py).
 """
 
@@ -177,21 +179,28 @@ class Denoiser:
     def score_and_pullback(self, params, labels=None, ops=reference_ops):
         """As ``score_function``, but the function returns (score, pullback): pullback(v[b,...]) is
         Jᵀv, with J the derivative of the score with respect to x.  Likelihoods need it.
+        """
+        return self._target_and_pullback("score", params, labels, ops)
 
-        The score is a x + sum_i b_i network_i(scale x), hence
+    def posterior_mean_and_pullback(self, params, labels=None, ops=reference_ops):
+        """As ``score_and_pullback``, for E[x_0 | x].  Restoration needs it."""
+        return self._target_and_pullback("x0", params, labels, ops)
+
+    def _target_and_pullback(self, target, params, labels, ops):
+        """The target is a x + sum_i b_i network_i(scale x), hence
 
             Jᵀv = a v + scale sum_i b_i J_iᵀ v,
 
         with J_i the derivative of network_i: the backward pass of the network.
         """
 
-        def score_at(x, alpha, sigma):
-            scale, a, terms = network_terms(self, "score", alpha, sigma)
-            score, evaluated = a * x, []
+        def target_at(x, alpha, sigma):
+            scale, a, terms = network_terms(self, target, alpha, sigma)
+            result, evaluated = a * x, []
             for b, c in terms:
                 c = np.full_like(x, c, shape=len(x))
                 output, saved = self.network.forward(params, scale * x, c, ops, labels)
-                score = score + b * self.prediction_part(output)
+                result = result + b * self.prediction_part(output)
                 evaluated.append((b, output, saved))
 
             def pullback(v):
@@ -202,9 +211,9 @@ class Denoiser:
                     d = d + scale * self.network.backward(params, d_output, saved, ops)[0]
                 return d
 
-            return score, pullback
+            return result, pullback
 
-        return score_at
+        return target_at
 
     # training
 

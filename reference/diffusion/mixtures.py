@@ -117,6 +117,21 @@ class Mixture:
         _, means = self._gains_and_means(x, alpha, sigma, 1.0, 0.0)
         return np.einsum("nk,nki->ni", self.noised(alpha, sigma).responsibilities(x), means)
 
+    def posterior_mean_and_pullback(self, x, alpha, sigma):
+        """(E[x_0 | x] [n,d], pullback) for x = alpha x_0 + sigma eps with alpha > 0: the function
+        pullback(v[n,d]) is Jᵀ v with J = dE[x_0 | x]/dx = (alpha / sigma^2) Cov[x_0 | x].
+        """
+        r, means, covariances = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)
+        mean = np.einsum("nk,nki->ni", r, means)
+        centred = means - mean[:, None]
+
+        def pullback(v):
+            within = np.einsum("nk,kij,nj->ni", r, covariances, v, optimize=True)
+            between = np.einsum("nk,nki,nkj,nj->ni", r, centred, centred, v, optimize=True)
+            return (alpha / sigma**2) * (within + between)
+
+        return mean, pullback
+
     def posterior_covariance(self, x, alpha, sigma):
         """Cov[x_0 | x] [n,d,d] for x = alpha x_0 + sigma eps with alpha > 0."""
         r, means, covariances = self._kernel(x, alpha, sigma, 1.0, 0.0, sigma**2)

@@ -41,7 +41,7 @@ class Purpose(IntEnum):
     data.  COMPONENT and DATA draw the component and the point of a mixture, STEP_COMPONENT the
     component of a sampler's step.  ACCEPTANCE is the random number of a Metropolis test.  LATENT is
     a VAE's latent variable, and InDI's noise on the path.  LABEL_DROPOUT decides which samples of a
-    training step lose their label.
+    training step lose their label.  MEASUREMENT is the noise of a measurement.
     """
 
     INIT = 0
@@ -60,6 +60,7 @@ class Purpose(IntEnum):
     EVALUATION = 13
     ACCEPTANCE = 14
     LATENT = 15
+    MEASUREMENT = 16
 
 
 class Key(NamedTuple):

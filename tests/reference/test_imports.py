@@ -12,8 +12,9 @@ import reference
 
 ROOT = Path(reference.__file__).parent
 # Each room may import itself and the rooms before it.
-ROOMS = "ops networks diffusion vae ddpm smld samplers sde fokker_planck data runs conformance audit plotting tutorial commands".split()
-MATHEMATICS = ROOMS[: ROOMS.index("fokker_planck") + 1]
+ROOMS = "ops networks diffusion vae ddpm smld samplers restoration sde fokker_planck".split()
+MATHEMATICS = tuple(ROOMS)
+ROOMS += "data runs conformance audit plotting tutorial commands".split()
 DEVICE_WORDS = re.compile(r"getattr\((ops|port)\b|\b(to_device|to_host|captured|replayed|prepare)\b")
 ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from reference.ddpm.ddpm import posterior, prior_term
+from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import convert
-from reference.diffusion.denoiser import Denoiser, exact_prediction
+from reference.diffusion.denoiser import TRAINABLE, Denoiser, exact_prediction
 from reference.diffusion.mixtures import example_2_1
 from reference.diffusion.schedules import SCHEDULES, Schedule, VarianceExplodingSchedule, geometric
 from reference.networks import MLP
@@ -195,20 +196,41 @@ def test_interpolated_score_of_example_2_1_errs_by_a_few_percent(schedule, worst
     assert max(errors) < worst
 
 
+def pullback_is_the_derivative(at, function, level=(0.8, 0.7)):
+    """For a network, by central differences with a random cotangent."""
+    rng = np.random.default_rng(1)
+    x, v, direction = rng.normal(size=(3, 5, 3))
+    value, pullback = at(x, *level)
+    assert_close(value, function(x, *level), EXACT)
+    up, down = (at(x + h * direction, *level)[0] for h in (1e-5, -1e-5))
+    found = (v * (up - down)).sum() / 2e-5
+    assert_close((pullback(v) * direction).sum(), found, CENTRAL, np.abs(v * value).sum() + np.abs(found))
+
+
+def drawn(network):
+    rng = np.random.default_rng(1)
+    return {name: 0.5 * rng.normal(size=value.shape) for name, value in network.init(0).items()}
+
+
 @pytest.mark.parametrize("schedule, prediction", CASES[1:], ids=NAME)
 def test_the_pullback_is_the_derivative_of_the_score(schedule, prediction):
-    """For a network, by central differences; also between levels, where the pullbacks at two levels are added."""
+    """Also between levels, where the pullbacks at two levels are added."""
     network = MLP(size=(3,), width=8, depth=2)
-    rng = np.random.default_rng(1)
-    params = {name: 0.5 * rng.normal(size=value.shape) for name, value in network.init(0).items()}
-    x, v, direction = rng.normal(size=(3, 5, 3))
+    params = drawn(network)
     for model in (Denoiser(network, schedule, prediction, 2.0), Denoiser(network, TWIN, prediction, 2.0)):
-        at = model.score_and_pullback(params)
-        score, pullback = at(x, 0.8, 0.7)
-        assert_close(score, model.score_function(params)(x, 0.8, 0.7), EXACT)
-        up, down = (at(x + h * direction, 0.8, 0.7)[0] for h in (1e-5, -1e-5))
-        found = (v * (up - down)).sum() / 2e-5
-        assert_close((pullback(v) * direction).sum(), found, CENTRAL, np.abs(v * score).sum() + np.abs(found))
+        pullback_is_the_derivative(model.score_and_pullback(params), model.score_function(params))
+
+
+@pytest.mark.parametrize("prediction", TRAINABLE)
+@pytest.mark.parametrize("schedule", [LADDER, TWIN], ids=["exploding", "preserving"])
+@pytest.mark.parametrize("level", [(1.0, LADDER.noise_scale(4)), (0.8, 0.7)], ids=["trained", "between levels"])
+@pytest.mark.parametrize("outputs", [1, 2], ids=["", "learned variance"])
+def test_the_pullback_is_the_derivative_of_the_posterior_mean(prediction, schedule, level, outputs):
+    network = MLP(size=(3,), width=8, depth=2, outputs=outputs)
+    params = drawn(network)
+    model = {1: Denoiser, 2: LearnedVariance}[outputs](network, schedule, prediction, 2.0)
+    at, function = model.posterior_mean_and_pullback(params), model.posterior_mean_function(params)
+    pullback_is_the_derivative(at, function, level)
 
 
 def test_a_scaled_x_has_the_score_of_its_own_distribution():
