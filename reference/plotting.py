@@ -176,6 +176,48 @@ def _draw_histogram(axes, x, low, high, distribution):
     axes.set(xlabel="x", ylabel="density")
 
 
+def restoration_sheet(pictures, samples, deviation, title, unknown=None):
+    """``pictures``, name -> image [h,w,c] in [-1, 1], in a row that ends in the map
+    ``deviation``[h,w] with its scale; below it samples [n,h,w,c].  Without samples and deviation,
+    None, the pictures alone.
+
+    ``unknown``[h,w]: the pixels that the picture called degraded lacks, in blue.
+    """
+    h, w, _ = next(iter(pictures.values())).shape
+    columns, heights = len(pictures), [2.4 * h / w]
+    if samples is not None:
+        columns, n = columns + 1, len(samples)
+        rows = -(-n // max(columns, 8, int(np.ceil(n**0.5))))
+        across = -(-n // rows)
+        heights.append(2.4 * columns / max(columns, across) * rows * h / w)
+    figure = new_figure(2.4 * columns + 0.6, sum(heights) + 0.4 + 0.4 * len(heights))
+    figure.suptitle(title, fontsize=12)
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    for column, (name, image) in enumerate(pictures.items()):
+        drawn = mosaic(image[None], 1)
+        if name == "degraded" and unknown is not None:
+            drawn, name = _marked(drawn, unknown), "degraded; blue: unknown"
+        _draw_image(figure.add_subplot(grid[0, column]), drawn, name)
+    if samples is not None:
+        _draw_deviation(figure.add_subplot(grid[0, -1]), deviation)
+        _draw_image(figure.add_subplot(grid[1, :]), mosaic(samples, across), f"{n} samples")
+    return figure
+
+
+def _marked(image, where):
+    """image [h,w,1] or [h,w,3] in colours, with SKY at ``where``[h,w]."""
+    from matplotlib.colors import to_rgb
+
+    return np.where(where[..., None], to_rgb(SKY), image)
+
+
+def _draw_deviation(axes, deviation):
+    image = axes.imshow(deviation, cmap="magma", vmin=0, interpolation="nearest")
+    axes.set_title("standard deviation")
+    axes.set_axis_off()
+    axes.figure.colorbar(image, ax=axes, pad=0.02, label="pixels from -1 to 1")
+
+
 def loss_curve(entries, levels, title, ylabel):
     """The loss of each step in ``entries``, the entries of log.jsonl, with its running median.
     ``levels``, name -> loss, are drawn as horizontal lines for comparison.

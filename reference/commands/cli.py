@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train a model",
     "sample": "draw samples from a trained run",
     "invert": "turn data into the noise from which ddim returns to them",
+    "restore": "fill in, sharpen or enlarge a picture, with a trained run as the prior",
     "evaluate": "loss, likelihood bound and sample quality of a trained run",
     "experiment": "run an experiment and compare its answer with theory",
     "export": "write the weights of a run, in our format or for diffusers",

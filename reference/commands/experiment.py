@@ -9,7 +9,8 @@ from reference.tutorial.experiments import NAMES
 
 HELP = """all, or some of few_steps (samplers with few steps), corrector_bias, learned_scores,
 three_models (VAE, DDPM and score matching on the same data), what_matters (schedules, variances,
-steps), discrete_and_continuous (chains and SDEs) and guidance (what guided samplers draw from)"""
+steps), discrete_and_continuous (chains and SDEs), guidance (what guided samplers draw from) and
+restoration (which samplers draw from the posterior of a measurement)"""
 RESULTS = "results.json"
 
 

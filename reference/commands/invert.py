@@ -50,7 +50,7 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
     path = output_path(arguments.out, (".npz", ".png"))
-    condition = _condition(run, arguments.label)
+    condition = label_or_none(run, arguments.label)
     steps = arguments.steps or _default_steps(run, condition)
     for n in steps:
         sampler_options(run, "ddim", steps=n, **condition)
@@ -69,12 +69,12 @@ def execute(arguments, ops):
     return 0
 
 
-def _condition(run, label):
+def label_or_none(run, label, command="invert"):
     """The options of conditions.py: the label, or none by guidance 0."""
     if label is None and run.config.get("classes"):
         if not run.settings.label_dropout:
             trained = f"{run.folder} was trained without a null label"
-            raise ValueError(f"invert needs --label, because {trained}")
+            raise ValueError(f"{command} needs --label, because {trained}")
         return conditions.condition_options(run, guidance=0.0)
     return conditions.condition_options(run, label)
 

@@ -61,7 +61,7 @@ def execute(arguments, ops):
         raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
     if Path(arguments.out).suffix == ".gif":
         _check_animation(n, how)
-    path = _path(arguments.out, settings)
+    path = path_for(arguments.out, settings, SUFFIXES)
     x, evaluations = draw(run, ops, n, start=start, **how)
     arrays = with_origin(run, ops, x, how)
     if path.suffix == ".png":
@@ -132,7 +132,7 @@ def digest(weights):
     ).hexdigest()
 
 
-def _path(name, settings):
+def path_for(name, settings, suffixes):
     """The path to write to.  A file with the same settings may be overwritten: it would hold the
     same samples.
     """
@@ -141,7 +141,7 @@ def _path(name, settings):
     if known and path.is_file() and settings_of(path) == settings:
         output_folder(path.parent, path.name)
         return path
-    return output_path(name, SUFFIXES)
+    return output_path(name, suffixes)
 
 
 def settings_of(path):
@@ -228,7 +228,7 @@ def evenly_moved(states, count):
     return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
 
 
-def _data_of(run):
+def data_of(run):
     """The run's data; None if the data's file is gone, or is yet to be downloaded."""
     try:
         return None if run.needs_download() else run.data
@@ -240,7 +240,7 @@ def _real_data(run, n, label=None):
     """Up to n held-out samples of the data, of the class ``label`` if that is one, by the name of
     their panel; none without data.
     """
-    if not (data := _data_of(run)):
+    if not (data := data_of(run)):
         return {}
     real = data.held_out[data.held_out_labels == label] if isinstance(label, int) else data.held_out
     real = run.in_data_units(real[:n])
@@ -249,7 +249,7 @@ def _real_data(run, n, label=None):
 
 def _real_by_class(run, n):
     """As ``_real_data``, the images with their labels: as many of each class as n samples have."""
-    if not (data := _data_of(run)):
+    if not (data := data_of(run)):
         return {}
     wanted = np.bincount(labels_of(run, ALL, np.arange(n)))
     kept = [np.flatnonzero(data.held_out_labels == k)[:count] for k, count in enumerate(wanted)]

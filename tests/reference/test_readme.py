@@ -87,11 +87,13 @@ def test_the_parser_accepts_every_command_line(path):
         build_parser(PROGRAMS[f"python -m {module}"]).parse_args(arguments)
 
 
-def test_the_command_page_shows_every_command_and_every_option_of_train():
+def test_the_command_page_shows_every_command_and_every_option_of_train_and_restore():
     shown = {words[3] for words in command_lines(text_of(COMMANDS))}
     assert shown == {*PROGRAM.commands}
     for _, option in options_of(Program()):
-        assert option[0] != "train" or f"`{option[1]}`" in text_of(COMMANDS) or option[1] in ("--out", "--data", "--resume"), option
+        assert (
+            option[0] not in ("train", "restore") or f"`{option[1]}`" in text_of(COMMANDS) or option[1] in ("--out", "--data", "--resume")
+        ), option
 
 
 def options_of(program):
