@@ -61,7 +61,7 @@ MUTANTS = (
     _guided("** (weight - 1)", "** weight", "an_interval_adds_its_integral_to_the_log_variance[0.05-2.0]"),
     _guided("first * second / unconditional", "first * second", "composition_solves_its_equation_and_differs_from_the_product"),
     _guidance("linear_samplers", "z[drawn] = 1.0", "z[1:] = 1.0", "impulses_give_the_variance_of_a_predictor_corrector_by_hand"),
-    _guidance("linear_samplers", "response[0] ** 2", "response[0]", "particles_have_the_variance_of_the_impulses[DDPM]"),
+    _guidance("linear_samplers", "start * of_start**2", "start * of_start", "particles_have_the_variance_of_the_impulses[DDPM]"),
     _guidance(
         "guided_gaussians",
         "guide(1 / (B + s), 1 / (A + s), w)",

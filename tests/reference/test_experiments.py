@@ -26,6 +26,9 @@ from reference.tutorial.experiments import (
     guided_gaussians,
     guided_images,
     learned_scores,
+    restoration,
+    restoration_gaussians,
+    restoration_mixtures,
     table,
     three_models,
     what_matters,
@@ -316,6 +319,18 @@ def guided():
     return curves, "1/2 N(-1, 1) + 1/2 N(1, 1)", errors
 
 
+def restored():
+    laws = {
+        (name, s, noise): ([1.0, 1.01, 0.99], [0.5 + k, 1.0, 2.0])
+        for s, noise in restoration_gaussians.CASES
+        for k, name in enumerate(restoration_gaussians.LINEAR)
+    }
+    d, noise = restoration.PICTURED
+    methods = restoration_mixtures.DIRECT, restoration_mixtures.HEUN, *restoration_mixtures.APPROXIMATE
+    operators = restoration_mixtures.operators(restoration_mixtures.SHAPES[d])
+    return laws, {(d, title, noise, method): {"coverage": (0.8, 0.01)} for title in operators for method in methods}
+
+
 PICTURES = {
     "few_steps": lambda: few_steps.figure(chains()),
     "corrector_bias": lambda: corrector_bias.figure(
@@ -330,6 +345,7 @@ PICTURES = {
         {f"{k} and a name of the usual length: difference": [k / N for N in discrete_and_continuous.STEPS] for k in (1, 2, 3)}
     ),
     "guidance": lambda: guidance.figure(*guided()),
+    "restoration": lambda: restoration.figure(*restored()),
 }
 
 

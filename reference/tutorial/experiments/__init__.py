@@ -16,6 +16,7 @@ NAMES = (
     "what_matters",
     "discrete_and_continuous",
     "guidance",
+    "restoration",
 )
 
 

@@ -1,10 +1,14 @@
-"""The exact variance of the samples of a linear sampler, without particles.
+"""The exact law of the samples of a linear sampler, without particles.
 
-If the model is linear in x, so is a sampler: x = a x_T + sum_n b_n z_n, with independent standard
-normal z_n.  One batch returns all of the coefficients: its first sample starts from 1 and draws no
-noise, and sample n >= 1 starts from 0 and draws the noise z_n = 1 alone.  So the variance is
+If the model is linear in x and in a measurement y, so is a sampler:
 
-    a^2 Var[x_T] + sum_n b_n^2.
+    x = a y + b x_T + sum_n b_n z_n,
+
+with independent standard normal z_n.  One batch returns all of the coefficients: each of its
+samples has one input, x_T = 1, y = 1, or the noise z_n = 1 of the n-th draw, and 0 for all others.
+So x given y is N(a y, v) with
+
+    v = b^2 Var[x_T] + sum_n b_n^2.
 """
 
 from types import SimpleNamespace
@@ -14,9 +18,11 @@ import numpy as np
 from reference.samplers import final_sample
 
 
-def impulse_port():
-    """A port with noise 1 for sample n at the n-th draw, n = 1, 2 .., and 0 else."""
-    drawn = 0
+def impulse_port(first=1):
+    """A port with noise 1 for one sample at each draw and 0 for all others: ``first`` at the first
+    draw, the next sample at the next.
+    """
+    drawn = first - 1
 
     def impulse(x):
         nonlocal drawn
@@ -36,11 +42,18 @@ def impulse_port():
     )
 
 
-def variance(sampler, start, draws=0):
-    """The variance of the samples of ``sampler(x, sample, ops)``, a generator that draws noise
-    ``draws`` times, from x ~ N(0, ``start``).
+def law(sampler, start, draws=0):
+    """(a, v) of the samples N(a y, v) of ``sampler(x, y, sample, ops)``, a generator that draws
+    noise at most ``draws`` times, from x ~ N(0, ``start``).  x and y are [b,1].
     """
-    x = np.zeros((draws + 1, 1))
-    x[0] = 1.0
-    response = final_sample(sampler(x, np.arange(draws + 1), impulse_port()))[:, 0]
-    return float(start * response[0] ** 2 + response[1:] @ response[1:])
+    n = draws + 2
+    x, y = np.zeros((n, 1)), np.zeros((n, 1))
+    x[0], y[1] = 1.0, 1.0
+    response = final_sample(sampler(x, y, np.arange(n), impulse_port(2)))[:, 0]
+    of_start, of_y, of_noise = response[0], response[1], response[2:]
+    return float(of_y), float(start * of_start**2 + of_noise @ of_noise)
+
+
+def variance(sampler, start, draws=0):
+    """v of ``law`` for ``sampler(x, sample, ops)``, which has no measurement."""
+    return law(lambda x, y, sample, ops: sampler(x, sample, ops), start, draws)[1]
