@@ -12,7 +12,7 @@ import accelerated
 GPU = accelerated.BUILTIN_PORTS["gpu"]
 DEVICE = "CUDA device"
 IMPL_HELP = "implementations to time: peers, or ports as modules or files (default: {})"
-NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling", "GuidedSampling")
+NETWORK_WORKLOADS = ("Training", "Forward", "Backward", "Sampling", "GuidedSampling", "PiGDM", "DDRM")
 
 
 @dataclass(frozen=True)

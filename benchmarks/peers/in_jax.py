@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.peers import jax_ops, particles
+from benchmarks.peers.restoration import STEPS
 from reference.conformance.call import result_names
 from reference.diffusion.training import ema_decay
 from reference.networks import MLP, UNet
@@ -23,6 +25,7 @@ def prepare(workload, platform="cpu"):
     jax.config.update("jax_default_matmul_precision", "highest")  # float32 products on CUDA, not TF32 with its 11-bit significand
     kinds = {"Training": training, "Forward": forward, "Sampling": sampling, "Particles": particle_steps}
     kinds |= {"Backward": backward, "GuidedSampling": guided_sampling, "FokkerPlanck": fokker_planck, "MatMul": matmul, "Op": op}
+    kinds |= {"PiGDM": restoration, "DDRM": restoration}
     return kinds[type(workload).__name__](workload)
 
 
@@ -164,6 +167,35 @@ def guided_sampling(workload):
 
     call = lambda: sample(params, x_T, rows).block_until_ready()
     return lambda: {"samples": {"x": np.asarray(call())}}, call
+
+
+def restoration(workload):
+    network, params, x_T = forward_function(workload), to_jax(workload.parameters()), jnp.asarray(workload.prior())
+    rows, y = jnp.asarray(workload.coefficients(), jnp.float32), jnp.asarray(workload.measurement)
+    f, given, kind = workload.factor, jnp.asarray(np.stack(workload.noises())), type(workload).__name__
+
+    def A(x):
+        b, h, w, c = x.shape
+        return x.reshape(b, h // f, f, w // f, f, c).mean(axis=(2, 4))
+
+    def A_plus(y):
+        return y.repeat(f, axis=1).repeat(f, axis=2)
+
+    @jax.jit
+    def sample(params, x, y, rows, noises):
+        def posterior_mean(x, scale, condition, a, b):
+            return a * x + b * network(params, scale * x, jnp.full(len(x), condition))
+
+        def mean_and_pullback(x, *level):
+            mean, pullback = jax.vjp(lambda x: posterior_mean(x, *level), x)
+            return mean, lambda v: pullback(v)[0]
+
+        step = partial(STEPS[kind], {"PiGDM": mean_and_pullback, "DDRM": posterior_mean}[kind], A, A_plus)
+        return jax.lax.scan(lambda x, inputs: (step(x, inputs[0], y, inputs[1]), None), x, (noises, rows))[0]
+
+    draw = jax.jit(lambda: jax.random.normal(jax.random.key(0), given.shape))
+    call = lambda: sample(params, x_T, y, rows, draw()).block_until_ready()
+    return lambda: {"samples": {"x": np.asarray(sample(params, x_T, y, rows, given))}}, call
 
 
 def particle_steps(workload):

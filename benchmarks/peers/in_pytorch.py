@@ -1,6 +1,7 @@
 """PyTorch, eager and compiled: diffusers' UNet2DModel and an MLP with the workload's weights, fused Adam, a fused moving average."""
 
 from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.peers import particles
+from benchmarks.peers.restoration import STEPS
 from reference.conformance.call import result_names
 from reference.diffusion.training import ema_decay
 from reference.networks import MLP, UNet
@@ -24,6 +26,7 @@ def prepare(workload, channels_last=False, compiled=False, device="cpu"):
     maybe_compiled = (lambda f: torch.compile(f, dynamic=False)) if compiled else lambda f: f
     kinds = {"Training": training, "Forward": forward, "Backward": backward, "Sampling": sampling}
     kinds |= {"GuidedSampling": guided_sampling, "Particles": particle_steps, "MatMul": matmul, "Op": op}
+    kinds |= {"PiGDM": restoration, "DDRM": restoration}
     layout = Layout(torch.channels_last if channels_last else torch.contiguous_format)
     results, call = kinds[type(workload).__name__](workload, layout, maybe_compiled)
     return results, call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
@@ -210,6 +213,36 @@ def guided_sampling(workload, layout, maybe_compiled):
         return x
 
     return lambda: {"samples": {"x": layout.array(call())}}, call
+
+
+def restoration(workload, layout, maybe_compiled):
+    """Jᵀ v by autograd; the parameters need no gradients."""
+    model, x_T = build_model(workload, layout)[0].requires_grad_(False), layout.tensor(workload.prior())
+    y, given = layout.tensor(workload.measurement), list(map(layout.tensor, workload.noises()))
+    rows = [tuple(map(torch.tensor, row)) for row in torch.tensor(workload.coefficients(), dtype=torch.float32).tolist()]
+    A, A_plus = (lambda x: F.avg_pool2d(x, workload.factor)), (lambda y: F.interpolate(y, scale_factor=workload.factor))
+
+    @maybe_compiled
+    def posterior_mean(x, scale, condition, a, b):
+        return a * x + b * model(scale * x, condition.expand(len(x)))
+
+    @torch.enable_grad()
+    def mean_and_pullback(x, *level):
+        x = x.detach().requires_grad_()
+        mean = posterior_mean(x, *level)
+        return mean.detach(), lambda v: torch.autograd.grad(mean, x, v)[0]
+
+    kind = type(workload).__name__
+    step = partial(STEPS[kind], {"PiGDM": mean_and_pullback, "DDRM": posterior_mean}[kind], A, A_plus)
+
+    @torch.no_grad()
+    def call(noises=None):
+        x = x_T
+        for n, row in enumerate(rows):
+            x = step(x, noises[n] if noises else layout.noise(x.shape), y, row)
+        return x
+
+    return lambda: {"samples": {"x": layout.array(call(given))}}, call
 
 
 def particle_steps(workload, layout, maybe_compiled):

@@ -14,6 +14,7 @@ from benchmarks.workloads.fokker_planck import FokkerPlanck
 from benchmarks.workloads.networks import Backward, Forward, GuidedSampling, Sampling, Training
 from benchmarks.workloads.ops import MatMul, Op
 from benchmarks.workloads.particles import Particles
+from benchmarks.workloads.restoration import DDRM, PiGDM
 from reference.networks import MLP, UNet
 
 CLASSES = 11  # ten, and the null label
@@ -37,6 +38,8 @@ def _workloads(matmul, points, small, large, images, steps, particles, cells, op
         "unet32-ddim": Sampling(large[0], images, steps),
         "unet32-step-classes": Training(conditional, large[1]),
         "unet32-guided": GuidedSampling(conditional, images, 2 * steps // 5),
+        "unet32-pigdm": PiGDM(large[0], images, max(2, steps // 5)),
+        "unet32-ddrm": DDRM(large[0], images, max(2, steps // 5)),
         "particles-given-noise": Particles(particles, 2 * steps, own=False),
         "particles-own-noise": Particles(particles, 2 * steps, own=True),
         "fokker-planck": FokkerPlanck(cells),

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.counts import Recorder, counts, operations
 from benchmarks.measure import Failure, disagreement, expected_results
+from benchmarks.peers.restoration import STEPS
 from benchmarks.workloads import WORKLOADS
 from reference import ops
 from reference.conformance.contract import OPS
@@ -56,6 +57,8 @@ def test_the_tiny_size_has_every_workload():
         ("gradients in half precision", "unet32-step"),
         ("transposed weight gradient", "unet32-step-classes"),
         ("padding off by one", "unet32-guided"),
+        ("padding off by one", "unet32-ddrm"),
+        ("gradients in half precision", "unet32-pigdm"),
         ("element never written", "mlp-forward"),
     ],
 )
@@ -147,3 +150,21 @@ def test_the_coefficients_for_peers_give_the_samples_of_the_guided_solver():
         x = c * x + d * (x0 + slope * (x0 - x0_before))
     assert len(set(own)) > 1 and len(workload.coefficients()) == workload.steps > 1
     assert disagreement({"samples": {"x": x}}, single, exact).ratio <= 1
+
+
+@pytest.mark.parametrize("name", ["unet32-pigdm", "unet32-ddrm"])
+def test_the_coefficients_and_steps_for_peers_give_the_restored_samples(name):
+    workload, (single, exact, *_) = WORKLOADS["tiny"][name], expected_results(WORKLOADS["tiny"][name])
+    network, params, x = workload.network, workload.parameters(np.float64), workload.prior(np.float64)
+
+    def mean_and_pullback(x, scale, condition, a, b):
+        y, saved = network.forward(params, scale * x, np.full(len(x), condition))
+        return a * x + b * y, lambda v: a * v + scale * network.backward(params, b * v, saved)[0]
+
+    function = {"unet32-pigdm": mean_and_pullback, "unet32-ddrm": lambda *args: mean_and_pullback(*args)[0]}[name]
+    means = lambda x: x.reshape(len(x), 4, 2, 4, 2, 1).mean(axis=(2, 4))
+    repeated = lambda y: y.repeat(2, axis=1).repeat(2, axis=2)
+    assert len(workload.coefficients()) == len(workload.noises()) == workload.steps > 1
+    for noise, row in zip(workload.noises(), workload.coefficients()):
+        x = STEPS[type(workload).__name__](function, means, repeated, x, noise, workload.measurement, row)
+    assert disagreement({"samples": {"x": x.astype(np.float32)}}, single, exact).ratio <= 1

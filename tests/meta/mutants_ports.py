@@ -2,9 +2,11 @@
 
 PORTS, TRACE = "tests/accelerated/test_ports.py::test_", "tests/accelerated/test_trace.py::test_"
 BENCHMARKS = "tests/benchmarks/test_command_line.py::test_a_lacking_port_is_not_timed_and_a_wrong_or_failing_one_exits_1"
+RESTORATION = "benchmarks/workloads/restoration.py"
 NETWORKS, WORKLOADS = "benchmarks/workloads/networks.py", "tests/benchmarks/test_workloads.py::test_"
 COEFFICIENTS = WORKLOADS + "the_coefficients_for_peers_give_the_samples_of_the_guided_solver"
 LABELS = WORKLOADS + "a_step_with_classes_"
+RESTORED = WORKLOADS + "the_coefficients_and_steps_for_peers_give_the_restored_samples"
 SUITE, ERRATA = "tests/meta/test_conformance.py::test_", "tests/reference/test_errata.py::test_"
 EDGE = SUITE + "a_stride_2_edge_fault_is_reported_on_an_image_with_an_interior"
 PARTLY = TRACE + "a_port_that_lacks_ops_is_traced_on_its_own_ones_and_an_op_that_raises_differs"
@@ -52,6 +54,13 @@ MUTANTS = (
     ),
     (NETWORKS, "h / (2 * h_before)", "h / h_before", COEFFICIENTS),
     (NETWORKS, "fixed_labels(model, labels, self.guidance)", "fixed_labels(model, labels)", COEFFICIENTS),
+    (RESTORATION, "(self.factor * self.noise) ** 2", "self.noise**2", RESTORED + "[unet32-pigdm]"),
+    (
+        RESTORATION,
+        "return [self.operator.V(noise.reshape(self.batch, -1)) for noise in super().noises()]",
+        "return super().noises()",
+        RESTORED + "[unet32-ddrm]",
+    ),
     (NETWORKS, "label_dropout=0.1 if", "label_dropout=0.0 if", LABELS + "drops_a_tenth_of_the_labels"),
     (
         NETWORKS,
