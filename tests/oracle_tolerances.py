@@ -217,3 +217,12 @@ CSV_DIGITS = 5e-9
 
 # SSIM of numbers below 2: local variances err by some 64 u of the squares, beside the constant C_2 of at least 9e-4 that is added to them.
 SIMILARITY = 64 * 4 * U / 9e-4
+
+# Means of samples in float64 are listed with eight digits; two processors differ by some 1e-16 a step.
+LISTED_MEANS = 1e-8
+
+# The network time of a noise level, by interpolation in a table of the log-SNR: a thousand times the rounding of neighbouring entries.
+NETWORK_TIME = 1e-9
+
+# A step of a target from coefficients that the audit measured, for entries of size 1: some hundred roundings, over alpha.
+AUDITED_STEP = 1e-13

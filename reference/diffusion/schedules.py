@@ -364,9 +364,13 @@ def geometric(T=10, sigma_min=0.05, sigma_max=10.0):
             "sigma_min and sigma_max must lie between 1e-100 and 1e100,"
             f" got {sigma_min} and {sigma_max}"
         )
-    levels = np.geomspace(sigma_min, sigma_max, T)
-    table = np.concatenate(([0.0], log_alpha_bar_of_sigma(levels)))
-    return VarianceExplodingSchedule(table, "geometric")
+    return of_sigmas(np.geomspace(sigma_min, sigma_max, T), "geometric")
+
+
+def of_sigmas(sigmas, name="custom"):
+    """The variance-exploding schedule of rising levels sigma_1 .. sigma_T, after sigma_0 = 0."""
+    table = np.concatenate(([0.0], log_alpha_bar_of_sigma(sigmas)))
+    return VarianceExplodingSchedule(table, name)
 
 
 SCHEDULES = {

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from reference.data import mnist
-from reference.diffusion.conversions import log_alpha_bar_of_sigma
-from reference.diffusion.schedules import VarianceExplodingSchedule
+from reference.diffusion.schedules import of_sigmas
 from reference.diffusion.yardsticks import moments
 from reference.restoration import guided_denoisers
 from reference.restoration.ddrm import ddrm
@@ -68,7 +67,7 @@ class Problem:
         """(schedule, grid, x) of the ``steps`` levels of Karras et al."""
         low, high = noise_range(self.run)
         levels = sigmas(self.steps, low, min(high, HIGHEST))[-2::-1]
-        schedule = VarianceExplodingSchedule(np.append(0.0, log_alpha_bar_of_sigma(levels)))
+        schedule = of_sigmas(levels)
         return schedule, schedule.timesteps(self.steps), self.start(schedule)
 
 

@@ -14,6 +14,7 @@ from reference.runs.run import open_run
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
 from tests.command_runs import TINY, files, run, sampled
+from tests.oracle_tolerances import NETWORK_TIME
 
 # three steps are few
 pytestmark = pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
@@ -119,7 +120,7 @@ def test_a_guidance_interval_is_met_at_its_noise_levels(classes_run):
     schedule = opened.model.schedule
     low, high = (float(schedule.noise_scale(t) / schedule.signal(t)) for t in (200, 600))
     network = conditioned(opened, np.arange(2), 3, 2.0, (low, high)).model.network
-    np.testing.assert_allclose(network.interval, [200, 600], rtol=1e-9)
+    np.testing.assert_allclose(network.interval, [200, 600], rtol=NETWORK_TIME)
 
 
 def test_a_run_of_indi_restores_each_image_by_its_own_label(tmp_path):

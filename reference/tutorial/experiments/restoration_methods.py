@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.diffusion.conversions import log_alpha_bar_of_sigma
-from reference.diffusion.schedules import VarianceExplodingSchedule
+from reference.diffusion.schedules import of_sigmas
 from reference.restoration.ddrm import ddrm
 from reference.restoration.diffpir import diffpir
 from reference.restoration.dps import dps
@@ -44,8 +43,7 @@ class Problem:
 @cache
 def levels(N):
     """(schedule, grid) of N steps."""
-    noise = sigmas(N, sigma_max=HIGH)[-2::-1]
-    schedule = VarianceExplodingSchedule(np.append(0.0, log_alpha_bar_of_sigma(noise)))
+    schedule = of_sigmas(sigmas(N, sigma_max=HIGH)[-2::-1])
     return schedule, schedule.timesteps(N)
 
 

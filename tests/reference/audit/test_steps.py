@@ -12,6 +12,7 @@ from reference.ddpm.ddim import ddim_deviation, ddim_kernel
 from reference.ddpm.ddpm import posterior
 from reference.diffusion.conversions import conversion
 from reference.diffusion.schedules import cosine, linear
+from tests.oracle_tolerances import AUDITED_STEP
 
 PAIRS = ((1000, 999), (1000, 700), (700, 400), (400, 20), (20, 3), (3, 2), (2, 1))
 KNOWN = ("noise", "x0", "v", "score")
@@ -177,4 +178,4 @@ def test_means_are_those_of_exact_predictions(prediction):
         came = target.call("step", t=t, t_prev=t_prev, noise=np.zeros((1, 4)), **given)
         A0, A1 = measure(target, levels, t, t_prev).means(prediction)
         # each product is rounded; x_0 is a difference that is divided by alpha
-        np.testing.assert_allclose(A0 * x0 + A1 * eps, came, rtol=0, atol=1e-13 / alpha)
+        np.testing.assert_allclose(A0 * x0 + A1 * eps, came, rtol=0, atol=AUDITED_STEP / alpha)
