@@ -23,8 +23,10 @@ NOISE = 0.02  # alpha^2 / (alpha^2 + sigma^2) of schedule.LARGEST_PRIOR_TERM
 LONGEST = 2**20  # more levels than any table has
 # name -> (alpha, sigma) -> (r0, r1) with prediction = r0 x_0 + r1 eps
 PREDICTIONS: dict[str, Callable] = {
-    **{name: partial(prediction_coefficients, name) for name in ("noise", "x0", "v", "score")},
-    "velocity": lambda alpha, sigma: (-1.0, 1.0),  # of alpha = 1 - t, sigma = t
+    **{
+        name: partial(prediction_coefficients, name)
+        for name in ("noise", "x0", "v", "score", "velocity")
+    },
     "reversed velocity": lambda alpha, sigma: (1.0, -1.0),
 }
 

@@ -9,6 +9,7 @@ from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
 from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
 from reference.runs.methods import CLASSIFIER, DDPM, METHODS, NOISE_RANGE, SDE, SMLD
+from reference.sde.flow import TIMES
 
 CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "data": ("data",),
@@ -20,6 +21,7 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     **{name: ("net", name) for names in NETWORK_OPTIONS.values() for name in names},
     "schedule": ("schedule", "name"),
     "sde": ("schedule", "name"),
+    "times": ("schedule", "times"),
     "levels": ("schedule", "T"),
     "timesteps": ("schedule", "T"),
     "beta": ("schedule", "beta"),
@@ -179,14 +181,14 @@ def _add_method_options(parser):
         help="rescale the schedule so that it ends in noise alone; needs prediction v or x0 "
         "(default: not rescaled)",
     )
-    option = group("ddpm, sde")
+    option = group("ddpm, sde, flow")
     option(
         "--prediction",
         choices=TRAINABLE,
-        help="the network's prediction (default noise; v for a schedule that ends in almost "
-        "nothing but noise, such as cosine)",
+        help="the network's prediction; F: EDM's preconditioning (default noise; v for a schedule "
+        "that ends in almost nothing but noise, such as cosine; velocity for flow)",
     )
-    option = group("ddpm, sde, indi")
+    option = group("ddpm, sde, flow, indi")
     option(
         "--classes",
         action="store_true",
@@ -248,6 +250,13 @@ def _add_method_options(parser):
         "--sde",
         choices=SDE.schedules,
         help="vp (variance preserving), ve (exploding) or subvp (default vp)",
+    )
+    option = group("flow")
+    option(
+        "--times",
+        choices=TIMES,
+        help="distribution of the training times, of which u-shaped is for reflow (default "
+        "uniform)",
     )
     option = group("indi")
     option(

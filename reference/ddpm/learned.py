@@ -1,5 +1,5 @@
-"""Learned variances (Nichol and Dhariwal 2021): a network predicts, beside the noise, x0 or v, the
-position of the variance between its two bounds.
+"""Learned variances (Nichol and Dhariwal 2021): a network predicts, beside the noise, x0 or another
+prediction, the position of the variance between its two bounds.
 
 The last axis of the network's output holds the prediction and, behind it, v: the position, not the
 prediction type v.  The log-variance of the step is interpolated between its bounds
@@ -63,12 +63,12 @@ class LearnedVariance(Denoiser):
     def prediction_part(self, output):
         return output[..., : output.shape[-1] // 2]
 
-    def predictor(self, params, labels=None, ops=reference_ops):
-        """As ``Denoiser.predictor``, but the function returns (prediction, v).  Samplers and
-        ``elbo_terms`` accept both forms.
+    def sampled(self, output, x, t):
+        """As ``Denoiser.sampled``, but (prediction, v), which is then what ``predictor``'s function
+        returns.  Samplers and ``elbo_terms`` accept both forms.
         """
-        output = super().predictor(params, labels, ops)
-        return lambda x, t: tuple(np.split(output(x, t), 2, axis=-1))
+        prediction, v = np.split(output, 2, axis=-1)
+        return super().sampled(prediction, x, t), v
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
         x = forward(self.schedule, x0, t, noise, ops)
@@ -92,7 +92,7 @@ class LearnedVariance(Denoiser):
         """
         schedule, T, first = self.schedule, self.schedule.T, t == 1
         x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
-        a, b = conversion(self.prediction, "x0", schedule.signal(t), schedule.noise_scale(t))
+        a, b = conversion(self.prediction, "x0", *self._level(t), self.data_variance)
         x0_prediction = per_sample_column(a, x) * x + per_sample_column(b, x) * prediction
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
         nats = np.empty(len(x), like=x)

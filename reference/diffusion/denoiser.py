@@ -1,4 +1,4 @@
-"""A network that predicts noise, x_0 or v from x_t = alpha x_0 + sigma eps.
+"""A network that predicts noise, x_0, v, the velocity or F from x_t = alpha x_0 + sigma eps.
 
 ``Denoiser`` joins a network, a noise schedule, the choice of prediction and the variance
 sigma_data^2 of the data.  The network gets x_t and t in scaled form:
@@ -8,7 +8,7 @@ sigma_data^2 of the data.  The network gets x_t and t in scaled form:
 c_in is ``input_scale``; c_in x_t has unit variance.  c = schedule.network_time(t) is a number in
 [0, 1000]; EDM (Karras et al. 2022) calls it c_noise.  Samplers get functions from a denoiser:
 
-    predictor(params)                 (x, t) -> the output itself
+    predictor(params)                 (x, t) -> the output itself, but x_0 in place of F
     noise_predictor(params)           (x, t) -> eps
     score_function(params)            (x, alpha, sigma) -> ∇log p(x)
     posterior_mean_function(params)   (x, alpha, sigma) -> E[x_0 | x]
@@ -35,7 +35,7 @@ from reference.diffusion.interpolation import network_terms
 from reference.diffusion.protocols import Network, NoiseSchedule
 from reference.ops.random import Purpose
 
-TRAINABLE = ("noise", "x0", "v")
+TRAINABLE = ("noise", "x0", "v", "velocity", "F")
 # x_0 = (x - noise) / signal must not overflow in float32, with largest number 3e38
 SMALLEST_SIGNAL = 1e-30
 
@@ -54,9 +54,9 @@ def split_prediction(output):
     return output if isinstance(output, tuple) else (output, None)
 
 
-def exact_prediction(distribution, schedule, x, t, prediction="noise"):
+def exact_prediction(distribution, schedule, x, t, prediction="noise", data_variance=None):
     """E[prediction | x_t] for data with this distribution, a ``Mixture``: the prediction with the
-    least loss.  x[b,d], sample i at time t[i].
+    least loss.  x[b,d], sample i at time t[i].  ``data_variance``: see ``conversions``.
     """
     best = np.empty(x.shape)
     for time in np.unique(t):
@@ -67,7 +67,7 @@ def exact_prediction(distribution, schedule, x, t, prediction="noise"):
             best[chosen] = distribution.expected_noise(x_t, *level)
         else:
             x0 = distribution.posterior_mean(x_t, *level)
-            best[chosen] = convert(x0, x_t, "x0", prediction, *level)
+            best[chosen] = convert(x0, x_t, "x0", prediction, *level, data_variance)
     return best
 
 
@@ -80,7 +80,7 @@ def check_data_variance(data_variance):
 @dataclass(frozen=True)
 class Denoiser:
     """``network``: see reference/networks.  ``schedule``: a ``Schedule`` or an ``SDE``.
-    ``prediction``: "noise", "x0" or "v".  ``data_variance``: mean square of an entry of the data.
+    ``prediction``: one of ``TRAINABLE``.  ``data_variance``: mean square of an entry of the data.
     """
 
     network: Network
@@ -108,6 +108,10 @@ class Denoiser:
         """1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which scales x to unit variance.  EDM: c_in."""
         return (signal_power * self.data_variance + noise_power) ** -0.5
 
+    def _level(self, t):
+        """(alpha, sigma) at times t."""
+        return self.schedule.signal(t), self.schedule.noise_scale(t)
+
     def predict(self, params, x, t, labels=None, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> the network's output, saved (see reference/networks)."""
         scale = self.input_scale(self.schedule.signal_power(t), self.schedule.noise_power(t))
@@ -123,15 +127,32 @@ class Denoiser:
 
     # functions for samplers, at the times of the schedule
 
+    @property
+    def sampled_prediction(self):
+        """The name of the result of ``predictor``."""
+        return "x0" if self.prediction == "F" else self.prediction
+
     def predictor(self, params, labels=None, ops=reference_ops):
-        """The function (x[b,...], t) -> ``prediction``; t is one number for all samples."""
+        """The function (x[b,...], t) -> ``sampled_prediction``; t is one number for all samples.
+
+        It is the network's prediction.  F becomes x_0, because samplers do not know the
+        data_variance that F depends on.
+        """
 
         def predict(x, t):
             scale = self.input_scale(self.schedule.signal_power(t), self.schedule.noise_power(t))
             c = np.full_like(x, self.schedule.network_time(t), shape=len(x))
-            return self.network.forward(params, scale * x, c, ops, labels, keep=False)[0]
+            output = self.network.forward(params, scale * x, c, ops, labels, keep=False)[0]
+            return self.sampled(output, x, t)
 
         return predict
+
+    def sampled(self, output, x, t):
+        """The network's output at x[b,...] and time t, converted to ``sampled_prediction``."""
+        if self.sampled_prediction == self.prediction:
+            return output
+        names, level = (self.prediction, self.sampled_prediction), self._level(t)
+        return convert(output, x, *names, *level, self.data_variance)
 
     def noise_predictor(self, params, labels=None, ops=reference_ops):
         """As ``predictor``, converted to the noise.  If the network also predicts variances, both
@@ -141,8 +162,7 @@ class Denoiser:
 
         def predict_noise(x, t):
             prediction, v = split_prediction(predict(x, t))
-            level = (self.schedule.signal(t), self.schedule.noise_scale(t))
-            noise = convert(prediction, x, self.prediction, "noise", *level)
+            noise = convert(prediction, x, self.sampled_prediction, "noise", *self._level(t))
             return noise if v is None else (noise, v)
 
         return predict_noise
@@ -221,9 +241,7 @@ class Denoiser:
         """The value that the network should predict, r0 x_0 + r1 noise at times t[b], with the
         coefficients of conversions.py.
         """
-        r0, r1 = prediction_coefficients(
-            self.prediction, self.schedule.signal(t), self.schedule.noise_scale(t)
-        )
+        r0, r1 = prediction_coefficients(self.prediction, *self._level(t), self.data_variance)
         return ops.add_noise(x0, cast_like(r0, x0), cast_like(r1, x0), noise)
 
     def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):

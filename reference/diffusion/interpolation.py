@@ -10,7 +10,7 @@ With sigma_data^2 the variance of the data (``data_variance``), write u = x_0 / 
     z = cos(phi) u + sin(phi) eps,   F = sin(phi) u - cos(phi) eps.
 
 z is x scaled to unit variance, the input of the network.  F is orthogonal to z, and it is the
-output of the network of EDM (Karras et al. 2022).  z and F give u and eps without a division:
+prediction F of conversions.py, as of EDM's network.  z and F give u and eps without a division:
 
     u = cos(phi) z + sin(phi) F,   eps = sin(phi) z - cos(phi) F.
 
@@ -39,7 +39,7 @@ evaluate both levels at an x of the same signal but another variance.
 
 import numpy as np
 
-from reference.diffusion.conversions import prediction_coefficients, solve_rows
+from reference.diffusion.conversions import conversion
 
 
 def network_terms(model, target, alpha, sigma):
@@ -50,29 +50,17 @@ def network_terms(model, target, alpha, sigma):
     The sum has one term at a trained level, two between levels.  ``model``: a ``Denoiser``.
     ValueError outside of the trained levels.
     """
-    scale = model.input_scale(alpha**2, sigma**2)
-    wanted = prediction_coefficients(target, alpha, sigma)
+    scale, variance = model.input_scale(alpha**2, sigma**2), model.data_variance
     # target = a x + from_F F
-    a, from_F = solve_rows((alpha, sigma), F_coefficients(model, alpha, sigma), wanted)
+    a, from_F = conversion("F", target, alpha, sigma, variance)
     terms = []
     for weight, c, *level in model.schedule.interpolation_nodes(alpha, sigma):
+        # at this level, F = to_F[0] x + to_F[1] output, and x = z / level_scale
+        to_F = conversion(model.prediction, "F", *level, variance)
         level_scale = model.input_scale(level[0] ** 2, level[1] ** 2)
-        # at this level, F = to_F[0] z + to_F[1] output
-        to_F = solve_rows(
-            (level_scale * level[0], level_scale * level[1]),
-            prediction_coefficients(model.prediction, *level),
-            F_coefficients(model, *level),
-        )
-        a += from_F * weight * to_F[0] * scale
+        a += from_F * weight * to_F[0] / level_scale * scale
         terms.append((from_F * weight * to_F[1], c))
     return scale, a, terms
-
-
-def F_coefficients(model, alpha, sigma):
-    """(r0, r1) with F = r0 x_0 + r1 eps: sin(phi) / sigma_data and -cos(phi)."""
-    scale = model.input_scale(alpha**2, sigma**2)
-    sigma_data = model.data_variance**0.5
-    return scale * sigma / sigma_data, -scale * alpha * sigma_data
 
 
 def interpolation_error(h, k, tangent=0.0):

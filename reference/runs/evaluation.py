@@ -57,7 +57,8 @@ def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
         "loss of predicting zero": mean_square(target),
     }
     if mixture:
-        exact = exact_prediction(mixture, model.schedule, x, t, model.prediction)
+        chosen = (model.prediction, model.data_variance)
+        exact = exact_prediction(mixture, model.schedule, x, t, *chosen)
         found["loss of the exact prediction"] = mean_square(exact - target)
     return found
 
@@ -124,7 +125,7 @@ def chain_likelihood(run, ops, how, count=128):
     "exact" one of ``reverse_log_variance``, with the network's squared error on training data as
     mmse; the decoder of the last step has that error as its variance.
     """
-    data, schedule, prediction = run.data, run.model.schedule, run.model.prediction
+    data, schedule, prediction = run.data, run.model.schedule, run.model.sampled_prediction
     bin_width = data.bin_width or None
     is_chain = how["sampler"] in ("ddpm", "ddim")
     steps = min(how["steps"], schedule.T) if is_chain else schedule.T

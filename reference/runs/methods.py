@@ -17,6 +17,7 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.classifier import Classifier
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.schedules import SCHEDULES, geometric, zero_terminal_snr
+from reference.sde.flow import Flow
 from reference.sde.sde import SDES
 from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
 from reference.smld.smld import ScoreModel
@@ -161,8 +162,16 @@ def _configure_sde(data, given):
     }
 
 
-def _build_sde(network, config):
-    schedule = build_schedule(SDE, config["schedule"])
+def _configure_flow(data, given):
+    times = {"times": given["times"]} if "times" in given else {}
+    return {
+        "schedule": complete_schedule(FLOW, {"name": "flow"} | times),
+        "prediction": given.get("prediction", "velocity"),
+    }
+
+
+def _build_continuous(method, network, config):
+    schedule = build_schedule(method, config["schedule"])
     return Denoiser(network, schedule, config["prediction"], config["data_variance"])
 
 
@@ -245,11 +254,21 @@ SDE = Method(
     name="sde",
     options=("sde", "prediction", "sigma_min", "sigma_max", *CLASS_OPTIONS),
     configure=_configure_sde,
-    build=_build_sde,
+    build=lambda network, config: _build_continuous(SDE, network, config),
     sampler="predictor-corrector",
     likelihood="probability flow",
     schedules=SDES,
     network_time="`1000 * t / {t_max}`, t the time of the SDE {name}",
+)
+FLOW = Method(
+    name="flow",
+    options=("prediction", "times", *CLASS_OPTIONS),
+    configure=_configure_flow,
+    build=lambda network, config: _build_continuous(FLOW, network, config),
+    sampler="ddim",
+    likelihood="probability flow",
+    schedules={"flow": Flow},
+    network_time="`1000 * t`, alpha = 1 - t, sigma = t",
 )
 INDI = Method(
     name="indi",
@@ -271,4 +290,4 @@ CLASSIFIER = Method(
     networks=("convnet",),
     training={"steps": 12_000, "lr": 2e-3, "ema": 0.999},
 )
-METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, INDI, CLASSIFIER)}
+METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, FLOW, INDI, CLASSIFIER)}

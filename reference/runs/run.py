@@ -53,7 +53,7 @@ class Run:
 
     def predictor(self, ops):
         """The function (x[b,...], t) -> prediction of the averaged weights, of the kind
-        ``model.prediction``.
+        ``model.sampled_prediction``.
         """
         return self.model.predictor(self.state.ema, ops=ops)
 

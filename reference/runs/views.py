@@ -108,13 +108,13 @@ def schedule_of(run, ops, steps):
     """(schedule, predict, prediction) for DDPM and DDIM in ``steps`` steps.
 
     The schedule is the run's own, if it has at least as many steps; else it has ``steps`` evenly
-    spaced times of ``sde_of``.
+    spaced times of ``sde_of``, t_max / steps .. t_max, from t_min on.
     """
     schedule = run.model.schedule
     if isinstance(schedule, Schedule) and steps <= schedule.T:
-        return schedule, run.predictor(ops), run.model.prediction
+        return schedule, run.predictor(ops), run.model.sampled_prediction
     sde, mean = sde_of(run), posterior_mean_of(run, ops)
-    times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
+    times = np.linspace(max(sde.t_min, sde.t_max / steps), sde.t_max, steps)
     ratios = sde.noise_scale(times) / sde.signal(times)
     table = np.concatenate(([0.0], log_alpha_bar_of_sigma(ratios)))
     made = VarianceExplodingSchedule(table) if isinstance(sde, VE) else Schedule(table)

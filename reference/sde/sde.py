@@ -116,16 +116,20 @@ class SDE(ABC):
         """The time with this log-SNR, by bisection to the last bit.  ValueError below the log-SNR
         of t_max.
         """
+        self.check_log_snr(log_snr)
+        low, high = 0.0, float(self.t_max)
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
+        return high
+
+    def check_log_snr(self, log_snr):
+        """ValueError for a log-SNR below that of t_max."""
         lowest = self.log_snr(self.t_max)
         if not lowest - SLACK * (1 + abs(lowest)) <= log_snr < float("inf"):
             raise ValueError(
                 f"the log-SNR falls to {lowest:.4g} at t = {self.t_max:g},"
                 f" and never to {log_snr:.4g}"
             )
-        low, high = 0.0, float(self.t_max)
-        while low < (middle := (low + high) / 2) < high:
-            low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
-        return high
 
     @property
     def t_min(self):

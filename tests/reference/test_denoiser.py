@@ -61,7 +61,8 @@ class Oracle:
         t = int(t[0])
         alpha, sigma = self.schedule.signal(t), self.schedule.noise_scale(t)
         x = x * np.sqrt(alpha**2 * params["variance"] + sigma**2)
-        return convert(self.distribution.expected_noise(x, alpha, sigma), x, "noise", self.prediction, alpha, sigma), None
+        noise = self.distribution.expected_noise(x, alpha, sigma)
+        return convert(noise, x, "noise", self.prediction, alpha, sigma, params["variance"]), None
 
     def backward(self, params, dy, saved, ops=None):
         self.seen.append(dy)
@@ -81,7 +82,15 @@ def test_the_loss_of_the_exact_denoiser_is_the_minimum(prediction):
         x, h = line(-16, 16, 0.2)
         fisher = np.exp(noised.log_density(x[:, None])) @ noised.score(x[:, None])[:, 0] ** 2 * h
         mmse = (sigma / alpha) ** 2 * (1 - sigma**2 * fisher)
-        floor = {"x0": mmse, "noise": (alpha / sigma) ** 2 * mmse, "v": mmse / sigma**2}[prediction]
+        # (dprediction/dx_0)^2 at fixed x
+        slope = {
+            "x0": 1,
+            "noise": (alpha / sigma) ** 2,
+            "v": sigma**-2,
+            "velocity": (1 + alpha / sigma) ** 2,
+            "F": 1 / 1.7 + (alpha / sigma) ** 2,
+        }
+        floor = slope[prediction] * mmse
         mean, per_sample, _ = Denoiser(network, schedule, prediction, 1.7).loss(params, x0, np.full(n, t), noise)
         assert_mean(per_sample, floor, 3 * len(TRAINABLE))
         assert_close(mean, per_sample.mean(), EXACT)
@@ -102,7 +111,7 @@ def test_noise_prediction_for_samplers_is_converted_from_any_prediction(predicti
 
 @pytest.mark.parametrize("prediction", [*set(PREDICTIONS) - set(TRAINABLE), "epsilon"])
 def test_unknown_predictions_of_a_denoiser_are_refused(prediction):
-    with pytest.raises(ValueError, match=f"noise, x0, v, got {prediction!r}"):
+    with pytest.raises(ValueError, match=f"noise, x0, v, velocity, F, got {prediction!r}"):
         Denoiser(MLP(), vp(20), prediction)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.audit.levels import PREDICTIONS
 from reference.audit.target import Target, TargetError
 from reference.ddpm.ddpm import VARIANCES
 from reference.diffusion.conversions import convert
@@ -94,7 +95,7 @@ class GivenNoise:
 
 def pieces_of(schedule, prediction):
     """The pieces that a schedule and a prediction determine."""
-    _choice("prediction", TRAINABLE, prediction)
+    _choice("prediction", tuple(name for name in TRAINABLE if name in PREDICTIONS), prediction)
     network: Any = None
     model, predicts_v = (Denoiser(network, schedule, kind) for kind in (prediction, "v"))
 

@@ -14,7 +14,7 @@ from reference.runs.devices import to_device, to_host
 from reference.runs.run import open_run
 from reference.runs.sampling import on_device
 
-METHODS = ("ddpm", "smld", "sde")  # the methods with a denoiser at every noise level
+METHODS = ("ddpm", "smld", "sde", "flow")  # the methods with a denoiser at every noise level
 
 
 def target(name, limit, ops, data_dir=None, data=None):
@@ -31,7 +31,7 @@ def target(name, limit, ops, data_dir=None, data=None):
     if run.method.name not in METHODS:
         trained = f"{name} was trained by {run.method.name}"
         raise TargetError(f"the audit examines runs of {', '.join(METHODS)}, and {trained}")
-    schedule, prediction = run.model.schedule, run.model.prediction
+    schedule, prediction = run.model.schedule, run.model.sampled_prediction
     if isinstance(schedule, Schedule):
         pieces, claims = chain_pieces("ddim", schedule, prediction)
         pieces |= _table(schedule)
