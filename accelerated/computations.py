@@ -76,6 +76,8 @@ TRAINING_RUNS = {  # method and options
     "smld": ("smld", POINTS),
     "sliced score matching": ("smld", POINTS | {"objective": "sliced"}),
     "sde": ("sde", POINTS),
+    "flow": ("flow", POINTS),
+    "weighted loss of F": ("sde", POINTS | {"prediction": "F", "loss_weight": "min-snr"}),
     "indi": ("indi", POINTS),
     "vae": ("vae", POINTS | {"latent": 2}),
     "classifier of noisy images": ("classifier", IMAGES | {"noise_levels": True}),

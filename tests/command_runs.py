@@ -27,6 +27,7 @@ POINTS = {
     "ddpm": "ddpm --data mixture1d --objective hybrid --timesteps 30",
     "smld": "smld --data mixture1d --levels 4",
     "sde": "sde --data mixture1d",
+    "flow": "flow --data mixture1d",
     "indi": "indi --data mixture1d --noise 1",
     "much noise": "indi --data mixture1d --noise 5",
 }

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from reference.data import datasets, formats, mnist
 from reference.diffusion.denoiser import TRAINABLE
+from reference.diffusion.loss_weights import LOSS_WEIGHTS
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
 from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
@@ -15,6 +16,7 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "data": ("data",),
     "prediction": ("prediction",),
     "objective": ("objective",),
+    "loss_weight": ("loss_weight",),
     "bandwidth": ("bandwidth",),
     "brownian_noise": ("epsilon",),
     "net": ("net", "kind"),
@@ -187,6 +189,12 @@ def _add_method_options(parser):
         choices=TRAINABLE,
         help="the network's prediction; F: EDM's preconditioning (default noise; v for a schedule "
         "that ends in almost nothing but noise, such as cosine; velocity for flow)",
+    )
+    option(
+        "--loss-weight",
+        choices=LOSS_WEIGHTS,
+        help="weight of the loss by noise level: simple, the same for all; min-snr; p2; edm; not "
+        "for learned variances (default simple)",
     )
     option = group("ddpm, sde, flow, indi")
     option(

@@ -54,6 +54,8 @@ class LearnedVariance(Denoiser):
         super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be {' or '.join(OBJECTIVES)}, got {self.objective!r}")
+        if self.loss_weight != "simple":
+            raise ValueError(f"loss-weight {self.loss_weight} needs objective simple")
         if self.network.outputs != 2 or self.schedule.T < 2:
             raise ValueError(
                 "learned variances need 2 outputs and T at least 2,"

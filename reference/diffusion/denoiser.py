@@ -19,7 +19,7 @@ The first two work at the times of the schedule, the others at any noise level
 (interpolation.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from reference.diffusion.conversions import (
 )
 from reference.diffusion.forward_process import forward
 from reference.diffusion.interpolation import network_terms
+from reference.diffusion.loss_weights import LOSS_WEIGHTS, loss_weight
 from reference.diffusion.protocols import Network, NoiseSchedule
 from reference.ops.random import Purpose
 
@@ -40,13 +41,18 @@ TRAINABLE = ("noise", "x0", "v", "velocity", "F")
 SMALLEST_SIGNAL = 1e-30
 
 
-def simple_loss(prediction, target, ops=reference_ops):
+def simple_loss(prediction, target, ops=reference_ops, weights=None):
     """The unweighted loss of Ho et al. 2020, the mean square of target - prediction over all
     entries: mean, per_sample[b], gradient of the mean with respect to the prediction.
+    With ``weights`` [b], the samples are weighted.
     """
     mean, per_sample = ops.mse(prediction, target)
-    uniform_weights = np.full_like(target, 1 / len(target), shape=len(target))
-    return mean, per_sample, ops.mse_backward(uniform_weights, prediction, target)
+    d_per_sample = np.full_like(target, 1 / len(target), shape=len(target))
+    if weights is not None:
+        weights = cast_like(weights, target)
+        per_sample, d_per_sample = weights * per_sample, weights * d_per_sample
+        mean = per_sample.mean()
+    return mean, per_sample, ops.mse_backward(d_per_sample, prediction, target)
 
 
 def split_prediction(output):
@@ -81,12 +87,14 @@ def check_data_variance(data_variance):
 class Denoiser:
     """``network``: see reference/networks.  ``schedule``: a ``Schedule`` or an ``SDE``.
     ``prediction``: one of ``TRAINABLE``.  ``data_variance``: mean square of an entry of the data.
+    ``loss_weight``: one of ``LOSS_WEIGHTS``.
     """
 
     network: Network
     schedule: NoiseSchedule
     prediction: str = "noise"
     data_variance: float = 1.0
+    loss_weight: str = field(default="simple", kw_only=True)
 
     def __post_init__(self):
         if self.prediction not in TRAINABLE:
@@ -100,6 +108,14 @@ class Denoiser:
             raise ValueError(
                 "prediction noise can't tell x_0 from"
                 f" x_T = {signal:.3g} x_0 + noise, the end of the schedule: take prediction v or x0"
+            )
+        if self.loss_weight not in LOSS_WEIGHTS:
+            choices = ", ".join(LOSS_WEIGHTS)
+            raise ValueError(f"loss-weight must be one of {choices}, got {self.loss_weight!r}")
+        if self.loss_weight in ("min-snr", "p2") and signal < SMALLEST_SIGNAL:
+            raise ValueError(
+                f"loss-weight {self.loss_weight} is 0 at the end of the schedule, where"
+                f" x_T = {signal:.3g} x_0 + noise: take loss-weight simple or edm"
             )
 
     # the network
@@ -244,6 +260,11 @@ class Denoiser:
         r0, r1 = prediction_coefficients(self.prediction, *self._level(t), self.data_variance)
         return ops.add_noise(x0, cast_like(r0, x0), cast_like(r1, x0), noise)
 
+    def loss_weights(self, t):
+        """The weights [b] of the squared errors at times t[b]; None if all are 1."""
+        level = self._level(t)
+        return loss_weight(self.loss_weight, self.prediction, *level, self.data_variance)
+
     def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The times t[b], uniform over those of the schedule, and the noise [b,*shape] of a
         training step.
@@ -253,12 +274,12 @@ class Denoiser:
         return self.schedule.sample_times(u), noise
 
     def loss(self, params, x0, t, noise, labels=None, ops=reference_ops):
-        """The simple loss at times t[b] with the given noise: mean, per_sample[b], the gradients of
-        the mean by name.
+        """The simple loss, weighted by ``loss_weight``, at times t[b] with the given noise: mean,
+        per_sample[b], the gradients of the mean by name.
         """
         x = forward(self.schedule, x0, t, noise, ops)
         target = self.target(x0, t, noise, ops)
         prediction, saved = self.predict(params, x, t, labels, ops)
-        mean, per_sample, d = simple_loss(prediction, target, ops)
+        mean, per_sample, d = simple_loss(prediction, target, ops, self.loss_weights(t))
         _, gradients = self.network.backward(params, d, saved, ops)
         return mean, per_sample, gradients

@@ -9,7 +9,7 @@ from reference.data import metrics
 from reference.ddpm.ddpm import elbo_terms
 from reference.ddpm.indi import path
 from reference.ddpm.learned import LearnedVariance
-from reference.diffusion.conversions import convert
+from reference.diffusion.conversions import convert, per_sample_column
 from reference.diffusion.denoiser import exact_prediction
 from reference.diffusion.forward_process import forward
 from reference.diffusion.guidance import null_label
@@ -52,15 +52,25 @@ def losses_at(model, weights, x0, t, noise, mixture=None, ops=reference_ops):
     """
     x, target = forward(model.schedule, x0, t, noise, ops), model.target(x0, t, noise, ops)
     output, _ = model.predict(weights, x, t, ops=ops, keep=False)
+    loss = lambda prediction: mean_loss(model, prediction, target, t)
     found = {
-        "loss": mean_square(model.prediction_part(output) - target),
-        "loss of predicting zero": mean_square(target),
+        "loss": loss(model.prediction_part(output)),
+        "loss of predicting zero": loss(np.zeros_like(target)),
     }
     if mixture:
         chosen = (model.prediction, model.data_variance)
         exact = exact_prediction(mixture, model.schedule, x, t, *chosen)
-        found["loss of the exact prediction"] = mean_square(exact - target)
+        found["loss of the exact prediction"] = loss(exact)
     return found
+
+
+def mean_loss(model, prediction, target, t):
+    """The mean of (prediction - target)^2 [b,...], weighted by the model's ``loss_weights`` at
+    times t[b], in float64.
+    """
+    weights = model.loss_weights(t)
+    root = 1.0 if weights is None else per_sample_column(weights**0.5, target)
+    return mean_square(root * (prediction - target))
 
 
 def mean_square(x):
@@ -108,10 +118,10 @@ def label_probe(run, data, ops, seed=1):
         run.model.predict(run.state.ema, x, t, labels, ops, keep=False)[0]
     )
     right, wrong = predict(own), predict((own + 1) % count)
-    rows = {"loss with another label": mean_square(wrong - target)}
+    rows = {"loss with another label": mean_loss(run.model, wrong, target, t)}
     if run.settings.label_dropout:
         null = np.full_like(own, null_label(run.model.network))
-        rows["loss without a label"] = mean_square(predict(null) - target)
+        rows["loss without a label"] = mean_loss(run.model, predict(null), target, t)
     change, size = mean_square(wrong - right), mean_square(right)
     rows["change of the prediction by another label"] = (change / size) ** 0.5 if size else 0.0
     return rows

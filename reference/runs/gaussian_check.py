@@ -22,7 +22,7 @@ class GaussianModel:
     one number a sample.
     """
 
-    prediction = "x0"
+    sampled_prediction = "x0"
     network = SimpleNamespace(sample_shape=(1,), classes=0)
 
     def __init__(self, model):

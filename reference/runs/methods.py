@@ -109,6 +109,12 @@ def _checked_objective(method, objective):
     return objective
 
 
+def _build_denoiser(network, schedule, config):
+    weight = config.get("loss_weight", "simple")  # configs of earlier versions have none
+    arguments = network, schedule, config["prediction"], config["data_variance"]
+    return Denoiser(*arguments, loss_weight=weight)
+
+
 def _configure_ddpm(data, given):
     arguments = {"T": given["timesteps"]} if "timesteps" in given else {}
     arguments |= {"beta": given["beta"]} if "beta" in given else {}
@@ -119,14 +125,17 @@ def _configure_ddpm(data, given):
         "schedule": schedule,
         "prediction": given.get("prediction") or usual_prediction(build_schedule(DDPM, schedule)),
         "objective": given.get("objective", "simple"),
+        "loss_weight": given.get("loss_weight", "simple"),
     }
 
 
 def _build_ddpm(network, config):
     schedule = build_schedule(DDPM, config["schedule"])
-    arguments = network, schedule, config["prediction"], config["data_variance"]
     objective = _checked_objective(DDPM, config["objective"])
-    return Denoiser(*arguments) if objective == "simple" else LearnedVariance(*arguments, objective)
+    if objective == "simple":
+        return _build_denoiser(network, schedule, config)
+    arguments = network, schedule, config["prediction"], config["data_variance"], objective
+    return LearnedVariance(*arguments, loss_weight=config.get("loss_weight", "simple"))
 
 
 def _configure_smld(data, given):
@@ -159,6 +168,7 @@ def _configure_sde(data, given):
     return {
         "schedule": complete_schedule(SDE, schedule, "sde"),
         "prediction": given.get("prediction", "noise"),
+        "loss_weight": given.get("loss_weight", "simple"),
     }
 
 
@@ -167,12 +177,12 @@ def _configure_flow(data, given):
     return {
         "schedule": complete_schedule(FLOW, {"name": "flow"} | times),
         "prediction": given.get("prediction", "velocity"),
+        "loss_weight": given.get("loss_weight", "simple"),
     }
 
 
 def _build_continuous(method, network, config):
-    schedule = build_schedule(method, config["schedule"])
-    return Denoiser(network, schedule, config["prediction"], config["data_variance"])
+    return _build_denoiser(network, build_schedule(method, config["schedule"]), config)
 
 
 def _configure_indi(data, given):
@@ -229,6 +239,7 @@ DDPM = Method(
         "zero_terminal_snr",
         "prediction",
         "objective",
+        "loss_weight",
         *CLASS_OPTIONS,
     ),
     configure=_configure_ddpm,
@@ -252,7 +263,7 @@ SMLD = Method(
 )
 SDE = Method(
     name="sde",
-    options=("sde", "prediction", "sigma_min", "sigma_max", *CLASS_OPTIONS),
+    options=("sde", "prediction", "loss_weight", "sigma_min", "sigma_max", *CLASS_OPTIONS),
     configure=_configure_sde,
     build=lambda network, config: _build_continuous(SDE, network, config),
     sampler="predictor-corrector",
@@ -262,7 +273,7 @@ SDE = Method(
 )
 FLOW = Method(
     name="flow",
-    options=("prediction", "times", *CLASS_OPTIONS),
+    options=("prediction", "times", "loss_weight", *CLASS_OPTIONS),
     configure=_configure_flow,
     build=lambda network, config: _build_continuous(FLOW, network, config),
     sampler="ddim",

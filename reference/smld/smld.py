@@ -41,10 +41,14 @@ class ScoreModel(Denoiser):
             raise ValueError(
                 f"objective must be one of {', '.join(OBJECTIVES)}, got {self.objective!r}"
             )
-        if not isinstance(self.schedule, VarianceExplodingSchedule) or self.prediction != "noise":
+        chosen = self.prediction, self.loss_weight
+        if not isinstance(self.schedule, VarianceExplodingSchedule) or chosen != (
+            "noise",
+            "simple",
+        ):
             raise ValueError(
                 "score matching needs a variance-exploding schedule, such as geometric, and"
-                " prediction noise"
+                " prediction noise with loss-weight simple"
             )
         if self.objective in ("implicit", "sliced") and not hasattr(self.network, "jvp"):
             raise ValueError(

@@ -21,6 +21,7 @@ METHOD_OPTIONS = {
     "ddpm": {"--schedule", "--timesteps", "--beta", "--objective", "--prediction"},
     "smld": {"--levels", "--sigma-min", "--sigma-max", "--objective", "--bandwidth"},
     "sde": {"--sde", "--prediction", "--sigma-min", "--sigma-max"},
+    "flow": {"--prediction", "--times"},
     "indi": {"--noise", "--blur", "--brownian-noise"},
 }
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

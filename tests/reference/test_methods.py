@@ -22,7 +22,15 @@ from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, assert_close, assert_
 
 def test_each_method_has_its_network(runs):
     kinds = {name: json.loads((folder / "config.json").read_text())["net"]["kind"] for name, folder in runs.items()}
-    assert kinds == {"vae": "autoencoder", "ddpm": "mlp", "smld": "mlp", "sde": "mlp", "indi": "mlp", "much noise": "mlp"} | {
+    assert kinds == {
+        "vae": "autoencoder",
+        "ddpm": "mlp",
+        "smld": "mlp",
+        "sde": "mlp",
+        "flow": "mlp",
+        "indi": "mlp",
+        "much noise": "mlp",
+    } | {
         "vae images": "autoencoder",
         "smld images": "unet",
         "sde images": "unet",
@@ -99,7 +107,7 @@ def test_the_score_of_a_run_is_minus_its_predicted_noise_over_sigma(runs, name):
     for t in (1, schedule.T // 2, schedule.T):
         alpha, sigma = schedule.signal(t), schedule.noise_scale(t)
         prediction, _ = split_prediction(opened.predictor(ops)(x, t))
-        noise = convert(prediction, x, opened.model.prediction, "noise", alpha, sigma)
+        noise = convert(prediction, x, opened.model.sampled_prediction, "noise", alpha, sigma)
         score = score_of(opened)(x, alpha, sigma)
         assert score.dtype == np.float32
         assert_close(score, noise / -sigma, 64 * EXACT32, (np.abs(x).max() + 4) / sigma**2)
@@ -173,6 +181,7 @@ def test_each_method_has_its_default_sampler(runs, tmp_path, capsys):
         "ddpm": "ddim",
         "smld": "annealed-langevin",
         "sde": "predictor-corrector",
+        "flow": "ddim",
         "indi": "indi",
     }.items():
         assert run("sample", runs[name], *FEW[sampler].split(), "--samples", 2, "--out", tmp_path / f"{name}.npz") == 0

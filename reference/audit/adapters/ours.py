@@ -14,7 +14,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.audit.levels import PREDICTIONS
-from reference.audit.target import Target, TargetError
+from reference.audit.target import TIMES, Target, TargetError
 from reference.ddpm.ddpm import VARIANCES
 from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import TRAINABLE, Denoiser, simple_loss
@@ -210,7 +210,11 @@ def solver_pieces(name, process, prediction, **given):
         indices = np.arange(len(x))
         return final_sample(solvers.integrate(process, score, x, indices, name, seed, **how))
 
-    pieces = pieces_of(process, prediction) | {"marginal": process.marginal, "sample": sample}
+    pieces = pieces_of(process, prediction) | {
+        "sample": sample,
+        TIMES: np.linspace(0, process.t_max, 1001),
+    }
+    pieces["marginal"] = lambda t: _level(process, t)  # also beyond t_max, which the audit asks for
     is_ode = name in ORDERS or name == "ode-rk45" or own.get("reverse_noise") == 0
     claims = {"time": "real", "prediction": prediction, "sampler": "ode" if is_ode else "sde"}
     return pieces, claims | ({"order": ORDERS[name]} if name in ORDERS else {})
