@@ -1,10 +1,10 @@
 """``export RUN``: the weights alone, for use in other programs."""
 
-from reference.diffusion.schedules import Schedule
 from reference.networks import UNet
 from reference.runs import diffusers_format, exported
 from reference.runs.files import new_folder, output_path, write_together
 from reference.runs.run import open_run
+from reference.sde.flow import Flow
 
 README = """# A UNet2DModel
 
@@ -13,7 +13,7 @@ The {which} weights after step {step} of a run of {method} on {data}, written by
 
 The network's inputs are {input}. It returns {output}.
 """
-SAMPLER = """
+DDPM_SAMPLER = """
 The schedulers of diffusers leave x and t as they are, and so does DDPMPipeline. So call the network
 yourself. From noise to images in [-1, 1]:
 
@@ -35,7 +35,27 @@ with torch.no_grad():
         x = scheduler.step(output, t, x).prev_sample
 ```
 """
+FLOW_SAMPLER = """
+The schedulers of diffusers leave x as it is.  So scale the network's input yourself. From noise to
+images in about [-1, 1]:
 
+```python
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DModel
+
+# this folder; steps; the time of the first; mean square of the data
+folder, steps, t_max, variance = ".", 50, {t_max}, {variance}
+unet = UNet2DModel.from_pretrained(folder)
+scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
+scheduler.set_timesteps(sigmas=[t_max * (steps - k) / steps for k in range(steps)])
+x = t_max * torch.randn{shape}
+with torch.no_grad():
+    for t in scheduler.timesteps:
+        sigma = t / 1000
+        scaled = x * (variance * (1 - sigma) ** 2 + sigma**2) ** -0.5
+        x = scheduler.step(unet(scaled, t).sample, t, x).prev_sample
+```
+"""
 
 RUN_HELP = f"""folder of a run, made by train or demo; a file that export wrote; or a model of the
 package: {", ".join(exported.package_models())}"""
@@ -95,7 +115,7 @@ def execute(arguments, ops):
 
 def _diffusers_files(run, weights, which):
     """The files of a folder, bytes by name."""
-    network, schedule = run.model.network, getattr(run.model, "schedule", None)
+    network, schedule = run.model.network, run.model.schedule
     facts = {"config": run.config, "step": run.state.step, "weights": which}
     files = diffusers_format.model_files(network, weights, facts)
     text = README.format(
@@ -106,12 +126,13 @@ def _diffusers_files(run, weights, which):
         input=input_formula(run),
         output=output_formula(run),
     )
-    if type(schedule) is Schedule:
-        config = diffusers_format.scheduler_config(run.model)
+    if config := diffusers_format.scheduler_config(run.model):
         files["scheduler/scheduler_config.json"] = diffusers_format.json_bytes(config)
         learned = "with fewer, this scheduler adds noise to the last step"
-        text += SAMPLER.format(
-            T=schedule.T,
+        is_flow = isinstance(schedule, Flow)
+        text += (FLOW_SAMPLER if is_flow else DDPM_SAMPLER).format(
+            T=None if is_flow else schedule.T,
+            t_max=schedule.t_max if is_flow else None,
             variance=run.model.data_variance,
             shape=(16, network.in_channels, *network.size),
             fewer="or fewer" if network.outputs == 1 else learned,
@@ -132,7 +153,14 @@ def input_formula(run):
 
 def output_formula(run):
     """The network's prediction."""
-    formulas = {"noise": "the noise", "x0": "x_0", "v": "alpha noise - sigma x_0"}
+    v = run.model.data_variance
+    formulas = {
+        "noise": "the noise",
+        "x0": "x_0",
+        "v": "alpha noise - sigma x_0",
+        "velocity": "noise - x_0",
+        "F": f"`(sigma * x_0 - {v} * alpha * noise) / sqrt({v} * ({v} * alpha**2 + sigma**2))`",
+    }
     formula = formulas[run.model.prediction]
     if run.model.network.outputs > 1:
         return (

@@ -112,7 +112,7 @@ class InDI:
     degradation: Degradation
     data_variance: float = 1.0
     epsilon: float = 0.0
-    sampled_prediction = "x0"
+    prediction = sampled_prediction = "x0"
 
     def __post_init__(self):
         check_data_variance(self.data_variance)

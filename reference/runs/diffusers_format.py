@@ -24,10 +24,12 @@ import numpy as np
 
 from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import betas_of_log_alpha_bar
+from reference.diffusion.schedules import Schedule
 from reference.networks import UNet
 from reference.ops.checks import is_whole
 from reference.runs import checkpoint
 from reference.runs.diffusers_weights import WEIGHTS, read_weights
+from reference.sde.flow import Flow
 
 CONFIG = "config.json"
 RUN_FIELD = "_run"  # of the config: an exported run's config and step, which diffusers ignores
@@ -245,11 +247,23 @@ def _whole_numbers(name, values, count=None):
 
 
 def scheduler_config(model):
-    """The config with which diffusers' DDPMScheduler takes the steps of ``ancestral`` on a DDPM's
-    schedule, as the command ``sample`` does for images.
+    """The config of diffusers' scheduler that takes the steps of our sampler; None if none does.
 
-    Its t is t - 1 here, and its alphas_cumprod[t] is alpha_bar[t + 1] here, in float32.
+    A model on DDPM's schedule: a DDPMScheduler takes the steps of ``ancestral``, as the command
+    ``sample`` does for images.  Its t is t - 1 here, and its alphas_cumprod[t] is alpha_bar[t + 1]
+    here, in float32.
+    The velocity on the schedule of ``Flow``: a FlowMatchEulerDiscreteScheduler takes the steps of
+    ``ddim`` without clipping.  Its sigmas are our times, and its timesteps are the network's.
     """
+    if isinstance(model.schedule, Flow) and model.prediction == "velocity":
+        return {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": 1000,
+            "shift": 1.0,
+            "use_dynamic_shifting": False,
+        }
+    if type(model.schedule) is not Schedule or model.prediction not in PREDICTIONS:
+        return None
     return {
         "_class_name": "DDPMScheduler",
         "num_train_timesteps": model.schedule.T,
