@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from reference.diffusion.mixtures import Mixture
 from reference.diffusion.schedules import SCHEDULES
 from reference.samplers import final_sample
+from reference.sde.flow import Flow
 from reference.sde.sde import SDES, VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 
 
@@ -36,6 +37,7 @@ SDE_EXAMPLES = {  # one of each, with unusual parameters
     "subvp": SubVP(beta_min=0.5, beta_max=11.0),
     "ou": OrnsteinUhlenbeck(gamma=0.7, q=0.3, t_max=3.0),
     "brownian": Brownian(a=1.7, t_max=2.5),
+    "flow": Flow(t_max=0.97, min_noise_ratio=0.02),
 }
 
 
@@ -52,6 +54,8 @@ def sdes(draw):
         return VE(sigma_min=sigma_min, sigma_max=sigma_min * number(3.0, 1e4), **common)
     if kind == "ou":
         return OrnsteinUhlenbeck(gamma=number(0.1, 5.0), q=number(0.1, 5.0), **common)
+    if kind == "flow":
+        return Flow(**common | {"t_max": number(0.3, 0.99)})
     return Brownian(a=number(0.1, 5.0), **common)
 
 

@@ -156,15 +156,17 @@ def test_a_solver_starts_with_the_variance_of_data_at_the_end_time(sde):
     assert_close(x, scale * ops.normal(4, SAMPLE, 0, Purpose.PRIOR, (2,), np.float32), 4 * U32)
 
 
-@pytest.mark.parametrize("name", ["vp", "ve", "subvp"])
-@pytest.mark.parametrize("steps", [1, 6])
+@pytest.mark.parametrize("name", ["vp", "ve", "subvp", "flow"])
+@pytest.mark.parametrize("steps", [1, 6, 900])
 def test_chain_samplers_receive_the_posterior_mean_of_the_sde_at_even_times(name, steps):
     sde = SDE_EXAMPLES[name]
     chain, x0_of, _ = schedule_of(run_of(sde), ops, steps)
-    times = np.linspace(sde.t_min, sde.t_max, steps) if steps > 1 else np.array([sde.t_max])
+    first = sde.t_min if sde.t_min > sde.t_max / steps else sde.t_max / steps
+    times = [first + k * (sde.t_max - first) / max(steps - 1, 1) for k in range(steps)] if steps > 1 else [sde.t_max]
     assert chain.T == steps and type(chain) is (VarianceExplodingSchedule if name == "ve" else Schedule)
     x = np.ones((3, 2))
-    for t, time in enumerate(times, start=1):
+    for t in (1, (steps + 1) // 2, steps):
+        time = times[t - 1]
         alpha, sigma = chain.signal(t), chain.noise_scale(t)
         assert_close(sigma / alpha, sde.noise_scale(time) / sde.signal(time), SDE_FORMULA)
         assert_close(x0_of(x, t), alpha * 0.6 * x / (alpha**2 * 0.6 + sigma**2), SDE_FORMULA)
