@@ -306,6 +306,7 @@ class Recorder:
         ("sde", {}),
         ("sde", {"sde": "ve", "sigma_min": 0.02, "sigma_max": 20.0}),
         ("sde", {"sde": "subvp"}),
+        ("flow", {"prediction": "F"}),
         ("indi", {"noise": 0.3, "blur": 1.0, "brownian_noise": 0.2}),
     ],
 )
