@@ -147,6 +147,27 @@ def add_sampling_options(parser, samples):
         metavar="X",
         help="ode-rk45's absolute and relative tolerance (default 1e-4)",
     )
+    option(
+        "--churn",
+        type=float,
+        metavar="X",
+        help="S_churn of Karras et al. (2022): edm adds noise that raises each level by the share "
+        "X / steps, at most sqrt(2) - 1, and removes it again (default 0)",
+    )
+    option(
+        "--churn-noise",
+        type=float,
+        metavar="X",
+        help="S_noise: factor of that noise (default 1)",
+    )
+    option(
+        "--churn-interval",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="S_tmin and S_tmax: noise levels sigma / alpha between which edm adds that noise "
+        "(default: all levels)",
+    )
 
 
 def parse_sampler_options(run, arguments):

@@ -10,7 +10,7 @@ from reference.runs.views import posterior_mean_of, score_of, sde_of
 from reference.samplers import with_denoising_step
 from reference.samplers.ancestral import prior
 from reference.samplers.dpm_solver import dpm_solver, dpm_solver_plus_plus
-from reference.samplers.edm import edm, sigmas
+from reference.samplers.edm import check_churn, edm, sigmas
 from reference.samplers.grids import GRIDS
 from reference.samplers.ode import rk45, runge_kutta
 from reference.samplers.sde import (
@@ -35,6 +35,7 @@ STEPS = {  # the default number of steps; ode-rk45 chooses its own
     "dpm-solver-2": 20,
     "dpm-solver-3": 15,
     "dpm-solver++": 25,
+    "sde-dpm-solver++": 25,
     "edm": 18,
 }
 STOCHASTIC: dict[str, Any] = {
@@ -46,10 +47,10 @@ STOCHASTIC: dict[str, Any] = {
 EVEN_IN_T = ("euler-maruyama", "milstein", "predictor-corrector")
 OPTIONS = {  # of each solver
     **{name: ("steps", "grid") for name in STEPS},
-    **{name: ("steps", "grid", "reverse_noise") for name in STOCHASTIC},
+    **{name: ("steps", "grid", "reverse_noise") for name in (*STOCHASTIC, "sde-dpm-solver++")},
     "predictor-corrector": ("steps", "grid", "predictor", "corrections", "corrector_step"),
     "ode-rk45": ("tolerance",),
-    "edm": ("steps",),
+    "edm": ("steps", "churn", "churn_noise", "churn_interval"),
 }
 
 
@@ -63,6 +64,9 @@ def fill_defaults(sampler, **given):
         "corrections": 1,
         "corrector_step": 0.1,
         "tolerance": 1e-4,
+        "churn": 0.0,
+        "churn_noise": 1.0,
+        "churn_interval": None,
     }
     how: dict = {name: defaults[name] if value is None else value for name, value in given.items()}
     least = 2 if sampler == "edm" else 1
@@ -79,6 +83,10 @@ def fill_defaults(sampler, **given):
             raise ValueError(f"{option} must be a positive number, got {how[name]}")
     if not 0 <= how.get("reverse_noise", 0.0) < float("inf"):
         raise ValueError(f"reverse-noise must not be negative, got {how['reverse_noise']}")
+    if sampler == "edm":
+        check_churn(how["churn"], how["churn_noise"], how["churn_interval"])
+        if not how["churn"] and (how["churn_noise"], how["churn_interval"]) != (1.0, None):
+            raise ValueError("churn-noise and churn-interval need a churn above 0")
     return how
 
 
@@ -114,8 +122,9 @@ def solve(run, ops, sample, sampler, seed, steps=None, score=None, clip=None, **
     if sampler == "edm":
         ratio = sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
         denoise = lambda x, sigma: ops.reverse_step(x, score(x, 1.0, sigma), 1.0, sigma**2, 0, None)
-        levels = sigmas(steps, sde.min_noise_ratio, ratio)
-        return edm(denoise, levels, x * (1 / sde.signal(sde.t_max)))
+        levels = sigmas(steps, sde.min_noise_ratio, ratio).tolist()
+        x = x * (1 / sde.signal(sde.t_max))
+        return edm(denoise, levels, x, seed, sample, largest=levels[0], ops=ops, **own)
     at = lambda x, t: score(x, *sde.marginal(t))
     return integrate(sde, at, x, sample, sampler, seed, steps, ops=ops, **own)
 
@@ -147,13 +156,13 @@ def integrate(
     elif sampler == "predictor-corrector":
         step = own.pop("corrector_step")
         states = predictor_corrector(sde, at, times, x, seed, sample, ops=ops, step=step, **own)
-    elif sampler.startswith("dpm"):
+    elif "dpm-solver" in sampler:
         predict_noise = lambda x, t: at(x, t) * -sde.noise_scale(t)
-        kind = sampler.removeprefix("dpm-solver")
-        if kind == "++":
-            states = dpm_solver_plus_plus(sde, predict_noise, times, x)
+        if sampler.endswith("++"):
+            how = (seed, sample, reverse_noise if sampler.startswith("sde") else 0.0, ops)
+            states = dpm_solver_plus_plus(sde, predict_noise, times, x, *how)
         else:
-            states = dpm_solver(sde, predict_noise, times, x, int(kind[1:]))
+            states = dpm_solver(sde, predict_noise, times, x, int(sampler[-1]))
     else:
         flow, _ = sde.reverse(at, 0.0)
         if sampler == "ode-rk45":

@@ -1,5 +1,5 @@
 """DPM-Solver (Lu et al. 2022): the probability-flow ODE, with its linear part solved exactly and
-only the network's part approximated.
+only the network's part approximated; and the same for the reverse SDE (SDE-DPM-Solver++).
 
 With l = log(alpha/sigma), half the log-SNR, and h = l_t - l_s > 0 for a step from s down to t,
 
@@ -18,6 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from reference import ops as reference_ops
+from reference.ops.random import Key, Purpose
 from reference.samplers import check_grid
 
 
@@ -74,19 +76,48 @@ def _third(sde, predict_noise, x, s, t):
     return _toward(sde, x, s, t, e0) - (sigma_t / r2 * float(np.expm1(h) / h - 1)) * d2
 
 
-def dpm_solver_plus_plus(sde, predict_noise, grid, x):
+def dpm_solver_plus_plus(
+    sde, predict_noise, grid, x, seed=0, sample=None, reverse_noise=0.0, ops=reference_ops
+):
     """The multistep ++2M: second order with one evaluation a step; the slope comes from the
     previous step.
+
+    ``reverse_noise`` is the lambda of ``SDE.reverse``: 0 gives the ODE, 1 SDE-DPM-Solver++(2M), of
+    weak order 2.  Noise needs the indices ``sample`` [b].  Derivation: with c = lambda^2, and with
+    score = (alpha x_0(x, l) - x) / sigma^2 in the reverse SDE,
+
+        d(x / sigma) = -c (x / sigma) dl + (1 + c) e^l x_0 dl + sqrt(2 c) dw,
+
+    because g^2 = -2 sigma^2 dl/dt.  The factor e^{c l} takes the linear term out:
+
+        x_t = (sigma_t/sigma_s) e^{-c h} x_s
+              + (1 + c) alpha_t int_{l_s}^{l_t} e^{-(1 + c) (l_t - l)} x_0(x_l, l) dl
+              + sigma_t sqrt(1 - e^{-2 c h}) z.
+
+    The weight of a constant x_0 is (1 + c) int = 1 - e^{-(1 + c) h}.  So the first step, with
+    lambda = 1, is DDPM's with the posterior variance.  Later ones take the line through x_0(s) and
+    the previous x_0 in one of two ways, known as solver types:
+
+        midpoint   the line's value at l_s + h/2, with the weight of a constant
+        heun       the line's integral
+
+    This multiplies the line's slope by h/2 (1 - e^{-(1 + c) h}) or by
+    h - (1 - e^{-(1 + c) h}) / (1 + c), which differ by O(h^3).  This is midpoint, as in the paper's
+    algorithms and by default in diffusers.
     """
-    before = None
-    for s, t in pairwise(check_grid(grid)):
+    before, c = None, reverse_noise**2
+    for step, (s, t) in enumerate(pairwise(check_grid(grid))):
         alpha_s, sigma_s, l_s = _at(sde, s)
         alpha_t, sigma_t, l_t = _at(sde, t)
         x0, h = (x - sigma_s * predict_noise(x, s)) * (1 / alpha_s), l_t - l_s
-        slope = x0
+        line = x0
         if before is not None:
             x0_before, h_before = before
-            slope = x0 + (h / (2 * h_before)) * (x0 - x0_before)
-        x = (sigma_t / sigma_s) * x - (alpha_t * float(np.expm1(-h))) * slope
+            line = x0 + (h / (2 * h_before)) * (x0 - x0_before)
+        decay, weight = float(np.exp(-c * h)), -float(np.expm1(-(1 + c) * h))
+        x = (sigma_t / sigma_s * decay) * x + (alpha_t * weight) * line
+        if reverse_noise:
+            z = ops.normal(*Key(seed, sample, step, Purpose.STEP_NOISE), x.shape[1:], x.dtype)
+            x = x + sigma_t * float(-np.expm1(-2 * c * h)) ** 0.5 * z
         before = x0, h
         yield t, x, None

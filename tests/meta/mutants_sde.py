@@ -133,7 +133,7 @@ DPM = (
     ("r2 / r1 * curve", "r1 / r2 * curve", ORDER("dpm-solver-3")),
     ("- (sigma_t / r2 *", "+ (sigma_t / r2 *", ORDER("dpm-solver-3")),
     ("(h / (2 * h_before)) * (x0 - x0_before)", "(h / (2 * h_before)) * (x0_before - x0)", ORDER("dpm-solver++")),
-    ("- (alpha_t * float(np.expm1(-h)))", "- (alpha_s * float(np.expm1(-h)))", ORDER("dpm-solver++")),
+    ("(alpha_t * weight)", "(alpha_s * weight)", ORDER("dpm-solver++")),
     ("        before = x0, h\n", "", ORDER("dpm-solver++")),
 )
 

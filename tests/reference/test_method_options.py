@@ -87,6 +87,21 @@ WRONG = {
     "more steps than levels": ("sample @ddpm --sampler ddim --steps 31 --out OUT.png", "from 1 to T = 30, got 31"),
     "no steps": ("sample @sde --steps 0 --out OUT.png", "steps must be at least 1, got 0"),
     "one step of edm": ("sample @sde --sampler edm --steps 1 --out OUT.png", "steps must be at least 2, got 1"),
+    "negative churn": ("sample @sde --sampler edm --churn -1 --out OUT.png", "churn must be finite and not negative, got -1"),
+    "endless churn": ("sample @sde --sampler edm --churn inf --out OUT.png", "churn must be finite and not negative, got inf"),
+    "negative noise of churn": (
+        "sample @sde --sampler edm --churn 5 --churn-noise -1 --out OUT.png",
+        "churn-noise must be finite and not negative, got -1",
+    ),
+    "churn interval that falls": (
+        "sample @sde --sampler edm --churn 5 --churn-interval 3 2 --out OUT.png",
+        "churn-interval must be a low and a higher noise level, got 3 2",
+    ),
+    "churn interval without churn": (
+        "sample @sde --sampler edm --churn-interval 2 3 --out OUT.png",
+        "churn-noise and churn-interval need a churn above 0",
+    ),
+    "churn of another sampler": ("sample @sde --churn 5 --out OUT.png", "--churn is not an option of --sampler predictor-corrector"),
     "unknown grid": ("sample @sde --grid even --out OUT.png", "argument --grid: invalid choice: 'even'"),
     "unknown predictor": ("sample @sde --predictor best --out OUT.png", "argument --predictor: invalid choice: 'best'"),
     "negative corrections": ("sample @sde --corrections -1 --out OUT.png", "corrections must not be negative, got -1"),

@@ -17,7 +17,7 @@ from reference.diffusion.conversions import convert
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.interpolation import interpolation_error
 from reference.diffusion.schedules import SCHEDULES, constant, geometric, linear, zero_terminal_snr
-from reference.ops.random import Key
+from reference.ops.random import Key, Purpose
 from reference.runs import solvers
 from reference.runs.methods import METHODS
 from reference.runs.run import Run
@@ -26,6 +26,7 @@ from reference.runs.trajectory import trajectory
 from reference.runs.views import largest_level_ratio, sde_of
 from reference.samplers import SamplingWarning, final_sample
 from reference.samplers.annealed_langevin import step_sizes
+from reference.samplers.edm import edm, sigmas
 from tests.oracle_tolerances import LINEAR_SAMPLER, RESTATED, RK45_SAMPLES, START32, assert_close
 
 V = 0.5
@@ -37,7 +38,8 @@ EVERY = {
     "geometric": geometric,
     "zero-terminal-snr": lambda T: zero_terminal_snr(linear(T)),
 }
-DETERMINISTIC = [name for name in solvers.STEPS if name not in solvers.STOCHASTIC and name != "predictor-corrector"]
+RANDOM = (*solvers.STOCHASTIC, "predictor-corrector", "sde-dpm-solver++")
+DETERMINISTIC = [name for name in solvers.STEPS if name not in RANDOM]
 
 
 class Exact:
@@ -164,6 +166,26 @@ def test_sample_variance_of_every_solver_is_within_the_interpolation_bound(name,
             continue
         assert any("predictions between them are off" in message for message in warned) == (h**2 / 8 > 0.1)
         assert (np.abs(np.log(found / (x**2).sum(axis=0))) <= 4 * error * np.abs(np.log(K)) + LINEAR_SAMPLER).all(), sampler
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_churn_of_a_run_is_edms_and_stays_within_its_noise(name):
+    """The bound is that of all solvers: no churn at the smallest noise, so that the last evaluation is at a trained level."""
+    run, port, sample = run_of(EVERY[name](1000)), Responses(), np.arange(20)
+    sde = sde_of(run)
+    smallest, largest = sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
+    options = {"churn": 1e6, "churn_noise": 1.2, "churn_interval": [2 * smallest, 1e9]}
+    start = (V + largest**2) ** 0.5 * port.normal(0, sample, 0, Purpose.PRIOR, K.shape)
+    denoise, levels = lambda x, sigma: K * V / (K * V + sigma**2) * x, sigmas(18, smallest, largest)
+    expected = (final_sample(edm(denoise, levels, start, 0, sample, **options, largest=largest, ops=port)) ** 2).sum(axis=0)
+    bound = 4 * levels_apart(run)[1] * np.abs(np.log(K)) + LINEAR_SAMPLER + START32
+    assert (np.abs(np.log(variance(run, "edm", steps=18, **options) / expected)) <= bound).all()
+
+
+def test_sde_dpm_solver_of_a_run_has_its_reverse_noise():
+    run = run_of(linear(1000))
+    default, one, none = (variance(run, "sde-dpm-solver++", steps=20, reverse_noise=noise) for noise in (None, 1.0, 0.0))
+    assert np.array_equal(default, one) and np.array_equal(none, variance(run, "dpm-solver++", steps=20)) and (one != none).all()
 
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)

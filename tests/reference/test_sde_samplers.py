@@ -12,6 +12,8 @@ from reference.ops.random import Purpose
 from reference.runs.solvers import OPTIONS, STEPS, fill_defaults, prior_sample, solve
 from reference.runs.views import schedule_of
 from reference.samplers import final_sample
+from reference.samplers.dpm_solver import dpm_solver_plus_plus
+from reference.samplers.edm import edm
 from reference.samplers.sde import PREDICTORS, predictor_corrector
 from reference.sde.sde import VP
 from tests.call_counter import CallCounter
@@ -40,12 +42,16 @@ def test_reverse_family_keeps_gaussian_marginals_up_to_solver_order(sde, solver,
 def samplers(x, sample, score=lambda x, t: (0.5 - x) / (0.3 + t), steps=4, ops=ops):
     """Every solver of the reverse SDE, ready to run: (evaluations per step, states)."""
     sde, grid = SDE_EXAMPLES["vp"], np.linspace(1.3, 0.3, steps + 1)
+    predict_noise = lambda x, t: -sde.noise_scale(t) * score(x, t)
+    denoise = lambda x, sigma: x + sigma**2 * score(x, sigma)
     return {
         **{
             name: (2 if name == "stochastic-heun" else 1, s(*sde.reverse(score), grid, x, 6, sample, ops=ops))
             for name, s in SOLVERS.items()
         },
         **{f"{name}, corrected": (3, predictor_corrector(sde, score, grid, x, 6, sample, name, 2, ops=ops)) for name in PREDICTORS},
+        "sde-dpm-solver++": (1, dpm_solver_plus_plus(sde, predict_noise, grid, x, 6, sample, 1.0, ops)),
+        "edm, churned": (2, edm(denoise, grid, x, 6, sample, churn=1.0, ops=ops)),
     }
 
 
@@ -84,7 +90,7 @@ def test_a_sample_does_not_depend_on_its_batch(name):
 
 @every_sampler
 def test_every_step_has_its_own_noise_draw(name):
-    draws = 4 * (1 if name in SOLVERS else 3)
+    draws = 4 * (3 if name.endswith("corrected") else 1)
     port = ImpulsePort(draws)
     final_sample(samplers(port.x, SAMPLE, ops=port)[name][1])
     assert len(port.keys) == draws
@@ -112,13 +118,16 @@ def test_invalid_input_is_named_with_its_value(call, message):
 # All solvers as ``sample`` runs them, on the mixture of Ex 2.1 with its exact score
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_the_default_number_of_steps_samples_the_mixture(name):
+CASES = {name: (name, {}) for name in STEPS} | {"edm, churned": ("edm", {"churn": 10.0})}
+
+
+@pytest.mark.parametrize("name, options", CASES.values(), ids=CASES)
+def test_the_default_number_of_steps_samples_the_mixture(name, options):
     mixture, sde, count = example_2_1(), VP(), 1000
     variance = float(mixture.covariance[0, 0] + mixture.mean[0] ** 2)
     model = SimpleNamespace(schedule=sde, data_variance=variance, network=SimpleNamespace(sample_shape=(1,)))
     score = CallCounter(lambda x, alpha, sigma: mixture.noised(alpha, sigma).score(x))
-    how = fill_defaults(name, **dict.fromkeys(OPTIONS[name]))
+    how = fill_defaults(name, **dict.fromkeys(OPTIONS[name]) | options)
     states = list(solve(SimpleNamespace(model=model), ops, np.arange(count), name, 1, score=score, **how))
     t, x, _ = states[-1]
     assert t == 0 and x.shape == (count, 1) and x.dtype == np.float32

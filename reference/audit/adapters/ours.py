@@ -29,7 +29,7 @@ from reference.samplers import final_sample
 from reference.samplers.ancestral import ancestral
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.ddim import ddim
-from reference.samplers.edm import edm, sigmas
+from reference.samplers.edm import check_churn, edm, sigmas
 from reference.samplers.indi import indi
 from reference.sde.sde import SDES
 
@@ -246,16 +246,29 @@ class Line:
         return 1.0 - float(t), float(t)
 
 
-def _edm(name, prediction="x0", sigma_min=0.002, sigma_max=80.0, rho=7.0):
+def _edm(
+    name,
+    prediction="x0",
+    sigma_min=0.002,
+    sigma_max=80.0,
+    rho=7.0,
+    churn=0.0,
+    churn_noise=1.0,
+    churn_interval=None,
+):
     levels, time = lambda n: sigmas(n, sigma_min, sigma_max, rho), SigmaTime()
 
     def sample(denoise, x, steps, seed):
         mean = lambda x, sigma: convert(denoise(x, sigma), x, prediction, "x0", 1.0, sigma)
-        return final_sample(edm(mean, levels(steps), x))
+        indices = np.arange(len(x))
+        churned = (churn, churn_noise, churn_interval)
+        return final_sample(edm(mean, levels(steps), x, seed, indices, *churned))
 
+    check_churn(churn, churn_noise, churn_interval)
     pieces = pieces_of(time, prediction) | {"timesteps": levels, "sample": sample}
     pieces["marginal"] = time.marginal
-    return pieces, {"time": "sigma", "prediction": prediction, "sampler": "ode", "order": 2}
+    claims = {"time": "sigma", "prediction": prediction}
+    return pieces, claims | ({"sampler": "sde"} if churn else {"sampler": "ode", "order": 2})
 
 
 def _annealed_langevin(

@@ -22,6 +22,10 @@ OPTIONS = [  # sampler, options, steps
     ("ode-heun", {"sde": "subvp", "prediction": "x0"}, 10),
     ("euler-maruyama", {"reverse_noise": 0.0}, 10),
     ("edm", {"prediction": "noise", "sigma_max": 10.0}, 10),
+    ("edm", {"churn": 5.0}, 10),
+    ("edm", {"churn": 30.0, "churn_interval": [0.05, 20.0]}, 10),
+    ("sde-dpm-solver++", {"sde": "ve", "prediction": "x0"}, 10),
+    ("sde-dpm-solver++", {"reverse_noise": 0.0}, 10),
 ]
 
 
@@ -75,6 +79,8 @@ BAD = {
     "reference:ddpm --option T=0": "T must be a whole number from 1 on, got 0",
     "reference:ode-euler --option sde=vq": "sde must be one of vp, ve, subvp, got 'vq'",
     "reference:ode-euler --option tolerance=1": "tolerance is not one of its options",
+    "reference:edm --option churn=-1": "reference:edm: churn must be finite and not negative, got -1",
+    "reference:edm --option churn_interval=[3,2]": "churn-interval must be a low and a higher noise level, got 3 2",
 }
 
 
