@@ -106,7 +106,7 @@ def short_training_run_is_within_tolerance(port, name, dtype, steps=None, batch=
 # samplers
 
 SAMPLE = np.arange(5)
-OPTIONS = {  # where they are not the defaults
+OPTIONS: dict[str, dict[str, Any]] = {  # where they are not the defaults
     "ode-rk45": {"steps": None, "tolerance": 0.01},  # its default makes hundreds of steps, whose adaptive lengths amplify roundings
     "edm": {"churn": 5.0},
 }

@@ -5,10 +5,16 @@ import importlib.util
 import numpy as np
 import pytest
 
+from reference import ops
 from reference.audit.adapters import k_diffusion, targets
 from reference.audit.audit import audit
 from reference.audit.target import TargetError
+from reference.diffusion.mixtures import example_2_1
+from reference.ops.random import Purpose
+from reference.samplers import final_sample
+from reference.samplers.edm import edm, sigmas
 from tests.command_runs import run
+from tests.oracle_tolerances import MIXTURE, assert_close
 
 installed = importlib.util.find_spec("k_diffusion") is not None and importlib.util.find_spec("torch") is not None
 needs_package = pytest.mark.skipif(not installed, reason="needs k-diffusion and torch")
@@ -100,3 +106,23 @@ def test_a_missing_package_is_one_sentence(monkeypatch, capsys):
 def test_an_unknown_sampler_or_option_is_refused(name, options, message):
     with pytest.raises(TargetError, match=message):
         target(name, **options)
+
+
+@needs_package
+@pytest.mark.parametrize("options", [{}, {"churn": 5.0}, {"churn": 1e6, "churn_noise": 1.1}, {"churn": 9.0, "churn_interval": (0.05, 5.0)}])
+def test_heuns_sampler_with_churn_is_edm(options, monkeypatch):
+    """With the same noise and levels, in float64, on a mixture."""
+    import torch
+
+    mixture, levels, sample = example_2_1(), sigmas(20), np.arange(8)
+    low, high = options.get("churn_interval", (0.0, np.inf))
+    draws = (torch.tensor(ops.normal(3, sample, step, Purpose.STEP_NOISE, (1,), np.float64)) for step in range(20))  # used or not
+    monkeypatch.setattr("torch.randn_like", lambda x: next(draws))
+    x = LARGEST * ops.normal(3, sample, 0, Purpose.PRIOR, (1,), np.float64)
+    mean = lambda x, sigma: mixture.posterior_mean(x, 1.0, sigma)
+    pairs = {"churn": "s_churn", "churn_noise": "s_noise"}
+    own = {name: options[key] for key, name in pairs.items() if key in options} | {"s_tmin": low, "s_tmax": high}
+    model = lambda x, sigma: torch.tensor(mean(x.numpy(), float(sigma[0])))
+    theirs = k_diffusion._import().sample_heun(model, torch.tensor(x), torch.tensor(levels), disable=True, **own)
+    ours = final_sample(edm(mean, levels, x, 3, sample, **options))
+    assert_close(ours, theirs.numpy(), 20 * MIXTURE, 1 + np.abs(x).max())

@@ -217,31 +217,38 @@ def test_the_step_of_ddim_is_theirs(name, eta, prediction, clip, table):
         agree(ours, step, alpha_bar, TABLES[table], (t, t_prev), slack)
 
 
+@pytest.mark.parametrize("reverse_noise", [0.0, 1.0])
 @pytest.mark.parametrize("final", ["sigma_min", "zero"])
 @every_prediction
 @every_schedule
-def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final):
+def test_the_steps_of_dpm_solver_plus_plus_are_theirs(name, prediction, final, reverse_noise):
+    """0 is their "dpmsolver++", 1 their "sde-dpmsolver++", both with the midpoint type, their default."""
     schedule = SCHEDULES[name]
-    settings = config(schedule, prediction) | {"final_sigmas_type": final, "lower_order_final": False}
+    algorithm = {"algorithm_type": "sde-dpmsolver++" if reverse_noise else "dpmsolver++"}
+    settings = config(schedule, prediction) | {"final_sigmas_type": final, "lower_order_final": False} | algorithm
     scheduler = theirs.DPMSolverMultistepScheduler.from_config(settings)
-    alpha_bar = shared_table(scheduler, schedule, "theirs")
+    alpha_bar, how = shared_table(scheduler, schedule, "theirs"), (5, SAMPLE, reverse_noise)
     outputs = dict(zip(range(4), (OUTPUT, V, Z, 2 * OUTPUT - V)))
     for times in ((schedule.T, schedule.T - 1, schedule.T - 2), (schedule.T, schedule.T // 2, 5), (schedule.T // 10, 3, 2)):
         scheduler.set_timesteps(timesteps=[t - 1 for t in times])
-        x = torch.tensor(X)
+        x, slack = torch.tensor(X), 0.0
         for index, t in enumerate(times):
-            x = scheduler.step(torch.tensor(outputs[index]), t - 1, x).prev_sample
+            z = ops.normal(5, SAMPLE, index, Purpose.STEP_NOISE, X.shape[1:], np.float64)
+            x = scheduler.step(torch.tensor(outputs[index]), t - 1, x, variance_noise=torch.tensor(z)).prev_sample
             grid = (*times, 1)[: index + 2]
+            if reverse_noise:  # their sqrt(1 - e^{-2 h}), by subtraction
+                root = -np.expm1(schedule.log_snr(t) - schedule.log_snr(grid[-1]))
+                slack += root_of_difference(max(root, 0.0) ** 0.5, U32) * np.abs(z).max()
 
             def ours(schedule, grid=grid, times=times):
                 predict = lambda x, t: convert(outputs[times.index(t)], x, prediction, "noise", schedule.signal(t), schedule.noise_scale(t))
                 at = SimpleNamespace(marginal=lambda t: (schedule.signal(t), schedule.noise_scale(t)), log_snr=schedule.log_snr)
                 if len(grid) == 4 and final == "zero":  # the last step goes to the mean of x_0, as in ``with_denoising_step``
-                    x, t = final_sample(dpm_solver_plus_plus(at, predict, grid[:-1], X)), grid[-2]
+                    x, t = final_sample(dpm_solver_plus_plus(at, predict, grid[:-1], X, *how)), grid[-2]
                     return (x - schedule.noise_scale(t) * predict(x, t)) / schedule.signal(t)
-                return final_sample(dpm_solver_plus_plus(at, predict, grid, X))
+                return final_sample(dpm_solver_plus_plus(at, predict, grid, X, *how))
 
-            agree(ours, x, alpha_bar, U32, grid)
+            agree(ours, x, alpha_bar, U32, grid, slack)
 
 
 # all steps, by the program in the README of an export

@@ -3,7 +3,7 @@
 
 They have no time but sigma, x = x_0 + sigma eps, and ``model(x, sigma)`` is E[x_0 | x].  The levels
 come from the package's own functions, by default ``get_sigmas_karras``.  EDM's own code is not a
-package; ``reference:edm`` is its deterministic sampler, and ``sample_heun`` its counterpart here.
+package; ``reference:edm`` is its sampler, and ``sample_heun`` its counterpart here.
 """
 
 import importlib
