@@ -8,11 +8,15 @@ RAISES = "churn_raises_levels_by_its_share_within_the_interval_and_at_most_doubl
 CONTINUOUS = "noise_of_another_size_changes_the_variance_as_in_continuous_churn[{}]".format
 ORDER = "sde_dpm_solver_is_of_weak_order_2[1.0-vp]"
 SOLVED = "the_law_of_sde_dpm_solver_is_its_recursion[1.0-{}]".format
+REFUSED = (
+    "a_bad_option_is_refused_in_one_sentence["
+    "reference:edm --option churn_interval=[3,2]-churn-interval must be a low and a higher noise level, got 3 2]"
+)
 POSTERIOR = "the_first_step_of_sde_dpm_solver_is_the_posterior_step_of_ddpm"
 
 
-def _mutant(file, old, new, test, where="stochastic_solvers"):
-    return file, old, new, f"tests/reference/test_{where}.py::test_{test}"
+def _mutant(file, old, new, test, where="test_stochastic_solvers"):
+    return file, old, new, f"tests/reference/{where}.py::test_{test}"
 
 
 CHURN = (
@@ -52,22 +56,23 @@ CHURN = (
         "sample, step, Purpose.STEP_NOISE",
         "sample, 0, Purpose.STEP_NOISE",
         "every_step_has_its_own_noise_draw[edm, churned]",
-        "sde_samplers",
+        "test_sde_samplers",
     ),
     (EDM, "min((1 + gamma) * sigma, max(sigma, largest))", "(1 + gamma) * sigma", LAW("below the largest")),
-    (RUN, "largest=levels[0], ", "", "churn_of_a_run_is_edms_and_stays_within_its_noise[linear]", "sampler_distributions"),
+    (RUN, "largest=levels[0], ", "", "churn_of_a_run_is_edms_and_stays_within_its_noise[linear]", "test_sampler_distributions"),
     (
         RUN,
         "largest=levels[0], ops=ops, **own)",
         "largest=levels[0], ops=ops)",
         "churn_of_a_run_is_edms_and_stays_within_its_noise[linear]",
-        "sampler_distributions",
+        "test_sampler_distributions",
     ),
     (
         EDM,
         "if not 0 <= low < high:",
         "if not 0 <= low:",
-        "invalid_churn_is_named_with_its_value[options3-churn-interval must be a low and a higher noise level, got 3 2]",
+        REFUSED,
+        "audit/test_ours",
     ),
 )
 
@@ -89,21 +94,21 @@ SDE = (
         "sample, step, Purpose.STEP_NOISE",
         "sample, 0, Purpose.STEP_NOISE",
         "every_step_has_its_own_noise_draw[sde-dpm-solver++]",
-        "sde_samplers",
+        "test_sde_samplers",
     ),
     (
         RUN,
         'reverse_noise if sampler.startswith("sde") else 0.0',
         "reverse_noise",
-        "deterministic_solvers_converge_to_the_closed_form[linear-dpm-solver++]",
-        "sampler_distributions",
+        "sde_dpm_solver_of_a_run_has_its_reverse_noise",
+        "test_sampler_distributions",
     ),
     (
         RUN,
         'reverse_noise if sampler.startswith("sde") else 0.0',
         "0.0",
         "sde_dpm_solver_of_a_run_has_its_reverse_noise",
-        "sampler_distributions",
+        "test_sampler_distributions",
     ),
 )
 
