@@ -7,7 +7,7 @@ import time
 from reference.runs.files import output_folder, write_together
 from reference.tutorial.experiments import NAMES
 
-HELP = """all, or some of few_steps (samplers with few steps), corrector_bias, learned_scores,
+HELP = """all, or some of mixture_steps (samplers with few steps), corrector_bias, learned_scores,
 three_models (VAE, DDPM and score matching on the same data), what_matters (schedules, variances,
 steps), discrete_and_continuous (chains and SDEs), guidance (what guided samplers draw from) and
 restoration (which samplers draw from the posterior of a measurement)"""

@@ -27,7 +27,10 @@ MUTANTS = (
     _experiment("chains", "np.cumsum(mass) - mass / 2", "np.cumsum(mass)", "cdf_wasserstein_distance_and_density_of_exact_data"),
     _experiment("chains", "deviation = float(moved[0] - mean[0])", "deviation = 0.5", "a_gaussian_chain_has_the_moments_of_its_recursion"),
     _experiment(
-        "few_steps", "*noisy, end = times if times[-1] == 0 else (*times, None)", "noisy, end = times, None", "f1_last_step_adds_no_noise"
+        "mixture_steps",
+        "*noisy, end = times if times[-1] == 0 else (*times, None)",
+        "noisy, end = times, None",
+        "f1_last_step_adds_no_noise",
     ),
     _experiment(
         "corrector_bias",

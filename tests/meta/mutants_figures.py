@@ -182,7 +182,7 @@ PICTURES = (
         "reference/plotting.py",
         "axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)",
         "",
-        EXPERIMENTS + TOLD_APART + "[few_steps]",
+        EXPERIMENTS + TOLD_APART + "[mixture_steps]",
     ),
     ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[three_models]"),
     (
@@ -192,7 +192,7 @@ PICTURES = (
         EXPERIMENTS + TOLD_APART + "[learned_scores]",
     ),
     (
-        "reference/tutorial/experiments/few_steps.py",
+        "reference/tutorial/experiments/mixture_steps.py",
         "density_map(axes, np.arange(1, 21), X_GRID",
         "axes.set_xlim(0, 20.5), density_map(axes, np.arange(1, 21), X_GRID",
         EXPERIMENTS + "f1_density_map_fills_its_axes",

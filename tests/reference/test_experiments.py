@@ -21,11 +21,11 @@ from reference.tutorial.experiments import (
     Outcome,
     corrector_bias,
     discrete_and_continuous,
-    few_steps,
     guidance,
     guided_gaussians,
     guided_images,
     learned_scores,
+    mixture_steps,
     restoration,
     restoration_gaussians,
     restoration_mixtures,
@@ -159,7 +159,7 @@ def test_n3_equalities_hold():
 
 
 def test_f1_last_step_adds_no_noise():
-    for walk, grid in few_steps.vp_samplers(5).values():
+    for walk, grid in mixture_steps.vp_samplers(5).values():
         x = [walk(grid[-2:], np.linspace(-2, 2, 5)[:, None], 0, np.arange(5), fixed_noise_port(value)) for value in (0.0, 1.0)]
         np.testing.assert_array_equal(*x)
 
@@ -233,14 +233,14 @@ def test_a_failed_criterion_exits_1_and_keeps_the_results(tmp_path, capsys, monk
 
 def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
     """Numbers come back bit by bit."""
-    for name, value in (("corrector_bias", 1 / 3), ("few_steps", 0.1 + 0.2)):
+    for name, value in (("corrector_bias", 1 / 3), ("mixture_steps", 0.1 + 0.2)):
         made = lambda quick, ops, value=value: Outcome({"title": (("n",), [(value,)])}, figure=new_figure(2, 2))
         monkeypatch.setattr(importlib.import_module(f"reference.tutorial.experiments.{name}"), "run", made)
         assert run("experiment", name, "--out", tmp_path) == 0
     results = json.loads((tmp_path / "results.json").read_text())
     assert {name: report["tables"]["title"] for name, report in results.items()} == {
         "corrector_bias": [["n"], [[1 / 3]]],
-        "few_steps": [["n"], [[0.1 + 0.2]]],
+        "mixture_steps": [["n"], [[0.1 + 0.2]]],
     }
 
 
@@ -249,7 +249,7 @@ def test_results_in_a_folder_grow_with_all_digits(tmp_path, monkeypatch):
     [
         ('{"corrector_bias": {}}', "results.json holds corrector_bias already: name another --out"),
         ("[]", "results.json is not a file of results: name another --out"),
-        ('{"few_steps": {', "results.json is not a file of results: name another --out"),
+        ('{"mixture_steps": {', "results.json is not a file of results: name another --out"),
     ],
     ids=["held already", "a list", "broken"],
 )
@@ -267,7 +267,7 @@ def test_results_are_not_overwritten(text, message, tmp_path, capsys, monkeypatc
     [
         (
             ("f9",),
-            "invalid choice: 'f9' (choose from 'all', 'few_steps', 'corrector_bias'",
+            "invalid choice: 'f9' (choose from 'all', 'mixture_steps', 'corrector_bias'",
         ),
         (("corrector_bias", "other"), "invalid choice: 'other'"),
         (("discrete_and_continuous",), "discrete_and_continuous.png exists already: name another --out"),
@@ -287,13 +287,13 @@ def test_bad_experiment_options_exit_2_before_anything_is_written(tmp_path, caps
 
 
 def chains():
-    samplers = {"VP": few_steps.vp_samplers(1), "alpha = .97, T = 150": few_steps.constant_samplers(1)}
+    samplers = {"VP": mixture_steps.vp_samplers(1), "alpha = .97, T = 150": mixture_steps.constant_samplers(1)}
     mass = np.exp(DISTRIBUTION.log_density(X_GRID[:, None]))
     return {
         (title, sampler, N): (X_GRID + (k + 1) / N, mass / mass.sum())
         for title, named in samplers.items()
         for k, sampler in enumerate(named)
-        for N in few_steps.STEPS
+        for N in mixture_steps.STEPS
     }
 
 
@@ -332,7 +332,7 @@ def restored():
 
 
 PICTURES = {
-    "few_steps": lambda: few_steps.figure(chains()),
+    "mixture_steps": lambda: mixture_steps.figure(chains()),
     "corrector_bias": lambda: corrector_bias.figure(
         {(p, k, N): (1 + k) / N for p in corrector_bias.PREDICTORS for k in corrector_bias.CORRECTIONS for N in corrector_bias.STEPS}
     ),
@@ -366,7 +366,7 @@ def test_the_figure_of_guidance_has_a_row_for_images():
 
 
 def test_f1_density_map_fills_its_axes():
-    image, axes = next((axes.images[0], axes) for axes in PICTURES["few_steps"]().axes if axes.images)
+    image, axes = next((axes.images[0], axes) for axes in PICTURES["mixture_steps"]().axes if axes.images)
     assert image.get_extent()[:2] == list(axes.get_xlim())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NAMES = (
-    "few_steps",
+    "mixture_steps",
     "corrector_bias",
     "learned_scores",
     "three_models",
