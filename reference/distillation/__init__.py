@@ -1,0 +1,1 @@
+"""Students that sample in few steps: progressive distillation, consistency models, reflow."""
