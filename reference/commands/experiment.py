@@ -7,15 +7,20 @@ import time
 from reference.runs.files import output_folder, write_together
 from reference.tutorial.experiments import NAMES
 
-HELP = """all, or some of mixture_steps (samplers with few steps), corrector_bias, learned_scores,
+HELP = """all, or some of mixture_steps (samplers on a mixture), corrector_bias, learned_scores,
 three_models (VAE, DDPM and score matching on the same data), what_matters (schedules, variances,
-steps), discrete_and_continuous (chains and SDEs), guidance (what guided samplers draw from) and
-restoration (which samplers draw from the posterior of a measurement)"""
+steps), discrete_and_continuous (chains and SDEs), guidance (what guided samplers draw from),
+restoration (which samplers draw from the posterior of a measurement) and few_steps (error against
+evaluations, and students of a sampler); few-steps is few_steps"""
 RESULTS = "results.json"
 
 
 def add_options(parser):
-    parser.add_argument("names", nargs="+", choices=("all", *NAMES), metavar="NAME", help=HELP)
+    underscored = lambda name: name.replace("-", "_")
+    choices = ("all", *NAMES)
+    parser.add_argument(
+        "names", nargs="+", type=underscored, choices=choices, metavar="NAME", help=HELP
+    )
     parser.add_argument(
         "--out",
         required=True,

@@ -47,7 +47,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import make_interp_spline
 from scipy.special import log_ndtr, ndtri_exp
 
 from reference.samplers import final_sample
@@ -55,7 +55,7 @@ from reference.samplers.edm import edm
 from reference.samplers.ode import runge_kutta
 
 DEVIATIONS = 8.2  # of a Gaussian; the mass beyond is less than a rounding of 1
-HERMITE_NODES = 24
+HERMITE_NODES = 16
 NEWTON_CONVERGED = 1e-12  # relative; the next step would be its square or rounding
 
 
@@ -167,16 +167,16 @@ class Consistency:
 
 def consistency_training(mixture, levels, spacing=0.02, nodes=HERMITE_NODES):
     """``Consistency`` for a mixture on the line.  E[f_n(x_n) | x_{n+1}] is a sum over ``nodes`` of
-    Gauss and Hermite for each component; f_n is a cubic spline through its values on ``mesh``.
+    Gauss and Hermite for each component; f_n is a spline through its values on ``mesh``.
+    Means over x_{n+1} are integrals over y, p_0(y) dy being p(x) dx: sums over an even grid.
     """
     y = data_mesh(mixture, spacing)
-    x = mesh(mixture, levels[0], y)
+    x, density = mesh(mixture, levels[0], y), np.exp(mixture.log_density(y[:, None]))
     points, values, floors = [x], [x], []
     for a, b in pairwise(levels):
-        f, x = _extended(CubicSpline(points[-1], values[-1])), mesh(mixture, b, y)
+        f, x = _interpolant(points[-1], values[-1]), mesh(mixture, b, y)
         first, second = conditional_moments(mixture, f, x, a, b, nodes)
-        density = np.exp(mixture.noised(1.0, b).log_density(x[:, None]))
-        floors.append(np.trapezoid(density * (second - first**2), x))
+        floors.append(np.trapezoid(density * (second - first**2), y))
         points.append(x)
         values.append(first)
     return Consistency(np.stack(points), np.stack(values), np.array(floors))
@@ -199,14 +199,14 @@ def conditional_moments(mixture, f, x, a, b, nodes=HERMITE_NODES):
     return first, second
 
 
-def _extended(spline):
-    """The spline, continued by its tangents."""
-    low, high = spline.x[0], spline.x[-1]
+def _interpolant(x, values):
+    """The spline of fifth degree through ``values`` at x[n], continued by its tangents."""
+    spline, low, high = make_interp_spline(x, values, k=5), x[0], x[-1]
+    at_low, at_high = spline.derivative()((low, high))
 
     def f(x):
         inside = np.clip(x, low, high)
-        slope = np.where(x < low, spline(low, 1), spline(high, 1))
-        return spline(inside) + slope * (x - inside)
+        return spline(inside) + np.where(x < low, at_low, at_high) * (x - inside)
 
     return f
 
@@ -223,16 +223,17 @@ def distilled(mixture, levels, x, method):
     return final_sample(runge_kutta(slope, falling, x[:, None], method))[:, 0]
 
 
-def wasserstein_to_data(mixture, y, samples):
-    """W1 of a sampler's law to the data, for a sampler without noise that takes the points which
-    the exact flow takes to y[n], even and rising, to ``samples`` [n].
+def wasserstein(mixture, y, samples, exact=None):
+    """W1 between the laws of two maps of data on the line: ``samples`` [n] and the increasing
+    ``exact`` [n] are their values at the even y[n]; ``exact`` is y, and its law the data, where it
+    is None.
 
-    W1 is the mean of |difference| of equal quantiles, which y and the sorted samples are.  If the
-    sampler preserves order, it is the integral of |f - y| p(y) dy.
+    W1 is the mean of |difference| of equal quantiles, which are ``exact`` and the sorted samples.
+    If both maps preserve order, it is the integral of |samples - exact| p(y) dy.
     """
     mass = np.exp(mixture.log_density(y[:, None]))
     mass /= mass.sum()
     order = np.argsort(samples, kind="stable")
     middle = lambda masses: np.cumsum(masses) - masses / 2
-    exact = np.interp(middle(mass[order]), middle(mass), y)
-    return float(mass[order] @ np.abs(samples[order] - exact))
+    quantiles = np.interp(middle(mass[order]), middle(mass), y if exact is None else exact)
+    return float(mass[order] @ np.abs(samples[order] - quantiles))

@@ -17,6 +17,7 @@ NAMES = (
     "discrete_and_continuous",
     "guidance",
     "restoration",
+    "few_steps",
 )
 
 
