@@ -71,6 +71,18 @@ def mosaic(images, columns):
     return sheet.reshape(rows * (h + 1), columns * (w + 1), c)[:-1, :-1]
 
 
+def mosaic_by_class(images, labels, classes, columns):
+    """``mosaic`` of images [n,h,w,c] with labels [n]: a row a class, which ends in black where the
+    class has fewer images than ``columns``.
+    """
+    shape = images.shape[1:]
+    rows = np.full((classes, columns, *shape), -1.0)
+    for label in range(classes):
+        own = images[labels == label]
+        rows[label, : len(own)] = own
+    return mosaic(rows.reshape(-1, *shape), columns)
+
+
 def _draw_image(axes, image, title):
     """Draw image [h,w,1] or [h,w,3] in [0, 1] without axes."""
     grey = image.shape[2] == 1
@@ -115,11 +127,7 @@ def class_sheet(groups, names, title=""):
     ratio, margin = len(names) / columns * shape[0] / shape[1], 1.2
     figure, panels = _panel_row(groups, title, ratio, margin)
     for axes, (name, (images, labels)) in zip(panels, groups.items()):
-        rows = np.full((len(names), columns, *shape), -1.0)
-        for label in range(len(names)):
-            own = images[labels == label]
-            rows[label, : len(own)] = own
-        _draw_image(axes, mosaic(rows.reshape(-1, *shape), columns), name)
+        _draw_image(axes, mosaic_by_class(images, labels, len(names), columns), name)
     for label, name in enumerate(names):
         middle = (shape[0] + 1) * (label + 0.5)
         panels[0].text(-shape[1] / 4, middle, name, ha="right", va="center")

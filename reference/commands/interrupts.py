@@ -11,9 +11,9 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_on_signal():
-    """Within the context a first SIGINT (Ctrl-C) or SIGTERM sets ``.asked``, so that the step is
-    finished; a second one ends the process.
+def stop_on_signal(piece="step", kept="checkpoint"):
+    """Within the context a first SIGINT (Ctrl-C) or SIGTERM sets ``.asked``, so that the ``piece``
+    of work is finished; a second one ends the process, and the last ``kept`` remains.
 
     Python runs a handler only between two of its instructions, and one instruction may be an op
     that takes minutes.  So a thread prints the answer; every signal wakes it.
@@ -28,12 +28,12 @@ def stop_on_signal():
 
     def answer():
         for line in (
-            b"stopping after this step; once more stops at once\n",
-            b"stopped at once: the last checkpoint is kept\n",
+            f"stopping after this {piece}; once more stops at once\n",
+            f"stopped at once: the last {kept} is kept\n",
         ):
             if not receiver.recv(1):  # the other end is closed: the context has ended
                 return
-            os.write(2, line)
+            os.write(2, line.encode())
         os._exit(130)
 
     sender.setblocking(False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reference.commands import live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
@@ -31,12 +32,17 @@ points, one a line.  Points have the units of the data file, images lie in [-1, 
 
 FROM_HELP = """latents of invert, from which ddim or ddpm begin in place of noise; steps and label
 are theirs unless given, and nothing is clipped unless --clip data is given (default: noise)"""
+LIVE_HELP = """draw images into FILE.png again and again, each time with the next seed, until
+Ctrl-C, and print pictures and images a second (default: draw once)"""
+FRAMES_HELP = "number of pictures of --live (default: until Ctrl-C)"
 
 
 def add_options(parser):
     add_sampling_options(parser, "16; of each class 8 with --label all")
     parser.add_argument("--from", dest="start", metavar="FILE.npz", help=FROM_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
+    parser.add_argument("--live", action="store_true", help=LIVE_HELP)
+    parser.add_argument("--frames", type=int, metavar="N", help=FRAMES_HELP)
 
 
 def execute(arguments, ops):
@@ -48,6 +54,7 @@ def execute(arguments, ops):
     n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
+    live.check_live(run, arguments, n)
     settings = {
         "run": str(arguments.run),
         "weights": digest(run.state.ema),
@@ -56,12 +63,16 @@ def execute(arguments, ops):
     }
     if start is not None:
         settings["from"] = digest({"latents": start})
+    if arguments.live:
+        settings["live"] = True
     if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
         draws = f"{run.folder} draws images"
         raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
     if Path(arguments.out).suffix == ".gif":
         _check_animation(n, how)
     path = path_for(arguments.out, settings, SUFFIXES)
+    if arguments.live:
+        return live.execute(run, ops, n, path, settings, how, arguments.frames)
     x, evaluations = draw(run, ops, n, start=start, **how)
     arrays = with_origin(run, ops, x, how)
     if path.suffix == ".png":
@@ -134,11 +145,14 @@ def digest(weights):
 
 def path_for(name, settings, suffixes):
     """The path to write to.  A file with the same settings may be overwritten: it would hold the
-    same samples.
+    same samples.  The seed of a live picture is one of many, and may differ.
     """
     path = Path(name)
     known = path.suffix in (".npz", ".png", ".gif")
-    if known and path.is_file() and settings_of(path) == settings:
+    found = settings_of(path) if known and path.is_file() else None
+    if found and settings.get("live"):
+        found["seed"] = settings["seed"]
+    if found == settings:
         output_folder(path.parent, path.name)
         return path
     return output_path(name, suffixes)

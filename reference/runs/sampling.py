@@ -66,9 +66,7 @@ def draw(run, ops, n, clip="data", start=None, **how):
             beyond += held.fraction_outside() * len(parts[-1])
             warnings.simplefilter("ignore")  # the warnings of the first batch hold for the others
     x = np.concatenate(parts)
-    if not np.isfinite(x).all():
-        diverged = f"{describe(**how)} diverged, and nothing was written"
-        raise ValueError(f"the samples are not finite: {diverged}; a shorter step may help")
+    check_finite(x, how)
     if beyond > MOST_BEYOND * n:
         share = f"the network's predictions of {beyond / n:.0%} of the samples"
         message = (
@@ -77,3 +75,10 @@ def draw(run, ops, n, clip="data", start=None, **how):
         advice = "longer training, more steps or --sampler ddpm may help"
         warnings.warn(f"{message}; {advice}", SamplingWarning, stacklevel=2)
     return x, network.evaluations / n or None
+
+
+def check_finite(x, how):
+    """ValueError unless the samples x by the options ``how`` are finite."""
+    if not np.isfinite(x).all():
+        diverged = f"{describe(**how)} diverged, and nothing was written"
+        raise ValueError(f"the samples are not finite: {diverged}; a shorter step may help")
