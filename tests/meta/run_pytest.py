@@ -21,9 +21,9 @@ def is_simulated(test):
     return "accelerated.gpu" in test or "test_gpu.py" in test
 
 
-def run(folder, output, *arguments):
+def run(folder, output, *arguments, write_bytecode=False):
     """(exit code, output) of pytest in ``folder``; the tests import the packages of ``folder``.  ``output`` is the file for its output."""
     arguments = ["-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *arguments]
     process = fork_server(any(map(is_simulated, arguments)))
-    process.stdin.write(json.dumps([str(folder), str(output), arguments]) + "\n")
+    process.stdin.write(json.dumps([str(folder), str(output), write_bytecode, arguments]) + "\n")
     return int(process.stdout.readline()), Path(output).read_text()

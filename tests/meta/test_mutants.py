@@ -1,9 +1,15 @@
-"""Each mutant, a known mistake, is applied to a copy of the code; the test named in its row must then fail with an AssertionError."""
+"""Each mutant, a known mistake, is applied to a copy of the code; the test named in its row must then fail with an AssertionError.
 
+Mutants whose tests share a file form a group, the largest first: with --dist loadgroup one worker does a group.
+"""
+
+import contextlib
 import functools
 import importlib
+import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +20,9 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("reference", "accelerated", "benchmarks", "tests", "setup.cfg", "README.md")
 FILES = sorted(path.stem for path in Path(__file__).parent.glob("mutants*.py"))
 MUTANTS = [mutant for name in FILES for mutant in importlib.import_module(f"tests.meta.{name}").MUTANTS]
+test_file = lambda mutant: mutant[3].partition("::")[0]
+MUTANTS_OF = Counter(map(test_file, MUTANTS))
+MUTANTS.sort(key=lambda mutant: (-MUTANTS_OF[test_file(mutant)], test_file(mutant)))
 
 
 def copy_code(folder):
@@ -26,22 +35,28 @@ def copy_code(folder):
     return folder
 
 
-def run(folder, *tests):
+def run(folder, *tests, **options):
     """(exit code, output) of pytest inside a copy, so that the tests import the copied code."""
-    return run_pytest.run(folder, folder / "pytest.out", *tests)
+    return run_pytest.run(folder, folder / "pytest.out", *tests, **options)
 
 
-def run_copied_tests(folder, *tests):
+def run_copied_tests(folder, *tests, **options):
     """``run`` of tests in the copy, without shrinking: one failing example of a property is enough."""
-    return run(folder, *([] if any(map(run_pytest.is_simulated, tests)) else ["--hypothesis-profile=mutants"]), *tests)
+    return run(folder, *([] if any(map(run_pytest.is_simulated, tests)) else ["--hypothesis-profile=mutants"]), *tests, **options)
 
 
-def apply_mutant(path, old, new):
-    text = path.read_text()
+@contextlib.contextmanager
+def mutated(path, old, new):
+    """The file with the mistake, and afterwards as before.  Meanwhile it is of 1970, so that no bytecode of the original belongs to it."""
+    text, before = path.read_text(), path.stat()
     assert text.count(old) == 1, f"the text to replace occurs {text.count(old)} times in {path.name}, not once:\n{old}"
-    path.write_text(text.replace(old, new))
-    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-        compiled.unlink()
+    try:
+        path.write_text(text.replace(old, new))
+        os.utime(path, (0, 0))
+        yield
+    finally:
+        path.write_text(text)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def failed_by_assertion(code, output):
@@ -50,17 +65,22 @@ def failed_by_assertion(code, output):
 
 
 @pytest.fixture(scope="session")
-def failure_output(tmp_path_factory):
-    """The output of a test that fails in an unchanged copy, and "" for a test that passes.
+def folder(tmp_path_factory):
+    """A copy of the code: one for all mutants, which keeps the bytecode and the kernels of unchanged files."""
+    return copy_code(tmp_path_factory.mktemp("copy"))
+
+
+@pytest.fixture(scope="session")
+def failure_output(folder):
+    """The output of a test that fails in the unchanged copy, and "" for a test that passes.
 
     All tests of a file run together first, and one by one if any fails.  Tests of the GPU port run in the simulator, in a separate process.
     """
-    folder = copy_code(tmp_path_factory.mktemp("unchanged"))
 
     @functools.cache
     def all_pass(file, simulated):
         group = {test for *_, test in MUTANTS if test.startswith(f"{file}::") and run_pytest.is_simulated(test) == simulated}
-        return run_copied_tests(folder, *sorted(group))[0] == pytest.ExitCode.OK
+        return run_copied_tests(folder, *sorted(group), write_bytecode=True)[0] == pytest.ExitCode.OK
 
     @functools.cache
     def of(test):
@@ -78,12 +98,12 @@ def label(mutant):
 
 
 @pytest.mark.mutants
-@pytest.mark.parametrize("mutant", MUTANTS, ids=label)
-def test_mistake_is_caught(mutant, failure_output, tmp_path):
+@pytest.mark.parametrize("mutant", [pytest.param(m, id=label(m), marks=pytest.mark.xdist_group(test_file(m))) for m in MUTANTS])
+def test_mistake_is_caught(mutant, folder, failure_output):
     file, old, new, test = mutant
     assert not failure_output(test), f"{test} fails on the unchanged code:\n{failure_output(test)}"
-    apply_mutant(copy_code(tmp_path) / file, old, new)
-    code, output = run_copied_tests(tmp_path, test)
+    with mutated(folder / file, old, new):
+        code, output = run_copied_tests(folder, test)
     assert failed_by_assertion(code, output), f"{test} did not fail with an AssertionError:\n{output}"
 
 
@@ -96,6 +116,17 @@ def test_tests_in_the_copy_import_the_copied_code(tmp_path):
     )
     code, output = run(tmp_path, "tests/reference/test_probe.py")
     assert code == pytest.ExitCode.OK, output
+
+
+def test_a_mistake_stays_in_its_file_for_its_own_test_only(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("one\n")
+    before = path.stat().st_mtime_ns
+    with mutated(path, "one", "two"):
+        assert path.read_text() == "two\n" and path.stat().st_mtime_ns == 0
+    assert path.read_text() == "one\n" and path.stat().st_mtime_ns == before
+    with pytest.raises(AssertionError, match="occurs 0 times"), mutated(path, "two", "one"):
+        pass
 
 
 @pytest.mark.mutants
