@@ -2,15 +2,15 @@
 
     fused-ops          time of a fused op of the contract and of the two ops that it replaces, on the same port, in turns
     winograd-error     errors of Winograd's and of direct convolution, in units of a port's tolerance
-    sampling-cost      hours for 50,000 images by each sampler: seconds of one network evaluation, times evaluations, times batches
+    sampling-cost      hours for 50,000 images by each sampler (sampling_cost.py)
     winograd-training  held-out loss after training with Winograd's and with direct convolution; takes much longer than the others
 
 For each seed of winograd-training both trainings have the same data, noise and first weights, so that they differ by rounding only.
 Training amplifies this difference like any other.  Criterion: for every seed the two losses differ by at most the range over the seeds.
 """
 
+import json
 import sys
-import time
 from statistics import median
 from types import SimpleNamespace
 
@@ -19,8 +19,9 @@ import numpy as np
 import accelerated
 import accelerated.cpu
 from accelerated.cpu.conv import addend_gradients, direct, direct_backward
-from benchmarks.worker import synchronized
-from benchmarks.workloads import SIZE_HELP, WORKLOADS
+from benchmarks import sampling_cost
+from benchmarks.worker import time_in_turns
+from benchmarks.workloads import SIZE_HELP
 from benchmarks.workloads.work import normal_array
 from reference.commands.cli import Parser
 from reference.conformance.op_inputs import RandomArrays, conv2d
@@ -32,17 +33,9 @@ from reference.diffusion.training import Settings, init_state, train
 from reference.networks import UNet
 from reference.ops.conv import check_backward, check_forward
 from reference.ops.random import Key, Purpose
+from reference.runs.files import output_path, write_atomically
 from reference.runs.progress import progress
 
-IMAGES = 50_000
-EVALUATIONS = {  # of the network per image, for each sampler at a usual number of steps
-    "ddpm, 1000 steps": 1000,
-    "ddim, 50 steps": 50,
-    "dpm-solver++, 20 steps": 20,
-    "ode-heun, 18 steps": 36,
-    "euler-maruyama, 1000 steps": 1000,
-    "predictor-corrector, 1000 steps": 2000,
-}
 STUDIES = ("fused-ops", "winograd-error", "sampling-cost", "winograd-training")
 DEFAULT = STUDIES[:3]
 COPIES = 4  # of each held-out image, at different times
@@ -73,6 +66,7 @@ def main(arguments=None):
     parser.add_argument(
         "--steps", type=int, default=2000, metavar="N", help="training steps for each seed of winograd-training (default: 2000)"
     )
+    parser.add_argument("--json", metavar="OUT.json", help="a new file for every measured value of sampling-cost (default: no file)")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
     names, turns = options.studies or DEFAULT, 40 if options.size == "full" else 3
@@ -84,6 +78,9 @@ def main(arguments=None):
         port = accelerated.load_port(options.port)
         if missing := accelerated.missing_ops(port):
             raise ValueError(f"--port: {options.port} lacks ops that the studies need: {', '.join(missing)}")
+        if options.json and "sampling-cost" not in names:
+            raise ValueError(f"--json is for sampling-cost, got {', '.join(names)}")
+        out = options.json and output_path(options.json, (".json",), "--json")
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -93,22 +90,15 @@ def main(arguments=None):
             lines, passed = winograd_training(options.seeds, options.steps)
         elif name == "winograd-error":
             lines = winograd_error(options.size)
+        elif name == "fused-ops":
+            lines = fused_ops(port, options.size, turns)
         else:
-            lines = {"fused-ops": fused_ops, "sampling-cost": sampling_cost}[name](port, options.size, turns)
+            report = sampling_cost.measure(port, options.size, max(2, turns // 10))
+            lines = sampling_cost.lines(report)
+            if out:
+                write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())
         print("\n".join(lines), flush=True)
     return int(not passed)
-
-
-def time_in_turns(functions, turns):
-    """name -> seconds of each call; the functions are called in turns, and the first turn is not recorded."""
-    taken: dict = {name: [] for name in functions}
-    for turn in range(turns + 1):
-        for name, function in functions.items():
-            begin = time.perf_counter()
-            function()
-            if turn:
-                taken[name].append(time.perf_counter() - begin)
-    return taken
 
 
 def fused_ops(port, size, turns):
@@ -162,18 +152,6 @@ def winograd_error(size):
 
 def _tuple(results):
     return results if isinstance(results, tuple) else (results,)
-
-
-def sampling_cost(port, size, turns):
-    """Lines: hours for IMAGES images by each sampler, from the time of one network evaluation for a batch."""
-    workload = WORKLOADS[size]["unet32-ddim"]
-    taken = time_in_turns({"": synchronized(workload.call(port), port)}, max(1, turns // 10))[""]
-    evaluation = median(taken) / workload.steps
-    shape = "x".join(map(str, workload.network.size))
-    lines = [f"\n{IMAGES:,} images of {shape} in batches of {workload.batch}: {1e3 * evaluation:.3g} ms per network evaluation"]
-    for name, count in EVALUATIONS.items():
-        lines.append(f"{name:32} {count:5} evaluations per image   {evaluation * count * IMAGES / workload.batch / 3600:7.2f} hours")
-    return lines
 
 
 def winograd_training(seeds, steps):

@@ -81,6 +81,18 @@ def synchronized(call, port):
     return (lambda: (call(), hook(port, "synchronize")())) if has_hook(port, "synchronize") else call
 
 
+def time_in_turns(functions, turns):
+    """name -> seconds of each call; the functions are called in turns, and the first turn is not recorded."""
+    taken: dict = {name: [] for name in functions}
+    for turn in range(turns + 1):
+        for name, function in functions.items():
+            begin = time.perf_counter()
+            function()
+            if turn:
+                taken[name].append(time.perf_counter() - begin)
+    return taken
+
+
 def time_calls(call, calls=1, repeats=1, warm=0):
     """After ``warm`` calls, ``repeats`` times the mean seconds of ``calls`` calls; and the processor seconds of all of them."""
     processor = time.process_time()

@@ -1,6 +1,5 @@
 """Profiles and studies at tiny sizes: their counts and texts; no test asserts a measured time."""
 
-import itertools
 import re
 
 import numpy as np
@@ -10,6 +9,7 @@ from benchmarks import counts, profile, studies
 from benchmarks.__main__ import main
 from benchmarks.profile import table
 from benchmarks.roofline import Device
+from benchmarks.worker import time_in_turns
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.ops import MatMul
 from reference import ops
@@ -65,21 +65,9 @@ def test_unknown_ports_workloads_and_studies_are_refused_in_one_line(capsys):
     assert capsys.readouterr().err.count("\n") == 4
 
 
-def test_the_cost_of_images_is_evaluations_times_batches(monkeypatch):
-    """With a fake clock that advances by ten seconds when read, so that rounding loses no hours."""
-    ticks = itertools.count(0, 10)
-    monkeypatch.setattr(studies.time, "perf_counter", lambda: next(ticks))
-    workload = WORKLOADS["tiny"]["unet32-ddim"]
-    lines = dict(line.split(", ", 1) for line in studies.sampling_cost(ops, "tiny", 1)[1:])
-    hours = {name: float(rest.split()[-2]) for name, rest in lines.items()}
-    evaluation = 10 / workload.steps
-    assert hours["ddim"] == pytest.approx(evaluation * 50 * studies.IMAGES / workload.batch / 3600, abs=0.005) and workload.steps == 5
-    assert hours["ddpm"] == pytest.approx(20 * hours["ddim"], rel=0.001)
-
-
 def test_functions_are_called_in_turns_and_the_first_turn_is_dropped():
     order = []
-    taken = studies.time_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    taken = time_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
     assert "".join(order) == "abababab" and {name: len(seconds) for name, seconds in taken.items()} == {"a": 3, "b": 3}
 
 
