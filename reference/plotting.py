@@ -83,7 +83,7 @@ def mosaic_by_class(images, labels, classes, columns):
     return mosaic(rows.reshape(-1, *shape), columns)
 
 
-def _draw_image(axes, image, title):
+def draw_image(axes, image, title):
     """Draw image [h,w,1] or [h,w,3] in [0, 1] without axes."""
     grey = image.shape[2] == 1
     axes.imshow(
@@ -114,7 +114,7 @@ def _image_sheet(groups, title, columns):
     n, h, w, _ = next(iter(groups.values())).shape
     figure, panels = _panel_row(groups, title, -(-n // columns) / columns * h / w)
     for axes, (name, images) in zip(panels, groups.items()):
-        _draw_image(axes, mosaic(images, columns), name)
+        draw_image(axes, mosaic(images, columns), name)
     return figure
 
 
@@ -127,7 +127,7 @@ def class_sheet(groups, names, title=""):
     ratio, margin = len(names) / columns * shape[0] / shape[1], 1.2
     figure, panels = _panel_row(groups, title, ratio, margin)
     for axes, (name, (images, labels)) in zip(panels, groups.items()):
-        _draw_image(axes, mosaic_by_class(images, labels, len(names), columns), name)
+        draw_image(axes, mosaic_by_class(images, labels, len(names), columns), name)
     for label, name in enumerate(names):
         middle = (shape[0] + 1) * (label + 0.5)
         panels[0].text(-shape[1] / 4, middle, name, ha="right", va="center")
@@ -151,7 +151,7 @@ def _point_sheet(groups, title, distribution):
         if on_line:
             _draw_histogram(axes, x[:, 0], low[0], high[0], distribution)
         else:
-            _draw_cloud(axes, x)
+            draw_cloud(axes, x)
             axes.set_ylim(low[1], high[1])
     return figure
 
@@ -166,7 +166,7 @@ def _panel_row(groups, title, ratio, margin=0.0):
     return figure, figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
 
 
-def _draw_cloud(axes, x):
+def draw_cloud(axes, x):
     markersize = max(2, 8 - len(x) // 100)
     axes.plot(x[:, 0], x[:, 1], ".", color=BLUE, markersize=markersize, alpha=0.6)
     axes.set(xlabel="first coordinate", ylabel="second coordinate")
@@ -205,10 +205,10 @@ def restoration_sheet(pictures, samples, deviation, title, unknown=None):
         drawn = mosaic(image[None], 1)
         if name == "degraded" and unknown is not None:
             drawn, name = _marked(drawn, unknown), "degraded; blue: unknown"
-        _draw_image(figure.add_subplot(grid[0, column]), drawn, name)
+        draw_image(figure.add_subplot(grid[0, column]), drawn, name)
     if samples is not None:
         _draw_deviation(figure.add_subplot(grid[0, -1]), deviation)
-        _draw_image(figure.add_subplot(grid[1, :]), mosaic(samples, across), f"{n} samples")
+        draw_image(figure.add_subplot(grid[1, :]), mosaic(samples, across), f"{n} samples")
     return figure
 
 
@@ -264,7 +264,7 @@ def filmstrip(stages, title):
     axes = figure.subplots()
     figure.suptitle(title, fontsize=12)
     images = np.stack(scaled, axis=1).reshape(n * columns, h, w, c)
-    _draw_image(axes, mosaic(images, columns), "")
+    draw_image(axes, mosaic(images, columns), "")
     axes.set_axis_on()
     axes.set(yticks=[], xlabel="time t of the reverse process")
     centres = [(w + 1) * (i + 0.5) - 1 for i in range(columns)]
@@ -272,53 +272,6 @@ def filmstrip(stages, title):
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
-
-
-def reverse_process_animation(stages, title):
-    """(figure, updates) for ``gif_bytes``: ``stages``, [(t, x)] from noise to samples, one frame
-    each.  Images [n,h,w,c] are drawn as a grid, points as in ``sample_sheet``, over the range of
-    the last stage and a quarter of it on either side.
-    """
-    draw = _animated_grid if stages[0][1].ndim == 4 else _animated_points
-    figure, axes, show = draw([x for _, x in stages], title)
-
-    def updates():
-        for t, x in stages:
-            show(x)
-            axes.set_title(f"t = {t:.4g}", fontsize=10)
-            yield
-
-    return figure, updates()
-
-
-def _animated_grid(states, title):
-    """(figure, axes, a function that shows images).  Noise is scaled down to stay in range."""
-    columns = int(np.ceil(np.sqrt(len(states[0]))))
-    grid = lambda x: mosaic(x / max(1.0, float(np.abs(x).max()) / 2), columns)
-    first = grid(states[0])
-    figure = new_figure(3.0, 3.0 * first.shape[0] / first.shape[1] + 0.6)
-    figure.suptitle(title, fontsize=10)
-    axes = figure.subplots()
-    _draw_image(axes, first, "")
-    drawn = axes.images[0]
-    return figure, axes, lambda x: drawn.set_data(grid(x).squeeze())
-
-
-def _animated_points(states, title):
-    """(figure, axes, a function that shows points [n,d])."""
-    last = states[-1][:, :2]
-    low, high = last.min(axis=0), last.max(axis=0)
-    low, high = low - (high - low) / 4, high + (high - low) / 4
-    figure, ((axes,),) = subplots(1, 1, 4.2, 4.2, title)
-    if last.shape[1] == 1:
-        edges = np.linspace(low[0], high[0], 61)
-        density = lambda x: np.histogram(x, edges)[0] / (len(x) * np.diff(edges))
-        drawn = histogram(axes, states[-1][:, 0], edges)
-        axes.set(xlabel="x", ylabel="density", xlim=(low[0], high[0]))
-        return figure, axes, lambda x: drawn.set_data(density(x[:, 0]))
-    _draw_cloud(axes, last)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    return figure, axes, lambda x: axes.lines[0].set_data(x[:, 0], x[:, 1])
 
 
 # Parts of other figures
@@ -387,59 +340,6 @@ def confidence_band(axes, times, mean, deviation, color=GREY, label="mean ± 2 s
     axes.plot(times, low, color=color, linestyle="--", linewidth=1.2, label=label)
     axes.plot(times, high, color=color, linestyle="--", linewidth=1.2)
     axes.plot(times, mean, color=color, linewidth=1.2)
-
-
-def gif_bytes(figure, updates, description="", milliseconds=80, hold=12):
-    """The bytes of an animation with ``description`` in its metadata.  ``updates`` is a generator
-    that changes the figure; each of its items becomes a frame.
-
-    A frame lasts ``milliseconds``, the first and the last ``hold`` times as long.
-    """
-    from PIL import Image
-
-    frames = _render_frames(figure, updates)
-    palette = _with_swatches(frames[-1], PATH_COLORS).quantize(256)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    durations = [milliseconds] * len(frames)
-    durations[0] = durations[-1] = hold * milliseconds
-    stream = io.BytesIO()
-    frames[0].save(
-        stream,
-        "GIF",
-        comment=description.encode(),
-        save_all=True,
-        append_images=frames[1:],
-        duration=durations,
-        loop=0,
-        optimize=False,
-    )
-    return stream.getvalue()
-
-
-def _render_frames(figure, updates):
-    from PIL import Image
-
-    figure.set_dpi(100)
-    frames = []
-    for _ in updates:
-        figure.canvas.draw()
-        frames.append(Image.fromarray(np.array(figure.canvas.buffer_rgba())).convert("RGB"))
-        figure.set_layout_engine("none")  # only the first frame is laid out, so the axes stay put
-    return frames
-
-
-def _with_swatches(image, colors, height=16):
-    """The image above one strip per colour, so that a palette computed from it contains the colours
-    of thin lines, too.
-    """
-    from PIL import Image
-
-    sheet = Image.new("RGB", (image.width, image.height + height * len(colors)))
-    sheet.paste(image)
-    for i, color in enumerate(colors):
-        top = image.height + i * height
-        sheet.paste(color, (0, top, image.width, top + height))
-    return sheet
 
 
 def read_description(path):

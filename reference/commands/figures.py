@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reference import plotting
+from reference import animation, plotting
 from reference.runs.files import output_folder, write_atomically
 from reference.tutorial.figures import ANIMATIONS, FIGURES
 
@@ -71,5 +71,5 @@ def _drawn(name, quick, ops):
     description = json.dumps(_settings(name, quick))
     if name in ANIMATIONS:
         figure, updates = ANIMATIONS[name](quick, ops)
-        return plotting.gif_bytes(figure, updates, description)
+        return animation.gif_bytes(figure, updates, description)
     return plotting.png_bytes(FIGURES[name](quick, ops), description)

@@ -220,15 +220,15 @@ def animation(run, ops, n, how, settings, start=None):
 
     The frames are chosen so that the samples move by about the same distance from one to the next.
     """
-    from reference import plotting
+    from reference.animation import gif_bytes, reverse_process_animation
 
     states = trajectory(run, ops, np.arange(n), start=start, **how)
     states = progress(states, length(**how), "animation, step")
     stages = [(float(t), run.in_data_units(np.asarray(x))) for t, x, _ in states]
     kept = evenly_moved([x for _, x in stages], FRAMES)
     title = f"{n} samples of {Path(run.config['data']).name} by {how['sampler']}"
-    figure, updates = plotting.reverse_process_animation([stages[k] for k in kept], title)
-    return plotting.gif_bytes(figure, updates, json.dumps(settings))
+    figure, updates = reverse_process_animation([stages[k] for k in kept], title)
+    return gif_bytes(figure, updates, json.dumps(settings))
 
 
 def evenly_moved(states, count):

@@ -14,7 +14,7 @@ ROOT = Path(reference.__file__).parent
 # Each room may import itself and the rooms before it.
 ROOMS = "ops networks diffusion vae ddpm smld samplers restoration distillation sde fokker_planck".split()
 MATHEMATICS = tuple(ROOMS)
-ROOMS += "data runs conformance audit plotting tutorial commands".split()
+ROOMS += "data runs conformance audit plotting animation tutorial commands".split()
 DEVICE_WORDS = re.compile(r"getattr\((ops|port)\b|\b(to_device|to_host|captured|replayed|prepare)\b")
 ALLOWED = {*sys.stdlib_module_names, "numpy", "scipy", "reference"}
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from reference import ops, plotting
+from reference import animation, ops, plotting
 from reference.commands.sample import FRAMES, evenly_moved
 from reference.data.datasets import load_dataset
 from reference.runs.run import open_run
@@ -141,8 +141,8 @@ def test_a_gif_shows_the_steps_of_the_sampler(kind, sampler, request, tmp_path):
 
 def test_the_last_frame_of_a_gif_shows_the_samples(images_run, tmp_path, monkeypatch):
     stages = []
-    animate = plotting.reverse_process_animation
-    monkeypatch.setattr(plotting, "reverse_process_animation", lambda shown, title: stages.extend(shown) or animate(shown, title))
+    animate = animation.reverse_process_animation
+    monkeypatch.setattr(animation, "reverse_process_animation", lambda shown, title: stages.extend(shown) or animate(shown, title))
     options = ("--steps", 60, "--samples", 3, "--seed", 2, "--out")
     assert run("sample", images_run, *options, tmp_path / "s.gif") == 0
     assert run("sample", images_run, *options, tmp_path / "s.npy") == 0

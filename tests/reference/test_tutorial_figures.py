@@ -9,7 +9,7 @@ import pytest
 from matplotlib.legend import Legend
 from scipy import stats
 
-from reference import plotting
+from reference import animation, plotting
 from reference.tutorial.figures import ANIMATIONS, FIGURES
 from tests.figure_checks import (
     EX_2_1,
@@ -125,7 +125,7 @@ def test_animations_have_one_frame_per_update_and_store_settings(tmp_path):
             yield
 
     path = tmp_path / "a.gif"
-    path.write_bytes(plotting.gif_bytes(figure, updates(), "settings", milliseconds=50, hold=3))
+    path.write_bytes(animation.gif_bytes(figure, updates(), "settings", milliseconds=50, hold=3))
     assert plotting.read_description(path) == "settings"
     with Image.open(path) as image:
         durations, pictures = [], []
