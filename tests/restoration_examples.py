@@ -5,6 +5,7 @@ from functools import reduce
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 from reference.diffusion.conversions import log_alpha_bar_of_sigma
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
@@ -146,3 +147,14 @@ def karras(steps, highest=80.0, schedule=VarianceExplodingSchedule):
 
 
 FORMS = {"exploding": VarianceExplodingSchedule, "preserving": Schedule}
+
+
+def picture(path, x):
+    """The path, to which the image x is written."""
+    Image.fromarray(x).save(path)
+    return path
+
+
+def grey(seed=0, size=(8, 8)):
+    """A picture of grey noise."""
+    return np.random.default_rng(seed).integers(0, 256, size, np.uint8)

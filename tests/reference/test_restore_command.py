@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from reference import ops, plotting
 from reference.commands import restore as command
@@ -20,6 +19,7 @@ from tests.command_runs import TINY, run, sampled
 from tests.oracle_tolerances import EXACT32, FIVE_STEPS32, U32, assert_close, assert_printed, z_score
 from tests.png_files import png_of
 from tests.readable_figures import assert_readable
+from tests.restoration_examples import grey, picture
 
 FEW = ("--steps", 3, "--n", 2)
 HELD_OUT = 4  # images of the run on colours
@@ -49,15 +49,6 @@ def restored(tmp_path, *words, name="o.npz"):
     assert run("restore", *words, "--out", out) == 0
     with np.load(out) as archive:
         return sampled(out), json.loads(str(archive["settings"]))
-
-
-def picture(path, x):
-    Image.fromarray(x).save(path)
-    return path
-
-
-def grey(seed=0, size=(8, 8)):
-    return np.random.default_rng(seed).integers(0, 256, size, np.uint8)
 
 
 def hole(h, w):
@@ -314,127 +305,22 @@ def test_the_sheet_shows_truth_degraded_samples_mean_and_deviation(images_run, c
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("classes")
-    words = [*TINY, *"--data digits --net mlp --steps 2 --classes".split()]
-    for name, dropout in (("null", ".5"), ("no-null", "0")):
-        assert run("train", "ddpm", *words, "--label-dropout", dropout, "--out", folder / name) == 0
+    folder = tmp_path_factory.mktemp("classes") / "run"
+    words = "--data digits --net mlp --steps 2 --classes --label-dropout .5".split()
+    assert run("train", "ddpm", *TINY, *words, "--out", folder) == 0
     return folder
 
 
 def test_without_a_label_the_prior_is_unconditional_and_with_one_it_is_the_class(classes, tmp_path):
-    words = (classes / "null", "--task", "deblur", "--data-index", 0, *FEW)
-    y = blur((8, 8, 1), 1.5).measure(open_run(classes / "null").data.held_out[:1], 0.05, 0, np.array([0]), ops)
+    words = (classes, "--task", "deblur", "--data-index", 0, *FEW)
+    y = blur((8, 8, 1), 1.5).measure(open_run(classes).data.held_out[:1], 0.05, 0, np.array([0]), ops)
     for given, condition in (((), {"label": 0, "guidance": 0.0}), (("--label", 7), {"label": 7, "guidance": 1.0})):
         arrays, _ = restored(tmp_path, *words, *given, name=f"{len(given)}.npz")
-        x, _ = core(
-            open_run(classes / "null"), ops, blur((8, 8, 1), 1.5), np.repeat(y, 2, axis=0), 0.05, "pigdm", 0, np.arange(2), 3, **condition
-        )
+        x, _ = core(open_run(classes), ops, blur((8, 8, 1), 1.5), np.repeat(y, 2, axis=0), 0.05, "pigdm", 0, np.arange(2), 3, **condition)
         np.testing.assert_array_equal(arrays["samples"], x)
 
 
-# bad input
-
-
-@pytest.fixture(scope="module")
-def others(tmp_path_factory):
-    """Runs without a score, or without its derivative."""
-    folder = tmp_path_factory.mktemp("others")
-    methods = {"vae": "vae --width 8 --depth 1", "blurred": "indi --channels 8 8 --blur 1", "noisy": "indi --channels 8 8 --noise 1"}
-    for name, words in methods.items():
-        assert run("train", *words.split(), "--batch", 2, "--steps", 2, "--out", folder / name) == 0
-    return folder
-
-
-def test_a_run_without_the_derivative_restores_by_the_other_methods(others, tmp_path, capsys):
-    words = (others / "noisy", "--task", "deblur", "--data-index", 0, *FEW)
-    assert run("restore", *words, "--out", tmp_path / "o.npz") == 2
-    assert "has no derivative of its denoiser; take ddrm, dmps or diffpir" in capsys.readouterr().err
-    for method in ("ddrm", "dmps", "diffpir"):
-        restored(tmp_path, *words, "--method", method, name=f"{method}.npz")
-
-
-BAD = {
-    "no picture at all": ("--task deblur", "one of the arguments --input --data-index is required"),
-    "two pictures": ("--task deblur --input PICTURE --data-index 1", "not allowed with argument"),
-    "no task": ("--data-index 1", "required: --task"),
-    "another task": ("--task denoise --data-index 1", "invalid choice: 'denoise'"),
-    "a misspelt task": ("--task inpant --data-index 1", "did you mean inpaint?"),
-    "a misspelt method": ("--task deblur --method pigmd --data-index 1", "did you mean pigdm?"),
-    "a misspelt option": ("--task deblur --data-indx 1 --data-index 1", "did you mean --data-index?"),
-    "an index below 0": ("--task deblur --data-index -1", "data-index must lie from 0 to 358, the held-out images of"),
-    "an index beyond the data": ("--task deblur --data-index 359", "data-index must lie from 0 to 358"),
-    "a mask of another task": ("--task deblur --mask MASK --data-index 1", "--mask goes with --task inpaint, not with deblur"),
-    "a blur of another task": ("--task inpaint --blur 1 --data-index 1", "--blur goes with --task deblur"),
-    "a factor of another task": ("--task inpaint --factor 2 --data-index 1", "--factor goes with --task superres"),
-    "a held-out image degraded twice": ("--task deblur --degrade --data-index 1", "--degrade goes with --input"),
-    "a factor that does not divide": ("--task superres --factor 3 --data-index 1", "divides height and width, 8 and 8, got 3"),
-    "factor 0": ("--task superres --factor 0 --data-index 1", "factor must be a whole number"),
-    "blur 0": ("--task deblur --blur 0 --data-index 1", "blur must be a positive number of pixels, at most 8"),
-    "blur nan": ("--task deblur --blur nan --data-index 1", "blur must be a positive number of pixels"),
-    "a wide blur": ("--task deblur --blur 1e9 --data-index 1", "at most 8, the size of the picture, got 1e+09"),
-    "negative noise": ("--task deblur --noise -.1 --data-index 1", "noise must be 0, or from 1e-06 to 1000, got -0.1"),
-    "noise nan": ("--task deblur --noise nan --data-index 1", "noise must be 0, or from 1e-06 to 1000, got nan"),
-    "infinite noise": ("--task deblur --noise inf --data-index 1", "noise must be 0, or from 1e-06 to 1000, got inf"),
-    "steps 0": ("--task deblur --steps 0 --data-index 1", "steps must be at least 2, got 0"),
-    "one step": ("--task deblur --steps 1 --data-index 1", "steps must be at least 2, got 1"),
-    "steps of a filter": ("--task deblur --method wiener --steps 9 --data-index 1", "wiener has no steps, got --steps 9"),
-    "n 0": ("--task deblur --n 0 --data-index 1", "samples must be at least 1"),
-    "a negative seed": ("--task deblur --seed -1 --data-index 1", "seed must lie in"),
-    "a label without classes": ("--task deblur --label 3 --data-index 1", "--label needs a run with classes"),
-    "an own label": ("--task deblur --label own --data-index 1", "restore takes the label of a class, or all, got own"),
-    "a degraded picture without a mask": ("--task inpaint --input PICTURE", "--task inpaint needs --mask: which pixels of"),
-    "a mask that knows everything": ("--task inpaint --mask WHITE --data-index 1", "white.png leaves nothing to fill in"),
-    "a mask that knows nothing": ("--task inpaint --mask BLACK --data-index 1", "black.png leaves no pixel known"),
-    "a mask of another size": ("--task inpaint --mask LARGE --data-index 1", "large.png has 9x8 pixels, and"),
-    "a mask with alpha": ("--task inpaint --mask ALPHA --data-index 1", "alpha.png has an alpha channel"),
-    "a picture with alpha": ("--task deblur --input ALPHA", "alpha.png has an alpha channel: store it without opacity"),
-    "a picture of another size": ("--task deblur --input LARGE", "large.png has 9x8 pixels, and RUN takes 8x8"),
-    "a large picture to enlarge": ("--task superres --input PICTURE", "takes 4x4, which become 8x8; --degrade takes these"),
-    "colours for a grey run": ("--task deblur --input COLOURS", "colours.png has 3 channels, and RUN takes images of 1"),
-    "text": ("--task deblur --input TEXT", "text.png can't be read: it is not a PNG file"),
-    "no file": ("--task deblur --input NOTHING", "nothing.png can't be read"),
-    "a folder": ("--task deblur --input FOLDER", "folder.png can't be read"),
-    "another ending": ("--task deblur --data-index 1 --out OUT.gif", "--out must end in .png or .npz"),
-    "a data folder": ("--task deblur --data-index 1 --data-dir FOLDER", "data-dir goes with"),
-    "points": ("--task deblur --data-index 1 POINTS", "restore needs a run of images, and"),
-    "a VAE": ("--task deblur --data-index 1 VAE", "was trained by vae, which does not provide a score"),
-    "a classifier": ("--task deblur --data-index 1 fashion-mnist-classifier", "which does not provide a score"),
-    "a run that deblurs": ("--task deblur --data-index 1 BLURRED", "has a score only if its degradation is noise alone"),
-    "no null label": ("--task deblur --data-index 1 NO-NULL", "restore needs --label, because"),
-    "no run": ("--task deblur --data-index 1 NOWHERE", "does not exist"),
-}
-
-
-@pytest.fixture
-def places(images_run, points_run, others, classes, tmp_path):
-    """Words of BAD -> files and runs."""
-    pictures = {
-        "PICTURE": grey(),
-        "MASK": grey(),
-        "WHITE": np.full((8, 8), 128, np.uint8),
-        "BLACK": np.full((8, 8), 127, np.uint8),
-        "LARGE": grey(0, (8, 9)),
-        "ALPHA": np.stack([grey()] * 4, axis=2),
-        "COLOURS": np.stack([grey(0), grey(1), grey(2)], axis=2),
-    }
-    found = {name: picture(tmp_path / f"{name.lower()}.png", x) for name, x in pictures.items()}
-    (tmp_path / "text.png").write_text("a picture of a shoe")
-    (tmp_path / "folder.png").mkdir()
-    found |= {name: tmp_path / f"{name.lower()}.png" for name in ("TEXT", "NOTHING", "FOLDER")}
-    found |= {"POINTS": points_run, "VAE": others / "vae", "BLURRED": others / "blurred", "NO-NULL": classes / "no-null"}
-    return found | {"NOWHERE": tmp_path / "nowhere", "OUT.gif": tmp_path / "new" / "o.gif"}
-
-
-@pytest.mark.parametrize("words, message", BAD.values(), ids=BAD)
-def test_bad_input_is_refused_in_one_sentence(images_run, places, tmp_path, capsys, words, message):
-    given = words.split()
-    own = not any(word in given for word in ("POINTS", "VAE", "BLURRED", "NO-NULL", "NOWHERE", "fashion-mnist-classifier"))
-    given += [] if "--out" in given else ["--out", tmp_path / "new" / "o.png"]
-    capsys.readouterr()
-    assert run("restore", *[images_run] * own, *(places.get(word, word) for word in given)) == 2
-    out, err = capsys.readouterr()
-    assert message.replace("RUN", str(images_run)) in err and err.count("\n") == 1 and "Traceback" not in err, err
-    assert out == "" and not (tmp_path / "new").exists()
+# runs without data, a border, a device
 
 
 def test_a_run_without_its_data_restores_pictures_alone(tmp_path, capsys):
