@@ -18,7 +18,8 @@ Programs, each a subcommand but the first:
     roofline.py       the least time of each op on a device, and the kernel launches of the GPU port
     scaling.py        time and memory over the size of the work
     train_to_loss.py  whole training runs to a target loss
-    studies.py        fused ops, Winograd's accuracy in one op and in training, the cost of 50,000 images
+    studies.py        fused ops, Winograd's accuracy in one op and in training, and
+    sampling_cost.py  .. the cost of 50,000 images
     kernels.py        registers, shared memory and spills of the GPU port's kernels
 
 table.py and progress.py print.  An implementation that disagrees with the reference is not timed.

@@ -11,7 +11,9 @@ A student of 4, 2 or 1 evaluations has the network of its teacher, so it costs a
 
 import functools
 import math
+import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +27,20 @@ from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import CountingNetwork, draw_at_once, on_device
 
 IMAGES = 50_000
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 MODEL = "fashion-mnist"
 STUDENTS = {"student of 4": 4, "student of 2": 2, "student of 1": 1}
 SAMPLERS = {"full": {"ddpm": 1000, "ddim": 50, "dpm-solver++": 20, "edm": 18, **STUDENTS}, "tiny": {"edm": 2, **STUDENTS}}  # name -> steps
-BATCH = {"full": 4, "tiny": 2}
-PUBLISHED = {"in_channels": 3, "layers": 2, "groups": 32, "head_width": None, "norm_eps": 1e-6, "freq_shift": 1, "downsample_padding": 0}
+BATCH = {"full": 2, "tiny": 2}
+PUBLISHED: dict[str, Any] = {
+    "in_channels": 3,
+    "layers": 2,
+    "groups": 32,
+    "head_width": None,
+    "norm_eps": 1e-6,
+    "freq_shift": 1,
+    "downsample_padding": 0,
+}
 DDPM_32 = UNet((32, 32), channels=(128, 256, 256, 256), attention=(1,), **PUBLISHED)
 DDPM_256 = UNet((256, 256), channels=(128, 128, 256, 256, 512, 512), attention=(4,), **PUBLISHED)
 
@@ -47,14 +58,14 @@ def networks(size, network):
     return {"own": network, "own, large": replace(network, size=(256, 256)), "DDPM's": DDPM_32, "DDPM's, large": DDPM_256}
 
 
-def measure(port, size, turns):
-    """The report, ready for JSON: counts, and every measured value."""
+def measure(port, size, turns, clock="wall"):
+    """The report, ready for JSON: counts, and every measured value.  ``clock``: of CLOCKS."""
     run, batch = on_device(open_run(MODEL), port), BATCH[size]
     found = networks(size, run.model.network)
     drawing = {name: options(run, name, steps) for name, steps in SAMPLERS[size].items()}
     calls = {name: functools.partial(draw_at_once, run, port, batch, **how) for name, how in drawing.items()}
     calls |= {name: synchronized(evaluation(network, port), port) for name, network in found.items()}
-    seconds = time_in_turns(calls, turns)
+    seconds = time_in_turns(calls, turns, CLOCKS[clock])
     samplers, sizes = {}, {}
     for name, how in drawing.items():
         samplers[name] = {"evaluations": evaluations(run, port, how), "seconds an image": [value / batch for value in seconds[name]]}
@@ -63,7 +74,7 @@ def measure(port, size, turns):
         counted = {"size": list(network.size), "parameters": parameters, "operations": operations(network, port)}
         sizes[name] = counted | {"seconds an evaluation": seconds[name]}
     threads = hook(port, "environment")().get("threads")
-    return {"machine": machine_info(threads), "images": IMAGES, "batch": batch, "samplers": samplers, "networks": sizes}
+    return {"machine": machine_info(threads), "clock": clock, "images": IMAGES, "batch": batch, "samplers": samplers, "networks": sizes}
 
 
 def options(run, name, steps):
@@ -99,7 +110,7 @@ def lines(report):
     own, large = found["own"], found["own, large"]
     ratio, there = large["operations"] / own["operations"], np.median(large["seconds an evaluation"])
     text = [
-        f"\nHours for {IMAGES:,} images by the model {MODEL}",
+        f"\nHours for {IMAGES:,} images by the model {MODEL}, in {report['clock']} time",
         f"  hours       {shape(own)}: the measured time of an image in batches of {report['batch']}, times {IMAGES:,}",
         f"  by work     {shape(large)}, extrapolated: these hours times the ratio of the operations of an evaluation, {ratio:.1f}",
         f"  by seconds  {shape(large)}, extrapolated: the measured time of one evaluation there, times evaluations, times {IMAGES:,}",
@@ -107,8 +118,8 @@ def lines(report):
     ]
     for name, entry in report["samplers"].items():
         count, seconds = entry["evaluations"], np.median(entry["seconds an image"])
-        time = f"{1e3 * seconds / count:10.3g} {spread(entry['seconds an image']):>26}"
-        text.append(f"{name:13} {count:11} {time} {hours(seconds):8.3g} {hours(seconds) * ratio:8.3g} {hours(there * count):10.3g}")
+        times = f"{1e3 * seconds / count:10.3g} {spread(entry['seconds an image']):>26}"
+        text.append(f"{name:13} {count:11} {times} {hours(seconds):8.3g} {hours(seconds) * ratio:8.3g} {hours(there * count):10.3g}")
     text.append("\nOne evaluation for one image; DDPM's hours extrapolated from its time, for 1,000 evaluations an image")
     text.append(f"{'network':13} {'size':>7} {'parameters':>10} {'10^9 operations':>15} {'ms [quartiles]':>26} {'hours':>8}")
     for name, network in found.items():

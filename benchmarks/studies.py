@@ -66,6 +66,8 @@ def main(arguments=None):
     parser.add_argument(
         "--steps", type=int, default=2000, metavar="N", help="training steps for each seed of winograd-training (default: 2000)"
     )
+    clock_help = "time of sampling-cost: wall, or processor, the sum over threads, for a machine that others use (default: wall)"
+    parser.add_argument("--clock", choices=sampling_cost.CLOCKS, default="wall", help=clock_help)
     parser.add_argument("--json", metavar="OUT.json", help="a new file for every measured value of sampling-cost (default: no file)")
     parser.add_argument("--size", choices=("full", "tiny"), default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
@@ -93,7 +95,7 @@ def main(arguments=None):
         elif name == "fused-ops":
             lines = fused_ops(port, options.size, turns)
         else:
-            report = sampling_cost.measure(port, options.size, max(2, turns // 10))
+            report = sampling_cost.measure(port, options.size, max(2, turns // 13), options.clock)
             lines = sampling_cost.lines(report)
             if out:
                 write_atomically(out, (json.dumps(report, indent=1) + "\n").encode())

@@ -1,6 +1,7 @@
 """The study sampling-cost: its counts, and the hours of a report; no test asserts a measured time."""
 
 import json
+from itertools import count
 from math import prod
 
 import pytest
@@ -16,7 +17,10 @@ from tests.command_runs import run
 
 def test_the_study_counts_evaluations_and_writes_every_value(tmp_path, monkeypatch, capsys):
     """With a small run in place of the package's model.  EDM's Heun steps evaluate twice, but the last one once."""
-    assert run("train", "ddpm", "--classes", "--channels", 8, 8, "--batch", 2, "--steps", 1, "--out", tmp_path / "run") == 0
+    assert (
+        run("train", "ddpm", "--classes", "--prediction", "v", "--channels", 8, 8, "--batch", 2, "--steps", 1, "--out", tmp_path / "run")
+        == 0
+    )
     monkeypatch.setattr(sampling_cost, "MODEL", str(tmp_path / "run"))
     command = ["studies", "sampling-cost", "--size", "tiny", "--port", "reference.ops", "--json", str(tmp_path / "cost.json")]
     capsys.readouterr()
@@ -31,6 +35,11 @@ def test_the_study_counts_evaluations_and_writes_every_value(tmp_path, monkeypat
     for entries, seconds in (("samplers", "seconds an image"), ("networks", "seconds an evaluation")):
         assert all(len(entry[seconds]) == 2 and min(entry[seconds]) > 0 for entry in report[entries].values())
     assert capsys.readouterr().out == "\n".join(sampling_cost.lines(report)) + "\n"
+    ticks = count(0, 10)
+    monkeypatch.setitem(sampling_cost.CLOCKS, "processor", lambda: next(ticks))
+    assert main([*command[:-1], str(tmp_path / "processor.json"), "--clock", "processor"]) == 0
+    report = json.loads((tmp_path / "processor.json").read_text())
+    assert report["clock"] == "processor" and report["samplers"]["edm"]["seconds an image"] == [10 / report["batch"]] * 2
     assert main(command) == 2 and "exists already" in capsys.readouterr().err
 
 
@@ -44,16 +53,17 @@ def test_hours_are_seconds_of_an_image_times_images_and_the_ratio_of_work():
         "DDPM's, large": network(256, 7 * 10**9, 0.72),
     }
     samplers = {"ddim": {"evaluations": 50, "seconds an image": [0.072, 0.05, 0.2]}}
-    lines = sampling_cost.lines({"batch": 8, "networks": networks, "samplers": samplers})
+    lines = sampling_cost.lines({"clock": "wall", "batch": 8, "networks": networks, "samplers": samplers})
     row = {line[:13].strip(): line.split() for line in lines}
     assert row["ddim"] == ["ddim", "50", "1.44", "72", "[61,", "136]", "1", "4", "250"]
     assert row["DDPM's, large"][-2:] == ["720]", "1e+04"] and "has the ratio 7.0;" in lines[-1]
 
 
 @pytest.mark.parametrize("network, parameters", [(DDPM_32, 35_746_307), (DDPM_256, 113_673_219)], ids=["32", "256"])
-def test_the_published_networks_have_as_many_parameters_as_their_files(network, parameters):
+def test_the_published_networks_have_their_parameters_and_attention_at_16x16(network, parameters):
     """google/ddpm-cifar10-32 and google/ddpm-celebahq-256; Ho et al. (2020), appendix B: 35.7 and 114 million."""
     assert sum(prod(shape) for shape in network.shapes().values()) == parameters
+    assert [network.size[0] // 2**level for level in network.attention_levels] == [16]
 
 
 def test_the_operations_are_those_of_the_workload_with_one_image():
