@@ -4,6 +4,7 @@ A check takes a port (reference/conformance/port.py), the name of a computation 
 reference.  The check returns the worst mismatch; its AssertionError names the tensor and the first op that exceeds its own tolerance.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from reference.conformance.port import Proxy
 from reference.conformance.tolerances import network_mismatches, worst
 from reference.data import datasets
 from reference.diffusion import training
+from reference.distillation.reflow import join
 from reference.networks import UNet
 from reference.ops.random import Purpose
 from reference.runs import devices
@@ -81,26 +83,46 @@ TRAINING_RUNS = {  # method and options
     "indi": ("indi", POINTS),
     "vae": ("vae", POINTS | {"latent": 2}),
     "classifier of noisy images": ("classifier", IMAGES | {"noise_levels": True}),
+    "consistency training": ("consistency", POINTS | {"levels": 10, "objective": "squared"}),
+    # and of their teachers
+    "progressive student": ("flow", POINTS),
+    "consistency distillation": ("ddpm", POINTS | {"prediction": "v", "classes": True}),
+    "reflow": ("flow", POINTS),
+}
+STUDENTS: dict[str, dict[str, Any]] = {  # entries of a student's config beside those of its teacher
+    "progressive student": {"method": "progressive", "denoiser": "flow", "student_steps": 4},
+    "consistency distillation": {"method": "consistency", "denoiser": "ddpm", "consistency": {"stage_steps": 5}},
+    "reflow": {"method": "reflow", "denoiser": "flow"},
 }
 
 
-def _train(method, options, ops, dtype, steps, batch):
+def training_of(name, dtype, batch):
+    """(model, training data, labels, settings) of a run of TRAINING_RUNS; a teacher has random weights."""
+    method, options = TRAINING_RUNS[name]
     data = datasets.load_dataset(options["data"], 0)
-    config = build_config(method, data, options | {"batch": batch})
-    model, settings = build_model(config), training.Settings(**config["training"])
+    config = build_config(method, data, options | {"batch": batch}) | STUDENTS.get(name, {})
+    model, x = build_model(config), data.train.astype(dtype)
+    if name in ("progressive student", "consistency distillation"):
+        model = replace(model, teacher=in_dtype(dtype)(random_parameters(model.network)))
+    if name == "reflow":
+        x = join(x, ops.normal(1, np.arange(len(x)), 0, Purpose.PRIOR, x.shape[1:]).astype(dtype))
+    return model, x, data.train_labels, training.Settings(**config["training"])
+
+
+def _train(name, ops, dtype, steps, batch):
+    model, x, labels, settings = training_of(name, dtype, batch)
     state = training.init_state(model.network, 0, dtype)
     state.params = training.FlatParameters(in_dtype(dtype)(training.init_state(model.network, 0).params))
-    states = devices.train(model, data.train.astype(dtype), data.train_labels, settings, state, steps, ops)
+    states = devices.train(model, x, labels, settings, state, steps, ops)
     losses = [(float(state.loss), float(state.gradient_norm)) for state in states]
     return {"losses": np.array(losses, dtype)} | {f"ema of {name}": p for name, p in state.ema.items()}
 
 
 def short_training_run_is_within_tolerance(port, name, dtype, steps=None, batch=None):
     """By default 50 steps of batches of 16 points, or 8 steps of batches of 4 images."""
-    method, options = TRAINING_RUNS[name]
-    of_images = options["data"] == IMAGES["data"]
+    of_images = TRAINING_RUNS[name][1]["data"] == IMAGES["data"]
     steps, batch = steps or (8 if of_images else 50), batch or (4 if of_images else 16)
-    return within_tolerance(port, name, dtype, lambda ops, dtype: _train(method, options, ops, dtype, steps, batch))
+    return within_tolerance(port, name, dtype, lambda ops, dtype: _train(name, ops, dtype, steps, batch))
 
 
 # samplers
@@ -110,7 +132,7 @@ OPTIONS: dict[str, dict[str, Any]] = {  # where they are not the defaults
     "ode-rk45": {"steps": None, "tolerance": 0.01},  # its default makes hundreds of steps, whose adaptive lengths amplify roundings
     "edm": {"churn": 5.0},
 }
-SCORE_SAMPLERS = tuple(name for name in SAMPLERS if name not in ("decoder", "indi"))
+SCORE_SAMPLERS = tuple(name for name in SAMPLERS if name not in ("decoder", "indi"))  # and that of consistency models
 
 
 def with_normals_in(dtype, ops):
@@ -131,9 +153,14 @@ def _untrained(method):
     return run, random_parameters(run.model.network)
 
 
+def method_of_sampler(sampler):
+    """A method whose runs the sampler serves."""
+    return "consistency" if sampler == "consistency" else "smld" if "langevin" in sampler else "sde"
+
+
 def sampler_trajectory_is_within_tolerance(port, sampler, dtype, steps=10):
     """Steps of a sampler with a network of random weights."""
-    run, weights = _untrained("smld" if "langevin" in sampler else "sde")
+    run, weights = _untrained(method_of_sampler(sampler))
     adaptive = sampler == "ode-rk45"
     own = sampler_options(run, sampler, 3, **{"steps": steps} | OPTIONS.get(sampler, {}))
 

@@ -27,7 +27,7 @@ POINTS = {
     "ddpm": "ddpm --data mixture1d --objective hybrid --timesteps 30",
     "smld": "smld --data mixture1d --levels 4",
     "sde": "sde --data mixture1d",
-    "flow": "flow --data mixture1d",
+    "flow": "flow --data mixture1d --loss-weight min-snr --times u-shaped",
     "indi": "indi --data mixture1d --noise 1",
     "much noise": "indi --data mixture1d --noise 5",
 }
@@ -53,5 +53,6 @@ FEW = {  # options for few steps of each sampler
     "langevin": "--steps 5",
     "annealed-langevin": "--steps 2",
     "indi": "--steps 3",
+    "consistency": "--steps 3",
     "decoder": "",
 }

@@ -44,9 +44,9 @@ def with_schedule_on_device(model, to_device):
 def prepare(model):
     """A copy of the model whose schedule takes times on the device, and whose network and loss replay graphs (graphs.py)."""
     model = with_schedule_on_device(model, device.to_device)
+    eager = model.loss  # with the network itself: its graphs can't be recorded into that of the loss
     if hasattr(model.network, "forward"):
         model = replace(model, network=CapturedNetwork(model.network))
-    eager = model.loss
     captured = replayed(lambda params, x0, labels, ops, *noise: eager(params, x0, *noise, labels=labels, ops=ops))
 
     class Captured(type(model)):

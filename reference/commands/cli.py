@@ -22,6 +22,7 @@ from reference.samplers import SamplingWarning
 COMMANDS = {
     "demo": "train on digits, draw samples and measure them, in minutes on two cores",
     "train": "train a model",
+    "distill": "train a student of a run that samples in few steps",
     "sample": "draw samples from a trained run",
     "invert": "turn data into the noise from which ddim returns to them",
     "restore": "fill in, sharpen or enlarge a picture, with a trained run as the prior",

@@ -22,6 +22,7 @@ from reference.ops.random import Purpose, normal
 from reference.runs.checkpoint import read_log
 from reference.runs.conditions import with_labels
 from reference.runs.evaluation import mean_square
+from reference.runs.exported import digest
 from reference.runs.files import output_folder, write_atomically
 from reference.runs.noise_levels import EXACT, LINEAR, MEMORISING, NETWORK, TRAINING
 from reference.smld.smld import ScoreModel
@@ -63,7 +64,7 @@ def write(run, ops, x, found, how, evaluations, folder):
     settings = {
         "run": str(run.folder),
         "config": run.config,
-        "weights": sample.digest(run.state.ema),
+        "weights": digest(run.state.ema),
         "sampling": how,
     }
     title = f"{run.method.name} on {Path(run.data.name).name}, {run.state.step} training steps"
@@ -133,7 +134,10 @@ def _levels_of_the_curve(run, rows):
         "zero": "loss of predicting zero",
     }
     if objective == "simple":
-        return _given(rows, 1, **known), f"{ENTRY} of the predicted {run.config['prediction']}"
+        weight = run.config.get("loss_weight", "simple")
+        predicted = f" of the predicted {run.config['prediction']}"
+        unit = predicted if weight == "simple" else f", weighted by {weight}"
+        return _given(rows, 1, **known), ENTRY + unit
     if isinstance(run.model, ScoreModel):
         # (3.13) is half the squared error, summed over the entries
         each = run.data.held_out[0].size / 2

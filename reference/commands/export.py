@@ -2,7 +2,8 @@
 
 from reference.networks import UNet
 from reference.runs import diffusers_format, exported
-from reference.runs.files import new_folder, output_path, write_together
+from reference.runs.files import new_folder, output_path, write_atomically, write_together
+from reference.runs.methods import METHODS
 from reference.runs.run import open_run
 from reference.sde.flow import Flow
 
@@ -101,7 +102,7 @@ def execute(arguments, ops):
     if arguments.format == "native":
         path = output_path(arguments.out, (".safetensors",))
         facts = {"config": run.config, "step": run.state.step, "weights": arguments.weights}
-        exported.write(path, weights, facts, arguments.dtype)
+        write_atomically(path, exported.to_bytes(weights, facts, arguments.dtype))
         print(f"wrote {path}: {count}, layout HWIO")
         return 0
     if not isinstance(run.model.network, UNet):
@@ -126,7 +127,8 @@ def _diffusers_files(run, weights, which):
         input=input_formula(run),
         output=output_formula(run),
     )
-    if config := diffusers_format.scheduler_config(run.model):
+    config = diffusers_format.scheduler_config(run.model)
+    if config and run.method.has_score:
         files["scheduler/scheduler_config.json"] = diffusers_format.json_bytes(config)
         learned = "with fewer, this scheduler adds noise to the last step"
         is_flow = isinstance(schedule, Flow)
@@ -148,7 +150,8 @@ def input_formula(run):
         scaled = f"`x / sqrt({v} + ({noise} * t)**2 + {epsilon}**2 * t)`, x = (1 - t) x_0 + t y"
         return f"{scaled}, and the time {run.method.network_time}"
     scaled = f"`x / sqrt({v} * alpha**2 + sigma**2)`, x = alpha x_0 + sigma noise"
-    return f"{scaled}, and the time {run.method.network_time.format(**run.config['schedule'])}"
+    method = METHODS[run.config.get("denoiser", run.method.name)]  # of a student: its teacher's
+    return f"{scaled}, and the time {method.network_time.format(**run.config['schedule'])}"
 
 
 def output_formula(run):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from reference.commands.export import RUN_HELP
-from reference.commands.sample import digest
 from reference.data import datasets, mnist
 from reference.runs import conditions
+from reference.runs.exported import digest
 from reference.runs.files import output_path, write_atomically
 from reference.runs.inversion import invert, reconstruct
 from reference.runs.run import open_run

@@ -11,12 +11,10 @@ import numpy as np
 
 from reference.commands.interrupts import stop_on_signal
 from reference.runs.conditions import ALL, labels_of
-from reference.runs.devices import to_device, to_host
 from reference.runs.files import write_atomically
 from reference.runs.gaussian_check import check_steps_on_gaussian_data
-from reference.runs.sampling import check_finite, on_device
-from reference.runs.trajectory import describe, trajectory
-from reference.samplers import final_sample
+from reference.runs.sampling import draw_at_once, on_device
+from reference.runs.trajectory import describe
 
 MOST_SAMPLES = 1024  # of a picture: they go through the network together
 
@@ -63,7 +61,8 @@ def execute(run, ops, n, path, settings, how, frames=None):
         while not (stop.asked and seconds) and len(seconds) != frames:
             begin = time.perf_counter()
             how["seed"] = (first + len(seconds)) % 2**64
-            write_atomically(path, picture(run, samples(run_there, ops, n, how), how, settings))
+            x = draw_at_once(run_there, ops, n, **how)
+            write_atomically(path, picture(run, x, how, settings))
             seconds.append(time.perf_counter() - begin)
             warnings.simplefilter("ignore")  # those of the first picture hold for the others
             if on_terminal:
@@ -74,13 +73,6 @@ def execute(run, ops, n, path, settings, how, frames=None):
     last = f"the last of {len(seconds)} frames of {n} samples of {run.folder}, {describe(**how)}"
     print(f"wrote {path}: {last}; {rate(seconds, n)}")
     return 0
-
-
-def samples(run, ops, n, how):
-    """The n samples of ``sampling.draw``, in one batch."""
-    x = final_sample(trajectory(run, ops, to_device(np.arange(n), ops), **how))
-    check_finite(x := to_host(x, ops), how)
-    return x
 
 
 def picture(run, x, how, settings):

@@ -15,10 +15,11 @@ from reference import ops as reference_ops
 from reference.commands.export import RUN_HELP
 from reference.commands.invert import label_or_none
 from reference.commands.measurement import BLUR, FACTOR, measurement
-from reference.commands.sample import data_of, digest, path_for
+from reference.commands.sample import data_of, path_for
 from reference.data import mnist
 from reference.data.image_metrics import psnr
 from reference.runs.conditions import OWN
+from reference.runs.exported import digest
 from reference.runs.files import write_atomically
 from reference.runs.progress import progress
 from reference.runs.restoration import METHODS, TASKS, picture_part, restore

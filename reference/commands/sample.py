@@ -1,6 +1,5 @@
 """``sample RUN``: draw from a trained run into a picture, an animation or an array file."""
 
-import hashlib
 import io
 import json
 import zipfile
@@ -13,7 +12,7 @@ from reference.commands import live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
-from reference.runs.exported import package_classifier
+from reference.runs.exported import digest, package_classifier
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.inversion import read_latents
 from reference.runs.progress import progress
@@ -134,13 +133,6 @@ def with_origin(run, ops, x, how):
         )
     labels = {name: arrays.pop(name) for name in ("labels",) if name in arrays}
     return {name: run.in_data_units(array) for name, array in arrays.items()} | labels
-
-
-def digest(weights):
-    """A hash of the weights, to tell apart samples drawn with different ones."""
-    return hashlib.sha256(
-        b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())
-    ).hexdigest()
 
 
 def path_for(name, settings, suffixes):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from reference.commands import sample
 from reference.commands.interrupts import stop_on_signal
-from reference.commands.train_options import CONFIG_ENTRY, add_options  # noqa: F401 - of a command
+from reference.commands.train_options import CONFIG_ENTRY, OWN_ENTRY, add_options  # noqa: F401 - of a command
 from reference.data import datasets
+from reference.runs import students
 from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
 from reference.runs.devices import read_loss, to_host, train
@@ -20,6 +21,7 @@ from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
+from reference.runs.students import TEACHER
 from reference.runs.train_checks import check_trainable, learned_nothing
 
 
@@ -69,6 +71,12 @@ def start(folder, method, options, resume, ops):
     if steps > run.steps:
         run.config["steps"] = steps
         write_config(output_folder(folder), run.config)
+    note_environment(run, ops)
+    return run, data
+
+
+def note_environment(run, ops):
+    """Print how this environment differs from the one of the run's checkpoint."""
     now = environment(ops)
     changed = [
         f"{name} was {value} and is {now.get(name)}"
@@ -77,7 +85,6 @@ def start(folder, method, options, resume, ops):
     ]
     if changed:
         print(f"note: {', '.join(changed)}: the bits of the result may differ")
-    return run, data
 
 
 def _print_notes(data, config):
@@ -105,14 +112,16 @@ def check_folder(folder, resume):
     if resume and not folder.exists():
         raise ValueError(f"{folder} does not exist, so there is no run to resume: {advice}")
     if resume and not holds_run(folder) and folder.is_dir():
-        if any(path.suffix != ".tmp" for path in folder.iterdir()):
+        if any(path.suffix != ".tmp" and path.name != TEACHER for path in folder.iterdir()):
             raise ValueError(f"{folder} holds other files, but no run to resume: {advice}")
 
 
 def _check_options(run, method, options):
     if method != run.method.name:
         raise ValueError(f"{run.folder} is a run of {run.method.name}, not of {method}")
-    for name, keys in CONFIG_ENTRY.items():
+    if "teacher" in run.config:
+        raise ValueError(f"{run.folder} was begun by distill: continue it with distill --resume")
+    for name, keys in (CONFIG_ENTRY | OWN_ENTRY.get(method, {})).items():
         value = run.config
         for key in keys:
             value = value.get(key) if value else None
@@ -138,6 +147,20 @@ def write_samples(run, how, ops):
     write_atomically(path, sample.picture(shown, arrays, how, {"step": state.step, **how}))
 
 
+def training_states(run, data, ops):
+    """``devices.train`` to the run's last step, for a student of several stages one after the
+    other.
+    """
+    settings, state = run.settings, run.state
+    while state.step < run.steps:
+        if "teacher" in run.config:
+            students.keep_stage(run)
+            model, last = students.training_stage(run)
+        else:
+            model, last = training_model(run, data), run.steps
+        yield from train(model, data.train, data.train_labels, settings, state, last, ops)
+
+
 def continue_training(run, data, save_every, ops, sample_every=None):
     """Train to the run's last step, with a checkpoint every ``save_every`` steps and a picture of
     samples every ``sample_every``.
@@ -146,18 +169,17 @@ def continue_training(run, data, save_every, ops, sample_every=None):
     """
     if run.state.step >= run.steps:
         taken = f"all of its {run.steps} steps are taken"
-        print(f"{run.folder} is finished, {taken}: --steps with a larger number extends it")
+        more = "" if "teacher" in run.config else ": --steps with a larger number extends it"
+        print(f"{run.folder} is finished, {taken}{more}")
         return 0
     how = sampler_options(run) if sample_every else {}
-    model, first = training_model(run, data), run.state.step
+    first = run.state.step
     with (
         exclusive_lock(run.folder),
         contextlib.closing(Log(run.folder, first)) as log,
         stop_on_signal() as stop,
     ):
-        states = train(
-            model, data.train, data.train_labels, run.settings, run.state, run.steps, ops
-        )
+        states = training_states(run, data, ops)
         loss = lambda state: f"loss {state.loss:.4f}"
         for state in progress(states, run.steps, "training step", loss, first):
             read_loss(state)

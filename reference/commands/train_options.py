@@ -9,7 +9,16 @@ from reference.diffusion.loss_weights import LOSS_WEIGHTS
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
 from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
-from reference.runs.methods import CLASSIFIER, DDPM, METHODS, NOISE_RANGE, SDE, SMLD
+from reference.runs.methods import (
+    CLASSIFIER,
+    CONSISTENCY,
+    DDPM,
+    METHODS,
+    NOISE_RANGE,
+    SDE,
+    SMLD,
+    TRAINED,
+)
 from reference.sde.flow import TIMES
 
 CONFIG_ENTRY = {  # the entry of config.json that holds an option
@@ -39,6 +48,11 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "classes": ("classes",),
     "noise_levels": ("net", "noise_conditional"),
     "label_dropout": ("training", "label_dropout"),
+    "stage_steps": ("consistency", "stage_steps"),
+}
+
+OWN_ENTRY = {  # other entries of config.json, for the method of this name
+    "consistency": {name: ("consistency", name) for name in ("objective", "levels", "stage_steps")},
 }
 
 
@@ -61,9 +75,9 @@ def add_options(parser):
     option(
         "method",
         action=_Method,
-        choices=METHODS,
+        choices=TRAINED,
         metavar="METHOD",
-        help=f"one of {', '.join(METHODS)}; train METHOD --help lists its options",
+        help=f"one of {', '.join(TRAINED)}; train METHOD --help lists its options",
     )
     option("--out", required=True, metavar="FOLDER", help="folder of the run (no default)")
     option(
@@ -196,7 +210,7 @@ def _add_method_options(parser):
         help="weight of the loss by noise level: simple, the same for all; min-snr; p2; edm; not "
         "for learned variances (default simple)",
     )
-    option = group("ddpm, sde, flow, indi")
+    option = group("ddpm, sde, flow, indi, consistency")
     option(
         "--classes",
         action="store_true",
@@ -210,20 +224,30 @@ def _add_method_options(parser):
         help="with --classes: share of samples trained without their label, which --guidance of "
         f"sample needs; 0: no label is dropped (default {LABEL_DROPOUT})",
     )
-    option = group("ddpm, smld")
+    option = group("ddpm, smld, consistency")
     option(
         "--objective",
-        choices=(*DDPM.objectives, *SMLD.objectives),
+        choices=(*DDPM.objectives, *SMLD.objectives, *CONSISTENCY.objectives),
         help="ddpm: simple, or with learned variances variational or hybrid (default simple); "
-        "smld: denoising, explicit (points), implicit or sliced (mlp) (default denoising)",
+        "smld: denoising, explicit (points), implicit or sliced (mlp) (default denoising); "
+        "consistency: pseudo-huber or squared (default pseudo-huber)",
     )
-    option = group("smld")
+    option = group("smld, consistency")
     option(
         "--levels",
         type=int,
         metavar="N",
-        help="noise levels, evenly spaced in log sigma (default 10 for points, 20 for images)",
+        help="smld: noise levels, evenly spaced in log sigma (default 10 for points, 20 for "
+        "images); consistency: fixed levels (default: any two levels, which approach)",
     )
+    option = group("consistency")
+    option(
+        "--stage-steps",
+        type=int,
+        metavar="N",
+        help="steps after which the two levels come closer (default an eighth of --steps)",
+    )
+    option = group("smld")
     option(
         "--bandwidth",
         type=float,
@@ -231,19 +255,20 @@ def _add_method_options(parser):
         help="bandwidth of the kernel density for --objective explicit (default: the exact "
         "density where it is known, else Silverman's rule)",
     )
-    option = group("smld, sde, classifier")
+    option = group("smld, sde, classifier, consistency")
     low, high = NOISE_RANGE.values()
     option(
         "--sigma-min",
         type=float,
         metavar="X",
-        help=f"smallest noise (default 0.05; --sde ve: 0.01; classifier: {low})",
+        help=f"smallest noise (default 0.05; --sde ve: 0.01; classifier: {low}; "
+        "consistency: 0.002)",
     )
     option(
         "--sigma-max",
         type=float,
         metavar="X",
-        help=f"largest noise (default 10; --sde ve: 50; classifier: {high:g})",
+        help=f"largest noise (default 10; --sde ve: 50; classifier: {high:g}; consistency: 80)",
     )
     option = group("classifier")
     option(

@@ -171,7 +171,7 @@ def elbo_terms(
     The result is a dictionary of prior [b], consistency [b, steps - 1] (from t = T down) and
     reconstruction [b], in nats per example.  Their sum bounds -log p(x0) from above; each
     expectation over x_t is estimated by one draw.
-    ``predict(x, t)`` returns ``prediction``: the noise, x0 or v.  If it returns a pair
+    ``predict(x, t)`` returns ``prediction``: any but F.  If it returns a pair
     (prediction, v), the variances are those of ``interpolated_log_variance`` at v, else those of
     ``reverse_log_variance`` with ``variance`` and ``mmse``.  ``bin_width``: see
     ``reconstruction_term``.

@@ -94,7 +94,7 @@ class LearnedVariance(Denoiser):
         """
         schedule, T, first = self.schedule, self.schedule.T, t == 1
         x0, x, prediction, v = (array.astype(np.float64) for array in (x0, x, prediction, v))
-        a, b = conversion(self.prediction, "x0", *self._level(t), self.data_variance)
+        a, b = conversion(self.prediction, "x0", *self._level(t))
         x0_prediction = per_sample_column(a, x) * x + per_sample_column(b, x) * prediction
         log_variance = interpolated_log_variance(schedule, t, t - 1, v)
         nats = np.empty(len(x), like=x)

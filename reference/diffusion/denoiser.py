@@ -42,9 +42,9 @@ SMALLEST_SIGNAL = 1e-30
 
 
 def simple_loss(prediction, target, ops=reference_ops, weights=None):
-    """The unweighted loss of Ho et al. 2020, the mean square of target - prediction over all
-    entries: mean, per_sample[b], gradient of the mean with respect to the prediction.
-    With ``weights`` [b], the samples are weighted.
+    """The loss of Ho et al. 2020, the mean square of target - prediction over all entries, of
+    sample i times ``weights``[i] if they are given: mean, per_sample[b], gradient of the mean with
+    respect to the prediction.
     """
     mean, per_sample = ops.mse(prediction, target)
     d_per_sample = np.full_like(target, 1 / len(target), shape=len(target))
@@ -125,8 +125,8 @@ class Denoiser:
         return (signal_power * self.data_variance + noise_power) ** -0.5
 
     def _level(self, t):
-        """(alpha, sigma) at times t."""
-        return self.schedule.signal(t), self.schedule.noise_scale(t)
+        """(alpha, sigma, data_variance) at times t, as conversions.py takes them."""
+        return self.schedule.signal(t), self.schedule.noise_scale(t), self.data_variance
 
     def predict(self, params, x, t, labels=None, ops=reference_ops, keep=True):
         """x[b,...] at times t[b] -> the network's output, saved (see reference/networks)."""
@@ -167,8 +167,7 @@ class Denoiser:
         """The network's output at x[b,...] and time t, converted to ``sampled_prediction``."""
         if self.sampled_prediction == self.prediction:
             return output
-        names, level = (self.prediction, self.sampled_prediction), self._level(t)
-        return convert(output, x, *names, *level, self.data_variance)
+        return convert(output, x, self.prediction, self.sampled_prediction, *self._level(t))
 
     def noise_predictor(self, params, labels=None, ops=reference_ops):
         """As ``predictor``, converted to the noise.  If the network also predicts variances, both
@@ -257,13 +256,12 @@ class Denoiser:
         """The value that the network should predict, r0 x_0 + r1 noise at times t[b], with the
         coefficients of conversions.py.
         """
-        r0, r1 = prediction_coefficients(self.prediction, *self._level(t), self.data_variance)
+        r0, r1 = prediction_coefficients(self.prediction, *self._level(t))
         return ops.add_noise(x0, cast_like(r0, x0), cast_like(r1, x0), noise)
 
     def loss_weights(self, t):
         """The weights [b] of the squared errors at times t[b]; None if all are 1."""
-        level = self._level(t)
-        return loss_weight(self.loss_weight, self.prediction, *level, self.data_variance)
+        return loss_weight(self.loss_weight, self.prediction, *self._level(t))
 
     def sample_training_noise(self, seed, sample, step, shape, dtype, ops=reference_ops):
         """The times t[b], uniform over those of the schedule, and the noise [b,*shape] of a

@@ -54,10 +54,10 @@ def network_terms(model, target, alpha, sigma):
     # target = a x + from_F F
     a, from_F = conversion("F", target, alpha, sigma, variance)
     terms = []
-    for weight, c, *level in model.schedule.interpolation_nodes(alpha, sigma):
+    for weight, c, signal, noise_scale in model.schedule.interpolation_nodes(alpha, sigma):
         # at this level, F = to_F[0] x + to_F[1] output, and x = z / level_scale
-        to_F = conversion(model.prediction, "F", *level, variance)
-        level_scale = model.input_scale(level[0] ** 2, level[1] ** 2)
+        to_F = conversion(model.prediction, "F", signal, noise_scale, variance)
+        level_scale = model.input_scale(signal**2, noise_scale**2)
         a += from_F * weight * to_F[0] / level_scale * scale
         terms.append((from_F * weight * to_F[1], c))
     return scale, a, terms

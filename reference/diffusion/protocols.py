@@ -89,13 +89,22 @@ class NoiseSchedule(Protocol):
     def prior_scale(self) -> float:
         """The standard deviation of the Gaussian that a sampler starts from."""
 
+    def timesteps(self, steps: int) -> list[Any]:
+        """``steps`` + 1 evenly spaced times that fall to 0."""
+
+    def to_schedule_scale(self, alpha: Time, sigma: Time) -> tuple[Time, Time]:
+        """(signal, noise_scale) at the log-SNR of alpha x_0 + sigma eps."""
+
+    def noise_range(self, data_variance: float) -> tuple[float, float]:
+        """(smallest, largest) sigma / alpha at which samplers evaluate a network."""
+
     def network_time(self, t: Time) -> Time:
         """The network's input for time t, in [0, 1000].  EDM: c_noise."""
 
     def sample_times(self, u: NDArray[Any]) -> NDArray[Any]:
         """Training times for u[b] uniform on (0, 1)."""
 
-    def time_of(self, alpha: float, sigma: float) -> float:
+    def time_of(self, alpha: Time, sigma: Time) -> Time:
         """The time with the log-SNR of alpha x_0 + sigma eps.  ValueError if it is not trained."""
 
     def interpolation_nodes(

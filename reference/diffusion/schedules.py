@@ -28,6 +28,10 @@ from reference.diffusion.conversions import (
 )
 from reference.ops.checks import is_whole
 
+# The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
+# less than a thousandth of x, so that the prior may leave out the data's mean.
+MOST_NOISE = 1000
+
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
@@ -120,29 +124,41 @@ class Schedule:
         return 1 + np.floor(u * self.T).astype(np.int64)
 
     def to_schedule_scale(self, alpha, sigma):
-        """(signal, noise_scale) of this schedule at the log-SNR of alpha x_0 + sigma eps.  The two
-        samples differ by a factor only.
+        """(signal, noise_scale) of this schedule at the log-SNR of alpha x_0 + sigma eps, numbers
+        or arrays.  The two samples differ by a factor only.
         """
-        size = float(np.hypot(alpha, sigma))
+        size = as_float(np.hypot(alpha, sigma))
         return alpha / size, sigma / size
+
+    def noise_range(self, data_variance):
+        """(smallest, largest) sigma / alpha at which samplers evaluate a network: the trained
+        range, but at most ``MOST_NOISE`` deviations of the data.
+        """
+        first, last = (-self.log_snr(t) / 2 for t in (1, self.last_with_signal))
+        last = min(last, max(first, np.log(MOST_NOISE * data_variance**0.5)))
+        return float(np.exp(first)), float(np.exp(last))
 
     def time_of(self, alpha, sigma):
         """The real time t with the log-SNR of alpha x_0 + sigma eps, interpolated linearly in
-        log-SNR between the entries of the table.
+        log-SNR between the entries of the table; arrays for arrays.
 
         alpha must be positive.  ValueError if the log-SNR is above that of t = 1, or below that of
         the last t with a signal.
         """
         times = np.arange(1, self.last_with_signal + 1)
         table = self.log_snr(times)
-        wanted = 2 * float(np.log(alpha / sigma))
+        wanted = 2 * np.log(alpha / sigma)
         slack = 1e-9 * (1 + abs(wanted))  # alpha and sigma are rounded
-        if not table[-1] - slack <= wanted <= table[0] + slack:
+        inside = (table[-1] - slack <= wanted) & (wanted <= table[0] + slack)
+        if not np.all(inside):
+            outside = wanted[~inside][0] if np.ndim(wanted) else wanted
             raise ValueError(
-                f"a log-SNR of {wanted:.4g} is outside of what was trained,"
+                f"a log-SNR of {outside:.4g} is outside of what was trained,"
                 f" {table[-1]:.4g} to {table[0]:.4g}"
             )
-        return float(np.interp(-wanted, -table, times))
+        if np.ndim(wanted):  # perhaps on a device
+            times, table = (np.asarray(array, like=wanted) for array in (times, table))
+        return as_float(np.interp(-wanted, -table, times))
 
     def interpolation_nodes(self, alpha, sigma):
         """The trained levels that predict for alpha x_0 + sigma eps: [(weight, network time,
@@ -215,7 +231,11 @@ class VarianceExplodingSchedule(Schedule):
         return 1000 * (t - 1) / (self.T - 1)
 
     def to_schedule_scale(self, alpha, sigma):
-        return 1.0, sigma / alpha
+        return alpha / alpha, sigma / alpha
+
+    def noise_range(self, data_variance):
+        """(smallest, largest) sigma: the trained range."""
+        return tuple(float(np.exp(-self.log_snr(t) / 2)) for t in (1, self.T))
 
 
 def as_float(value):

@@ -20,7 +20,9 @@ from reference.ops.random import Purpose
 class Settings:
     """``warmup``: the learning rate rises linearly over that many steps, while Adam's second moment
     is still a guess.  ``label_dropout``: a network with classes trains on this share of the samples
-    without their label (guidance.py).
+    without their label (guidance.py).  ``stage``: after that many steps Adam, the average and the
+    learning rate begin anew, and within them the learning rate falls linearly to 0, as in
+    progressive distillation; 0: all steps are one stage, and the learning rate does not fall.
     """
 
     batch: int = 64
@@ -29,9 +31,10 @@ class Settings:
     seed: int = 0
     warmup: int = 50
     label_dropout: float = 0.0
+    stage: int = 0
 
     def __post_init__(self):
-        for name, least in (("batch", 1), ("seed", 0), ("warmup", 0)):
+        for name, least in (("batch", 1), ("seed", 0), ("warmup", 0), ("stage", 0)):
             value = getattr(self, name)
             if not is_whole(value) or value < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, got {value}")
@@ -43,6 +46,15 @@ class Settings:
             raise ValueError(f"label_dropout must lie in [0, 1), got {self.label_dropout}")
         if not self.seed < 2**64:
             raise ValueError(f"seed must lie in 0 .. 2^64 - 1, got {self.seed}")
+
+    def step_of_stage(self, step):
+        """The number of a training step within its stage, both from 1 on."""
+        return (step - 1) % self.stage + 1 if self.stage else step
+
+    def rate(self, step):
+        """The learning rate of the step with this number in its stage."""
+        warm = min(1.0, step / max(self.warmup, 1))
+        return self.lr * warm * (1 - (step - 1) / self.stage if self.stage else 1.0)
 
 
 class FlatParameters(dict):
@@ -141,9 +153,12 @@ def train_step(model, x0, draws, labels, settings, state, ops=reference_ops, che
         gradient = np.concatenate([gradients[name].ravel() for name in state.params])
         norm = ops.global_norm([gradient])
     check(loss, norm, step)
-    lr = settings.lr * min(1.0, step / max(settings.warmup, 1))
-    ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, step, lr)
-    ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, step))
+    number = settings.step_of_stage(step)
+    if number == 1:
+        state.m.flat[...], state.v.flat[...] = 0, 0
+    lr = settings.rate(number)
+    ops.adam_step_(state.params.flat, gradient, state.m.flat, state.v.flat, number, lr)
+    ops.ema_step_(state.ema.flat, state.params.flat, ema_decay(settings.ema, number))
     state.step, state.loss, state.gradient_norm = step, loss, norm
 
 

@@ -72,7 +72,7 @@ def build_config(name, data, options):
         "crop": None if padded is data else data.shape[:2],
         "classes": classes,
         "net": {"kind": kind, **asdict(network)},
-        **method.configure(data, given),
+        **method.configure(data, given | {"steps": chosen["steps"]}),
         "training": asdict(settings),
         "steps": chosen["steps"],
     }
@@ -182,7 +182,11 @@ def units_of(config):
 
 def write_config(folder, config):
     """Write config.json in ``folder``."""
-    write_atomically(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(Path(folder) / "config.json", json_bytes(config))
+
+
+def json_bytes(config):
+    return (json.dumps(config, indent=2) + "\n").encode()
 
 
 def read_config(folder):

@@ -8,6 +8,7 @@ mathematics makes new arrays by ``like=`` or ``*_like`` and reads no single numb
 The functions here copy arrays to the device before the mathematics begins, and back at its end.
 """
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from reference import ops as reference_ops
@@ -90,7 +91,11 @@ def _map_arrays(function, value):
 
 
 def prepare(model, port):
-    """The model as the port's ``prepare`` returns it."""
+    """The model as the port's ``prepare`` returns it, the weights of a student's teacher on the
+    device.
+    """
+    if getattr(model, "teacher", None):
+        model = replace(model, teacher=to_device(model.teacher, port))
     return hook(port, "prepare")(model)
 
 

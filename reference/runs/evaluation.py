@@ -38,6 +38,8 @@ def likelihood(run, ops, x, how):
     """
     if run.method.restores:
         return restoration(run, ops, x if how["sampler"] == "indi" else None, how)
+    if not run.method.has_score:
+        return {}
     if run.method.likelihood == "importance weights":
         return bounds(run, ops)
     rows = losses(run, run.data, ops) | label_probe(run, run.data, ops)

@@ -2,6 +2,7 @@
 ``export``, and the form of the package's models in reference/models.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import reference
 from reference.ops.checks import is_whole
 from reference.runs.checkpoint import check_arrays, read_safetensors
 from reference.runs.config import checked_model
-from reference.runs.files import write_atomically
 
 DTYPES = ("float32", "float16")
 FOLDER = Path(reference.__file__).parent / "models"
@@ -33,19 +33,28 @@ def package_classifier(run):
     return name if run.config.get("classes") and name in package_models() else None
 
 
-def write(path, weights, facts, dtype="float32"):
-    """Write arrays by name.  ``facts``: config, step, and which weights they are."""
+def digest(weights):
+    """A hash of the weights, to tell apart samples drawn with different ones."""
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())
+    ).hexdigest()
+
+
+def to_bytes(weights, facts, dtype="float32"):
+    """The bytes of a file with arrays by name.  ``facts``: config, step, and which weights they
+    are.
+    """
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array, dtype) for name, array in weights.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite in {dtype}: nothing was written")
-    write_atomically(path, save(arrays, {"run": json.dumps(facts)}))
+    return save(arrays, {"run": json.dumps(facts)})
 
 
 def read(path):
-    """(config, model, weights, step) of a file that ``write`` made; the weights are float32.
+    """(config, model, weights, step) of a file that ``to_bytes`` made; the weights are float32.
     ValueError for any other file.
     """
     metadata, arrays = read_safetensors(path)

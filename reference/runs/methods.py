@@ -7,7 +7,7 @@ Other files read the row of a method, or test which functions its model has.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from typing import Any
 
@@ -16,7 +16,11 @@ from reference.ddpm.learned import OBJECTIVES as LEARNED_VARIANCE
 from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.classifier import Classifier
 from reference.diffusion.denoiser import Denoiser
-from reference.diffusion.schedules import SCHEDULES, geometric, zero_terminal_snr
+from reference.diffusion.schedules import MOST_NOISE, SCHEDULES, geometric, zero_terminal_snr
+from reference.distillation.consistency import OBJECTIVES as CONSISTENCY_OBJECTIVES
+from reference.distillation.consistency import ConsistencyModel
+from reference.distillation.progressive import ProgressiveStudent
+from reference.distillation.reflow import Reflow
 from reference.sde.flow import Flow
 from reference.sde.sde import SDES
 from reference.smld.smld import OBJECTIVES as SCORE_MATCHING
@@ -25,11 +29,11 @@ from reference.vae.vae import VAE
 
 # of a network with classes, for the methods that train one
 CLASS_OPTIONS = ("classes", "label_dropout")
-# The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
-# less than a thousandth of x, so that the prior may leave out the data's mean.
-MOST_NOISE = 1000
 # sigma / alpha of a classifier of noisy images
 NOISE_RANGE = {"sigma_min": 0.02, "sigma_max": 20.0}
+# sigma of a consistency model that begins untrained, as in Song et al. 2023
+CONSISTENCY_RANGE = {"sigma_min": 0.002, "sigma_max": 80.0}
+STAGES = 8  # of consistency training: so often its two levels come closer
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Method:
     restores       True if sampling begins with degraded data instead of noise
     training       defaults of training options that differ from the usual ones
     network_time   the time input of an exported network, a formula of config.json's schedule
+    trained        True for a method of ``train``; False for one of ``distill`` alone
+    has_score      False for a network that predicts the end of a step or a path, and not E[x_0 | x]
     """
 
     name: str
@@ -61,6 +67,8 @@ class Method:
     restores: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     network_time: str = ""
+    trained: bool = True
+    has_score: bool = True
 
 
 def usual_prediction(schedule):
@@ -181,8 +189,12 @@ def _configure_flow(data, given):
     }
 
 
-def _build_continuous(method, network, config):
-    return _build_denoiser(network, build_schedule(method, config["schedule"]), config)
+def _build_sde(network, config):
+    return _build_denoiser(network, build_schedule(SDE, config["schedule"]), config)
+
+
+def _build_flow(network, config):
+    return _build_denoiser(network, build_schedule(FLOW, config["schedule"]), config)
 
 
 def _configure_indi(data, given):
@@ -219,6 +231,40 @@ def _build_classifier(network, config):
     levels = config["schedule"]
     noise_range = levels and (levels["sigma_min"], levels["sigma_max"])
     return Classifier(network, config["data_variance"], noise_range)
+
+
+def _configure_consistency(data, given):
+    own_range = {name: given[name] for name in CONSISTENCY_RANGE if name in given}
+    schedule = {"name": "ve"} | CONSISTENCY_RANGE | own_range
+    schedule["min_noise_ratio"] = schedule["sigma_min"]
+    own = {"stage_steps": given.get("stage_steps", -(-given["steps"] // STAGES))}
+    own |= {"levels": given["levels"]} if "levels" in given else {}
+    return {
+        "denoiser": "sde",
+        "schedule": complete_schedule(SDE, schedule, "sde"),
+        "prediction": "F",
+        "consistency": {"objective": given.get("objective", CONSISTENCY_OBJECTIVES[0]), **own},
+    }
+
+
+def _student(kind, network, config, **own):
+    """The student of a class ``kind``, a subclass of ``Denoiser`` with the further fields
+    ``own``.
+    """
+    model = METHODS[config["denoiser"]].build(network, config)
+    return kind(**{field.name: getattr(model, field.name) for field in fields(Denoiser)}, **own)
+
+
+def _build_progressive(network, config):
+    return _student(ProgressiveStudent, network, config, steps=config["student_steps"])
+
+
+def _build_reflow(network, config):
+    return _student(Reflow, network, config)
+
+
+def _build_consistency(network, config):
+    return _student(ConsistencyModel, network, config, **config["consistency"])
 
 
 VAE_ = Method(
@@ -261,21 +307,21 @@ SMLD = Method(
     schedules={"geometric": geometric},
     network_time="`1000 * log(sigma / {sigma_min}) / log({sigma_max} / {sigma_min})`",
 )
-SDE = Method(
+SDE: Method = Method(
     name="sde",
     options=("sde", "prediction", "loss_weight", "sigma_min", "sigma_max", *CLASS_OPTIONS),
     configure=_configure_sde,
-    build=lambda network, config: _build_continuous(SDE, network, config),
+    build=_build_sde,
     sampler="predictor-corrector",
     likelihood="probability flow",
     schedules=SDES,
     network_time="`1000 * t / {t_max}`, t the time of the SDE {name}",
 )
-FLOW = Method(
+FLOW: Method = Method(
     name="flow",
     options=("prediction", "times", "loss_weight", *CLASS_OPTIONS),
     configure=_configure_flow,
-    build=lambda network, config: _build_continuous(FLOW, network, config),
+    build=_build_flow,
     sampler="ddim",
     likelihood="probability flow",
     schedules={"flow": Flow},
@@ -301,4 +347,46 @@ CLASSIFIER = Method(
     networks=("convnet",),
     training={"steps": 12_000, "lr": 2e-3, "ema": 0.999},
 )
-METHODS = {method.name: method for method in (VAE_, DDPM, SMLD, SDE, FLOW, INDI, CLASSIFIER)}
+CONSISTENCY = Method(
+    name="consistency",
+    options=("sigma_min", "sigma_max", "objective", "levels", "stage_steps", *CLASS_OPTIONS),
+    configure=_configure_consistency,
+    build=_build_consistency,
+    sampler="consistency",
+    likelihood="none",
+    objectives=CONSISTENCY_OBJECTIVES,
+    has_score=False,
+)
+PROGRESSIVE = Method(
+    name="progressive",
+    options=(),
+    configure=lambda data, given: {},
+    build=_build_progressive,
+    sampler="ddim",
+    likelihood="none",
+    trained=False,
+    has_score=False,
+)
+REFLOW: Method = Method(
+    name="reflow",
+    options=(),
+    configure=lambda data, given: {},
+    build=_build_reflow,
+    sampler="ddim",
+    likelihood="probability flow",
+    trained=False,
+)
+_ROWS: tuple[Method, ...] = (
+    VAE_,
+    DDPM,
+    SMLD,
+    SDE,
+    FLOW,
+    INDI,
+    CLASSIFIER,
+    CONSISTENCY,
+    PROGRESSIVE,
+    REFLOW,
+)
+METHODS = {method.name: method for method in _ROWS}
+TRAINED = {name: method for name, method in METHODS.items() if method.trained}

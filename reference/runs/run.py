@@ -10,7 +10,7 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.data import datasets
 from reference.diffusion.training import Settings, State, init_state
-from reference.runs import checkpoint, exported, published
+from reference.runs import checkpoint, exported, published, students
 from reference.runs.config import build_model, fingerprint, method_of, read_config, units_of
 from reference.smld.kernel_density import kernel_density, silverman_bandwidth
 
@@ -37,6 +37,11 @@ class Run:
     @property
     def settings(self):
         return Settings(**self.config["training"])
+
+    @property
+    def data_seed(self):
+        """The seed of the data and of their division: that of training, of a student's teacher."""
+        return self.config.get("data_seed", self.settings.seed)
 
     @property
     def method(self):
@@ -71,7 +76,7 @@ class Run:
         if self.config["data_sha256"] is None:
             raise ValueError(f"{self.folder} holds a model without its data")
         data_dir = self._data_dir()
-        data = datasets.load_dataset(self.config["data"], self.settings.seed, data_dir=data_dir)
+        data = datasets.load_dataset(self.config["data"], self.data_seed, data_dir=data_dir)
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(
                 f"the data {self.config['data']} have changed since {self.folder} was begun: "
@@ -105,8 +110,10 @@ class Run:
 
 def training_model(run, data):
     """The run's model as it is trained: explicit score matching also gets the data's density, or a
-    kernel density in its place.
+    kernel density in its place, a student its teacher.
     """
+    if "teacher" in run.config:
+        return students.training_stage(run)[0]
     if run.config.get("objective") != "explicit":
         return run.model
     if data.is_image:
@@ -132,6 +139,9 @@ def holds_run(folder):
 def new_run(folder, config, data_dir=None):
     """The run that ``config`` begins in ``folder``, at step 0.  Writes nothing."""
     model = build_model(config)
+    if "teacher" in config:
+        weights = students.first_weights(Path(folder), config)
+        return with_weights(folder, data_dir, config, model, weights, 0)
     state = init_state(model.network, Settings(**config["training"]).seed)
     return Run(Path(folder), config, model, state, None, data_dir)
 
@@ -153,9 +163,9 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
         warnings.warn(message, exported.NameWarning, stacklevel=2)
     elif not path.is_dir() and (str(folder) in models or path.is_file()):
         found = exported.read(models.get(str(folder), path))
-        return _with_weights(folder, data_dir, *found)
+        return with_weights(folder, data_dir, *found)
     if published.model_folder(path):
-        return _with_weights(folder, data_dir, *published.read(path))
+        return with_weights(folder, data_dir, *published.read(path))
     config, model = read_config(folder)
     if (Path(folder) / "checkpoint.safetensors").exists():
         state, environment, begun = checkpoint.load(folder, model.network.shapes())
@@ -169,13 +179,15 @@ def open_run(folder, need_checkpoint=True, data_dir=None):
         return Run(Path(folder), config, model, state, environment, data_dir)
     if need_checkpoint:
         cause = "its training was stopped before the first one"
+        command = "distill" if "teacher" in config else "train"
         raise ValueError(
-            f"{folder} has no checkpoint yet: {cause}; continue it with train --resume"
+            f"{folder} has no checkpoint yet: {cause}; continue it with {command} --resume"
         )
     return new_run(folder, config, data_dir)
 
 
-def _with_weights(name, data_dir, config, model, weights, step):
+def with_weights(name, data_dir, config, model, weights, step):
+    """The run ``name`` with these weights, and nothing else of the training before ``step``."""
     zeros = {name: np.zeros_like(array) for name, array in weights.items()}
     state = State(weights, weights, zeros, zeros, step)
     return Run(Path(name), config, model, state, None, data_dir)

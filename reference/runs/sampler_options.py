@@ -21,13 +21,15 @@ SAMPLERS = {  # the options of each
     "annealed-langevin": ("steps", "levels", "base_step", "clip"),
     **{name: (*options, "clip") for name, options in solvers.OPTIONS.items()},
     "indi": ("steps", "noise", "blur"),
+    "consistency": ("steps",),
     "decoder": (),
 }
 OPTIONS = (
     *dict.fromkeys(name for names in SAMPLERS.values() for name in names),
     *conditions.OPTIONS,
 )
-OF_ONE_METHOD = ("indi", "decoder")  # samplers for runs of the method with that default only
+# samplers for runs of the method with that default only
+OF_ONE_METHOD = ("indi", "decoder", "consistency")
 CLIPS = ("data", "none")
 LEVELS = 20  # of annealed Langevin dynamics on a run that was not trained at a few levels
 
@@ -71,6 +73,11 @@ def _check_sampler(run, sampler):
             served = next(name for name, method in METHODS.items() if method.sampler == sampler)
             kind = f"{run.folder} was trained by {run.method.name}"
             raise ValueError(f"--sampler {sampler} needs a run of {served}, but {kind}")
+        return
+    if not run.method.has_score:
+        if sampler != run.method.sampler:
+            kind = f"{run.folder} was trained by {run.method.name}"
+            raise ValueError(f"{kind}, which needs --sampler {run.method.sampler}, got {sampler}")
         return
     score_of(run)  # refuses a run without a score
     if sampler != "langevin":  # Langevin dynamics may start anywhere
@@ -125,12 +132,29 @@ def _ddpm(run, steps, variance):
 
 
 def _ddim(run, steps, eta):
+    if trained := run.config.get("student_steps"):
+        return _student(run, trained, steps, eta)
     steps = min(50, _default_steps(run)) if steps is None else steps
     eta = 0.0 if eta is None else eta
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
     _check_steps(run, steps)
     return {"steps": steps, "eta": eta}
+
+
+def _student(run, trained, steps, eta):
+    """Options of ddim for a student of ``trained`` steps: it knows the times of these alone."""
+    steps = trained if steps is None else steps
+    if steps < 1 or trained % steps:
+        known = f"{trained}, the steps for which {run.folder} was trained"
+        raise ValueError(f"steps must divide {known}, got {steps}")
+    if eta:
+        raise ValueError(f"eta must be 0: {run.folder} was trained for steps of ddim without noise")
+    return {"steps": steps, "eta": 0.0}
+
+
+def _consistency(run, steps):
+    return {"steps": _at_least_one("steps", 2 if steps is None else steps)}
 
 
 def _default_steps(run):
@@ -143,6 +167,12 @@ def _check_steps(run, steps):
     if isinstance(schedule, Schedule) and not isinstance(schedule, VarianceExplodingSchedule):
         run.model.schedule.timesteps(steps)
     _at_least_one("steps", steps)
+    if steps == 1 < _default_steps(run) and run.model.prediction == "noise":
+        error = f"{noise_range(run)[1]:.3g} times the error of the noise"
+        raise ValueError(
+            f"{run.folder} predicts noise, and one step from noise alone makes an error of {error}"
+            " in x_0: take more steps, or a run with prediction v"
+        )
 
 
 def _indi(run, steps, noise, blur):
@@ -187,6 +217,7 @@ FILL_DEFAULTS: dict = {
     "ddpm": _ddpm,
     "ddim": _ddim,
     "indi": _indi,
+    "consistency": _consistency,
     "langevin": _langevin,
     "annealed-langevin": _annealed_langevin,
 }

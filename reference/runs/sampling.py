@@ -82,3 +82,12 @@ def check_finite(x, how):
     if not np.isfinite(x).all():
         diverged = f"{describe(**how)} diverged, and nothing was written"
         raise ValueError(f"the samples are not finite: {diverged}; a shorter step may help")
+
+
+def draw_at_once(run, ops, n, **how):
+    """The samples of ``draw`` in one batch, for a run that is ``on_device``: without a count, a
+    progress bar and checks of the steps.
+    """
+    x = final_sample(trajectory(run, ops, to_device(np.arange(n), ops), **how))
+    check_finite(x := to_host(x, ops), how)
+    return x

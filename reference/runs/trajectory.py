@@ -13,6 +13,7 @@ from reference.runs.views import noise_range, schedule_of
 from reference.samplers.ancestral import ancestral, prior
 from reference.samplers.annealed_langevin import annealed_langevin
 from reference.samplers.clipping import Clip
+from reference.samplers.consistency import consistency, levels
 from reference.samplers.ddim import ddim
 from reference.samplers.indi import indi
 from reference.samplers.langevin import langevin
@@ -45,8 +46,11 @@ def trajectory(run, ops, sample, sampler, seed, clip="data", start=None, **own):
     x = initial_sample(run, ops, sample, sampler, seed, **own)
     if sampler == "indi":
         return _restore(model, weights, ops, x, sample, seed, **own)
-    score = solvers.clipped_score(run, ops, clip)
     smallest, largest = noise_range(run)
+    if sampler == "consistency":
+        f = model.consistency_function(weights, ops=ops)
+        return consistency(f, levels(steps, smallest, largest), x, seed, sample, ops)
+    score = solvers.clipped_score(run, ops, clip)
     if sampler == "langevin":
         at_smallest = lambda x: score(x, 1.0, smallest)
         limit = langevin_limit(run)
@@ -78,7 +82,7 @@ def initial_sample(run, ops, sample, sampler, seed, scale=1.0, **own):
         scale = (run.model.data_variance + noise_range(run)[0] ** 2) ** 0.5
     elif run.method.restores:  # its largest noise may be no larger than the data
         return solvers.prior_sample(run, sample, seed, ops)
-    elif sampler == "annealed-langevin":
+    elif sampler in ("annealed-langevin", "consistency"):
         scale = noise_range(run)[1]
     return prior(seed, sample, run.model.network.sample_shape, scale=scale, ops=ops)
 

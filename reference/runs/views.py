@@ -5,7 +5,6 @@ import numpy as np
 from reference import ops as reference_ops
 from reference.diffusion.conversions import log_alpha_bar_of_sigma
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
-from reference.runs.methods import MOST_NOISE
 from reference.sde.sde import SDE, VE, VP
 
 
@@ -26,6 +25,13 @@ def posterior_mean_of(run, ops=reference_ops):
     return run.model.posterior_mean_function(run.state.ema, ops=ops)
 
 
+def x0_of(run, ops=reference_ops):
+    """As ``posterior_mean_of``; of a student the end of its step."""
+    if hasattr(run.model, "x0_function"):
+        return run.model.x0_function(run.state.ema, ops=ops)
+    return posterior_mean_of(run, ops)
+
+
 def has_score(run):
     """Whether ``score_of`` and ``posterior_mean_of`` serve the run."""
     try:
@@ -43,19 +49,8 @@ def _check_provides(run, function):
 
 
 def noise_range(run):
-    """(smallest, largest) sigma / alpha at which samplers evaluate a run's score.
-
-    It is the trained range.  Where the variance is preserved, the largest is at most ``MOST_NOISE``
-    deviations of the data.
-    """
-    schedule = run.model.schedule
-    if isinstance(schedule, SDE):
-        largest = schedule.noise_scale(schedule.t_max) / schedule.signal(schedule.t_max)
-        return schedule.min_noise_ratio, largest
-    first, last = (-schedule.log_snr(t) / 2 for t in (1, schedule.last_with_signal))
-    if not isinstance(schedule, VarianceExplodingSchedule):
-        last = min(last, max(first, np.log(MOST_NOISE * run.model.data_variance**0.5)))
-    return float(np.exp(first)), float(np.exp(last))
+    """(smallest, largest) sigma / alpha at which samplers evaluate a run's score."""
+    return run.model.schedule.noise_range(run.model.data_variance)
 
 
 def network_time(run, ratio):
@@ -113,8 +108,8 @@ def schedule_of(run, ops, steps):
     schedule = run.model.schedule
     if isinstance(schedule, Schedule) and steps <= schedule.T:
         return schedule, run.predictor(ops), run.model.sampled_prediction
-    sde, mean = sde_of(run), posterior_mean_of(run, ops)
-    times = np.linspace(max(sde.t_min, sde.t_max / steps), sde.t_max, steps)
+    sde, mean = sde_of(run), x0_of(run, ops)
+    times = np.array(sde.timesteps(steps)[-2::-1])
     ratios = sde.noise_scale(times) / sde.signal(times)
     table = np.concatenate(([0.0], log_alpha_bar_of_sigma(ratios)))
     made = VarianceExplodingSchedule(table) if isinstance(sde, VE) else Schedule(table)

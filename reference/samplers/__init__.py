@@ -5,7 +5,7 @@ A sampler's model is a function: a trained network, or an exact formula.
 
 Predictions:
 
-    predict(x, t)         the noise in x_t, x_0 or v, as named by ``prediction``   ancestral, ddim
+    predict(x, t)         the noise, x_0, v ..., as named by ``prediction``        ancestral, ddim
     predict_noise(x, t)   the noise in x_t                                         dpm_solver
     denoise(x, t)         E[x_0 | x_t]                                             indi
     denoise(x, sigma)     E[x_0 | x] for x = x_0 + sigma eps                       edm

@@ -10,8 +10,9 @@ agree to rounding if x0 is not clipped.  ``clip`` limits x0 to [-clip, clip] bef
 data known to lie there.  It changes the mean of early steps, where the estimate x0 is poor, and has
 no effect once the estimate lies inside.  ``clip`` may also be a function of x0 (clipping.py).
 
-``prediction`` names the model's prediction: noise, x0 or v.  x0 is computed from it directly, not
-through the noise, so x0 and v also work for a schedule that ends in noise alone, A = 0.
+``prediction`` names the model's prediction, any but F (denoiser.py).  x0 is computed from it
+directly, not through the noise, so all but the noise also work for a schedule that ends in noise
+alone, A = 0.
 """
 
 from itertools import pairwise

@@ -102,9 +102,9 @@ def dpm_solver_plus_plus(
         heun       the line's integral
 
     This multiplies the line's slope by h/2 (1 - e^{-(1 + c) h}) or by
-    h - (1 - e^{-(1 + c) h}) / (1 + c), which differ by O(h^3).  This is midpoint, as in the paper's
-    algorithms and by default in diffusers.  With either, the noise of a step reaches the line in the
-    next one, which changes the law by O(h^2).
+    h - (1 - e^{-(1 + c) h}) / (1 + c), which differ by O(h^3).  This is midpoint, as in the
+    paper's algorithms and by default in diffusers.  With either, the noise of a step reaches the
+    line in the next one, which changes the law by O(h^2).
     """
     before, c = None, reverse_noise**2
     for step, (s, t) in enumerate(pairwise(check_grid(grid))):

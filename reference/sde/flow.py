@@ -71,7 +71,7 @@ class Flow(SDE):
     def time_of_log_snr(self, log_snr):
         """t = 1 / (1 + e^{log_snr / 2}), for sigma / alpha = t / (1 - t)."""
         self.check_log_snr(log_snr)
-        return min(float(expit(-log_snr / 2)), self.t_max)
+        return as_float(np.minimum(1 / (1 + np.exp(log_snr / 2)), self.t_max))
 
     def network_time(self, t):
         """1000 t, whatever t_max is."""

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.diffusion.schedules import ContinuousVP, as_float
+from reference.ops.checks import is_whole
 
 SLACK = 1e-9  # relative rounding error of the conversion from a time to its log-SNR and back
 
@@ -113,10 +114,16 @@ class SDE(ABC):
             return as_float(2 * (np.log(alpha) - np.log(sigma)))
 
     def time_of_log_snr(self, log_snr):
-        """The time with this log-SNR, by bisection to the last bit.  ValueError below the log-SNR
-        of t_max.
+        """The time with this log-SNR, a number or an array, by bisection to the last bit.
+        ValueError below the log-SNR of t_max.
         """
         self.check_log_snr(log_snr)
+        if np.ndim(log_snr):
+            low, high = np.zeros_like(log_snr), np.full_like(log_snr, self.t_max)
+            while np.any((low < (middle := (low + high) / 2)) & (middle < high)):
+                above = self.log_snr(middle) > log_snr
+                low, high = np.where(above, middle, low), np.where(above, high, middle)
+            return high
         low, high = 0.0, float(self.t_max)
         while low < (middle := (low + high) / 2) < high:
             low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
@@ -125,10 +132,12 @@ class SDE(ABC):
     def check_log_snr(self, log_snr):
         """ValueError for a log-SNR below that of t_max."""
         lowest = self.log_snr(self.t_max)
-        if not lowest - SLACK * (1 + abs(lowest)) <= log_snr < float("inf"):
+        known = (lowest - SLACK * (1 + abs(lowest)) <= log_snr) & (log_snr < float("inf"))
+        if not np.all(known):
+            unknown = log_snr[~known][0] if np.ndim(log_snr) else log_snr
             raise ValueError(
                 f"the log-SNR falls to {lowest:.4g} at t = {self.t_max:g},"
-                f" and never to {log_snr:.4g}"
+                f" and never to {unknown:.4g}"
             )
 
     @property
@@ -137,18 +146,30 @@ class SDE(ABC):
         return self.time_of_log_snr(-2 * float(np.log(self.min_noise_ratio)))
 
     def time_of(self, alpha, sigma):
-        """The time at which this SDE has the log-SNR of alpha x_0 + sigma eps.  ValueError outside
-        of [t_min, t_max].
+        """The time at which this SDE has the log-SNR of alpha x_0 + sigma eps; arrays for arrays.
+        ValueError outside of [t_min, t_max].
         """
-        wanted = 2 * float(np.log(alpha / sigma))
+        wanted = as_float(2 * np.log(alpha / sigma))
         highest, lowest = -2 * float(np.log(self.min_noise_ratio)), self.log_snr(self.t_max)
         slack = SLACK * (1 + abs(wanted))
-        if not lowest - slack <= wanted <= highest + slack:
+        inside = (lowest - slack <= wanted) & (wanted <= highest + slack)
+        if not np.all(inside):
+            outside = wanted[~inside][0] if np.ndim(wanted) else wanted
             raise ValueError(
-                f"a log-SNR of {wanted:.4g} is outside of the trained range,"
+                f"a log-SNR of {outside:.4g} is outside of the trained range,"
                 f" {lowest:.4g} to {highest:.4g}"
             )
         return self.time_of_log_snr(wanted)
+
+    def to_schedule_scale(self, alpha, sigma):
+        """(signal, noise_scale) of this SDE at the log-SNR of alpha x_0 + sigma eps, numbers or
+        arrays.
+        """
+        return self.marginal(self.time_of(alpha, sigma))
+
+    def noise_range(self, data_variance):
+        """(smallest, largest) sigma / alpha: the trained range."""
+        return self.min_noise_ratio, self.noise_scale(self.t_max) / self.signal(self.t_max)
 
     def interpolation_nodes(self, alpha, sigma):
         """Where to evaluate a network for alpha x_0 + sigma eps, as
@@ -164,6 +185,15 @@ class SDE(ABC):
     def sample_times(self, u):
         """Training times for u uniform on (0, 1): uniform on [t_min, t_max]."""
         return self.t_min + u * (self.t_max - self.t_min)
+
+    def timesteps(self, steps):
+        """``steps`` + 1 evenly spaced times from t_max down to 0, as ``Schedule.timesteps``.  The
+        last before 0 is at least t_min; if it were smaller, the times are even down to t_min.
+        """
+        if not is_whole(steps) or steps < 1:
+            raise ValueError(f"steps must be a whole number from 1 on, got {steps}")
+        first = max(self.t_min, self.t_max / steps)
+        return [*np.linspace(self.t_max, first, steps).tolist(), 0.0]
 
     def reverse(self, score_at_t, reverse_noise=1.0):
         """(drift(x, t), diffusion(x, t)) of the reverse SDE with lambda = ``reverse_noise``;

@@ -44,7 +44,7 @@ MUTANTS = (
     (NOISING, 'if names_x1(target, "add_noise") and', "if False and", CORRECT + "[flow_data_at_one]"),
     (NOISING, '"convention" if wider else "right"', '"fault" if wider else "right"', CORRECT + "[ddpm]"),
     # the noise levels
-    (LEVELS, "(-1.0, 1.0),  # of alpha", "(1.0, -1.0),  # of alpha", CORRECT + "[flow_velocity]"),
+    ("reference/diffusion/conversions.py", "return -1.0, 1.0", "return 1.0, -1.0", CORRECT + "[flow_velocity]"),
     (LEVELS, "if abs(alpha**2 + sigma**2 - 1).max() < slack:", "if abs(alpha**2 + sigma**2 - 1).min() < slack:", CORRECT + "[edm_sigma]"),
     (LEVELS, '("1-based" if clean else "0-based")', '("0-based" if clean else "1-based")', CORRECT + "[add_noise_alone]"),
     (LEVELS, 'last + (time == "0-based")', "last", CORRECT + "[add_noise_and_grid]"),

@@ -47,6 +47,7 @@ def _smld(old, new, test):
 
 BETWEEN = "edm_output_is_interpolated_between_distant_levels"
 LEVELS = "interpolated_score_is_within_its_bound_and_exact_at_run_variance"
+OF_F = "return c_in * sigma * data_variance**-0.5, -c_in * alpha * data_variance**0.5"
 WEIGHTS = "((1 - share, int(low)), (share, int(low) + 1))"
 
 MUTANTS = (
@@ -62,18 +63,18 @@ MUTANTS = (
         "signal_is_constant_and_noise_grows_geometrically",
     ),
     _schedule(
-        "return 1.0, sigma / alpha",
-        "return 1.0, sigma",
+        "return alpha / alpha, sigma / alpha",
+        "return alpha / alpha, sigma",
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[0.5-0.5-geometric-noise]",
     ),
     _schedule(
-        "wanted = 2 * float(np.log(alpha / sigma))",
-        "wanted = float(np.log(alpha / sigma))",
+        "wanted = 2 * np.log(alpha / sigma)",
+        "wanted = np.log(alpha / sigma)",
         "the_score_of_an_exact_network_is_exact_at_any_noise_level[1.0-0.3-geometric-noise]",
     ),
     _schedule(
-        "return float(np.interp(-wanted, -table, times))",
-        "return float(np.interp(-wanted, -table, times - 1))",
+        "return as_float(np.interp(-wanted, -table, times))",
+        "return as_float(np.interp(-wanted, -table, times - 1))",
         "the_time_of_a_noise_level_is_recovered[geometric]",
     ),
     _denoiser(
@@ -86,14 +87,14 @@ MUTANTS = (
     _denoiser("d = d + scale * self", "d = d + self", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
     _denoiser("[...] = b * v", "[...] = v", "the_pullback_is_the_derivative_of_the_score[linear-v]"),
     _interpolation("weight * to_F[1], c)", "to_F[1], c)", BETWEEN + "[noise-exploding]"),
-    _interpolation("weight * to_F[0] * scale", "weight * to_F[0]", BETWEEN + "[noise-exploding]"),
-    _interpolation(
-        "return scale * sigma / sigma_data, -scale * alpha * sigma_data", "return 0.0, 1.0", BETWEEN + "[x0-exploding]"
+    _interpolation("to_F[0] / level_scale * scale", "to_F[0]", BETWEEN + "[noise-exploding]"),
+    _mutant(
+        "diffusion/conversions", OF_F, "return 0.0, 1.0", f"variance_exploding.py::test_{BETWEEN}[x0-exploding]"
     ),  # eps is interpolated
     _level(
-        "diffusion/interpolation",
-        "return scale * sigma / sigma_data, -scale * alpha * sigma_data",
-        "return scale * sigma, -scale * alpha",
+        "diffusion/conversions",
+        OF_F,
+        "return c_in * sigma, -c_in * alpha",
         LEVELS + "[linear-4-noise]",
     ),
     # the error exceeds a tenth of the bound

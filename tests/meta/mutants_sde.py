@@ -74,10 +74,12 @@ SDES = (
     ("sigma**2 - (a * sigma_prev) ** 2, 0", "sigma**2 - sigma_prev**2, 0", "two_transitions_compose_to_one"),
     ("a = alpha / alpha_prev", "a = alpha_prev / alpha", "two_transitions_compose_to_one"),
     ("as_float(2 * (np.log(alpha)", "as_float((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
-    ("self.log_snr(middle) > log_snr", "self.log_snr(middle) < log_snr", "time_of_log_snr_inverts_log_snr"),
+    ("if self.log_snr(middle) > log_snr", "if self.log_snr(middle) < log_snr", "time_of_log_snr_inverts_log_snr"),
+    ("above = self.log_snr(middle) > log_snr", "above = self.log_snr(middle) < log_snr", "times_of_arrays_are_those_of_their_numbers[vp]"),
+    ("outside = wanted[~inside][0] if", "outside = wanted[0] if", "times_of_arrays_are_those_of_their_numbers[vp]"),
     (
-        "wanted = 2 * float(np.log(alpha / sigma))",
-        "wanted = float(np.log(alpha / sigma))",
+        "wanted = as_float(2 * np.log(alpha / sigma))",
+        "wanted = as_float(np.log(alpha / sigma))",
         "the_time_of_scaled_x_depends_only_on_the_noise_ratio",
     ),
     (

@@ -20,10 +20,10 @@ def _mutant(file, old, new, test, where="test_stochastic_solvers"):
 
 
 CHURN = (
-    # the bound is dropped, or on the variance in place of the level
+    # no bound, or a bound that doubles the level in place of the variance
     (EDM, "min(churn / (len(levels) - 1), 2**0.5 - 1)", "churn / (len(levels) - 1)", LAW("bounded")),
     (EDM, "2**0.5 - 1)", "1.0)", RAISES + "[options1]"),
-    # the levels, one more than the steps
+    # divided by the number of levels, one more than the steps
     (EDM, "churn / (len(levels) - 1)", "churn / len(levels)", LAW("little")),
     # S_noise is left out, or is a variance
     (EDM, "x = x + churn_noise * (", "x = x + (", CONTINUOUS("0.9-1.0-0.002-80.0")),
@@ -49,7 +49,12 @@ CHURN = (
     ),
     # churn at all levels, or outside of the interval alone
     (EDM, "if gamma and low <= sigma <= high:", "if gamma:", RAISES + "[options2]"),
-    (EDM, "if gamma and low <= sigma <= high:", "if gamma and not low <= sigma <= high:", CONTINUOUS("1.2-4.0-0.05-5.0")),
+    (
+        EDM,
+        "if gamma and low <= sigma <= high:",
+        "if gamma and not low <= sigma <= high:",
+        "without_churn_at_any_level_the_samples_are_those_of_the_ode[options1]",
+    ),
     # one draw for all steps
     (
         EDM,
@@ -67,17 +72,11 @@ CHURN = (
         "churn_of_a_run_is_edms_and_stays_within_its_noise[linear]",
         "test_sampler_distributions",
     ),
-    (
-        EDM,
-        "if not 0 <= low < high:",
-        "if not 0 <= low:",
-        REFUSED,
-        "audit/test_ours",
-    ),
+    (EDM, "if not 0 <= low < high:", "if not 0 <= low:", REFUSED, "audit/test_ours"),
 )
 
 SDE = (
-    # noise of another size or of none; the sign of the exponent
+    # noise of another size or sign
     (DPM, "-np.expm1(-2 * c * h)) ** 0.5 * z", "-np.expm1(-c * h)) ** 0.5 * z", ORDER),
     (DPM, "-np.expm1(-2 * c * h)) ** 0.5 * z", "-np.expm1(-2 * c * h)) * z", POSTERIOR),
     (DPM, "-np.expm1(-2 * c * h)) ** 0.5 * z", "np.expm1(2 * c * h)) ** 0.5 * z", ORDER),
@@ -86,7 +85,7 @@ SDE = (
     (DPM, "float(np.exp(-c * h))", "1.0", "a_constant_x0_has_its_exact_law_in_any_steps[1.0-vp]"),
     (DPM, "-float(np.expm1(-(1 + c) * h))", "-float(np.expm1(-h))", ORDER),
     (DPM, "before, c = None, reverse_noise**2", "before, c = None, reverse_noise", SOLVED("vp").replace("1.0", "0.6")),
-    # the slope of the line is half of it, of the other sign, or left out
+    # half of the line's slope; the ratio of the steps upside down
     (DPM, "(h / (2 * h_before))", "(h / (4 * h_before))", ORDER),
     (DPM, "(h / (2 * h_before))", "(h_before / (2 * h))", SOLVED("ve")),
     (

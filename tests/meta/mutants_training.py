@@ -23,7 +23,7 @@ MUTANTS = (
     ),
     _mutant(
         "diffusion/training",
-        "state.v.flat, step, lr)",
+        "state.v.flat, number, lr)",
         "state.v.flat, 1, lr)",
         "training.py::test_a_training_step_is_adam_with_learning_rate_warm_up",
     ),

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("reference", "accelerated", "benchmarks", "tests", "setup.cfg", "README.md")
 FILES = sorted(path.stem for path in Path(__file__).parent.glob("mutants*.py"))
 MUTANTS = [mutant for name in FILES for mutant in importlib.import_module(f"tests.meta.{name}").MUTANTS]
-test_file = lambda mutant: mutant[3].partition("::")[0]
-MUTANTS_OF = Counter(map(test_file, MUTANTS))
-MUTANTS.sort(key=lambda mutant: (-MUTANTS_OF[test_file(mutant)], test_file(mutant)))
+file_of = lambda mutant: mutant[3].partition("::")[0]
+MUTANTS_OF = Counter(map(file_of, MUTANTS))
+MUTANTS.sort(key=lambda mutant: (-MUTANTS_OF[file_of(mutant)], file_of(mutant)))
 
 
 def copy_code(folder):
@@ -98,7 +98,7 @@ def label(mutant):
 
 
 @pytest.mark.mutants
-@pytest.mark.parametrize("mutant", [pytest.param(m, id=label(m), marks=pytest.mark.xdist_group(test_file(m))) for m in MUTANTS])
+@pytest.mark.parametrize("mutant", [pytest.param(m, id=label(m), marks=pytest.mark.xdist_group(file_of(m))) for m in MUTANTS])
 def test_mistake_is_caught(mutant, folder, failure_output):
     file, old, new, test = mutant
     assert not failure_output(test), f"{test} fails on the unchanged code:\n{failure_output(test)}"

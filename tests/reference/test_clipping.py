@@ -18,7 +18,7 @@ from reference.runs.config import build_config
 from reference.runs.evaluation import quality
 from reference.runs.gaussian_check import deviation_on_gaussian_data
 from reference.runs.run import new_run, open_run
-from reference.runs.sampler_options import SAMPLERS
+from reference.runs.sampler_options import OF_ONE_METHOD, SAMPLERS
 from reference.runs.sampling import draw
 from reference.runs.solvers import clipped_score
 from reference.runs.views import score_of
@@ -96,7 +96,7 @@ SCHEDULED = {
     "constant": {"schedule": "constant"},
     "zero-terminal-snr": {"zero_terminal_snr": True},
 }
-SERVING = [name for name in SAMPLERS if name not in ("indi", "decoder", "langevin", "ddpm")]
+SERVING = [name for name in SAMPLERS if name not in (*OF_ONE_METHOD, "langevin", "ddpm")]
 STEPS = {"euler-maruyama": 100, "milstein": 100, "stochastic-heun": 80, "predictor-corrector": 60, "annealed-langevin": 4, "ode-euler": 50}
 GRID = [("points", name, prediction) for name in SCHEDULED for prediction in ("noise", "x0", "v")]
 GRID += [("images", "linear", "noise"), ("images", "linear", "x0"), ("images", "cosine", "noise"), ("images", "zero-terminal-snr", "v")]

@@ -133,4 +133,4 @@ def test_info_names_the_classes_and_the_folder(folder, capsys):
 def test_every_command_with_data_takes_a_data_dir():
     commands = next(action.choices for action in build_parser(Program())._actions if action.dest == "command")
     takes = {name for name, parser in commands.items() if any(action.dest == "data_dir" for action in parser._actions)}
-    assert takes == {"train", "sample", "evaluate", "info", "invert", "restore", "audit"}
+    assert takes == {"train", "distill", "sample", "evaluate", "info", "invert", "restore", "audit"}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from accelerated.computations import IMAGES, SCORE_SAMPLERS, TRAINING_RUNS
+from accelerated.computations import IMAGES, SCORE_SAMPLERS, TRAINING_RUNS, method_of_sampler, training_of
 from accelerated.gpu.simulator import arrays as simulated
 from accelerated.trace import trace
 from reference import ops
@@ -14,26 +14,28 @@ from reference.commands.train import continue_training
 from reference.data import datasets
 from reference.diffusion import training
 from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.loss_weights import LOSS_WEIGHTS
 from reference.diffusion.schedules import geometric, linear
 from reference.networks import MLP
-from reference.runs.config import build_config, build_model
+from reference.runs.config import build_config
 from reference.runs.devices import DEFAULTS, Port, has_hook, hook, prepare, read_loss, to_device, to_host, train
 from reference.runs.evaluation import losses
 from reference.runs.run import new_run
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
+from reference.sde.flow import TIMES
 from tests import device_port
 from tests.example_networks import random_parameters
 
-LOOKS = {"learned variances"}  # their first step uses another formula and reads which samples need it
+# The first step of learned variances uses another formula and reads which samples need it; consistency models check the noise levels
+# that they draw, and on an SDE find their times by bisection.
+LOOKS = {"learned variances", "consistency training", "consistency distillation"}
 
 
 def states(name, port):
-    system, options = TRAINING_RUNS[name]
-    data = datasets.load_dataset(options["data"], 0)
-    config = build_config(system, data, options | {"batch": 4 if options["data"] == IMAGES["data"] else 16})
-    model, settings = build_model(config), training.Settings(**config["training"])
-    return train(model, data.train, data.train_labels, settings, training.init_state(model.network, 0), 5, port)
+    batch = 4 if TRAINING_RUNS[name][1]["data"] == IMAGES["data"] else 16
+    model, x, labels, settings = training_of(name, np.float32, batch)
+    return train(model, x, labels, settings, training.init_state(model.network, 0), 5, port)
 
 
 def on_device(value):
@@ -85,7 +87,7 @@ def run_of(folder, system):
 untrained = pytest.mark.filterwarnings("ignore::reference.samplers.SamplingWarning")
 every_sampler = pytest.mark.parametrize(
     "system, sampler",
-    [*(("smld" if "langevin" in name else "sde", name) for name in SCORE_SAMPLERS), ("indi", "indi"), ("vae", "decoder")],
+    [*((method_of_sampler(name), name) for name in SCORE_SAMPLERS), ("indi", "indi"), ("vae", "decoder")],
 )
 
 
@@ -112,7 +114,8 @@ def test_samples_on_a_device_have_the_same_bits_and_are_copied_twice(system, sam
     here, before = draw(run, ops, 5, **how)[0], simulated.copies
     there = draw(run, device_port, 5, **how)[0]
     assert np.array_equal(here, there)
-    copies = 1 if sampler == "decoder" else 2  # indi copies the measurements from the host; the others read their last prediction of x_0
+    # indi copies the measurements from the host; the others read their last prediction of x_0
+    copies = 1 if sampler in ("decoder", "consistency") else 2
     assert simulated.copies - before == copies or sampler == "ode-rk45"  # SciPy's
 
 
@@ -123,15 +126,26 @@ def classes_run(folder, method="ddpm"):
     return run, data
 
 
-@pytest.mark.parametrize("method", ["ddpm", "sde", "indi"])
-def test_training_on_classes_on_a_device_has_the_same_bits(method, tmp_path):
-    run, data = classes_run(tmp_path, method)
-    ends = []
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("loss_weight", LOSS_WEIGHTS)
+def test_training_a_flow_on_a_device_has_the_same_bits(times, loss_weight, tmp_path):
+    options = {"data": "mixture2d", "width": 8, "depth": 2, "batch": 16, "times": times, "loss_weight": loss_weight, "prediction": "F"}
+    assert_trains_alike(new_run(tmp_path, build_config("flow", datasets.load_dataset("mixture2d", 0), options)))
+
+
+def assert_trains_alike(run):
+    """Four steps on the host and on the device end in the same bits."""
+    data, ends = run.data, []
     for port in (ops, device_port):
         state = training.init_state(run.model.network, 0)
         *_, end = train(run.model, data.train, data.train_labels, run.settings, state, 4, port)
         ends.append(to_host(dict(end.params), device_port))
     assert all(np.array_equal(array, ends[1][name]) for name, array in ends[0].items())
+
+
+@pytest.mark.parametrize("method", ["ddpm", "sde", "indi"])
+def test_training_on_classes_on_a_device_has_the_same_bits(method, tmp_path):
+    assert_trains_alike(classes_run(tmp_path, method)[0])
 
 
 @untrained

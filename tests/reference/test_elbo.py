@@ -73,7 +73,7 @@ def test_weighted_squared_error_is_the_same_for_every_prediction(case, x, x0, wr
 
 @pytest.mark.parametrize("prediction", ["", "Noise"])
 def test_elbo_weights_of_unknown_predictions_are_refused(prediction):
-    with pytest.raises(ValueError, match=f"prediction must be one of noise, x0, v, score, got {prediction!r}"):
+    with pytest.raises(ValueError, match=f"prediction must be one of noise, x0, v, score, velocity, F, got {prediction!r}"):
         elbo_weight(constant(), 5, 4, prediction)
 
 

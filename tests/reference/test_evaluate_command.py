@@ -34,6 +34,7 @@ def test_evaluate_reports_each_method_with_its_bounds(runs, capsys):
         "smld": ["loss of the exact prediction", "its expectation, by quadrature", "-ELBO (nats)"],
         "indi": ["loss of the exact posterior mean", "error of the degraded", "error of the restored in one step"],
         "sde": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p"],
+        "flow": ["loss of the exact prediction", "-log p with noise 0.01 (nats)", "exact -log p", "best linear denoiser"],
         "sde images": ["-log p (bits per dimension, bins of 0.125)", "memorising denoiser", "Fréchet distance", "held-out images"],
         "vae images": ["-log p of the best linear VAE", "precision", "recall", "nearest training image"],
         "deblur": ["frechet, in one step", "error of the restored by indi"],
@@ -51,6 +52,7 @@ UNITS = {
     "ddpm": "hybrid loss",
     "smld": "sigma^2 times",
     "sde": "squared error per entry of the predicted noise",
+    "flow": "squared error per entry, weighted by min-snr",
     "indi": "squared error per entry",
 }
 

@@ -19,7 +19,8 @@ from reference.runs.evaluation import losses_at
 from reference.runs.run import new_run
 from reference.sde.flow import Flow
 from reference.smld.smld import ScoreModel
-from tests.oracle_tolerances import EXACT, EXACT32, assert_close, central_difference
+from tests.oracle_tolerances import EXACT, EXACT32, MIXTURE, assert_close, central_difference
+from tests.oracles import normal_data
 
 VARIANCE = 0.4  # of the data
 levels = pytest.mark.parametrize(
@@ -197,6 +198,13 @@ def test_evaluation_has_the_loss_of_training():
     rows = losses_at(model, params, x0, t, noise)
     assert_close(rows["loss"], float(model.loss(params, x0, t, noise)[0]), EXACT32)
     assert rows["loss of predicting zero"] == rows["loss"]  # of an untrained network
+
+
+def test_the_exact_F_of_gaussian_data_of_the_variance_is_0():
+    model = Denoiser(MLP((1,), width=8, depth=1, embedding=4), Flow(), "F", VARIANCE)
+    x0, noise = np.random.default_rng(1).normal(size=(2, 7, 1))
+    rows = losses_at(model, model.network.init(0, np.float64), x0, np.linspace(0.02, 0.99, 7), noise, normal_data(0.0, VARIANCE))
+    assert_close(rows["loss of the exact prediction"], rows["loss of predicting zero"], MIXTURE)
 
 
 # Refused

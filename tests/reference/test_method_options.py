@@ -50,7 +50,7 @@ WRONG = {
         "loss-weight p2 needs objective simple",
     ),
     "loss weight 0 at the end": (
-        "train ddpm --zero-terminal-snr --prediction F --loss-weight min-snr --out OUT",
+        "train ddpm --zero-terminal-snr --prediction F --loss-weight min-snr --steps 1 --batch 2 --channels 8 8 --out OUT",
         "loss-weight min-snr is 0 at the end of the schedule, where x_T = 0 x_0 + noise: take loss-weight simple or edm",
     ),
     "blur for vae": ("train vae --blur 1 --out OUT", "--blur is not an option of train vae"),

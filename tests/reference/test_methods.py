@@ -44,7 +44,7 @@ def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_pat
     method, path = open_run(runs[name]).method.name, tmp_path / "s.npz"
     code = run("sample", runs[name], "--sampler", sampler, *FEW[sampler].split(), "--samples", 3, "--out", path)
     message = capsys.readouterr().err
-    generates = sampler not in ("indi", "decoder") and method != "vae" and name != "deblur"
+    generates = sampler not in ("indi", "decoder", "consistency") and method != "vae" and name != "deblur"
     if sampler == METHODS[method].sampler or (generates and (name != "indi" or sampler == "langevin")):
         assert code == 0, message
         x = sampled(path)["x"]
@@ -53,7 +53,7 @@ def test_every_sampler_runs_on_suitable_methods_and_refuses_others(runs, tmp_pat
         assert code == 2 and not path.exists()
         expected = (
             "needs a run of"
-            if sampler in ("indi", "decoder")
+            if sampler in ("indi", "decoder", "consistency")
             else "does not provide a score"
             if method == "vae"
             else "needs a first noise that hides data of root mean square 2"

@@ -175,6 +175,10 @@ def test_churn_of_a_run_is_edms_and_stays_within_its_noise(name):
     sde = sde_of(run)
     smallest, largest = sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)
     options = {"churn": 1e6, "churn_noise": 1.2, "churn_interval": [2 * smallest, 1e9]}
+    seen: list = []
+    score = lambda x, alpha, sigma: seen.append(sigma) or 0 * x
+    final_sample(solvers.solve(run, Responses(), sample, "edm", 0, 18, score, **options))
+    assert_close(max(seen), largest, RESTATED)
     start = (V + largest**2) ** 0.5 * port.normal(0, sample, 0, Purpose.PRIOR, K.shape)
     denoise, levels = lambda x, sigma: K * V / (K * V + sigma**2) * x, sigmas(18, smallest, largest)
     expected = (final_sample(edm(denoise, levels, start, 0, sample, **options, largest=largest, ops=port)) ** 2).sum(axis=0)

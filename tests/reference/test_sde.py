@@ -149,6 +149,37 @@ def test_the_time_of_scaled_x_depends_only_on_the_noise_ratio(sde, part, scale):
     assert weight == 1 and condition == sde.network_time(found) and (own_alpha, own_sigma) == sde.marginal(found)
 
 
+@every_sde
+def test_times_of_arrays_are_those_of_their_numbers(sde):
+    t = np.linspace(sde.t_min, sde.t_max, 6)
+    alpha, sigma = 3 * sde.signal(t), 3 * sde.noise_scale(t)
+    log_snr = sde.log_snr(t)
+    assert sde.time_of_log_snr(log_snr).tolist() == [sde.time_of_log_snr(float(value)) for value in log_snr]
+    assert sde.time_of(alpha, sigma).tolist() == [sde.time_of(*level) for level in zip(alpha.tolist(), sigma.tolist())]
+    for found, numbers in zip(sde.to_schedule_scale(alpha, sigma), zip(*map(sde.to_schedule_scale, alpha.tolist(), sigma.tolist()))):
+        assert found.shape == (6,)
+        assert_close(found, np.array(numbers), EXACT, 1.0)
+        assert all(isinstance(number, float) for number in numbers)
+    alpha, sigma = np.roll(alpha, -1), np.roll(sigma, -1) / [1, 1, 1, 1, 1, 2]
+    value = 2 * np.log(alpha[-1] / sigma[-1])
+    with pytest.raises(ValueError, match=rf"a log-SNR of {value:.4g} is outside of the trained range"):
+        sde.time_of(alpha, sigma)
+
+
+@given(sdes())
+def test_the_steps_of_an_sde_are_even_and_end_with_0(sde):
+    for steps in (1, 2, 7, 1000):
+        times = sde.timesteps(steps)
+        assert len(times) == steps + 1 and times[0] == sde.t_max and times[-1] == 0
+        if sde.t_max / steps >= sde.t_min:
+            assert_close(np.array(times), sde.t_max * np.arange(steps, -1, -1) / steps, EXACT, sde.t_max)
+        else:
+            assert_close(np.array(times[:-1]), np.linspace(sde.t_max, sde.t_min, steps), EXACT)
+    for steps in (0, 1.5):
+        with pytest.raises(ValueError, match=f"steps must be a whole number from 1 on, got {steps}"):
+            sde.timesteps(steps)
+
+
 @given(sdes())
 def test_training_ends_at_the_time_of_the_smallest_noise_ratio(sde):
     alpha, sigma = sde.marginal(sde.t_min)
@@ -287,7 +318,7 @@ def test_a_run_on_a_schedule_is_the_sde_over_its_trained_noise_range(schedule):
 
 @every_sde
 def test_a_run_on_an_sde_uses_that_sde(sde):
-    run = SimpleNamespace(model=SimpleNamespace(schedule=sde))
+    run = SimpleNamespace(model=SimpleNamespace(schedule=sde, data_variance=1.0))
     assert sde_of(run) is sde
     assert_close(noise_range(run), [sde.min_noise_ratio, sde.noise_scale(sde.t_max) / sde.signal(sde.t_max)], EXACT)
 

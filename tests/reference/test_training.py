@@ -115,6 +115,26 @@ def test_a_training_step_is_adam_with_learning_rate_warm_up():
         np.testing.assert_array_equal(state.params["layers.1.w"], p)
 
 
+def test_the_learning_rate_falls_to_0_in_each_stage():
+    settings = training.Settings(lr=2.0, warmup=4, stage=10)
+    rates = [settings.rate(settings.step_of_stage(step)) for step in range(1, 31)]
+    expected = [2.0 * min(1, k / 4) * (11 - k) / 10 for k in range(1, 11)]
+    assert_close(np.array(rates), np.array(3 * expected), accumulated(4))
+    settings = training.Settings(lr=2.0, warmup=0)
+    assert [settings.rate(settings.step_of_stage(step)) for step in (1, 2, 1000)] == [2.0] * 3
+
+
+def test_adam_and_the_average_begin_anew_with_a_stage():
+    settings = training.Settings(batch=8, ema=0.9, stage=6, warmup=3, lr=1e-3)
+    _, state = run(settings, 6)
+    assert (state.ema.flat != state.params.flat).any()
+    before = state.params.flat.copy()
+    run(settings, 7, state)
+    # Adam's first step is lr g / (|g| + 1e-8), and the largest |g| is above 1e-4; parameters below 2 are rounded by u
+    assert_close(np.abs(state.params.flat - before).max(), settings.rate(1), 1e-4 + 2 * EXACT32 / settings.rate(1))
+    assert (state.ema.flat == state.params.flat).all()
+
+
 def test_every_step_has_new_draws():
     one, two = (training.draw_batch(DENOISER, DATA, training.Settings(batch=32), step) for step in (1, 2))
     for first, second in zip(one, two):

@@ -64,6 +64,21 @@ def test_the_time_of_a_noise_level_is_recovered(schedule):
     assert_close([alpha, sigma], [schedule.signal(2), schedule.noise_scale(2)], EXACT)
 
 
+@pytest.mark.parametrize("schedule", [LADDER, *(make(40) for make in SCHEDULES.values())], ids=lambda s: s.name)
+def test_times_of_arrays_are_those_of_their_numbers(schedule):
+    t = np.array([1, 2, 5, 7])
+    alpha, sigma = 3 * schedule.signal(t), 3 * schedule.noise_scale(t) * np.array([1, 1.1, 1.01, 1])
+    levels = [*zip(alpha.tolist(), sigma.tolist())]
+    assert_close(schedule.time_of(alpha, sigma), np.array([schedule.time_of(*level) for level in levels]), EXACT)
+    for found, numbers in zip(schedule.to_schedule_scale(alpha, sigma), zip(*(schedule.to_schedule_scale(*level) for level in levels))):
+        assert found.shape == (4,)
+        assert_close(found, np.array(numbers), EXACT)
+        assert all(isinstance(number, float) for number in numbers)
+    value = 2 * np.log(alpha[0] / (sigma[0] / 2))
+    with pytest.raises(ValueError, match=rf"a log-SNR of {value:.4g} is outside of what was trained"):
+        schedule.time_of(alpha[[1, 0]], sigma[[1, 0]] / np.array([1, 2]))
+
+
 @pytest.mark.parametrize("sigma", [0.049, 10.1])
 def test_an_untrained_noise_level_is_refused_naming_the_trained_range(sigma):
     with pytest.raises(ValueError, match=r"outside of what was trained, -4\.605 to 5\.991"):

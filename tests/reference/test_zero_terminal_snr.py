@@ -22,11 +22,12 @@ from reference.diffusion.schedules import (
 from reference.networks import MLP
 from reference.runs.config import build_config
 from reference.runs.run import open_run
+from reference.runs.sampler_options import OF_ONE_METHOD
 from reference.runs.views import noise_range
 from tests.command_runs import FEW, run
 from tests.oracle_tolerances import EXACT, SDE_FORMULA, UNDERFLOWING_TABLE, assert_close
 
-SERVING = [name for name in FEW if name not in ("indi", "decoder")]
+SERVING = [name for name in FEW if name not in OF_ONE_METHOD]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

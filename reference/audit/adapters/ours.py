@@ -45,8 +45,8 @@ ORDERS = {  # on the probability-flow ODE, as the docstrings of the solvers stat
     "dpm-solver++": 2,
     "edm": 2,
 }
-# langevin stays at one noise level, decoder has none
-NAMES = tuple(name for name in SAMPLERS if name not in ("langevin", "decoder"))
+# langevin stays at one noise level, decoder has none, and consistency takes no E[x_0 | x]
+NAMES = tuple(name for name in SAMPLERS if name not in ("langevin", "decoder", "consistency"))
 
 
 def targets(name, options, limit):

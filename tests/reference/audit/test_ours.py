@@ -67,7 +67,7 @@ def test_our_chain_is_recognised_without_its_claims():
 
 
 def test_every_sampler_from_noise_to_data_is_a_target():
-    assert set(SAMPLERS) - set(NAMES) == {"langevin", "decoder"}
+    assert set(SAMPLERS) - set(NAMES) == {"langevin", "decoder", "consistency"}
     assert [target.name for target in targets.find("reference:all", {}, 60.0)] == [f"reference:{name}" for name in NAMES]
 
 
@@ -75,7 +75,8 @@ BAD = {
     "reference:euler": "reference has the samplers ddpm, ddim",
     "reference:ddim --option etta=1": "reference:ddim has the options schedule, T, prediction, eta",
     "reference:ddim --option schedule=quadratic": "schedule must be one of constant, linear",
-    "reference:ddpm --option prediction=score": "prediction must be one of noise, x0, v, got 'score'",
+    "reference:ddpm --option prediction=score": "prediction must be one of noise, x0, v, velocity, got 'score'",
+    "reference:ddpm --option prediction=F": "prediction must be one of noise, x0, v, velocity, got 'F'",
     "reference:ddpm --option T=0": "T must be a whole number from 1 on, got 0",
     "reference:ode-euler --option sde=vq": "sde must be one of vp, ve, subvp, got 'vq'",
     "reference:ode-euler --option tolerance=1": "tolerance is not one of its options",
