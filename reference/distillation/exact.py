@@ -55,7 +55,7 @@ from reference.samplers.edm import edm
 from reference.samplers.ode import runge_kutta
 
 DEVIATIONS = 8.2  # of a Gaussian; the mass beyond is less than a rounding of 1
-HERMITE_NODES = 16
+HERMITE_NODES = 24
 NEWTON_CONVERGED = 1e-12  # relative; the next step would be its square or rounding
 
 
@@ -163,6 +163,10 @@ class Consistency:
     points: np.ndarray
     values: np.ndarray
     floors: np.ndarray
+
+    def function(self, n):
+        """f_n as a function of x[...]."""
+        return _interpolant(self.points[n], self.values[n])
 
 
 def consistency_training(mixture, levels, spacing=0.02, nodes=HERMITE_NODES):

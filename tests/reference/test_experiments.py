@@ -21,6 +21,10 @@ from reference.tutorial.experiments import (
     Outcome,
     corrector_bias,
     discrete_and_continuous,
+    few_steps,
+    few_steps_exact,
+    few_steps_frontier,
+    few_steps_samplers,
     guidance,
     guided_gaussians,
     guided_images,
@@ -331,6 +335,17 @@ def restored():
     return laws, {(d, title, noise, method): {"coverage": (0.8, 0.01)} for title in operators for method in methods}
 
 
+def frontier():
+    found = {
+        (d, name, kind): [(n, (k + 1) * n**-1.5) for n in (7, 25, 97)]
+        for d in few_steps.PICTURED
+        for k, (name, method) in enumerate(few_steps_samplers.METHODS.items())
+        for kind in [few_steps_frontier.SLICED if method.noisy else few_steps_frontier.FLOW_ERROR]
+    }
+    students = {name: [k / N for N in few_steps_exact.NUMBERS] for k, name in enumerate(few_steps_exact.STUDENTS, 1)}
+    return found, dict.fromkeys(few_steps.PICTURED, 0.01), students
+
+
 PICTURES = {
     "mixture_steps": lambda: mixture_steps.figure(chains()),
     "corrector_bias": lambda: corrector_bias.figure(
@@ -346,6 +361,7 @@ PICTURES = {
     ),
     "guidance": lambda: guidance.figure(*guided()),
     "restoration": lambda: restoration.figure(*restored()),
+    "few_steps": lambda: few_steps.figure(*frontier()),
 }
 
 

@@ -1,6 +1,6 @@
 """How few evaluations of a network are enough?  Samplers with exact scores on mixtures
 (few_steps_frontier.py), and students of a sampler, for which the optimum is known
-(few_steps_exact.py).
+(few_steps_exact.py), one of them trained (few_steps_student.py).
 """
 
 import numpy as np
@@ -17,20 +17,24 @@ from reference.plotting import (
     VERMILION,
     subplots,
 )
-from reference.tutorial.experiments import Outcome, few_steps_exact, few_steps_frontier
-from reference.tutorial.experiments.few_steps_exact import HEUN, NUMBERS, TRAINING
-from reference.tutorial.experiments.few_steps_frontier import (
-    FLOW_ERROR,
-    METHODS,
-    SLICED,
-    TARGETS,
-    reached,
+from reference.tutorial.experiments import (
+    Outcome,
+    few_steps_exact,
+    few_steps_frontier,
+    few_steps_images,
+    few_steps_student,
 )
+from reference.tutorial.experiments.few_steps_exact import HEUN, NUMBERS, TRAINING
+from reference.tutorial.experiments.few_steps_frontier import FLOW_ERROR, SLICED, TARGETS, reached
+from reference.tutorial.experiments.few_steps_samplers import METHODS, SEED
 
 QUESTION = "How fast can a diffusion model sample?"
 # dimension -> particles; evaluations, but the last
 FULL = {1: 200_000, 2: 10_000, 16: 4000, 64: 4000}, few_steps_frontier.LINE_BUDGETS
-QUICK = {1: 20_000, 2: 2000, 16: 1000, 64: 500}, (6, 12, 24, 48, 96)
+QUICK = {1: 10_000, 2: 1000, 16: 500, 64: 400}, (6, 12, 24, 48, 96)
+# trained students: numbers of levels, training steps, held-out draws, allowed excess over the floor
+FULL_STUDENTS = (10, 20), 4000, 1_000_000, 0.02
+QUICK_STUDENTS = (10,), 800, 100_000, 0.1
 PICTURED = (1, 64)  # dimensions
 TALLEST = 3.0  # error / deviation, above which a line is cut
 COLORS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, BLACK, GREY, "#8C564B")
@@ -39,6 +43,7 @@ MARKERS = "osv^D*Xp<"
 
 def run(quick=False, ops=reference_ops):
     sizes, budgets = QUICK if quick else FULL
+    trained = QUICK_STUDENTS if quick else FULL_STUDENTS
     outcome = Outcome(
         settings={
             "particles in d dimensions": sizes,
@@ -47,13 +52,17 @@ def run(quick=False, ops=reference_ops):
             "sigma": (few_steps_exact.HIGH, few_steps_exact.LOW),
             "N": NUMBERS,
             "variance of the Gaussian": few_steps_exact.VARIANCE,
-            "seed": few_steps_frontier.SEED,
+            "levels, steps, held-out draws, allowed excess of trained students": trained,
+            "seed": SEED,
         }
     )
     found, floors = few_steps_frontier.frontier(outcome, sizes, budgets, ops)
     students = few_steps_exact.answers(outcome)
+    numbers, steps, draws, allowed = trained
+    few_steps_student.compare(outcome, numbers, steps, draws, allowed, ops)
     outcome.findings += findings(found, students)
-    outcome.figure = figure(found, floors, students)
+    pictures = few_steps_images.images(outcome, quick, ops)
+    outcome.figure = figure(found, floors, students, pictures)
     return outcome
 
 
@@ -80,14 +89,21 @@ def findings(found, students):
     ]
 
 
-def figure(found, floors, students):
-    """Rows: samplers without and with noise; columns: two mixtures, and the students."""
-    drawing, axes = subplots(2, 3, 21, 12, QUESTION)
+def figure(found, floors, students, pictures=None):
+    """Rows: samplers without and with noise, and images; columns: two mixtures, and the students.
+
+    ``pictures``: of few_steps_images.py; None where its models or data are missing.
+    """
+    drawing, axes = subplots(3 if pictures else 2, 3, 21, 20 if pictures else 12, QUESTION)
     for column, d in enumerate(PICTURED):
         draw_frontier(axes[0, column], found, d, False)
         draw_frontier(axes[1, column], found, d, True, floors[d])
     draw_students(axes[0, 2], students)
     draw_gaussian(axes[1, 2])
+    if pictures:
+        few_steps_images.draw_quality(axes[2, 0], pictures)
+        few_steps_images.draw_accuracy(axes[2, 1], pictures)
+        few_steps_images.draw_sheet(axes[2, 2], pictures)
     return drawing
 
 
@@ -102,7 +118,7 @@ def draw_frontier(axes, found, d, noisy, floor=None):
     if floor is not None:
         axes.plot((7, max(x for x, _, _ in ends.values())), (floor, floor), ":", color=GREY)
         axes.text(7, 0.92 * floor, "as many exact draws", color=GREY, fontsize=9, va="top")
-        axes.set_ylim(bottom=0.6 * floor)
+        axes.set_ylim(bottom=min(axes.get_ylim()[0], 0.6 * floor))
     measure = "W1" if d == 1 else "sliced W1" if noisy else "coupled error"
     axes.set(xlabel="network evaluations", ylabel=f"{measure} / deviation of the data")
     data = "Ex 2.1" if d == 1 else f"three Gaussians in {d} dimensions"
@@ -130,8 +146,12 @@ def draw_gaussian(axes):
     for (name, values), color, marker in zip(lines.items(), (COLORS[0], *COLORS[2:]), MARKERS):
         axes.loglog(NUMBERS, values, color=color, marker=marker)
         ends[name] = (NUMBERS[-1], values[-1], color)
-    axes.set(xlabel="number of levels N in training", ylabel="|deviation / exact - 1|, and the floor")
-    axes.set_title(f"students of one evaluation, N(0, {few_steps_exact.VARIANCE}): the exact optimum")
+    axes.set(
+        xlabel="number of levels N in training", ylabel="|deviation / exact - 1|, and the floor"
+    )
+    axes.set_title(
+        f"students of one evaluation, N(0, {few_steps_exact.VARIANCE}): the exact optimum"
+    )
     label_ends(axes, ends)
 
 

@@ -58,7 +58,8 @@ class Answers:
 
 def gaussian():
     """The deviation of one-step samples over the exact one, for N(0, VARIANCE)."""
-    found, floors = {name: [] for name in STUDENTS}, []
+    found: dict = {name: [] for name in STUDENTS}
+    floors = []
     for N in NUMBERS:
         levels = karras(N)
         gain = float(consistency_gains(VARIANCE, levels)[-1])
@@ -73,7 +74,8 @@ def mixture():
     """W1 of one-step samples to Ex 2.1, and the variance that consistency training's samples lack.
     Samples begin with the exact law at the highest level.
     """
-    data, found, floors, lacking = example_2_1(), {name: [] for name in STUDENTS}, [], []
+    data, floors, lacking = example_2_1(), [], []
+    found: dict = {name: [] for name in STUDENTS}
     y, fine = data_mesh(data), data_mesh(data, FINE)
     density, start = np.exp(data.log_density(y[:, None])), mesh(data, HIGH, fine)
     variance = lambda x: np.trapezoid(density * x**2, y) - np.trapezoid(density * x, y) ** 2
@@ -119,11 +121,14 @@ def answers(outcome):
 def report(outcome, line, on_mixture):
     header = ("student", *(f"N = {N}" for N in NUMBERS), "order")
     deviations = [
-        (name, *values, fitted_order(np.subtract(values, 1))) for name, values in line.values.items()
+        (name, *values, fitted_order(np.subtract(values, 1)))
+        for name, values in line.values.items()
     ]
     title = f"One-step samples of N(0, {VARIANCE}): deviation / exact"
     outcome.tables[title] = header, deviations
-    distances = [(name, *values, fitted_order(values)) for name, values in on_mixture.values.items()]
+    distances = [
+        (name, *values, fitted_order(values)) for name, values in on_mixture.values.items()
+    ]
     outcome.tables["One-step samples of Ex 2.1: W1 to the data"] = header, distances
     rows = [
         (title, name, *values, fitted_order(values))
@@ -133,7 +138,10 @@ def report(outcome, line, on_mixture):
             ("mean", [floors.mean() for floors in law.floors]),
         )
     ]
-    outcome.tables["Loss floor of consistency training"] = ("data", "of the levels", *header[1:]), rows
+    outcome.tables["Loss floor of consistency training"] = (
+        ("data", "of the levels", *header[1:]),
+        rows,
+    )
 
 
 def check_gaussian(outcome, line):
@@ -181,7 +189,7 @@ def check_mixture(outcome, found, lacking):
     )
     training, euler, heun = (np.array(found.values[name]) for name in STUDENTS)
     outcome.check(
-        "Ex 2.1: at every N training is farther from the data than Euler's steps, these than Heun's",
+        "Ex 2.1: at every N Euler's steps are nearer to the data than training, Heun's nearest",
         f"training / Euler {(training / euler).min():.2f} or more,"
         f" Euler / Heun {(euler / heun).min():.2f} or more",
         (training > euler).all() and (euler > heun).all(),
