@@ -26,7 +26,7 @@ from reference.diffusion.conversions import (
     log_snr,
     sigma_of_log_alpha_bar,
 )
-from reference.ops.checks import is_whole
+from reference.ops.checks import is_whole, outliers
 
 # The largest sigma / alpha that sampling needs, in deviations of the data.  Beyond it alpha x_0 is
 # less than a thousandth of x, so that the prior may leave out the data's mean.
@@ -149,13 +149,9 @@ class Schedule:
         table = self.log_snr(times)
         wanted = 2 * np.log(alpha / sigma)
         slack = 1e-9 * (1 + abs(wanted))  # alpha and sigma are rounded
-        inside = (table[-1] - slack <= wanted) & (wanted <= table[0] + slack)
-        if not np.all(inside):
-            outside = wanted[~inside][0] if np.ndim(wanted) else wanted
-            raise ValueError(
-                f"a log-SNR of {outside:.4g} is outside of what was trained,"
-                f" {table[-1]:.4g} to {table[0]:.4g}"
-            )
+        for outside in outliers(wanted, table[-1] - slack, table[0] + slack):
+            known = f"{table[-1]:.4g} to {table[0]:.4g}"
+            raise ValueError(f"a log-SNR of {outside:.4g} is outside of what was trained, {known}")
         if np.ndim(wanted):  # perhaps on a device
             times, table = (np.asarray(array, like=wanted) for array in (times, table))
         return as_float(np.interp(-wanted, -table, times))

@@ -101,6 +101,12 @@ def match(name: str, axes: tuple[str, ...], shape: tuple[Any, ...], sizes: dict[
             )
 
 
+def outliers(values: Any, low: Any, high: Any) -> Array:
+    """Those of ``values``, a number or an array, that are not in [low, high]."""
+    inside = (low <= values) & (values <= high)
+    return np.ravel(values)[~np.ravel(inside)]
+
+
 def is_whole(n: object) -> bool:
     """Is n a whole number?  True and False are not."""
     return isinstance(n, (int, np.integer)) and not isinstance(n, bool)

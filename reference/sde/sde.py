@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.diffusion.schedules import ContinuousVP, as_float
-from reference.ops.checks import is_whole
+from reference.ops.checks import is_whole, outliers
 
 SLACK = 1e-9  # relative rounding error of the conversion from a time to its log-SNR and back
 
@@ -132,9 +132,8 @@ class SDE(ABC):
     def check_log_snr(self, log_snr):
         """ValueError for a log-SNR below that of t_max."""
         lowest = self.log_snr(self.t_max)
-        known = (lowest - SLACK * (1 + abs(lowest)) <= log_snr) & (log_snr < float("inf"))
-        if not np.all(known):
-            unknown = log_snr[~known][0] if np.ndim(log_snr) else log_snr
+        most = np.finfo(np.float64).max
+        for unknown in outliers(log_snr, lowest - SLACK * (1 + abs(lowest)), most):
             raise ValueError(
                 f"the log-SNR falls to {lowest:.4g} at t = {self.t_max:g},"
                 f" and never to {unknown:.4g}"
@@ -152,9 +151,7 @@ class SDE(ABC):
         wanted = as_float(2 * np.log(alpha / sigma))
         highest, lowest = -2 * float(np.log(self.min_noise_ratio)), self.log_snr(self.t_max)
         slack = SLACK * (1 + abs(wanted))
-        inside = (lowest - slack <= wanted) & (wanted <= highest + slack)
-        if not np.all(inside):
-            outside = wanted[~inside][0] if np.ndim(wanted) else wanted
+        for outside in outliers(wanted, lowest - slack, highest + slack):
             raise ValueError(
                 f"a log-SNR of {outside:.4g} is outside of the trained range,"
                 f" {lowest:.4g} to {highest:.4g}"

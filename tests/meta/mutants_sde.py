@@ -76,7 +76,6 @@ SDES = (
     ("as_float(2 * (np.log(alpha)", "as_float((np.log(alpha)", "the_log_snr_is_twice_the_log_of_signal_over_noise"),
     ("if self.log_snr(middle) > log_snr", "if self.log_snr(middle) < log_snr", "time_of_log_snr_inverts_log_snr"),
     ("above = self.log_snr(middle) > log_snr", "above = self.log_snr(middle) < log_snr", "times_of_arrays_are_those_of_their_numbers[vp]"),
-    ("outside = wanted[~inside][0] if", "outside = wanted[0] if", "times_of_arrays_are_those_of_their_numbers[vp]"),
     (
         "wanted = as_float(2 * np.log(alpha / sigma))",
         "wanted = as_float(np.log(alpha / sigma))",
@@ -305,6 +304,12 @@ MUTANTS = (
     *starmap(_solver, SOLVERS),
     *starmap(_command, COMMANDS),
     *starmap(_likelihood, LIKELIHOOD),
+    (
+        "reference/ops/checks.py",
+        "return np.ravel(values)[~np.ravel(inside)]",
+        "return np.ravel(values) if not np.all(inside) else np.empty(0)",
+        "tests/reference/test_sde.py::test_times_of_arrays_are_those_of_their_numbers[vp]",
+    ),
     (
         "reference/runs/views.py",
         "ratios = sde.noise_scale(times) / sde.signal(times)",
