@@ -345,7 +345,7 @@ def test_a_function_that_copies_from_or_to_the_host_is_not_captured():
     assert [result[0] for result in on_host] == [0, 1, 4, 9]
 
 
-# in the simulator: images take a minute each; of the students the progressive one has all that is new, a teacher within the loss
+# In the simulator images take a minute each.  The progressive student stands for all students: its loss evaluates a teacher.
 SLOW_THERE = ({name for name in TRAINING_RUNS if "images" in name} | {*STUDENTS, "consistency training"}) - {"progressive student"}
 
 

@@ -33,7 +33,9 @@ DENSITIES = {
 def test_flow_defaults():
     sde = Flow()
     assert (sde.t_max, sde.times) == (0.999, "uniform") and sde.network_time(sde.t_max) == 999
-    assert_close(sde.noise_scale(sde.t_max) / sde.signal(sde.t_max), 999.0, 1000 * EXACT)  # 1 - t_max errs by u, 1000 u of itself
+    assert_close(
+        sde.noise_scale(sde.t_max) / sde.signal(sde.t_max), 999.0, 1000 * EXACT
+    )  # 1 - t_max = 0.001 has a rounding error u, relatively 1000 u
 
 
 @given(inside, st.floats(-3, 3), st.floats(0.1, 4), st.floats(-3, 3))

@@ -48,10 +48,10 @@ FLOW = {"sampler": "ode-rk4", "seed": SEED, "steps": 200, "grid": "karras"}
 class Problem:
     """Data of this ``score``(x, alpha, sigma) and this deviation, and starts x[n,d].
 
-    ``flowing`` [m,d]: starts of samplers without noise, x itself or, on the line, those that the
-    exact flow leads to ``grid`` [m].  ``exact`` [m,d]: where it leads from them, with the last
-    evaluation.  ``axes`` [j,d] and the data's ``quantiles`` [j,n] along them, in units of their
-    deviation along them.
+    ``flowing`` [m,d]: the starts of samplers without noise.  On the line the exact flow leads from
+    them to ``grid`` [m]; in more dimensions they are x.  ``exact`` [m,d]: the end of the flow from
+    them, with the last evaluation.  ``axes`` [j,d]: directions.  ``quantiles`` [j,n]: those of the
+    data along the axes, in units of their deviation there.
     """
 
     mixture: Mixture

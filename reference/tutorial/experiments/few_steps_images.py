@@ -16,7 +16,7 @@ from reference.runs.run import open_run
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
 from reference.samplers import SamplingWarning
-from reference.tutorial.experiments.guided_images import CLASSIFIER, RUN, missing
+from reference.tutorial.experiments.guided_images import CLASSIFIER, RUN, left_out
 
 TEACHER = ("ddim", 50)
 STEPS = {  # sampler -> numbers of steps; EDM makes 2 n - 1 evaluations in n steps
@@ -35,9 +35,7 @@ def images(outcome, quick, ops=reference_ops):
     """(name, evaluations) -> name -> ``Estimate``, seconds and samples, as a table with checks;
     None, with a sentence, where something is missing.
     """
-    lacking = missing()
-    if lacking:
-        outcome.findings.append(f"The part on images is left out: {lacking} is not here.")
+    if left_out(outcome):
         return None
     n, samplers = (100, QUICK) if quick else (2000, STEPS)
     run, features = open_run(RUN), classifier_features(open_run(CLASSIFIER), ops)

@@ -33,13 +33,18 @@ def missing():
     return f"the data of {RUN}" if open_run(RUN).needs_download() else None
 
 
+def left_out(outcome):
+    """Whether the part on images lacks something; if so, a sentence says it."""
+    if lacking := missing():
+        outcome.findings.append(f"The part on images is left out: {lacking} is not here.")
+    return lacking is not None
+
+
 def images(outcome, quick, ops=reference_ops):
     """The curves of ``curves`` with the package's models, as a table with checks; returns them.
     None, with a sentence, where something is missing.
     """
-    lacking = missing()
-    if lacking:
-        outcome.findings.append(f"The part on images is left out: {lacking} is not here.")
+    if left_out(outcome):
         return None
     n, samplers = (100, QUICK_SAMPLERS) if quick else (2000, SAMPLERS)
     outcome.settings |= {"images a point": n, "samplers of images": samplers}

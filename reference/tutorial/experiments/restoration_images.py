@@ -18,7 +18,7 @@ from reference.runs.image_quality import classifier_features, spread
 from reference.runs.progress import progress
 from reference.runs.restoration import METHODS, operator_of, restore
 from reference.runs.run import open_run
-from reference.tutorial.experiments.guided_images import CLASSIFIER, RUN, missing
+from reference.tutorial.experiments.guided_images import CLASSIFIER, RUN, left_out
 
 NOISE, SEED = 0.05, 1
 FULL = {"images": 32, "samples": 2, "steps": 100}
@@ -56,9 +56,7 @@ def images(outcome, quick, ops=reference_ops):
     """Restore held-out images by all methods: a table with checks; returns the arguments of
     ``draw``.  None, with a sentence, where something is missing.
     """
-    lacking = missing()
-    if lacking:
-        outcome.findings.append(f"The part on images is left out: {lacking} is not here.")
+    if left_out(outcome):
         return None
     run, setting = open_run(RUN), QUICK if quick else FULL
     outcome.settings["restored images"] = setting | {"noise": NOISE}
