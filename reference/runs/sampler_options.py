@@ -10,6 +10,7 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.schedules import Schedule, VarianceExplodingSchedule
 from reference.runs import conditions, solvers
 from reference.runs.methods import METHODS
+from reference.runs.students import steps_of
 from reference.runs.views import largest_level_ratio, noise_range, score_of
 from reference.samplers import SamplingWarning
 from reference.samplers.langevin import check_step, stability_limit
@@ -132,7 +133,7 @@ def _ddpm(run, steps, variance):
 
 
 def _ddim(run, steps, eta):
-    if trained := run.config.get("student_steps"):
+    if trained := steps_of(run):
         return _student(run, trained, steps, eta)
     steps = min(50, _default_steps(run)) if steps is None else steps
     eta = 0.0 if eta is None else eta

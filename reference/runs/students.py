@@ -148,7 +148,7 @@ def _check_teacher(teacher, kind, teachers):
 
 def _teacher_steps(teacher, steps, given):
     """The teacher's steps of DDIM: its own for a student, else as given, else at least 64."""
-    own, first = teacher.config.get("student_steps"), given.get("teacher_steps")
+    own, first = steps_of(teacher), given.get("teacher_steps")
     if own and first not in (None, own):
         raise ValueError(
             f"teacher-steps must be {own}, for which {teacher.folder} was trained, got {first}"
@@ -203,6 +203,16 @@ def _stages(config):
     """The steps of the students of all halvings."""
     options = config["teacher"]["options"]
     return halvings(options["teacher_steps"], options["steps"])
+
+
+def steps_of(run):
+    """The steps of DDIM that a student takes now: before its last halving ends, those of the
+    halving that it is in.  None for other runs.
+    """
+    steps = run.config.get("student_steps")
+    if steps is None or steps != run.config["teacher"]["options"]["steps"]:
+        return steps  # the second: a student on the way to fewer steps, in a file of its own
+    return _stages(run.config)[max(run.state.step - 1, 0) // run.settings.stage]
 
 
 def _stage_path(run, steps):

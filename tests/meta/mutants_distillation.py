@@ -249,4 +249,10 @@ MUTANTS = (
         '    if "students" in run.config:\n        raise ValueError(f"{run.folder} was begun by distill',
         RUNS + "runs_of_train_and_of_distill_are_not_mixed_up",
     ),
+    (
+        STUDENTS,
+        "max(run.state.step - 1, 0) // run.settings.stage",
+        "max(run.state.step, 0) // run.settings.stage - 1",
+        RUNS + "an_unfinished_student_takes_the_steps_of_the_halving_that_it_is_in",
+    ),
 )

@@ -481,3 +481,14 @@ def test_one_step_of_a_run_that_predicts_noise_is_refused(teachers, runs, tmp_pa
     for folder in (teachers / "noise", runs["sde"]):
         assert run("sample", folder, "--sampler", "ddim", "--steps", 1, "--out", tmp_path / "s.png") == 2
         assert "predicts noise, and one step from noise alone makes an error of" in one_line(capsys)
+
+
+def test_an_unfinished_student_takes_the_steps_of_the_halving_that_it_is_in(teachers, tmp_path):
+    words = "--teacher-steps 8 --steps 2 --updates 2".split()
+    assert run("distill", teachers / "v", *words, "--out", tmp_path / "student") == 0
+    student = open_run(tmp_path / "student")
+    for step, steps in ((1, 4), (2, 4), (3, 2), (4, 2)):
+        student.state.step = step
+        assert sampler_options(student, "ddim")["steps"] == steps
+    kept = open_run(tmp_path / "student" / "4-steps.safetensors")
+    assert sampler_options(kept, "ddim")["steps"] == 4

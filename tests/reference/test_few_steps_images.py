@@ -63,6 +63,13 @@ def test_students_are_the_models_with_the_teachers_weights(folder, monkeypatch):
     assert [*few_steps_images.students(open_run(folder / "fast"))] == []
 
 
+def test_a_missing_model_leaves_the_images_out_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("reference.tutorial.experiments.guided_images.package_models", dict)
+    outcome = Outcome()
+    assert few_steps_images.images(outcome, True) is None
+    assert outcome.findings == ["The part on images is left out: the model fashion-mnist is not here."] and not outcome.tables
+
+
 def row(frechet, seconds, accuracy=0.9):
     return {
         "seconds": [seconds],
