@@ -3,13 +3,16 @@
 import sys
 
 from reference.commands.interrupts import end_on_interrupt
+from reference.runs.launch import use_one_blas_thread
 
 if __name__ == "__main__":  # before the imports that take time
     end_on_interrupt("python -m accelerated")
+    use_one_blas_thread()
 
 import accelerated
 from reference.commands.cli import COMMANDS, Program, main
 from reference.runs.devices import has_hook, hook
+from reference.runs.processes import processes
 
 OWN_COMMANDS = {
     "check": "test every op, network, training run and sampler of a port against the reference",
@@ -34,6 +37,7 @@ def port(arguments):
     module = accelerated.load_port(arguments.port)
     if reason := accelerated.unavailable_reason(module):
         raise ValueError(f"{module.__name__} can't work here: {reason}")
+    share_machine(module)
     if arguments.threads is not None:
         if not has_hook(module, "set_threads"):
             raise ValueError(f"--threads is an option of the built-in ports, not of {arguments.port}")
@@ -44,6 +48,15 @@ def port(arguments):
     if missing := accelerated.missing_ops(module):
         print(f"{PROGRAM.name}: {arguments.port} lacks ops that are taken from the reference: {', '.join(missing)}", file=sys.stderr)
     return whole
+
+
+def share_machine(port):
+    """Give a process that shares its machine with others its part of the processors, and a device of its own."""
+    rank, count = processes().local
+    if count > 1:
+        hook(port, "choose_device")(rank)
+        if hasattr(port, "threads"):
+            port.set_threads(max(1, port.threads() // count))
 
 
 PROGRAM = Program(

@@ -3,7 +3,7 @@
 from accelerated.gpu.activation import silu, silu_backward, silu_second, softmax
 from accelerated.gpu.attention import attention, attention_backward
 from accelerated.gpu.conv import conv2d, conv2d_backward
-from accelerated.gpu.device import missing, synchronize, to_device, to_host
+from accelerated.gpu.device import choose_device, missing, synchronize, to_device, to_host
 from accelerated.gpu.diffusion import add_noise, reverse_step
 from accelerated.gpu.embedding import embedding, embedding_backward, timestep_embedding
 from accelerated.gpu.fokker_planck import fokker_planck_step, fokker_planck_step_2d

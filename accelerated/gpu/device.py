@@ -56,6 +56,14 @@ def missing():
     return None if cuda.is_available() else "Numba finds no CUDA device"
 
 
+def choose_device(rank):
+    """Compute on device ``rank``, modulo their number, from now on."""
+    if not SIMULATED:
+        index = rank % xp.cuda.runtime.getDeviceCount()
+        xp.cuda.Device(index).use()
+        cuda.select_device(index)
+
+
 def require():
     """ValueError where this port can't be used."""
     if reason := missing():

@@ -17,6 +17,7 @@ import reference
 from reference import ops as reference_ops
 from reference.commands.interrupts import raise_on_interrupt
 from reference.runs.exported import NameWarning
+from reference.runs.processes import processes, versions
 from reference.samplers import SamplingWarning
 
 COMMANDS = {
@@ -36,6 +37,10 @@ COMMANDS = {
     "test-vectors": "write inputs, results and tolerances of every op, for ports without Python",
     "info": "print versions and threads; with --data, how data is read",
 }
+
+
+# commands that several processes can execute together
+OF_PROCESSES = ("train", "distill", "sample", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         help_hint = "; see --help" if message.startswith("the following arguments") else ""
-        print(f"{self.prog}: {message}{self._nearest(message)}{help_hint}", file=sys.stderr)
-        raise SystemExit(2)
+        line = f"{self.prog}: {message}{self._nearest(message)}{help_hint}"
+        raise SystemExit(processes().complain(line, 2))
 
     def _nearest(self, message):
         """``; did you mean --steps?`` for an unknown option or choice; empty if none is near."""
@@ -106,19 +111,26 @@ def main(arguments=None, program=Program()):
     for stream in (sys.stdout, sys.stderr):  # "?" for a letter that the terminal can't show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    try:
+        team = processes()
+    except ValueError as error:  # there is no team to agree with
+        print(f"{program.name}: {error}", file=sys.stderr)
+        return 2
     parsed = build_parser(program).parse_args(arguments)
     parsed.program = program.name
+    given = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         for category in (SamplingWarning, NameWarning):
             warnings.filterwarnings("always", category=category)
         warnings.showwarning = lambda message, *where: print(
             f"{program.name}: warning: {message}", file=sys.stderr
         )
-        return _execute(parsed, program)
+        return _execute(parsed, program, team, given)
 
 
-def _execute(parsed, program):
+def _execute(parsed, program, team, given):
     try:
+        _check_team(team, parsed.command, given)
         for name in ("out", "run", "data", "data_dir", "labels"):
             if getattr(parsed, name, None) == "":
                 raise ValueError(f"{name.replace('_', '-')} must not be empty")
@@ -141,6 +153,16 @@ def _execute(parsed, program):
         return _refuse(program, "interrupted", 130)
 
 
+def _check_team(team, command, given):
+    """ValueError for processes that can't execute a command together."""
+    team.check_equal("the versions", versions())
+    team.check_equal("the command", " ".join(given))
+    if team.count > 1 and command not in OF_PROCESSES:
+        able = ", ".join(OF_PROCESSES)
+        raise ValueError(
+            f"{command} needs one process, and mpiexec started {team.count}; {able} can use several"
+        )
+
+
 def _refuse(program, message, code):
-    print(f"{program.name}: {' '.join(str(message).split())}", file=sys.stderr)
-    return code
+    return processes().complain(f"{program.name}: {' '.join(str(message).split())}", code)

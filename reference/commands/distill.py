@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from reference.commands.export import RUN_HELP
-from reference.commands.train import check_folder, continue_training, note_environment
+from reference.commands.train import (
+    check_folder,
+    check_shards,
+    continue_training,
+    note_environment,
+    start_together,
+)
+from reference.commands.train_options import SHARDS_HELP
 from reference.data import mnist
 from reference.distillation.consistency import OBJECTIVES, SOLVERS
 from reference.runs import students
@@ -14,6 +21,8 @@ from reference.runs.conditions import labels_of
 from reference.runs.config import build_model
 from reference.runs.exported import digest
 from reference.runs.files import output_folder
+from reference.runs.launch import SHARDS, launched
+from reference.runs.processes import processes
 from reference.runs.run import open_run, with_weights
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
@@ -55,6 +64,7 @@ def add_options(parser):
         help="decay of the averaged weights (default that of RUN; progressive 0, without average)",
     )
     option("--seed", type=int, metavar="N", help="seed of noise and order of the data (default 0)")
+    option("--shards", type=int, metavar="K", help=SHARDS_HELP)
     option(
         "--save-every",
         type=int,
@@ -103,25 +113,34 @@ def execute(arguments, ops):
         raise ValueError(f"save-every must be at least 1, got {arguments.save_every}")
     given = {name: getattr(arguments, name) for name in (*OPTIONS, *students.TRAINING)}
     given = {name: value for name, value in given.items() if value is not None}
-    folder = Path(arguments.out)
-    check_folder(folder, arguments.resume)
     teacher = open_run(arguments.run, data_dir=arguments.data_dir)
+    begin = lambda resume: start(teacher, arguments, given, resume, ops)
+    run, data = start_together(begin, arguments.out, arguments.resume, ops)
+    if arguments.method == "reflow":
+        data = students.pairs_of(run, data, partial(_draw_pairs, teacher, ops), processes())
+    return continue_training(run, data, arguments.save_every, ops)
+
+
+def start(teacher, arguments, given, resume, ops):
+    """(run, data): a new student in the folder --out, or with ``resume`` the one that is there."""
+    folder = Path(arguments.out)
+    check_folder(folder, resume)
     if (folder / "config.json").exists():
         run = open_run(folder, need_checkpoint=False, data_dir=arguments.data_dir)
         _check_resumed(run, teacher, arguments.method, given)
+        check_shards(run)
         note_environment(run, ops)
-    else:
-        config = students.student_config(teacher, arguments.method, given)
-        run = with_weights(
-            folder, arguments.data_dir, config, build_model(config), teacher.state.ema, 0
-        )
-        run.loaded.append(teacher.data)
-        check_trainable(run, _first_data(run), ops)
-        students.begin(output_folder(folder), teacher, config)
-    data = run.data
-    if arguments.method == "reflow":
-        data = students.pairs_of(run, data, partial(_draw_pairs, teacher, ops))
-    return continue_training(run, data, arguments.save_every, ops)
+        return run, run.data
+    if launched():
+        given = {"shards": SHARDS} | given
+    config = students.student_config(teacher, arguments.method, given)
+    model = build_model(config)
+    run = with_weights(folder, arguments.data_dir, config, model, teacher.state.ema, 0)
+    run.loaded.append(teacher.data)
+    check_shards(run)
+    check_trainable(run, _first_data(run), ops)
+    students.begin(output_folder(folder), teacher, config)
+    return run, run.data
 
 
 def _first_data(run):
@@ -133,8 +152,9 @@ def _first_data(run):
 
 
 def _draw_pairs(teacher, ops, n, seed, steps):
+    """(x, labels) on rank 0 of n samples, which all processes draw."""
     how = sampler_options(teacher, "ode-heun", seed, steps=steps)
-    x, _ = draw(teacher, ops, n, **how)
+    x, _ = draw(teacher, ops, n, team=processes(), **how)
     labels = labels_of(teacher, how["label"], np.arange(n)) if "label" in how else np.zeros(n, int)
     return x, labels
 

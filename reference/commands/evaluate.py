@@ -18,6 +18,7 @@ from reference.runs.conditions import labels_of
 from reference.runs.evaluation import classification, likelihood, quality
 from reference.runs.exported import package_classifier
 from reference.runs.image_quality import NAMES, classifier_features, image_quality, pca_features
+from reference.runs.processes import processes
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
 from reference.runs.trajectory import describe
@@ -65,7 +66,16 @@ def execute(arguments, ops):
     n = _default_samples(run.data) if arguments.samples is None else arguments.samples
     if n < 2:
         raise ValueError(f"samples must be at least 2 to measure a distance, got {n}")
-    x, evaluations = draw(run, ops, n, **how)
+    team = processes()
+    x, evaluations = draw(run, ops, n, team=team, **how)
+    if team.rank == 0:  # the others have drawn their part
+        _evaluate(run, ops, x, how, evaluations, features, folder)
+    return 0
+
+
+def _evaluate(run, ops, x, how, evaluations, features, folder):
+    """Print the numbers of the samples x and of the network, and write them to ``folder``."""
+    n = len(x)
     drawn = f"samples by {describe(**how, evaluations=evaluations)}"
     print(f"{run.folder}: {run.method.name} on {run.data.name}, {drawn}")
     found = Found({"training steps": run.state.step} | likelihood(run, ops, x, how))
@@ -85,7 +95,6 @@ def execute(arguments, ops):
     if folder:
         settings = {"samples": n, **how}
         evaluation_figures.write(run, ops, x, found, settings, evaluations, folder)
-    return 0
 
 
 def _default_samples(data):

@@ -13,6 +13,7 @@ from reference.commands.interrupts import stop_on_signal
 from reference.runs.conditions import ALL, labels_of
 from reference.runs.files import write_atomically
 from reference.runs.gaussian_check import check_steps_on_gaussian_data
+from reference.runs.processes import processes
 from reference.runs.sampling import draw_at_once, on_device
 from reference.runs.trajectory import describe
 
@@ -25,6 +26,8 @@ def check_live(run, arguments, n):
         if arguments.frames is not None:
             raise ValueError("--frames is the number of pictures of --live, which is not given")
         return
+    if processes().count > 1:
+        raise ValueError("--live needs one process")
     if Path(arguments.out).suffix != ".png":
         raise ValueError(f"--live draws into a .png, got --out {arguments.out}")
     if len(run.model.network.sample_shape) != 3:

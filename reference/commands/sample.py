@@ -10,14 +10,16 @@ import numpy as np
 
 from reference.commands import live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
+from reference.commands.stream import stream
 from reference.data import datasets
 from reference.runs.conditions import ALL, labels_of
 from reference.runs.exported import digest, package_classifier
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.inversion import read_latents
+from reference.runs.processes import processes
 from reference.runs.progress import progress
 from reference.runs.run import open_run
-from reference.runs.sampling import draw
+from reference.runs.sampling import batch_starts, draw
 from reference.runs.trajectory import degraded, describe, length, trajectory
 
 SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
@@ -72,20 +74,49 @@ def execute(arguments, ops):
     path = path_for(arguments.out, settings, SUFFIXES)
     if arguments.live:
         return live.execute(run, ops, n, path, settings, how, arguments.frames)
-    x, evaluations = draw(run, ops, n, start=start, **how)
-    arrays = with_origin(run, ops, x, how)
-    if path.suffix == ".png":
-        made = picture(run, arrays, how, settings)
-    elif path.suffix == ".gif":
-        made = animation(run, ops, n, how, settings, start)
+    team = processes()
+    if path.suffix in (".npz", ".npy") and len(batch_starts(run, n)) > 1:
+        _write_many(run, ops, n, path, settings, how, start, team)
     else:
-        made = _numbers(path, arrays, settings)
-    write_atomically(path, made)
+        _write(run, ops, n, path, settings, how, start, team)
+    return 0
+
+
+def _write(run, ops, n, path, settings, how, start, team):
+    """Draw n samples and write them to ``path`` at once."""
+    x, evaluations = draw(run, ops, n, start=start, team=team, **how)
+
+    def finish():
+        arrays = with_origin(run, ops, x, how)
+        if path.suffix == ".png":
+            made = picture(run, arrays, how, settings)
+        elif path.suffix == ".gif":
+            made = animation(run, ops, n, how, settings, start)
+        else:
+            made = _numbers(path, arrays, settings)
+        write_atomically(path, made)
+        _print_drawn(run, path, n, how, evaluations)
+        if name := _judge(run, how):
+            _print_agreement(name, _agreeing(name, {**arrays, "x": x}, ops), n)
+
+    team.first(finish)
+
+
+def _write_many(run, ops, n, path, settings, how, start, team):
+    """Draw n samples and write them to ``path``, batch by batch."""
+    name, arrays_of = _judge(run, how), lambda x, first: with_origin(run, ops, x, how, first)
+    agreeing = lambda arrays: _agreeing(name, arrays, ops) if name else 0
+    drawing = run, ops, n, path, settings, how, start, team
+    evaluations, agreed = stream(*drawing, arrays_of, agreeing)
+    if team.rank == 0:
+        _print_drawn(run, path, n, how, evaluations)
+        if name:
+            _print_agreement(name, agreed, n)
+
+
+def _print_drawn(run, path, n, how, evaluations):
     sampler = describe(**how, evaluations=evaluations)
     print(f"wrote {path}: {n} samples of {run.folder}, {sampler}")
-    if how.get("guidance") and (name := package_classifier(run)):
-        _print_agreement(name, x, labels_of(run, how["label"], np.arange(n)), ops)
-    return 0
 
 
 def _latents(run, arguments):
@@ -106,10 +137,20 @@ def _latents(run, arguments):
     return latents[: arguments.samples]
 
 
-def _print_agreement(name, x, labels, ops):
+def _judge(run, how):
+    """The classifier of the package that finds the labels of samples by class; None for others."""
+    return package_classifier(run) if how.get("guidance") else None
+
+
+def _agreeing(name, arrays, ops):
+    """In how many samples the classifier finds their label."""
     classifier = open_run(name)
-    predicted = classifier.model.log_probabilities(classifier.state.ema, x, ops=ops).argmax(axis=1)
-    share = f"{(predicted == labels).mean():.1%} of the samples"
+    log_p = classifier.model.log_probabilities(classifier.state.ema, arrays["x"], ops=ops)
+    return int((log_p.argmax(axis=1) == arrays["labels"]).sum())
+
+
+def _print_agreement(name, agreed, n):
+    share = f"{agreed / n:.1%} of the samples"
     print(f"the package's classifier {name} finds the label of {share}")
 
 
@@ -118,20 +159,18 @@ def default_samples(run, how):
     return 8 * len(run.config["classes"]) if how.get("label") == ALL else 16
 
 
-def with_origin(run, ops, x, how):
-    """The arrays of a file: the samples x; their labels, if the run has classes; and for restored
-    ones the degraded and the clean data.
+def with_origin(run, ops, x, how, first=0):
+    """The arrays of a file: the samples x, of the indices from ``first`` on; their labels, if the
+    run has classes; and for restored ones the degraded and the clean data.
 
     Images without padding, points in the units of their file.
     """
-    arrays = {"x": x}
-    if "label" in how:
-        arrays["labels"] = labels_of(run, how["label"], np.arange(len(x)))
+    arrays, sample = {"x": x}, np.arange(first, first + len(x))
     if how["sampler"] == "indi":
         arrays["degraded"], arrays["clean"] = degraded(
-            run, ops, np.arange(len(x)), how["seed"], how["noise"], how["blur"]
+            run, ops, sample, how["seed"], how["noise"], how["blur"]
         )
-    labels = {name: arrays.pop(name) for name in ("labels",) if name in arrays}
+    labels = {"labels": labels_of(run, how["label"], sample)} if "label" in how else {}
     return {name: run.in_data_units(array) for name, array in arrays.items()} | labels
 
 

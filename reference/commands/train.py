@@ -5,6 +5,7 @@ import sys
 import warnings
 from copy import copy
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from reference.commands import sample
@@ -16,13 +17,17 @@ from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
 from reference.runs.devices import read_loss, to_host, train
 from reference.runs.files import exclusive_lock, output_folder, write_atomically
+from reference.runs.launch import SHARDS, launched
 from reference.runs.methods import METHODS
+from reference.runs.processes import processes
 from reference.runs.progress import progress
 from reference.runs.run import holds_run, new_run, open_run, training_model
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
 from reference.runs.students import TEACHER
 from reference.runs.train_checks import check_trainable, learned_nothing
+
+CHECKED = 100  # steps after which processes compare their parameters
 
 
 def execute(arguments, ops):
@@ -33,8 +38,30 @@ def execute(arguments, ops):
     if arguments.sample_every and not METHODS[arguments.method].sampler:
         raise ValueError(f"--sample-every is not an option of train {arguments.method}")
     options = {name: getattr(arguments, name) for name in (*CONFIG_ENTRY, "data_dir", "steps")}
-    run, data = start(arguments.out, arguments.method, options, arguments.resume, ops)
+    begin = lambda resume: start(arguments.out, arguments.method, options, resume, ops)
+    run, data = start_together(begin, arguments.out, arguments.resume, ops)
     return continue_training(run, data, arguments.save_every, ops, arguments.sample_every)
+
+
+def start_together(begin, folder, resume, ops):
+    """(run, data) of ``begin(resume)`` on rank 0; then the other processes resume the run."""
+    team = processes()
+    started = team.first(lambda: begin(resume))
+    team.check_shared(Path(folder) / "config.json")
+    for rank, other in enumerate(team.gather(environment(ops)) or []):
+        if changed := differences(environment(ops), other, f"in rank 0 and in rank {rank}"):
+            print(f"note: {changed}: the bits of the result may differ, which ends the training")
+    return started or begin(True)
+
+
+def check_shards(run):
+    """ValueError for a number of processes that can't have the same number of the run's shards."""
+    shards, count = run.settings.shards, processes().count
+    if shards % count:
+        raise ValueError(
+            f"{run.folder} has {shards} shards, which {count} processes can't divide: take 1, 2, 4"
+            " .. processes up to --shards, which a run keeps"
+        )
 
 
 def start(folder, method, options, resume, ops):
@@ -51,12 +78,15 @@ def start(folder, method, options, resume, ops):
     if data_dir is not None:
         options = options | {"data_dir": str(Path(data_dir).absolute())}
     if not (folder / "config.json").exists():
+        if options["shards"] is None and launched():
+            options = options | {"shards": SHARDS}
         name, seed = options["data"] or DEFAULTS["data"], options["seed"] or 0
         data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
         padded = data.padded(run.model.network.sample_shape)
         run.loaded.append(padded)
         # before anything is written
+        check_shards(run)
         check_trainable(run, padded, ops)
         write_config(output_folder(folder), run.config)
         _print_notes(data, run.config)
@@ -64,6 +94,7 @@ def start(folder, method, options, resume, ops):
     run = open_run(folder, need_checkpoint=False, data_dir=data_dir)
     _check_options(run, method, options)
     data = run.data
+    check_shards(run)
     check_trainable(run, data, ops)
     steps = run.steps if options["steps"] is None else options["steps"]
     if steps < run.steps:
@@ -78,13 +109,17 @@ def start(folder, method, options, resume, ops):
 def note_environment(run, ops):
     """Print how this environment differs from the one of the run's checkpoint."""
     now = environment(ops)
-    changed = [
-        f"{name} was {value} and is {now.get(name)}"
-        for name, value in (run.environment or now).items()
+    if changed := differences(run.environment or now, now, "and is"):
+        print(f"note: {changed}: the bits of the result may differ")
+
+
+def differences(was, now, between):
+    """The entries of two environments that differ, in a phrase; empty if none does."""
+    return ", ".join(
+        f"{name} was {value} {between} {now.get(name)}"
+        for name, value in was.items()
         if now.get(name) != value
-    ]
-    if changed:
-        print(f"note: {', '.join(changed)}: the bits of the result may differ")
+    )
 
 
 def _print_notes(data, config):
@@ -154,16 +189,17 @@ def training_states(run, data, ops):
     settings, state = run.settings, run.state
     while state.step < run.steps:
         if "teacher" in run.config:
-            students.keep_stage(run)
+            students.keep_stage(run, write=processes().rank == 0)
             model, last = students.training_stage(run)
         else:
             model, last = training_model(run, data), run.steps
-        yield from train(model, data.train, data.train_labels, settings, state, last, ops)
+        steps = settings, state, last, ops, processes()
+        yield from train(model, data.train, data.train_labels, *steps)
 
 
 def continue_training(run, data, save_every, ops, sample_every=None):
     """Train to the run's last step, with a checkpoint every ``save_every`` steps and a picture of
-    samples every ``sample_every``.
+    samples every ``sample_every``, which rank 0 writes.
 
     Returns 0, or 130 if a signal stopped the training.
     """
@@ -172,28 +208,43 @@ def continue_training(run, data, save_every, ops, sample_every=None):
         more = "" if "teacher" in run.config else ": --steps with a larger number extends it"
         print(f"{run.folder} is finished, {taken}{more}")
         return 0
+    team, first = processes(), run.state.step
     how = sampler_options(run) if sample_every else {}
-    first = run.state.step
-    with (
-        exclusive_lock(run.folder),
-        contextlib.closing(Log(run.folder, first)) as log,
-        stop_on_signal() as stop,
-    ):
+    with contextlib.ExitStack() as opened, stop_on_signal() as stop:
+        log = team.first(lambda: _locked_log(run, opened))
         states = training_states(run, data, ops)
-        loss = lambda state: f"loss {state.loss:.4f}"
+        loss = lambda state: f"loss {state.loss:.4g}"
         for state in progress(states, run.steps, "training step", loss, first):
             read_loss(state)
-            log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
-            if stop.asked or state.step % save_every == 0 or state.step == run.steps:
-                log.flush()
-                run.save(ops)
-            if sample_every and state.step % sample_every == 0:
-                write_samples(run, how, ops)
-            if stop.asked and state.step < run.steps:
+            stopped = team.any(stop.asked)
+            if state.step % CHECKED == 0 or state.step == run.steps:
+                check_equal_parameters(state, team, ops)
+            if log:
+                log.append(step=state.step, loss=state.loss, gradient_norm=state.gradient_norm)
+                if stopped or state.step % save_every == 0 or state.step == run.steps:
+                    log.flush()
+                    run.save(ops)
+                if sample_every and state.step % sample_every == 0:
+                    write_samples(run, how, ops)
+            if stopped and state.step < run.steps:
                 done = f"stopped after step {state.step} of {run.steps}"
                 print(f"{done}, which is saved: continue with --resume")
                 return 130
-    if run.state.step > run.settings.warmup and (found := learned_nothing(run, data, ops)):
-        print(f"warning: {found}", file=sys.stderr)
+    if log and run.state.step > run.settings.warmup:
+        if found := learned_nothing(run, data, ops):
+            print(f"warning: {found}", file=sys.stderr)
     print(f"wrote {run.folder}: config.json, checkpoint.safetensors, log.jsonl")
     return 0
+
+
+def _locked_log(run, opened):
+    """The run's log, in a folder that no other command trains in until ``opened`` is closed."""
+    opened.enter_context(exclusive_lock(run.folder))
+    return opened.enter_context(contextlib.closing(Log(run.folder, run.state.step)))
+
+
+def check_equal_parameters(state, team, ops):
+    """ValueError unless all processes have the same parameters, bit for bit."""
+    if team.count > 1:
+        digest = sha256(to_host(state.params.flat, ops)).hexdigest()[:12]
+        team.check_equal(f"the hash of the parameters at step {state.step}", digest)

@@ -9,6 +9,7 @@ from reference.diffusion.loss_weights import LOSS_WEIGHTS
 from reference.diffusion.training import Settings
 from reference.networks import NETWORKS
 from reference.runs.config import DEFAULTS, LABEL_DROPOUT, NETWORK_OPTIONS, POINTS
+from reference.runs.launch import SHARDS
 from reference.runs.methods import (
     CLASSIFIER,
     CONSISTENCY,
@@ -48,12 +49,17 @@ CONFIG_ENTRY = {  # the entry of config.json that holds an option
     "classes": ("classes",),
     "noise_levels": ("net", "noise_conditional"),
     "label_dropout": ("training", "label_dropout"),
+    "shards": ("training", "shards"),
     "stage_steps": ("consistency", "stage_steps"),
 }
 
 OWN_ENTRY = {  # other entries of config.json, for the method of this name
     "consistency": {name: ("consistency", name) for name in ("objective", "levels", "stage_steps")},
 }
+
+
+SHARDS_HELP = f"""parts of a batch, 1, 2, 4 .., which up to K processes of mpiexec can share; the
+bits depend on K, not on the number of processes (default 1; with mpiexec {SHARDS})"""
 
 
 class _Method(argparse.Action):
@@ -119,6 +125,7 @@ def add_options(parser):
         metavar="N",
         help="seed of weights, noise and order of the data (default 0)",
     )
+    option("--shards", type=int, metavar="K", help=SHARDS_HELP)
     _add_network_options(parser.add_argument_group("the network").add_argument)
     _add_method_options(parser)
 

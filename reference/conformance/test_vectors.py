@@ -62,7 +62,13 @@ from reference.conformance.tolerances import network_tolerances, tolerances
 from reference.diffusion.denoiser import Denoiser
 from reference.diffusion.forward_process import forward
 from reference.diffusion.schedules import linear
-from reference.diffusion.training import Settings, State, ema_decay, train_step
+from reference.diffusion.training import (
+    Settings,
+    State,
+    ema_decay,
+    loss_and_gradient,
+    update,
+)
 from reference.networks import MLP, UNet
 from reference.ops import Key
 from reference.runs.checkpoint import PARTS
@@ -239,7 +245,7 @@ def _network_results(network, dtype):
     x = forward(model.schedule, x0, t, noise)
     prediction, _ = model.predict(state.params, x, t)
     loss, per_sample, gradients = model.loss(state.params, x0, t, noise)
-    train_step(model, x0, (t, noise), None, settings, state)
+    update(settings, state, *loss_and_gradient(model, state.params, x0, (t, noise), None))
     return {
         "images": {"x": x, "prediction": prediction},
         "loss": {"loss": loss, "per_sample": per_sample},

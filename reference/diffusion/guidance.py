@@ -33,13 +33,13 @@ def null_label(network):
     return network.classes - 1
 
 
-def drop_labels(labels, network, settings, step, ops=reference_ops):
+def drop_labels(labels, network, settings, step, ops=reference_ops, first=0):
     """labels[b] of the training step ``step``, each replaced by the null label with probability
-    ``settings.label_dropout``.
+    ``settings.label_dropout``.  ``first``: the place of the first of them in the batch.
     """
     if not settings.label_dropout:
         return labels
-    sample = np.arange(len(labels), like=labels)
+    sample = np.arange(first, first + len(labels), like=labels)
     u = ops.uniform(settings.seed, sample, step, Purpose.LABEL_DROPOUT, (), np.float64)
     return np.where(u < settings.label_dropout, null_label(network), labels)
 

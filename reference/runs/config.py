@@ -55,7 +55,7 @@ def build_config(name, data, options):
     network = build_network(method, data, given, rows)
     padded = data.padded(network.sample_shape)
     kind = next(kind for kind, network_class in NETWORKS.items() if type(network) is network_class)
-    training = ("batch", "lr", "ema", "seed", "label_dropout")
+    training = ("batch", "lr", "ema", "seed", "label_dropout", "shards")
     settings = Settings(**{option: chosen[option] for option in training if option in chosen})
     units = data.units
     config = {

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from reference import ops as reference_ops
 from reference.diffusion import training
-from reference.diffusion.training import STATE_ARRAYS, FlatParameters, check_finite
+from reference.diffusion.training import ALONE, STATE_ARRAYS, FlatParameters, Team, check_finite
 
 
 class Port(Protocol):
@@ -51,6 +51,11 @@ class Port(Protocol):
     def set_threads(self, n: int) -> None:
         """Compute with n threads from now on."""
 
+    def choose_device(self, rank: int) -> None:
+        """Compute, as process ``rank`` of this machine, on a device of its own where there are as
+        many devices as processes, from now on.
+        """
+
 
 DEFAULTS: dict[str, Any] = {
     "to_device": lambda array: array,
@@ -61,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "missing": lambda: None,
     "compile_all": lambda threads=None, networks_only=False: None,
     "set_threads": lambda n: None,
+    "choose_device": lambda rank: None,
 }
 
 
@@ -116,19 +122,22 @@ def _move(state, move, port):
         setattr(state, name, FlatParameters(move(dict(getattr(state, name)), port)))
 
 
-def train(model, data, labels, settings, state, steps, port=reference_ops):
+def train(model, data, labels, settings, state, steps, port=reference_ops, team=ALONE):
     """``training.train`` on the port.  At its end the state's arrays are on the host again.
 
     On a device the state's loss and gradient norm are not checked: that would wait for each step.
     ``read_loss`` checks them.
     """
     if not has_hook(port, "to_device"):
-        yield from training.train(model, data, labels, settings, state, steps, port)
+        yield from training.train(model, data, labels, settings, state, steps, port, team=team)
         return
+    if team.count > 1:  # MPI exchanges arrays of the host
+        through_host = lambda array: to_device(team.sum(to_host(array, port)), port)
+        team = Team(team.rank, team.count, through_host)
     state_to_device(state, port)
     data, labels = to_device(data, port), to_device(labels, port)
     model, unchecked = prepare(model, port), lambda loss, norm, step: None
-    yield from training.train(model, data, labels, settings, state, steps, port, unchecked)
+    yield from training.train(model, data, labels, settings, state, steps, port, unchecked, team)
     state_to_host(state, port)
 
 

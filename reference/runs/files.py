@@ -8,6 +8,15 @@ from pathlib import Path
 def write_atomically(path, data):
     """Write the bytes ``data`` to ``path``: completely, or without any change.  OSError if that
     fails.
+    """
+    with replaced(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced(path):
+    """A context with a binary file to write, which replaces ``path`` at its end: completely, or
+    without any change.  OSError if that fails.
 
     The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed;
     then the folder is flushed.
@@ -16,7 +25,7 @@ def write_atomically(path, data):
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -56,8 +65,9 @@ def write_together(folder, files):
 
 
 @contextlib.contextmanager
-def exclusive_lock(folder):
-    """A context that only one process at a time can enter; the others get a ValueError.
+def exclusive_lock(folder, work="training in"):
+    """A context that only one process at a time can enter, for its ``work`` in the folder; the
+    others get a ValueError.
 
     It holds the operating system's lock on the folder.  The lock ends with the process.
     """
@@ -71,7 +81,7 @@ def exclusive_lock(folder):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another process is training in {folder}") from None
+            raise ValueError(f"another process is {work} {folder}") from None
         yield
     finally:
         os.close(descriptor)

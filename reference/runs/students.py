@@ -73,7 +73,7 @@ KINDS = {
         {"updates": 4000, "lr": 5e-4, "pairs": 20_000, "teacher_steps": 25},
     ),
 }
-TRAINING = ("batch", "lr", "ema", "seed")
+TRAINING = ("batch", "lr", "ema", "seed", "shards")
 
 
 def student_config(teacher, kind, given):
@@ -83,7 +83,7 @@ def student_config(teacher, kind, given):
     such a student, or an option that does not fit.
     """
     chosen = _options(teacher, kind, given)
-    training = teacher.config["training"] | {"seed": 0, "stage": 0}
+    training = teacher.config["training"] | {"seed": 0, "stage": 0, "shards": 1}
     training |= {name: chosen[name] for name in TRAINING if name in chosen}
     config = teacher.config | {
         "method": KINDS[kind].method,
@@ -219,9 +219,9 @@ def _stage_path(run, steps):
     return run.folder / f"{steps}-steps.safetensors"
 
 
-def keep_stage(run):
-    """Before the first step of a later halving: write the student that is its teacher, and begin
-    the next student with its weights.
+def keep_stage(run, write=True):
+    """Before the first step of a later halving: ``write`` the student that is its teacher, and
+    begin the next student with its weights.
     """
     config = run.config
     if config["teacher"]["kind"] != "progressive" or run.state.step in (0, run.steps):
@@ -234,21 +234,22 @@ def keep_stage(run):
             "step": run.state.step,
             "weights": "ema",
         }
-        write_atomically(_stage_path(run, steps), exported.to_bytes(run.state.ema, facts))
+        if write:
+            write_atomically(_stage_path(run, steps), exported.to_bytes(run.state.ema, facts))
         run.state.params.flat[...] = run.state.ema.flat
 
 
-def pairs_of(run, data, draw):
+def pairs_of(run, data, draw, team):
     """The data set of pairs for a run of reflow: those of its folder, else of ``draw(n, seed,
     steps) -> x[n,...], labels[n]``, which draws from the teacher by the noise of the indices
-    0 .. n-1.
+    0 .. n-1, with all processes of the ``team``.
     """
     path, options = run.folder / PAIRS, run.config["teacher"]["options"]
     if not path.exists():
         x, labels = draw(options["pairs"], run.settings.seed, options["teacher_steps"])
         stream = io.BytesIO()
         np.savez(stream, x=x, labels=labels)
-        write_atomically(path, stream.getvalue())
+        team.first(lambda: write_atomically(path, stream.getvalue()))
     try:
         with np.load(path, allow_pickle=False) as archive:
             x, labels = archive["x"], archive["labels"]

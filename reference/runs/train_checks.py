@@ -49,7 +49,7 @@ def _peak(run, data, batch, ops):
 def step_loss(run, data, params, batch, ops):
     """The loss of ``params`` on a batch of training data, the same one at every call."""
     model, train = prepare(training_model(run, data), ops), to_device(data.train, ops)
-    settings = replace(run.settings, batch=batch)
+    settings = replace(run.settings, batch=batch, shards=1)
     indices, *draws = training.draw_batch(model, train, settings, 0, ops)
     labels = to_device(data.train_labels, ops)[indices] if model.network.classes else None
     params = to_device(dict(params), ops)

@@ -1,0 +1,196 @@
+"""Processes that work on one run together: mpiexec starts them, and MPI (mpi4py) connects them.
+
+Each process executes the same command.  Rank 0 alone prints and writes files; the others read what
+it has written, so they need the same folder.  Without mpiexec there is one process, and mpi4py is
+not imported.
+"""
+
+import functools
+import importlib.util
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import reference
+from reference.runs.launch import launched
+
+SECONDS_TO_AGREE = 3.0  # in which all processes that meet the same error have met it
+INSTALL = "pip install 'diffusion-from-scratch[mpi]', or from a checkout '.[mpi]'"
+
+
+@functools.cache
+def processes():
+    """The ``Processes`` that this one belongs to.  The first call waits for all of them.
+
+    ValueError where mpiexec started several processes that can't be connected.
+    """
+    if launched() is None:
+        return Processes()
+    rank, count = launched()
+    errors = _silence() if rank else sys.stderr
+    if importlib.util.find_spec("mpi4py") is None:
+        raise ValueError(f"mpiexec needs the package mpi4py: {INSTALL}")
+    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # the message is ours
+    from mpi4py import MPI
+
+    team = Processes(MPI.COMM_WORLD, MPI.COMM_WORLD.Dup(), errors)
+    if team.count != count:
+        found = f"the MPI library of mpi4py finds {team.count}"
+        raise ValueError(
+            f"mpiexec started {count} processes, and {found}: use the mpiexec of that library"
+        )
+    sys.excepthook = team.fail
+    return team
+
+
+def _silence():
+    """Send all that this process prints nowhere.  Returns its standard error."""
+    errors = os.fdopen(os.dup(2), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    return errors
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Process ``rank`` of ``count``.  Every method but ``complain`` and ``fail`` must be called by
+    all of them, in the same order.
+
+    ``comm``: the MPI communicator, None for a process alone; ``agreement``: another one, for
+    errors; ``errors``: where this process prints its errors.
+    """
+
+    comm: Any = None
+    agreement: Any = None
+    errors: Any = None
+
+    @property
+    def rank(self):
+        return self.comm.rank if self.comm else 0
+
+    @property
+    def count(self):
+        return self.comm.size if self.comm else 1
+
+    @functools.cached_property
+    def local(self):
+        """(rank, count) among the processes of this machine."""
+        if self.count == 1:
+            return 0, 1
+        from mpi4py import MPI
+
+        here = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
+        found = here.rank, here.size
+        here.Free()
+        return found
+
+    def sum(self, array):
+        """The sum of the arrays of all processes, by recursive doubling: neighbours add first, then
+        pairs of neighbours, and so on, each time the lower rank's operand first.  All processes get
+        the same bits.  The count must be a power of two.
+        """
+        distance = 1
+        while distance < self.count:
+            other = self.rank ^ distance
+            received = np.empty_like(array)
+            self.comm.Sendrecv(array, other, recvbuf=received, source=other)
+            array = array + received if self.rank < other else received + array
+            distance *= 2
+        return array
+
+    def any(self, flag):
+        """Is the flag of any process true?"""
+        return any(self.comm.allgather(bool(flag))) if self.count > 1 else flag
+
+    def gather(self, value):
+        """On rank 0 the values of all processes, in the order of their ranks; elsewhere None."""
+        return self.comm.gather(value) if self.count > 1 else [value]
+
+    def first(self, function: Callable):
+        """On rank 0 the result of ``function()``; elsewhere None, once rank 0 has it.  Where it
+        raises, all processes raise its exception.
+        """
+        result, error = None, None
+        if self.rank == 0:
+            try:
+                result = function()
+            except Exception as raised:
+                error = raised
+        if self.count > 1:
+            error = self.comm.bcast(error)
+        if error:
+            raise error
+        return result
+
+    def shared(self, function: Callable):
+        """As ``first``, but all processes have the result."""
+        result = self.first(function)
+        return self.comm.bcast(result) if self.count > 1 else result
+
+    def check_equal(self, what, value):
+        """ValueError unless all processes have the same value."""
+        values = self.comm.allgather(value) if self.count > 1 else [value]
+        for rank, other in enumerate(values):
+            if other != values[0]:
+                raise ValueError(
+                    f"{what} must be the same in all processes: {values[0]} in rank 0, {other} in"
+                    f" rank {rank}"
+                )
+
+    def check_shared(self, path):
+        """ValueError unless every process finds the file ``path`` of rank 0."""
+        found = self.comm.allgather((platform.node(), path.exists())) if self.count > 1 else []
+        for host, exists in found:
+            if not exists:
+                raise ValueError(
+                    f"{path.parent} is not shared: {host} does not find the {path.name} that rank 0"
+                    f" has on {found[0][0]}"
+                )
+
+    def complain(self, line, code):
+        """Print an error's line, once for all processes that meet it.  Returns the exit code.
+
+        If not all processes meet it, it ends them all.
+        """
+        if self.count == 1:
+            print(line, file=sys.stderr)
+            return code
+        if not self._all_agree():
+            self._end(line, code)
+        if self.rank == 0:
+            print(line, file=self.errors, flush=True)
+        return code
+
+    def _all_agree(self):
+        """Do all processes call this within ``SECONDS_TO_AGREE``?"""
+        request, end = self.agreement.Ibarrier(), time.monotonic() + SECONDS_TO_AGREE
+        while not (met := request.Test()) and time.monotonic() < end:
+            time.sleep(0.01)
+        return met
+
+    def _end(self, line, code):
+        print(f"rank {self.rank}: {line}", file=self.errors, flush=True)
+        self.comm.Abort(code)
+
+    def fail(self, kind, error, trace):
+        """As ``sys.excepthook``: print an exception and end all processes."""
+        text = "".join(traceback.format_exception(kind, error, trace))
+        self._end(text, 1)
+
+
+PROCESS = Processes()  # one that was started alone
+
+
+def versions():
+    """What must be the same in all processes."""
+    names = ("numpy", "numba", "mpi4py")
+    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in names}
+    return {"python": platform.python_version(), "project": reference.__version__} | found
