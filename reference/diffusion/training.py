@@ -253,6 +253,6 @@ def train(
     after each.  ``labels`` [n] are used if the network has classes.
     """
     while state.step < steps:
-        found = batch_loss_and_gradient(model, data, labels, settings, state, ops, team)
-        update(settings, state, *found, ops, check)
+        loss, gradient = batch_loss_and_gradient(model, data, labels, settings, state, ops, team)
+        update(settings, state, loss, gradient, ops, check)
         yield state
