@@ -34,18 +34,29 @@ def add_options(parser):
         help="smaller runs with correspondingly wider criteria, a few minutes for all (default: "
         "the full experiments)",
     )
+    parser.add_argument(
+        "--students",
+        nargs="+",
+        default=(),
+        metavar="RUN",
+        help="few_steps: students of the package's fashion-mnist that distill has made, measured "
+        "beside those of the package (default: none)",
+    )
 
 
 def execute(arguments, ops):
     chosen, failed, folder = arguments.names, [], output_folder(arguments.out)
     names = NAMES if "all" in chosen else dict.fromkeys(chosen)
+    if arguments.students and "few_steps" not in names:
+        raise ValueError("--students is an option of the experiment few_steps")
     for name in names:
         if (folder / f"{name}.png").exists():
             raise ValueError(f"{folder / name}.png exists already: name another --out")
         if name in results(folder):
             raise ValueError(f"{folder / RESULTS} holds {name} already: name another --out")
     for name in names:
-        if not run(name, folder, arguments.quick, ops):
+        options = {"students": arguments.students} if name == "few_steps" else {}
+        if not run(name, folder, arguments.quick, ops, **options):
             failed.append(name)
     if failed:
         print(f"criteria not met: {', '.join(failed)}")
@@ -64,16 +75,16 @@ def results(folder):
     return found
 
 
-def run(name, folder, quick, ops):
-    """Run one experiment, print its results and add them to the folder; True if all its criteria
-    hold.
+def run(name, folder, quick, ops, **options):
+    """Run one experiment with its own ``options``, print its results and add them to the folder;
+    True if all its criteria hold.
     """
     from reference import plotting
 
     module = importlib.import_module(f"reference.tutorial.experiments.{name}")
     begin = time.perf_counter()
     print(f"{module.QUESTION}{' (quick)' if quick else ''}", flush=True)
-    outcome = module.run(quick, ops)
+    outcome = module.run(quick, ops, **options)
     print(f"{outcome.text()}\n{time.perf_counter() - begin:.0f} s\n", flush=True)
     report = {
         "question": module.QUESTION,

@@ -239,7 +239,7 @@ def test_the_command_takes_hyphens_and_writes_every_number_of_levels(tmp_path, m
     monkeypatch.setattr(few_steps, "QUICK", ({1: 200, 64: 20}, (6, 12)))
     monkeypatch.setattr(few_steps, "QUICK_STUDENTS", ((4,), 5, 500, 0.1))
     monkeypatch.setattr(few_steps_frontier, "LINE_BUDGETS", (6, 12, 24))
-    monkeypatch.setattr(few_steps.few_steps_images, "images", lambda outcome, quick, ops: None)
+    monkeypatch.setattr(few_steps.few_steps_images, "images", lambda outcome, quick, ops, given: None)
     assert run("experiment", "few-steps", "--quick", "--out", tmp_path) in (0, 1)
     (report,) = json.loads((tmp_path / "results.json").read_text()).values()
     exact_checks = [holds for claim, _, holds in report["checks"] if claim.startswith(("Gaussian", "Ex 2.1"))]

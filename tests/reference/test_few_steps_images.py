@@ -61,6 +61,24 @@ def test_students_are_the_models_with_the_teachers_weights(folder, monkeypatch):
     monkeypatch.setattr(few_steps_images, "open_run", lambda name: open_run(models[name]))
     assert [*few_steps_images.students(open_run(folder))] == ["fast"]
     assert [*few_steps_images.students(open_run(folder / "fast"))] == []
+    models["given"] = folder / "fast"
+    monkeypatch.setattr(few_steps_images, "package_models", lambda: ["teacher"])
+    assert [*few_steps_images.students(open_run(folder), ["given"])] == ["given"]
+    with pytest.raises(ValueError, match="teacher is not a student of"):
+        few_steps_images.students(open_run(folder), ["teacher"])
+
+
+def test_a_given_student_is_measured_in_its_own_steps(folder):
+    student = open_run(folder / "fast")
+    assert [*few_steps_images._steps(student, True)] == [2]
+    assert [*few_steps_images._steps(student, False)] == [1, 2]
+    student.config.pop("student_steps")
+    assert [*few_steps_images._steps(student, True)] == [1, 2, 4, 8]
+
+
+def test_students_are_an_option_of_few_steps_alone(folder, tmp_path, capsys):
+    assert run("experiment", "guidance", "--quick", "--students", folder / "fast", "--out", tmp_path) == 2
+    assert "--students is an option of the experiment few_steps" in capsys.readouterr().err
 
 
 def test_a_missing_model_leaves_the_images_out_in_one_sentence(monkeypatch):

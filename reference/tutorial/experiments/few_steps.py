@@ -41,7 +41,8 @@ COLORS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, BLACK, GREY, "#8C564B")
 MARKERS = "osv^D*Xp<"
 
 
-def run(quick=False, ops=reference_ops):
+def run(quick=False, ops=reference_ops, students=()):
+    """``students``: names of runs, students of the package's model, beside those of the package."""
     sizes, budgets = QUICK if quick else FULL
     trained = QUICK_STUDENTS if quick else FULL_STUDENTS
     outcome = Outcome(
@@ -57,12 +58,12 @@ def run(quick=False, ops=reference_ops):
         }
     )
     found, floors = few_steps_frontier.frontier(outcome, sizes, budgets, ops)
-    students = few_steps_exact.answers(outcome)
+    exact = few_steps_exact.answers(outcome)
     numbers, steps, draws, allowed = trained
     few_steps_student.compare(outcome, numbers, steps, draws, allowed, ops)
-    outcome.findings += findings(found, students)
-    pictures = few_steps_images.images(outcome, quick, ops)
-    outcome.figure = figure(found, floors, students, pictures)
+    outcome.findings += findings(found, exact)
+    pictures = few_steps_images.images(outcome, quick, ops, students)
+    outcome.figure = figure(found, floors, exact, pictures)
     return outcome
 
 

@@ -31,9 +31,9 @@ SEED, PART = 1, 50  # images drawn together, for the time
 REAL = "test images"
 
 
-def images(outcome, quick, ops=reference_ops):
+def images(outcome, quick, ops=reference_ops, given=()):
     """(name, evaluations) -> name -> ``Estimate``, seconds and samples, as a table with checks;
-    None, with a sentence, where something is missing.
+    None, with a sentence, where something is missing.  ``given``: the names of more students.
     """
     if left_out(outcome):
         return None
@@ -45,26 +45,33 @@ def images(outcome, quick, ops=reference_ops):
         "images at a time": PART,
     }
     rows = [(run, sampler, steps) for sampler, counts in samplers.items() for steps in counts]
-    for name, student in students(run).items():
-        rows += [(student, name, steps) for steps in STUDENT_STEPS if _has(student, steps)]
+    for name, student in students(run, given).items():
+        rows += [(student, name, steps) for steps in _steps(student, name in given)]
     found = measure(run, rows, n, features, ops)
     report(outcome, found, n)
     return found
 
 
-def students(teacher):
-    """The models of the package that are students of a run, by name."""
-    opened = {name: open_run(name) for name in package_models()}
+def students(teacher, given=()):
+    """The models of the package that are students of a run, by name, and those ``given``.
+
+    ValueError if one of these is no student of it.
+    """
+    opened = {name: open_run(name) for name in (*package_models(), *given)}
     weights = digest(teacher.state.ema)
-    return {
-        name: run
-        for name, run in opened.items()
-        if run.config.get("teacher", {}).get("weights") == weights
-    }
+    of_teacher = lambda run: run.config.get("teacher", {}).get("weights") == weights
+    for name in given:
+        if not of_teacher(opened[name]):
+            raise ValueError(f"{name} is not a student of {teacher.folder}")
+    return {name: run for name, run in opened.items() if of_teacher(run)}
 
 
-def _has(student, steps):
-    return student.config.get("student_steps", steps) % steps == 0
+def _steps(student, given):
+    """The numbers of steps to measure: a student of progressive distillation that is ``given`` in
+    its own, another in all that divide its own.
+    """
+    own = student.config.get("student_steps")
+    return (own,) if given and own else [n for n in STUDENT_STEPS if not own or own % n == 0]
 
 
 def measure(teacher, rows, n, features, ops=reference_ops):
