@@ -4,7 +4,7 @@ import contextlib
 import sys
 import warnings
 from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -156,8 +156,9 @@ def _check_options(run, method, options):
         raise ValueError(f"{run.folder} is a run of {run.method.name}, not of {method}")
     if "teacher" in run.config:
         raise ValueError(f"{run.folder} was begun by distill: continue it with distill --resume")
+    config = run.config | {"training": asdict(run.settings)}  # whole, also of an earlier version
     for name, keys in (CONFIG_ENTRY | OWN_ENTRY.get(method, {})).items():
-        value = run.config
+        value = config
         for key in keys:
             value = value.get(key) if value else None
         value = bool(value) if options[name] is True else value

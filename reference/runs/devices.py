@@ -132,8 +132,8 @@ def train(model, data, labels, settings, state, steps, port=reference_ops, team=
         yield from training.train(model, data, labels, settings, state, steps, port, team=team)
         return
     if team.count > 1:  # MPI exchanges arrays of the host
-        through_host = lambda array: to_device(team.sum(to_host(array, port)), port)
-        team = Team(team.rank, team.count, through_host)
+        add = team.sum
+        team = Team(team.rank, team.count, lambda array: to_device(add(to_host(array, port)), port))
     state_to_device(state, port)
     data, labels = to_device(data, port), to_device(labels, port)
     model, unchecked = prepare(model, port), lambda loss, norm, step: None
