@@ -9,6 +9,7 @@ by a signal between its turns: idle thread pools spin for a while and would slow
 A turn of short calls begins with unrecorded calls, because the caches hold the data of another process.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -97,13 +98,16 @@ def _moment_errors(moments, x):
 
 
 class Worker:
-    """The process of one implementation for one workload; it is stopped while it has no question to answer.  Failure if it fails."""
+    """The process of one implementation for one workload; it is stopped while it has no question to answer.  Failure if it fails.
 
-    def __init__(self, implementation, name, size, threads, folder):
+    ``program``: the words that start it, or a launcher of several processes, whose first answer has their ``pids``.
+    """
+
+    def __init__(self, implementation, name, size, threads, folder, program=(sys.executable, "-m", "benchmarks.worker")):
         self.results_path, self.log = Path(folder) / f"{name}.npz", tempfile.TemporaryFile("w+")
         words = implementation, name, size, str(threads), str(TIMEOUT), str(self.results_path)
         self.process: Any = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", *words],
+            [*program, *words],
             env=thread_environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,11 +115,14 @@ class Worker:
             text=True,
             bufsize=1,
         )
+        self.pids = [self.process.pid]
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self.process.poll() is None:
+            self._signal("SIGKILL")
         self.process.kill()
         self.process.communicate()
         self.log.close()
@@ -135,8 +142,9 @@ class Worker:
             lines = self.log.read().strip().splitlines() or [""]
             code, late = self.process.wait(), any(line.startswith("Timeout (") for line in lines)
             raise Failure(f"no answer within {TIMEOUT} s" if late else f"it ended with code {code}: {lines[-1][:300]}")
-        self._signal("SIGSTOP")
         answer = json.loads(line)
+        self.pids = answer.pop("pids", self.pids)
+        self._signal("SIGSTOP")
         if "error" in answer:
             raise Failure(answer["error"])
         return answer
@@ -152,8 +160,9 @@ class Worker:
         return found
 
     def _signal(self, name):
-        if hasattr(signal, name):  # on other systems idle thread pools stop by themselves
-            self.process.send_signal(getattr(signal, name))
+        for pid in self.pids if hasattr(signal, name) else ():  # on other systems idle thread pools stop by themselves
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, getattr(signal, name))
 
 
 def available_processors():
@@ -183,10 +192,10 @@ def measure_workload(name, size, implementations, threads, seconds, min_turns, l
                 elif lacks := missing_ops(implementation, operations):
                     entry |= {"lacks": lacks, "not_timed": f"it lacks {', '.join(lacks)}"}
                 else:
-                    _validate(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
-                log(f"{name}: {implementation}: {_validation_line(entry)}")
+                    validate(implementation, Worker(implementation, name, size, threads, folder), workers, entry, single, exact)
+                log(f"{name}: {implementation}: {validation_line(entry)}")
             log.start(f"{name}, in turns", len(implementations))
-            _take_turns(workers, entries, seconds, min_turns)
+            take_turns(workers, entries, seconds, min_turns)
         finally:
             for worker in workers.values():
                 worker.__exit__()
@@ -211,7 +220,7 @@ def failed_ports(entries):
     return [i for i, entry in entries.items() if i not in PEERS and "not_timed" in entry and not entry.keys() & {"estimate", "lacks"}]
 
 
-def _validate(implementation, worker, workers, entry, single, exact):
+def validate(implementation, worker, workers, entry, single, exact):
     """Let a worker prepare and compute, and compare its results with the reference; a worker that disagrees or fails leaves ``workers``."""
     workers[implementation] = worker
     try:
@@ -226,25 +235,25 @@ def _validate(implementation, worker, workers, entry, single, exact):
         workers.pop(implementation).__exit__()
 
 
-def _validation_line(entry):
+def validation_line(entry):
     if "not_timed" in entry:
         return f"not timed: {entry['not_timed']}"
     return f"agrees, error {entry['error_over_tolerance']:.2f} of the tolerance; first results after {entry['first']:.1f} s"
 
 
-def _take_turns(workers, entries, seconds, min_turns):
+def take_turns(workers, entries, seconds, min_turns):
     """Warm up, calibrate, then time the workers in turns until the time is over."""
     sizes = {}
     for implementation in list(workers):
-        sizes[implementation] = _drop_on_failure(workers, entries, implementation, lambda w: calibrate(w, min(1.0, seconds / 2)))
+        sizes[implementation] = drop_on_failure(workers, entries, implementation, lambda w: calibrate(w, min(1.0, seconds / 2)))
     begin, turns = time.perf_counter(), 0
     while workers and (turns < min_turns or time.perf_counter() - begin < seconds * len(workers)):
         turns += 1
         for implementation in list(workers):
-            _drop_on_failure(workers, entries, implementation, lambda w, i=implementation: _turn(w, sizes[i], entries[i]))
+            drop_on_failure(workers, entries, implementation, lambda w, i=implementation: _turn(w, sizes[i], entries[i]))
 
 
-def _drop_on_failure(workers, entries, implementation, action):
+def drop_on_failure(workers, entries, implementation, action):
     """``action(worker)``; a worker that fails loses its times and leaves ``workers``, and the others go on."""
     try:
         return action(workers[implementation])
@@ -278,6 +287,8 @@ def _turn(worker, size, entry):
     answer = worker.ask(**size)
     elapsed, after = time.perf_counter() - begin, machine_cpu_seconds()
     entry["turns"].append(answer["seconds"])
+    if "parts" in answer:
+        entry.setdefault("parts", []).append(answer["parts"])
     if busy is not None:
         entry.setdefault("other_processes", []).append([max(0.0, after - busy - answer["processor"]), elapsed * (os.cpu_count() or 1)])
 

@@ -1,4 +1,5 @@
-"""``python -m benchmarks scaling --out FOLDER``: time and memory over batch, image size, channels, steps, particles, cells, threads.
+"""``python -m benchmarks scaling --out FOLDER``: time and memory over batch, image size, channels, steps, particles, cells, threads; with
+``--processes`` a training step divided among processes (processes.py).
 
 On each axis every implementation is validated and timed at a few values.  The exponent is the slope of the least-squares line through the
 upper half of the points on logarithmic axes; at the lower half constant costs dominate.  Crossover points are reported.  FOLDER gets
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import measure, processes
 from benchmarks.peers import IMPL_HELP, skip_reason, supports
 from benchmarks.progress import Progress
 from benchmarks.report import PALETTE
@@ -23,7 +24,7 @@ from reference.runs.files import output_folder, write_together
 
 THREADS = "threads"
 SECONDS, MIN_TURNS = 1.0, 3  # of timing for each implementation and point, and the least number of turns
-DEFAULT = (measure.REFERENCE, "accelerated.cpu", "pytorch")
+DEFAULT = (measure.REFERENCE, "accelerated.cpu", processes.PYTORCH)
 
 
 def main(arguments=None):
@@ -31,8 +32,12 @@ def main(arguments=None):
     parser = Parser(prog="python -m benchmarks scaling", allow_abbrev=False, description="Time and memory over the size of the work.")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder for scaling.json, scaling.md and scaling.png (required)")
     axes = (*AXES["full"], THREADS)
-    parser.add_argument("--axes", nargs="+", choices=axes, default=axes, help="sizes to vary, one at a time (default: all)")
-    parser.add_argument("--impl", nargs="+", metavar="NAME", default=DEFAULT, help=IMPL_HELP.format(", ".join(DEFAULT)))
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--axes", nargs="+", choices=axes, default=axes, help="sizes to vary, one at a time (default: all)")
+    help_text = "a training step in 1, 2, 4 .. processes of mpiexec, up to the number of processors, instead of sizes (default: off)"
+    what.add_argument("--processes", action="store_true", help=help_text)
+    default = f"{', '.join(DEFAULT)}; with --processes without the first"
+    parser.add_argument("--impl", nargs="+", metavar="NAME", help=IMPL_HELP.format(default))
     parser.add_argument("--size", choices=AXES, default="full", help=SIZE_HELP)
     options = parser.parse_args(arguments)
     folder = Path(options.out)
@@ -41,20 +46,40 @@ def main(arguments=None):
         return 2
     try:
         output_folder(folder, "scaling.json")
-        present = [name for name in options.impl if not skip_reason(name)]
+        reasons = {name: skip_reason(name) for name in options.impl or DEFAULT[options.processes :]}
+        if options.processes:
+            processes.check(reasons)
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    report = {"machine": measure.machine_info(len(measure.available_processors())), "axes": {}}
-    for axis in options.axes:
-        report["axes"][axis] = measure_axis(axis, present, options.size)
-        print("\n".join(axis_table(axis, report["axes"][axis])), flush=True)
-    texts = {"scaling.json": json.dumps(report, indent=1), "scaling.md": "\n".join(markdown(report))}
-    made = {name: f"{text}\n".encode() for name, text in texts.items()} | {"scaling.png": plot(report)}
+    for name in filter(reasons.get, reasons):
+        print(f"{name}: {reasons[name]}")
+    present = [name for name, reason in reasons.items() if not reason]
+    report = {"machine": measure.machine_info(len(measure.available_processors()))}
+    if options.processes:
+        report |= processes.measure_cases(present, options.size)
+        table, picture = processes.markdown(report), processes.plot(report)
+        print("\n".join(table), flush=True)
+    else:
+        report["axes"] = measure_axes(options.axes, present, options.size)
+        table, picture = markdown(report), plot(report)
+    texts = {"scaling.json": json.dumps(report, indent=1), "scaling.md": "\n".join(table)}
+    made = {name: f"{text}\n".encode() for name, text in texts.items()} | {"scaling.png": picture}
     write_together(folder, made)
     for name in made:
         print(f"wrote {folder / name}")
+    if options.processes:
+        return int(bool(processes.failed(report)))
     return int(any(measure.failed_ports(entries) for axis in report["axes"].values() for entries in axis.values()))
+
+
+def measure_axes(names, implementations, size):
+    """{axis: {value: {implementation: entry}}}, of which each axis is printed."""
+    axes = {}
+    for axis in names:
+        axes[axis] = measure_axis(axis, implementations, size)
+        print("\n".join(axis_table(axis, axes[axis])), flush=True)
+    return axes
 
 
 def measure_axis(axis, implementations, size):

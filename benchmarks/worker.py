@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 
-def main(arguments):
+def main(arguments, answers):
     implementation, name, size, threads, limit, path = arguments
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -28,6 +28,7 @@ def main(arguments):
             print(json.dumps(line), file=answer)
     except Exception as error:  # of any library
         print(json.dumps({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}), file=answer)
+        raise
 
 
 def answers(implementation, name, size, threads, limit, path):
@@ -129,4 +130,4 @@ def reset_peak_memory():
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], answers)

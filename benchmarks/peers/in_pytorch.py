@@ -92,8 +92,11 @@ def build_model(workload, layout):
     return model.to(memory_format=layout.memory_format), inner
 
 
-def training(workload, layout, maybe_compiled):
+def training(workload, layout, maybe_compiled, parallel=lambda model: model, rank=0, count=1):
+    """``parallel(model)`` averages gradients over ``count`` processes, of which each has its part of a batch."""
     model, inner = build_model(workload, layout)
+    model, batch = parallel(model), workload.settings.batch // count
+    part = slice(rank * batch, (rank + 1) * batch)
     data, T, settings = layout.tensor(workload.data()), workload.model.schedule.T, workload.settings
     tables, classes = list(map(torch.tensor, workload.tables())), workload.network.classes
     names, parameters = zip(*inner.named_parameters())
@@ -124,7 +127,7 @@ def training(workload, layout, maybe_compiled):
     def results():
         start, run, losses = deepcopy(inner.state_dict()), Run(), []
         for step in range(1, workload.steps + 1):
-            losses.append(run.advance(*map(layout.tensor, workload.draws(step))))
+            losses.append(run.advance(*[layout.tensor(drawn[part]) for drawn in workload.draws(step)]))
         ours = lambda tensors: diffusers_format.from_diffusers_arrays(
             workload.network, {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, tensors)}
         )
@@ -132,7 +135,7 @@ def training(workload, layout, maybe_compiled):
         inner.load_state_dict(start)
         return {"losses": {"loss": np.array(losses, np.float32)}, "gradients": gradients, "average": ours(run.average)}
 
-    run, batch = Run(), settings.batch
+    run = Run()
     all_labels: Any = torch.tensor(workload.labels(len(data))) if classes else None
 
     def call():

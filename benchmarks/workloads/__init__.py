@@ -16,6 +16,7 @@ from benchmarks.workloads.ops import MatMul, Op
 from benchmarks.workloads.particles import Particles
 from benchmarks.workloads.restoration import DDRM, PiGDM
 from reference.networks import MLP, UNet
+from reference.runs.launch import SHARDS
 
 CLASSES = 11  # ten, and the null label
 SIZE_HELP = "size of the workloads; tiny: to try the program, its times mean nothing (default: full)"
@@ -112,6 +113,9 @@ AXES = {
 }
 for _size, _of in AXES.items():
     WORKLOADS[f"scaling-{_size}"] = {f"{axis}-{value}": workload for axis, works in _of.items() for value, workload in works.items()}
+
+for _size, _step in (("full", WORKLOADS["full"]["unet32-step"]), ("tiny", replace(WORKLOADS["tiny"]["unet8-step"], batch=SHARDS))):
+    WORKLOADS[f"processes-{_size}"] = {f"shards-{shards}": replace(_step, shards=shards) for shards in (1, SHARDS)}
 
 TRAIN_TO_LOSS = {
     "full": Training(UNet(), 64, steps=1000, digits=True),

@@ -68,12 +68,14 @@ class Training(NetworkWorkload):
 
     steps: int = 2
     digits: bool = False  # train on the training digits from the initial weights; else on normal numbers from perturbed ones
+    shards: int = 1  # of a batch; ``draws`` needs 1
     compare_weights: bool = True  # averaged weights and gradients of few entries, sums over all pixels and samples, are results
     examples = 1024
 
     @cached_property
     def settings(self):
-        return training.Settings(batch=self.batch, seed=SEED, warmup=0, label_dropout=0.1 if self.network.classes else 0.0)
+        dropout = 0.1 if self.network.classes else 0.0
+        return training.Settings(batch=self.batch, seed=SEED, warmup=0, label_dropout=dropout, shards=self.shards)
 
     def parameters(self, dtype=np.float32):
         return self.network.init(SEED, dtype) if self.digits else super().parameters(dtype)
@@ -96,15 +98,15 @@ class Training(NetworkWorkload):
         columns = schedule.signal(t), schedule.noise_scale(t), self.model.input_scale(schedule.signal_power(t), schedule.noise_power(t))
         return [column.astype(np.float32) for column in (*columns, schedule.network_time(t))]
 
-    def states(self, ops, dtype, steps):
+    def states(self, ops, dtype, steps, team=training.ALONE):
         params = self.parameters(dtype)
         zeros = {name: np.zeros_like(p) for name, p in params.items()}
         state = training.State(params, params, zeros, zeros)
-        return devices.train(self.model, self.data(dtype), self.labels(self.examples), self.settings, state, steps, ops)
+        return devices.train(self.model, self.data(dtype), self.labels(self.examples), self.settings, state, steps, ops, team)
 
-    def results(self, ops, dtype=np.float32):
+    def results(self, ops, dtype=np.float32, team=training.ALONE):
         losses = []
-        for state in self.states(ops, dtype, self.steps):
+        for state in self.states(ops, dtype, self.steps, team):
             losses.append(float(state.loss))
         average, m = dict(state.ema), dict(state.m)
         average = {name: array for name, array in average.items() if not name.endswith("to_k.b")}
