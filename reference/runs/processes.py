@@ -37,7 +37,6 @@ def processes():
     errors = _silence() if rank else sys.stderr
     if importlib.util.find_spec("mpi4py") is None:
         raise ValueError(f"mpiexec needs the package mpi4py: {INSTALL}")
-    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # the message is ours
     from mpi4py import MPI
 
     team = Processes(MPI.COMM_WORLD, MPI.COMM_WORLD.Dup(), errors)
@@ -178,7 +177,10 @@ class Processes:
 
     def _end(self, line, code):
         print(f"rank {self.rank}: {line}", file=self.errors, flush=True)
+        sys.stdout.flush()
+        _silence()  # the MPI library prints a message of its own
         self.comm.Abort(code)
+        os._exit(code)  # it may return before the process is ended
 
     def fail(self, kind, error, trace):
         """As ``sys.excepthook``: print an exception and end all processes."""
