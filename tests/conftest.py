@@ -1,6 +1,8 @@
 """Runs before NumPy is imported: one BLAS thread a worker, Hypothesis profiles, and the ports under test."""
 
+import importlib.util
 import os
+import shutil
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -31,3 +33,5 @@ def pytest_configure(config):
 def pytest_runtest_setup(item):
     if item.get_closest_marker("fashion_mnist") and not os.environ.get("DIFFUSION_DATA_DIR"):
         pytest.skip("needs Fashion-MNIST in the folder that DIFFUSION_DATA_DIR names")
+    if item.get_closest_marker("processes") and not (importlib.util.find_spec("mpi4py") and shutil.which("mpiexec")):
+        pytest.skip("needs mpi4py and mpiexec: pip install -e '.[mpi]'")

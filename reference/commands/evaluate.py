@@ -60,13 +60,13 @@ def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
     if not run.method.sampler:
         return _print_classification(run, arguments, ops)
-    folder = evaluation_figures.folder_for(arguments.out)
+    team = processes()
+    folder = team.first(lambda: evaluation_figures.folder_for(arguments.out))
     how = parse_sampler_options(run, arguments)
     features = _features(run, arguments.classifier, ops)
     n = _default_samples(run.data) if arguments.samples is None else arguments.samples
     if n < 2:
         raise ValueError(f"samples must be at least 2 to measure a distance, got {n}")
-    team = processes()
     x, evaluations = draw(run, ops, n, team=team, **how)
     if team.rank == 0:  # the others have drawn their part
         _evaluate(run, ops, x, how, evaluations, features, folder)

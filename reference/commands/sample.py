@@ -71,10 +71,10 @@ def execute(arguments, ops):
         raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
     if Path(arguments.out).suffix == ".gif":
         _check_animation(n, how)
-    path = path_for(arguments.out, settings, SUFFIXES)
+    team = processes()
+    path = team.shared(lambda: path_for(arguments.out, settings, SUFFIXES))
     if arguments.live:
         return live.execute(run, ops, n, path, settings, how, arguments.frames)
-    team = processes()
     if path.suffix in (".npz", ".npy") and len(batch_starts(run, n)) > 1:
         _write_many(run, ops, n, path, settings, how, start, team)
     else:

@@ -16,8 +16,8 @@ def stream(run, ops, n, path, settings, how, start, team, arrays_of, agreeing):
     """
     folder, firsts = parts.folder_of(path), batch_starts(run, n)
     with contextlib.ExitStack() as opened:
+        team.check_shared(folder)
         missing = team.shared(lambda: parts.begin(folder, settings, firsts, opened))
-        team.check_shared(folder / parts.SETTINGS)
         own = missing[team.rank :: team.count]
         for batch in draw_batches(run, ops, n, own, start=start, **how):
             check_finite(batch.x, how)

@@ -46,8 +46,8 @@ def execute(arguments, ops):
 def start_together(begin, folder, resume, ops):
     """(run, data) of ``begin(resume)`` on rank 0; then the other processes resume the run."""
     team = processes()
+    team.check_shared(folder)
     started = team.first(lambda: begin(resume))
-    team.check_shared(Path(folder) / "config.json")
     for rank, other in enumerate(team.gather(environment(ops)) or []):
         if changed := differences(environment(ops), other, f"in rank 0 and in rank {rank}"):
             print(f"note: {changed}: the bits of the result may differ, which ends the training")

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,17 @@ def _silence():
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
     return errors
+
+
+def _probe(folder):
+    """A new empty file in the folder, or in the nearest parent that exists."""
+    parent = next(path for path in (folder, *folder.parents) if path.is_dir())
+    probe = parent / f".of-process-{os.getpid()}.tmp"
+    try:
+        probe.write_bytes(b"")
+    except OSError as error:
+        raise ValueError(f"{parent} can't be written: {error.strerror}") from None
+    return probe
 
 
 @dataclass(frozen=True)
@@ -144,14 +156,20 @@ class Processes:
                     f" rank {rank}"
                 )
 
-    def check_shared(self, path):
-        """ValueError unless every process finds the file ``path`` of rank 0."""
-        found = self.comm.allgather((platform.node(), path.exists())) if self.count > 1 else []
+    def check_shared(self, folder):
+        """ValueError unless all processes have the same ``folder``, or if there is none the same
+        nearest parent of it: every process looks for a file that rank 0 writes there.
+        """
+        if self.count == 1:
+            return
+        probe = self.shared(lambda: _probe(Path(folder)))
+        found = self.comm.allgather((platform.node(), probe.exists()))
+        self.first(probe.unlink)
         for host, exists in found:
             if not exists:
                 raise ValueError(
-                    f"{path.parent} is not shared: {host} does not find the {path.name} that rank 0"
-                    f" has on {found[0][0]}"
+                    f"{folder} is not shared: {host} does not find a file that rank 0 has written"
+                    f" to {probe.parent} on {found[0][0]}"
                 )
 
     def complain(self, line, code):
@@ -183,9 +201,12 @@ class Processes:
         os._exit(code)  # it may return before the process is ended
 
     def fail(self, kind, error, trace):
-        """As ``sys.excepthook``: print an exception and end all processes."""
-        text = "".join(traceback.format_exception(kind, error, trace))
-        self._end(text, 1)
+        """As ``sys.excepthook``: print an exception, once for all processes that have it, and end
+        all processes.
+        """
+        if self._all_agree() and self.rank:
+            return  # rank 0 prints it and ends this process
+        self._end("".join(traceback.format_exception(kind, error, trace)), 1)
 
 
 PROCESS = Processes()  # one that was started alone

@@ -1,0 +1,1 @@
+"""Jobs of mpiexec (pytest -m processes)."""
