@@ -4,6 +4,7 @@
     w  an array that is written      w1: one axis; w*: any shape, laid out as one axis
     I  in an array's word, int64     rI1: an array of int64 that is read, one axis
     U  in an array's word, uint32    wU*: an array of uint32 that is written, any shape
+    B  in an array's word, bool      rB2: an array of bools that is read, two axes
     s  a number of the arrays' dtype, as the eps of group_norm
     d  a float64, for any dtype of the arrays
     i  an int64, as the channels of an image
@@ -17,7 +18,7 @@ from numba import types
 
 DTYPES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 NUMBERS = {"i": types.int64, "b": types.boolean, "d": types.float64}
-ELEMENTS = {"I": types.int64, "U": types.uint32}
+ELEMENTS = {"I": types.int64, "U": types.uint32, "B": types.boolean}
 
 
 def type_of(word, dtype):

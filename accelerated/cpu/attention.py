@@ -11,6 +11,8 @@ pass LANES keys).  Up to MAX_PANELS panels, of one head or several, are the colu
     ..     +--------+---------+   +--------+
 
 The last panel of a head may have unused columns.  Their values are never read out.
+
+The keys that a mask leaves out have zeros in k and v, and then minus infinity in place of their scores.
 """
 
 import numpy as np
@@ -23,32 +25,41 @@ from accelerated.cpu.kernel import kernel
 from accelerated.cpu.memory import aligned_empty, aligned_scratch
 from accelerated.cpu.product import gemm_accumulate, padded_rows
 from accelerated.cpu.simd import LANES, splat, store
-from reference.ops.attention import check_backward, check_forward
+from reference.ops.attention import check_backward, check_forward, clear_masked
 from reference.ops.checks import takes_out
 
 MAX_PANELS = 128 // LANES  # panels of a matrix of scores
+NO_MASK = np.empty((0, 0), bool)
 
 
 @takes_out
-def attention(q, k, v, heads):
-    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural logarithm) of the scaled logits."""
-    check_forward(q, k, v, heads)
+def attention(q, k, v, heads, mask=None):
+    """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n] (natural logarithm) of the scaled logits.
+
+    mask[b,m]: True where a key counts.
+    """
+    check_forward(q, k, v, heads, mask)
     b, n, _ = q.shape
     y, logsumexp = aligned_empty(q.shape, q.dtype), aligned_empty((b, heads, n), q.dtype)
-    _attention(q, k, v, y, logsumexp)
+    _attention(q, *_masked(k, v, mask), y, logsumexp)
     return y, logsumexp
 
 
-@kernel("r3 r3 r3 w3 w3")
-def _attention(q, k, v, y, logsumexp):
+def _masked(k, v, mask):
+    """k, v and mask as the kernels take them."""
+    return (k, v, NO_MASK) if mask is None else (*clear_masked(mask, k, v), mask)
+
+
+@kernel("r3 r3 r3 rB2 w3 w3")
+def _attention(q, k, v, mask, y, logsumexp):
     pairs, size = logsumexp.shape[0] * logsumexp.shape[1], q.shape[1] * k.shape[1]
     for block in prange(block_count(pairs, items_per_block(size))):
         begin, end = span(block, pairs, items_per_block(size))
-        _attention_part(q, k, v, y, logsumexp, begin, end)
+        _attention_part(q, k, v, mask, y, logsumexp, begin, end)
 
 
 @njit
-def _attention_part(q, k, v, y, logsumexp, begin, end):
+def _attention_part(q, k, v, mask, y, logsumexp, begin, end):
     """Of the pairs begin .. end - 1 of a sample and a head."""
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
     e = c // heads
@@ -66,6 +77,8 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
         for sample, head, i, column, width in _head_runs(first, last, panels_per_pair, heads):
             _pack_head(q[sample, i : i + width], head * e, factor, queries, column)
             gemm_accumulate(m, e, k, sample * m * c + head * e, c, 1, queries, column, row, width, scores, column, row)
+            if len(mask):
+                _leave_out(mask[sample], scores[:, column : column + width])
         _column_max(scores[:m], largest)
         _exponentiate(scores[:m], largest, total)
         for sample, head, _, column, width in _head_runs(first, last, panels_per_pair, heads):
@@ -78,24 +91,24 @@ def _attention_part(q, k, v, y, logsumexp, begin, end):
 
 
 @takes_out
-def attention_backward(dy, q, k, v, heads, y, logsumexp):
+def attention_backward(dy, q, k, v, heads, y, logsumexp, mask=None):
     """Gradients of ``attention``, from the outputs that it returned.  dy[b,n,c] -> dq[b,n,c], dk[b,m,c], dv[b,m,c]."""
-    check_backward(dy, q, k, v, heads, y, logsumexp)
+    check_backward(dy, q, k, v, heads, y, logsumexp, mask)
     dq, dk, dv = (aligned_empty(array.shape, q.dtype) for array in (q, k, v))
-    _attention_backward(dy, q, k, v, y, logsumexp, dq, dk, dv)
+    _attention_backward(dy, q, *_masked(k, v, mask), y, logsumexp, dq, dk, dv)
     return dq, dk, dv
 
 
-@kernel("r3 r3 r3 r3 r3 r3 w3 w3 w3")
-def _attention_backward(dy, q, k, v, y, logsumexp, dq, dk, dv):
+@kernel("r3 r3 r3 r3 rB2 r3 r3 w3 w3 w3")
+def _attention_backward(dy, q, k, v, mask, y, logsumexp, dq, dk, dv):
     pairs, size = logsumexp.shape[0] * logsumexp.shape[1], q.shape[1] * k.shape[1]
     for block in prange(block_count(pairs, items_per_block(size))):
         begin, end = span(block, pairs, items_per_block(size))
-        _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end)
+        _attention_backward_part(dy, q, k, v, mask, y, logsumexp, dq, dk, dv, begin, end)
 
 
 @njit
-def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
+def _attention_backward_part(dy, q, k, v, mask, y, logsumexp, dq, dk, dv, begin, end):
     """Of the pairs begin .. end - 1 of a sample and a head."""
     heads, n, m, c = logsumexp.shape[1], q.shape[1], k.shape[1], q.shape[2]
     e = c // heads
@@ -121,6 +134,8 @@ def _attention_backward_part(dy, q, k, v, y, logsumexp, dq, dk, dv, begin, end):
             _start_sums(ds, means, column, width)
             at = sample * n * c + head * e
             gemm_accumulate(n, e, q, at, c, 1, keys, column, row, width, p, column, row)
+            if len(mask):
+                _leave_out(mask[sample, j : j + width], p[:n, column : column + width].T)
             gemm_accumulate(n, e, dy, at, c, 1, values, column, row, width, ds, column, row)
         _softmax_gradient(p[:n].reshape(-1), ds[:n].reshape(-1))
         for sample, head, j, column, width in _head_runs(first, last, panels_per_pair, heads):
@@ -175,6 +190,14 @@ def _unpack_head(panel, column, factor, x, first, width):
     for i in range(len(x)):
         for a in range(width):
             x[i, first + a] = factor * panel[a, column + i]
+
+
+@njit
+def _leave_out(mask, scores):
+    """scores[j] = -infinity for the keys j that do not count."""
+    for j in range(len(mask)):
+        if not mask[j]:
+            scores[j] = -np.inf
 
 
 @njit

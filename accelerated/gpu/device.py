@@ -7,6 +7,7 @@ CuPy nor a driver: ``missing`` returns the reason why the port can't work, and a
 
 import functools
 import importlib.util
+import inspect
 import math as plain_math
 from typing import Any
 
@@ -123,6 +124,27 @@ def op(function):
     return in_place if function.__name__ in IN_PLACE_ARGUMENTS else takes_out(on_any_arrays)
 
 
+def checks_values(check_arguments, word, *others):
+    """A decorator of an op: an argument ``word`` in a NumPy array is checked by ``check_arguments`` before it is copied to the device.
+
+    ``word`` and ``others`` name the arguments of the check.
+    """
+
+    def decorate(operation):
+        names = tuple(inspect.signature(operation).parameters)
+
+        @functools.wraps(operation)
+        def checking(*args, **kwargs):
+            given = dict(zip(names, args)) | kwargs
+            if isinstance(given.get(word), np.ndarray) and {*others} <= {*given}:
+                check_arguments(**{name: given[name] for name in (word, *others)})
+            return operation(*args, **kwargs)
+
+        return checking
+
+    return decorate
+
+
 def _contains(values, kind):
     """Whether a value, or an entry of a list among the values, is of type ``kind``.  Each call of an op asks: plain loops are fastest."""
     for value in values:
@@ -136,7 +158,7 @@ def _contains(values, kind):
 
 
 def _to_device(value):
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return xp.asarray(value)
     if isinstance(value, Key):
         return value._replace(sample=_to_device(value.sample))

@@ -5,12 +5,11 @@ to check it would copy it to the host.
 """
 
 import functools
-import inspect
 from math import factorial, pi
 
 import numpy as np
 
-from accelerated.gpu.device import math, op, xp
+from accelerated.gpu.device import checks_values, math, op, xp
 from accelerated.gpu.kernel import device_function, kernel, thread_index
 from reference.ops.checks import check, whole
 from reference.ops.embedding import check_labels, frequencies
@@ -82,28 +81,7 @@ _timestep_embedding = {
 }
 
 
-def checks_labels(check_arguments, other):
-    """A decorator: the op checks labels in a NumPy array by ``check_arguments`` before they are copied to the device.
-
-    ``other`` and "labels" name the arguments of the check.
-    """
-
-    def decorate(operation):
-        names = tuple(inspect.signature(operation).parameters)
-
-        @functools.wraps(operation)
-        def checking(*args, **kwargs):
-            given = dict(zip(names, args)) | kwargs
-            if isinstance(given.get("labels"), np.ndarray) and other in given:
-                check_arguments(**{"labels": given["labels"], other: given[other]})
-            return operation(*args, **kwargs)
-
-        return checking
-
-    return decorate
-
-
-@checks_labels(check_labels, "table")
+@checks_values(check_labels, "labels", "table")
 @op
 def embedding(labels, table):
     """labels[b] (integers), table[k,d] -> y[b,d], row labels[b] of the table."""
@@ -121,7 +99,7 @@ def _embedding(labels, table, y, columns, out_of_range):
         y[i] = table[label * columns + i % columns] if 0 <= label < table.size // columns else out_of_range
 
 
-@checks_labels(check_labels, "table")
+@checks_values(check_labels, "labels", "table")
 @op
 def embedding_backward(dy, labels, table):
     """dy[b,d], labels[b], table[k,d] -> dtable[k,d]: the gradient of a row is the sum over the samples with its label."""

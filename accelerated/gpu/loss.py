@@ -5,8 +5,7 @@ Labels in a NumPy array are checked.  A sample with a label on the device that i
 
 import numpy as np
 
-from accelerated.gpu.device import cuda, math, op, xp
-from accelerated.gpu.embedding import checks_labels
+from accelerated.gpu.device import checks_values, cuda, math, op, xp
 from accelerated.gpu.kernel import array_sum, block_max, block_sum, device_function, kernel, thread_index
 from reference.ops.checks import check
 from reference.ops.loss import check_cross_entropy, entries
@@ -100,7 +99,7 @@ def _gaussian_kl_backward(d_per_sample, mean, log_var, dmean, dlog_var, size):
         dlog_var[i] = d * (math.expm1(log_var[i]) / mean.dtype.type(2))
 
 
-@checks_labels(check_cross_entropy, "logits")
+@checks_values(check_cross_entropy, "labels", "logits")
 @op
 def cross_entropy(logits, labels):
     """logits[b,k], labels[b] (integers) -> mean, per_sample[b], in nats: -log softmax(logits) at the label; mean is their mean."""
@@ -136,7 +135,7 @@ def _cross_entropy(logits, labels, per_sample, classes, out_of_range):
         per_sample[sample] = math.log(total) - (logits[begin + label] - largest) if in_range else out_of_range
 
 
-@checks_labels(check_cross_entropy, "logits")
+@checks_values(check_cross_entropy, "labels", "logits")
 @op
 def cross_entropy_backward(d_per_sample, logits, labels):
     """d_per_sample[b], logits[b,k], labels[b] -> dlogits[b,k] = d_per_sample (softmax - one-hot).  For the mean, pass 1/b."""

@@ -29,9 +29,10 @@ def group_norm_silu(x, scale, shift, groups, eps=1e-5):
     return silu(y), None, None
 
 
-def attention(q, k, v, heads):
+def attention(q, k, v, heads, mask=None):
     split = lambda a: a.reshape(*a.shape[:2], heads, -1)
-    return jax.nn.dot_product_attention(split(q), split(k), split(v)).reshape(q.shape), None
+    mask = None if mask is None else mask[:, None, None]
+    return jax.nn.dot_product_attention(split(q), split(k), split(v), mask=mask).reshape(q.shape), None
 
 
 def upsample_nearest(x):

@@ -105,7 +105,7 @@ def backward_arguments(name, arguments, dy):
     if name.startswith("group_norm"):
         return dy, *arguments[:4], *results[1:]
     if name == "attention":
-        return dy, *arguments, *results
+        return dy, *arguments[:4], *results, *arguments[4:]  # a mask comes last
     if name in ("upsample_nearest", "average_pool"):
         return (dy,)
     return dy, *arguments
@@ -134,6 +134,7 @@ def shapes(name, arguments, results):
         zip(axes(OPS[name].results), results)
     )
     instead = {"b": lambda: arguments[1].shape[1:], "noise": lambda: image.shape}
+    instead["mask"] = lambda: arrays["k"].shape[:2]
     instead |= dict.fromkeys(("add", "dadd"), lambda: (len(image), 1, 1, image.shape[-1]))
     present = lambda word: isinstance(arrays[word], (np.ndarray, np.floating))
     return [

@@ -242,7 +242,10 @@ def wrong_types(array, alone):
         if not alone:
             yield array.astype(np.float32)
     else:
-        yield from (array.astype(np.float64), array.astype(bool))
+        yield from (
+            array.astype(np.float64),
+            array.astype(np.int64 if array.dtype == bool else bool),
+        )
 
 
 def wrong_type_of_any_array_is_a_type_error(port, name, arguments):

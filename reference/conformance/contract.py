@@ -23,10 +23,12 @@ them:
                 read-only target.
     errors      TypeError for an argument that is not an array, for a dtype that is not float32 or
                 float64 or differs from that of the other arrays, and for floats in place of
-                integers.  ValueError for shapes and numbers that do not fit.
+                integers or of True and False.  ValueError for shapes and numbers that do not fit.
     samples     For no samples: empty results and gradients of zero; a loss raises ValueError.  A
                 sample that is not finite has a result that is not finite, and changes no other
                 sample's result.
+    mask        Of ``attention``; it may be left out.  A key that it leaves out may hold anything,
+                also NaN: it changes no result, and its gradients are 0.
 
 A port may lack ops.  ``python -m accelerated`` takes them from the reference and names them, unless
 the port has ``to_device``.  A port may also have the hooks of ``Port`` (reference/runs/devices.py),
@@ -87,11 +89,14 @@ class Op:
         return self.operations(SimpleNamespace(**sizes))
 
     def bytes(self, *shapes, itemsize=4):
-        """The least bytes to and from memory: 8 for an integer, else ``itemsize``."""
-        integers = [integer for _, integer, _ in parse(self.signature)]
+        """The least bytes to and from memory: 8 for an integer, 1 for True or False, else
+        ``itemsize``.
+        """
+        of_kind = {"int": 8, "bool": 1}
+        kinds = [kind for _, kind, _ in parse(self.signature)]
         return sum(
-            prod(shape) * (8 if integer else itemsize)
-            for integer, shape in zip(integers, shapes, strict=True)
+            prod(shape) * of_kind.get(kind, itemsize)
+            for kind, shape in zip(kinds, shapes, strict=True)
         )
 
 
@@ -137,10 +142,11 @@ CONTRACT = (
        "", "general", lambda s: 12 * s.rest),
     Op("activation", "softmax", "x[...,n] -> y[...,n]",
        "", "general", lambda s: 5 * s.rest * s.n),
-    Op("attention", "attention", "q[b,n,c] k[b,m,c] v[b,m,c] heads -> y[b,n,c] logsumexp[b,h,n]",
+    Op("attention", "attention",
+       "q[b,n,c] k[b,m,c] v[b,m,c] heads mask:bool[b,m] -> y[b,n,c] logsumexp[b,h,n]",
        "q k v", "general", lambda s: s.b * s.n * s.m * (4 * s.c + 5 * s.h)),
     Op("attention", "attention_backward",
-       "dy[b,n,c] q[b,n,c] k[b,m,c] v[b,m,c] heads y[b,n,c] logsumexp[b,h,n]"
+       "dy[b,n,c] q[b,n,c] k[b,m,c] v[b,m,c] heads y[b,n,c] logsumexp[b,h,n] mask:bool[b,m]"
        " -> dq[b,n,c] dk[b,m,c] dv[b,m,c]",
        "", "general", lambda s: s.b * s.n * s.m * (10 * s.c + 5 * s.h)),
     Op("resample", "upsample_nearest", "x[b,h,w,c] -> y[b,m,n,c]",

@@ -106,7 +106,7 @@ def softmax(draw, numbers):
 
 def attention(draw, numbers):
     sizes = draw(BATCH), draw(SIZE), draw(SIZE)
-    return op_inputs.attention(numbers, *sizes, draw(OneOf((1, 2, 3))), draw(FEW))
+    return op_inputs.attention(numbers, *sizes, draw(OneOf((1, 2, 3))), draw(FEW), draw(YES_OR_NO))
 
 
 def upsample_nearest(draw, numbers):

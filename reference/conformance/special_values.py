@@ -3,15 +3,13 @@
 import numpy as np
 
 from reference import ops
-from reference.conformance.call import (
-    argument_names,
-    call_op,
-)
+from reference.conformance.call import argument_names, backward_arguments, call_op
 from reference.conformance.checks import results_are_within_tolerance
 from reference.conformance.op_inputs import RandomArrays
 from reference.conformance.tolerances import (
     UNIT_ROUNDOFF,
     assert_entries_within,
+    assert_within_tolerance,
     max_abs,
 )
 
@@ -49,6 +47,44 @@ def logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype):
         x[:rows, 0] += 141  # 141^2 / 2 is about 1e4
         arguments = x, numbers.cast([0.25, 0.75]), numbers(2, 4), numbers.cast([1.0, 1.0])
     return results_are_within_tolerance(port, name, arguments)
+
+
+MASKS: tuple[tuple, ...] = (  # keys that count of six, for each of two samples
+    ((0, 1, 2), (0, 1, 2)),  # padding
+    ((1, 4, 5), (0, 2, 3)),
+    ((5,), (0,)),
+)
+
+
+def masked_keys_may_hold_anything_and_attention_is_that_over_the_others(port, keys, dtype):
+    """The same bits for zeros and for NaN and infinity in the keys that a mask leaves out; results
+    within the tolerance of attention over the other keys alone; gradients exactly 0.
+    """
+    numbers = RandomArrays(len(keys[0]), 1.0, 0.0, dtype)
+    q, k, v, dy = numbers(2, 4, 6), numbers(2, 6, 6), numbers(2, 6, 6), numbers(2, 4, 6)
+    mask = np.zeros((2, 6), bool)
+    np.put_along_axis(mask, np.array(keys), True, axis=1)
+    few = [np.stack([x[own] for x, own in zip(array, mask)]) for array in (k, v)]
+    alone = q, *few, 2, None
+    found, runs = [], []
+    for fill in (0, np.nan, np.inf):
+        for array in (k, v):
+            array[~mask] = fill
+        results = call_op("attention", port.attention, (q, k, v, 2, mask))
+        found.append(assert_within_tolerance("attention", results, alone))
+        if "attention_backward" not in port.missing_ops:
+            arguments = dy, q, k, v, 2, *results, mask
+            dq, *gradients = call_op("attention_backward", port.attention_backward, arguments)
+            zero = not any(gradient[~mask].any() for gradient in gradients)
+            assert zero, "attention_backward: a key that the mask leaves out has a gradient"
+            own = [gradient[mask].reshape(few[0].shape) for gradient in gradients]
+            backward = backward_arguments("attention", alone, dy)
+            found.append(assert_within_tolerance("attention_backward", (dq, *own), backward))
+            results = *results, dq, *gradients
+        runs.append(results)
+    same = all(map(np.array_equal, runs[0] * 2, runs[1] + runs[2]))
+    assert same, "attention: what a key holds that the mask leaves out changes a result"
+    return found
 
 
 def silu_on_a_wide_grid(port, name, start, dtype):

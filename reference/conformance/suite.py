@@ -108,6 +108,10 @@ SEVERAL_OPS = {
     checks.conv2d_with_unequal_sides_and_channels: ("conv2d", "conv2d_backward"),
     checks.conv2d_of_many_sizes: ("conv2d", "conv2d_backward"),
     checks.attention_of_many_sizes: ("attention", "attention_backward"),
+    special_values.masked_keys_may_hold_anything_and_attention_is_that_over_the_others: (
+        "attention",
+        "attention_backward",
+    ),
     checks.fokker_planck_steps_of_many_cells_some_without_diffusion: (
         "fokker_planck_step",
         "fokker_planck_step_2d",
@@ -201,6 +205,9 @@ def _fixed_cases_of_values(number, dtype):
     batches = random_numbers.noise_has_the_same_bits_in_a_batch_of_eight_and_alone
     keys = random_numbers.key_as_noise_gives_the_normals_of_the_port
     mixtures = "mixture_log_density", "mixture_score"
+    any_key = special_values.masked_keys_may_hold_anything_and_attention_is_that_over_the_others
+    for counting in special_values.MASKS:
+        yield number(any_key, "attention", dtype, counting, dtype)
     for name, rows in product(special_values.WITH_LOGITS, (1, 3)):
         yield number(logits, name, dtype, name, rows, dtype)
     for name in special_values.SILUS:

@@ -17,8 +17,8 @@ fastest.
 
 An argument is
 
-- `{"tensor": NAME}`, an array, in the case's dtype or of integers; a list of these is a list of
-  arrays;
+- `{"tensor": NAME}`, an array, in the case's dtype, of integers or of bytes 0 (false) and 1 (true);
+  a list of these is a list of arrays;
 - a number, or true or false; a whole number from 2^53 on is in quotes, because JavaScript would
   round it;
 - null: the argument is left out;

@@ -15,15 +15,32 @@ D needs only y and dy, and p follows from s and l.  So the forward need not keep
 Finally, s = f q kᵀ gives
 
     dq = f ds k,   dk = f dsᵀ q.
+
+Mask.  mask[b,m] is True where a key counts.  Every sum over j then runs over these keys only: the
+others have s_ij = -infinity, so p_ij = 0, ds_ij = 0, and their rows of dk and dv are 0.  Their k
+and v are replaced by 0, because 0 times NaN or infinity would be NaN.  So padding changes nothing.
 """
 
 import numpy as np
 
-from reference.ops.checks import Array, check, takes_out, whole
+from reference.ops.checks import Array, Booleans, check, takes_out, whole
 
 
-def check_forward(q: Array, k: Array, v: Array, heads: int) -> None:
-    """Check the arguments of ``attention``."""
+def check_mask(mask: Booleans) -> None:
+    """ValueError for a sample without a key that counts."""
+    check("mask:bool[b,m]", mask)
+    counts = mask.any(axis=1)
+    if not counts.all():
+        raise ValueError(
+            "mask must have a True for every sample, a key that counts, but sample"
+            f" {counts.argmin()} has none"
+        )
+
+
+def check_forward(q: Array, k: Array, v: Array, heads: int, mask: Booleans | None = None) -> None:
+    """Check the arguments of ``attention``; the values of a mask only in a NumPy array, because a
+    device would have to be waited for.
+    """
     check("q[b,n,c] k[b,m,c] v[b,m,c]", q, k, v)
     if whole("heads", heads) < 1 or q.shape[2] % heads or q.shape[2] == 0:
         raise ValueError(
@@ -31,13 +48,24 @@ def check_forward(q: Array, k: Array, v: Array, heads: int) -> None:
         )
     if k.shape[1] == 0:
         raise ValueError(f"k must have at least one row, got shape {k.shape}")
+    if mask is not None:
+        check("k[b,m,c] mask:bool[b,m]", k, mask)
+    if isinstance(mask, np.ndarray):
+        check_mask(mask)
 
 
 def check_backward(
-    dy: Array, q: Array, k: Array, v: Array, heads: int, y: Array, logsumexp: Array
+    dy: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    heads: int,
+    y: Array,
+    logsumexp: Array,
+    mask: Booleans | None = None,
 ) -> None:
     """Check the arguments of ``attention_backward``."""
-    check_forward(q, k, v, heads)
+    check_forward(q, k, v, heads, mask)
     check("dy[b,n,c] q[b,n,c] y[b,n,c] logsumexp[b,h,n]", dy, q, y, logsumexp)
     if logsumexp.shape[1] != heads:
         raise ValueError(f"logsumexp must have {heads} heads, got shape {logsumexp.shape}")
@@ -55,20 +83,32 @@ def _join(x: Array) -> Array:
     return x.transpose(0, 2, 1, 3).reshape(b, n, heads * e)
 
 
-def _scores(q: Array, k: Array) -> Array:
+def _scores(q: Array, k: Array, mask: Booleans | None) -> Array:
     """s of the derivation."""
     f = q.dtype.type(q.shape[-1] ** -0.5)
     s: Array = (f * q) @ k.swapaxes(-1, -2)
-    return s
+    return s if mask is None else np.where(mask[:, None, None, :], s, q.dtype.type(-np.inf))
+
+
+def clear_masked(mask: Booleans, *arrays: Array) -> list[Array]:
+    """Arrays [b,m,c] with zeros at the keys that do not count."""
+    return [np.where(mask[:, :, None], x, x.dtype.type(0)) for x in arrays]
 
 
 @takes_out
-def attention(q: Array, k: Array, v: Array, heads: int) -> tuple[Array, Array]:
+def attention(
+    q: Array, k: Array, v: Array, heads: int, mask: Booleans | None = None
+) -> tuple[Array, Array]:
     """q[b,n,c], k[b,m,c], v[b,m,c] -> y[b,n,c], logsumexp[b,heads,n]: y of all heads side by side,
     and l of the derivation (natural logarithm).
+
+    mask[b,m]: True where a key counts; without a mask all do.  ValueError for a sample without a
+    key that counts.
     """
-    check_forward(q, k, v, heads)
-    s = _scores(_split(q, heads), _split(k, heads))
+    check_forward(q, k, v, heads, mask)
+    if mask is not None:
+        k, v = clear_masked(mask, k, v)
+    s = _scores(_split(q, heads), _split(k, heads), mask)
     largest = s.max(axis=-1, keepdims=True)
     p = np.exp(s - largest)
     total = p.sum(axis=-1, keepdims=True)
@@ -78,15 +118,24 @@ def attention(q: Array, k: Array, v: Array, heads: int) -> tuple[Array, Array]:
 
 @takes_out
 def attention_backward(
-    dy: Array, q: Array, k: Array, v: Array, heads: int, y: Array, logsumexp: Array
+    dy: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    heads: int,
+    y: Array,
+    logsumexp: Array,
+    mask: Booleans | None = None,
 ) -> tuple[Array, Array, Array]:
     """Gradients of ``attention``; y and logsumexp are its results.  dy[b,n,c] -> dq[b,n,c],
     dk[b,m,c], dv[b,m,c].
     """
-    check_backward(dy, q, k, v, heads, y, logsumexp)
+    check_backward(dy, q, k, v, heads, y, logsumexp, mask)
+    if mask is not None:
+        k, v = clear_masked(mask, k, v)
     dy, q, k, v, y = [_split(array, heads) for array in (dy, q, k, v, y)]
     f = q.dtype.type(q.shape[-1] ** -0.5)
-    p = np.exp(_scores(q, k) - logsumexp[..., None])
+    p = np.exp(_scores(q, k, mask) - logsumexp[..., None])
     dv = p.swapaxes(-1, -2) @ dy
     dp = dy @ v.swapaxes(-1, -2)
     ds = p * (dp - (dy * y).sum(axis=-1, keepdims=True))

@@ -4,12 +4,13 @@
 
 reads a specification with one word per argument: a name and its axes.  A letter stands for a size
 and ``...`` for any number of axes; both mean the same wherever they occur in the specification.  A
-number stands for itself.  ``name:int[...]`` is an array of integers; every other array holds
-floats.  All float arrays of a call have the same dtype, float32 or float64.
+number stands for itself.  ``name:int[...]`` is an array of integers, ``name:bool[...]`` one of True
+and False; every other array holds floats.  All float arrays of a call have the same dtype, float32
+or float64.
 
-The annotations of the ops use three types: ``Array`` (floats of either dtype), ``Integers``, and
-``Coefficient`` (a number, or an array with one entry per sample).  Shapes stand in the docstrings.
-An op with several results returns a plain tuple, as every port does.
+The annotations of the ops use four types: ``Array`` (floats of either dtype), ``Integers``,
+``Booleans``, and ``Coefficient`` (a number, or an array with one entry per sample).  Shapes stand
+in the docstrings.  An op with several results returns a plain tuple, as every port does.
 """
 
 import functools
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Integers: TypeAlias = NDArray[np.integer[Any]]
+Booleans: TypeAlias = NDArray[np.bool_]
 Coefficient: TypeAlias = float | Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 ARRAYS: tuple[Any, ...] = (np.ndarray,)
+KINDS = {"int": ("iu", "integers"), "bool": ("b", "True and False")}  # word -> NumPy's kinds, name
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -38,14 +41,12 @@ def add_arrays(kind: type) -> None:
 
 
 @functools.cache
-def parse(spec: str) -> tuple[tuple[str, bool, tuple[str, ...]], ...]:
-    """``"x[b,...,c] labels:int[b]"`` -> ``(("x", False, ("b", "...", "c")), ("labels", True,
+def parse(spec: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """``"x[b,...,c] labels:int[b]"`` -> ``(("x", "", ("b", "...", "c")), ("labels", "int",
     ("b",)))``.
     """
-    words = re.findall(r"(\w+)(:int)?\[([^\]]*)\]", spec)
-    return tuple(
-        (name, bool(integer), tuple(filter(None, axes.split(",")))) for name, integer, axes in words
-    )
+    words = re.findall(r"(\w+)(?::(int|bool))?\[([^\]]*)\]", spec)
+    return tuple((name, kind, tuple(filter(None, axes.split(",")))) for name, kind, axes in words)
 
 
 def check(spec: str, *arrays: Any) -> dict[str, Any]:
@@ -63,13 +64,14 @@ def _check(spec: str, forms: tuple[Any, ...]) -> dict[str, Any]:
     """
     sizes: dict[str, Any] = {}
     dtype = None
-    for (name, integer, axes), form in zip(parse(spec), forms, strict=True):
+    for (name, kind, axes), form in zip(parse(spec), forms, strict=True):
         if isinstance(form, type):
             raise TypeError(f"{name} must be a NumPy array, got {form.__name__}")
         shape, of_array = form
-        if integer:
-            if of_array.kind not in "iu":
-                raise TypeError(f"{name} must hold integers, got {of_array}")
+        if kind:
+            kinds, held = KINDS[kind]
+            if of_array.kind not in kinds:
+                raise TypeError(f"{name} must hold {held}, got {of_array}")
         elif of_array not in FLOATS:
             raise TypeError(f"{name} must be float32 or float64, got {of_array}")
         elif of_array != (dtype := dtype or of_array):

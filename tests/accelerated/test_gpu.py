@@ -135,7 +135,19 @@ def test_convolution_with_patches_in_parts(i, o, add, monkeypatch):
 @needs_device
 def test_attention_with_scores_in_parts(monkeypatch):
     monkeypatch.setattr(file_of("attention"), "MAX_SCORE_BYTES", 1)  # a head of a sample at a time
-    check_with_backward("attention", op_inputs.attention(NUMBERS, 2, 3, 5, 2, 2))
+    for masked in (False, True):
+        check_with_backward("attention", op_inputs.attention(NUMBERS, 2, 3, 5, 2, 2, masked))
+
+
+@needs_device
+def test_a_sample_without_a_key_is_refused_in_a_mask_on_the_host_and_nan_in_one_on_the_device():
+    q, k, v, heads, mask = op_inputs.attention(NUMBERS, 2, 1, 2, 1, 2, True)
+    mask[1] = False
+    with pytest.raises(ValueError, match="sample 1 has none"):
+        gpu.attention(q, k, v, heads, mask)
+    y, _ = gpu.attention(*map(gpu.to_device, (q, k, v)), heads, gpu.to_device(mask))
+    y = gpu.to_host(y)
+    assert np.isfinite(y[0]).all() and np.isnan(y[1]).all()
 
 
 @needs_device

@@ -132,6 +132,13 @@ def test_logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtyp
     special_values.logits_of_ten_thousand_in_one_row_or_in_all_rows(port, name, rows, dtype)
 
 
+@of_ops("attention")
+@both_dtypes
+@pytest.mark.parametrize("keys", special_values.MASKS, ids=["padding", "in between", "one key"])
+def test_masked_keys_may_hold_anything_and_attention_is_that_over_the_others(port, keys, dtype):
+    special_values.masked_keys_may_hold_anything_and_attention_is_that_over_the_others(port, keys, dtype)
+
+
 @both_dtypes
 @pytest.mark.parametrize("name", special_values.SILUS)
 @pytest.mark.parametrize("start", special_values.SILU_STARTS)

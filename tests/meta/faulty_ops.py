@@ -56,6 +56,10 @@ def stride_2_edge(x, w, b, stride=1, add=None, out=None):
     return y
 
 
+def attention_without_mask(q, k, v, heads, mask=None, out=None):
+    return ops.attention(q, k, v, heads)
+
+
 def noise_of_the_batch(seed, sample, step, purpose, shape, dtype=np.float64, out=None):
     return ops.normal(seed, np.arange(len(sample)), step, purpose, shape, dtype)
 
@@ -104,6 +108,7 @@ FAULTS = {
     "stride 2 edge": ("conv2d", stride_2_edge),
     "float64 that is float32 inside": ("softmax", rounded_to(ops.softmax, np.float32)),
     "gradients in half precision": ("attention_backward", rounded_to(ops.attention_backward, np.float16)),
+    "a mask that is ignored": ("attention", attention_without_mask),
     "noise that depends on the batch": ("normal", noise_of_the_batch),
     "buffer handed out twice": ("silu", buffer_handed_out_twice),
     "element never written": ("concat", element_never_written),
@@ -162,7 +167,7 @@ FAULTS_AT_LARGE_SIZES = {
     "softmax of more than 1,024 entries": off_by_one("softmax", if_condition(lambda x: x.shape[-1] > 1024)),
     "attention beyond query 127": off_by_one("attention", places_from(128, 1)),
     "attention of more than 128 keys": off_by_one("attention", if_condition(lambda q, k, *_: k.shape[1] > 128)),
-    "attention of more than 128 heads": off_by_one("attention", if_condition(lambda q, k, v, heads: heads > 128)),
+    "attention of more than 128 heads": off_by_one("attention", if_condition(lambda q, k, v, heads, *_: heads > 128)),
     "attention_backward of heads wider than 64": off_by_one(
         "attention_backward", if_condition(lambda dy, q, k, v, heads, *_: q.shape[2] > 64 * heads)
     ),

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from reference.conformance.call import bind_arguments
 from reference.conformance.contract import OPS
+from reference.ops.attention import check_mask
 from reference.ops.checks import check, takes_out
 
 aten = torch.ops.aten
@@ -184,18 +185,30 @@ def _join(x):
     return x.transpose(1, 2).flatten(2)
 
 
+def _masked(k, v, mask):
+    """0 or -infinity for each key, [b,1,1,m], and k and v with zeros at the keys that do not count."""
+    mask = k.new_ones(k.shape[:2], dtype=torch.bool) if mask is None else mask
+    check_mask(mask.numpy())
+    bias = k.new_zeros(mask.shape).masked_fill(~mask, -torch.inf)
+    return bias[:, None, None], *(x.masked_fill(~mask[:, :, None], 0) for x in (k, v))
+
+
 @op
-def attention(q, k, v, heads):
+def attention(q, k, v, heads, mask):
     """F.scaled_dot_product_attention answers 0 to a query of NaN."""
+    bias, k, v = _masked(k, v, mask)
     q, k, v = (_split(x, heads) for x in (q, k, v))
-    s = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    s = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
     return _join(torch.softmax(s, -1) @ v), torch.logsumexp(s, -1)
 
 
 @op
-def attention_backward(dy, q, k, v, heads, y, logsumexp):
+def attention_backward(dy, q, k, v, heads, y, logsumexp, mask):
+    bias, k, v = _masked(k, v, mask)
     dy, q, k, v, y = (_split(x, heads) for x in (dy, q, k, v, y))
-    return tuple(map(_join, aten._scaled_dot_product_flash_attention_for_cpu_backward(dy, q, k, v, y, logsumexp, 0.0, False)))
+    bias = bias.expand(-1, -1, q.shape[2], -1)
+    backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
+    return tuple(map(_join, backward(dy, q, k, v, y, logsumexp, 0.0, False, attn_mask=bias)))
 
 
 # Changes of resolution, and concatenation.
