@@ -46,7 +46,7 @@ def test_gradients_of_masked_attention_in_every_coordinate(position):
     gradient = ops.attention_backward(DY, *arrays, 2, y, total, MASK)[position]
     for index in np.ndindex(gradient.shape):
 
-        def f(t):
+        def f(t, index=index):
             moved = [array.copy() for array in arrays]
             moved[position][index] += t
             return float(np.vdot(DY, ops.attention(*moved, 2, MASK)[0]))
@@ -102,8 +102,8 @@ def test_a_sample_without_a_key_that_counts_is_refused(keyless, message):
 
 def test_a_mask_is_an_array_of_booleans_with_a_row_for_each_sample_and_an_entry_for_each_key():
     for wrong in (MASK.astype(int), MASK.astype(float), MASK.tolist()):
-        with pytest.raises(TypeError, match="^mask must"):
+        with pytest.raises(TypeError, match=r"^mask must"):
             ops.attention(Q, K, V, 2, wrong)
     for wrong in (MASK[:1], MASK[:, :4], MASK[0], MASK[:, None, None]):
-        with pytest.raises(ValueError, match="^mask must have shape"):
+        with pytest.raises(ValueError, match=r"^mask must have shape"):
             ops.attention(Q, K, V, 2, wrong)
