@@ -58,9 +58,15 @@ def write(folder, batch, arrays):
 
 def read(folder, first):
     """(arrays by name, evaluations, beyond) of a batch."""
-    with np.load(_part(folder, first), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return arrays, *arrays.pop("counts")
+    path = _part(folder, first)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return arrays, *arrays.pop("counts")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} can't be read: {error}; remove it to draw its samples again"
+        ) from None
 
 
 def join(path, firsts, n, settings):

@@ -61,7 +61,9 @@ def test_three_processes_can_not_train(folder):
 
 def test_processes_with_different_options_are_refused(folder):
     words = [sys.executable, "-m", "reference", *TRAIN.split(), "--batch", "8", "--out", "new"]
-    message = f"the command must be the same in all processes: {' '.join(words[3:])} --seed 1 in rank 0, {' '.join(words[3:])} --seed 2 in rank 1"
+    message = (
+        f"the command must be the same in all processes: {' '.join(words[3:])} --seed 1 in rank 0, {' '.join(words[3:])} --seed 2 in rank 1"
+    )
     assert_refused(folder, 1, [], [message], program=[*words, "--seed", "1", ":", "-n", "1", *words, "--seed", "2"])
 
 

@@ -9,7 +9,7 @@ import pytest
 from reference.runs import sampling
 from reference.runs.run import open_run
 from tests.command_runs import files, run
-from tests.processes.launches import finish, members, mpiexec, ranks, start, wait_until
+from tests.processes.launches import finish, mpiexec, ranks, start, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -44,7 +44,7 @@ def test_a_run_whose_processes_are_killed_equals_an_uninterrupted_run(tmp_path, 
     (tmp_path / "run").mkdir()
     for count in (2, 4, 2):
         job, step = training(tmp_path, count), reached(tmp_path / "run") + draws.integers(1, 8)
-        wait_until(lambda: reached(tmp_path / "run") >= step, job)
+        wait_until(lambda step=step: reached(tmp_path / "run") >= step, job)
         os.kill(ranks(job.pid)[draws.integers(count)], signal.SIGKILL)
         assert finish(job)[0] != 0 and 0 < reached(tmp_path / "run") < 30
     assert run(*TRAIN.split(), "--resume", "--out", tmp_path / "run") == 0
