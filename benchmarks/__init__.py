@@ -16,7 +16,8 @@ Programs, each a subcommand but the first:
     compare.py        changes between two results files
     profile.py        the time of one workload, op by op
     roofline.py       the least time of each op on a device, and the kernel launches of the GPU port
-    scaling.py        time and memory over the size of the work
+    scaling.py        time and memory over the size of the work, and
+    processes.py      .. a training step divided among processes
     train_to_loss.py  whole training runs to a target loss
     studies.py        fused ops, Winograd's accuracy in one op and in training, and
     sampling_cost.py  .. the cost of 50,000 images
