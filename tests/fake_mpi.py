@@ -30,6 +30,9 @@ class Communicator:
         self.group.barrier.wait()
         return found
 
+    def Barrier(self):
+        self.group.barrier.wait()
+
     def gather(self, value):
         found = self.allgather(value)
         return None if self.rank else found

@@ -162,6 +162,7 @@ class Processes:
         """
         if self.count == 1:
             return
+        self.comm.Barrier()  # if another process has met an error, no file is written
         probe = self.shared(lambda: _probe(Path(folder)))
         found = self.comm.allgather((platform.node(), probe.exists()))
         self.first(probe.unlink)
@@ -195,10 +196,9 @@ class Processes:
 
     def _end(self, line, code):
         print(f"rank {self.rank}: {line}", file=self.errors, flush=True)
-        sys.stdout.flush()
-        _silence()  # the MPI library prints a message of its own
+        _silence()  # MPI's own words
         self.comm.Abort(code)
-        os._exit(code)  # it may return before the process is ended
+        os._exit(code)  # Abort may return before the launcher ends this process
 
     def fail(self, kind, error, trace):
         """As ``sys.excepthook``: print an exception, once for all processes that have it, and end

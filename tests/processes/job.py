@@ -16,8 +16,6 @@ from reference.runs.launch import use_one_blas_thread
 use_one_blas_thread()
 end_on_interrupt("job")
 
-import numpy as np  # noqa: E402
-
 import reference  # noqa: E402
 from accelerated.__main__ import PROGRAM  # noqa: E402
 from reference.commands.cli import Program, main  # noqa: E402
@@ -27,12 +25,12 @@ from reference.runs import launch, sampling  # noqa: E402
 PROGRAMS = {"accelerated": PROGRAM, "reference": Program()}
 
 
-def at_step(number, fault):
-    """Call ``fault(state)`` before the update of the training step with this number."""
+def at_step(true, fault):
+    """Call ``fault(state)`` before the update of the training steps for whose number it is ``true``."""
     update = training.update
 
     def faulty(settings, state, *rest, **keywords):
-        if state.step + 1 == number:
+        if true(state.step + 1):
             fault(state)
         return update(settings, state, *rest, **keywords)
 
@@ -48,7 +46,7 @@ def fail(state):
 
 
 def drift(state):
-    state.params.flat[0] = np.nextafter(state.params.flat[0], 1, dtype=np.float32)
+    state.params.flat[0] += 0.01
 
 
 def draw_slowly():
@@ -57,14 +55,16 @@ def draw_slowly():
     sampling.final_sample = lambda states: time.sleep(1) or draw(states)
 
 
+THIRD, AFTER = (lambda step: step == 3), (lambda step: step > 3)
 FAULTS = {
-    "refuses": lambda: at_step(3, refuse),
-    "fails": lambda: at_step(3, fail),
-    "drifts": lambda: at_step(3, drift),
+    "refuses": lambda: at_step(THIRD, refuse),
+    "fails": lambda: at_step(THIRD, fail),
+    "drifts": lambda: at_step(THIRD, drift),
     "has another version": lambda: setattr(reference, "__version__", "0"),
     "has another folder": lambda: os.chdir(Path("elsewhere")),
     "draws slowly": draw_slowly,
-    "trains slowly": lambda: [at_step(step, lambda state: time.sleep(0.2)) for step in range(4, 40)],
+    "trains slowly": lambda: at_step(AFTER, lambda state: time.sleep(0.2)),
+    "trains for minutes": lambda: at_step(AFTER, lambda state: time.sleep(5)),
 }
 
 

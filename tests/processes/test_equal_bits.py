@@ -65,3 +65,15 @@ def made(tmp_path_factory):
 def test_any_number_of_processes_makes_the_same_bytes(made, name, count):
     words, found = made(None)[name]
     assert found and made(count)[name] == (words, found)
+
+
+def test_two_processes_train_on_a_simulated_device_with_the_bits_of_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    words = "accelerated train ddpm --port gpu --data mixture1d --width 4 --depth 1 --batch 2 --shards 2 --steps 1 --out run"
+    found = []
+    for count in (None, 2):
+        (tmp_path / str(count)).mkdir()
+        code, _, errors = mpiexec(tmp_path / str(count), count, words)
+        assert code == 0, errors
+        found.append(list(files(tmp_path / str(count) / "run").values()))
+    assert found[0] and found[0] == found[1]

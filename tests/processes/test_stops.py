@@ -14,7 +14,6 @@ from tests.processes.launches import finish, mpiexec, ranks, start, wait_until
 pytestmark = pytest.mark.processes
 
 TRAIN = "train ddpm --data mixture1d --width 8 --depth 1 --batch 8 --shards 4 --save-every 3 --steps 30"
-SLOWLY = ("all", "trains slowly")
 SAMPLE = "sample run --steps 3 --samples 2000"
 
 
@@ -34,8 +33,8 @@ def reached(folder):
     return open_run(folder, need_checkpoint=False).state.step if (folder / "config.json").exists() else 0
 
 
-def training(folder, count):
-    return start(folder, count, [f"reference {TRAIN} --resume --out run"], *SLOWLY)
+def training(folder, count, slowly="trains slowly"):
+    return start(folder, count, [f"reference {TRAIN} --resume --out run"], "all", slowly)
 
 
 def test_a_run_whose_processes_are_killed_equals_an_uninterrupted_run(tmp_path, whole):
@@ -45,7 +44,7 @@ def test_a_run_whose_processes_are_killed_equals_an_uninterrupted_run(tmp_path, 
     for count in (2, 4, 2):
         job, step = training(tmp_path, count), reached(tmp_path / "run") + draws.integers(1, 8)
         wait_until(lambda step=step: reached(tmp_path / "run") >= step, job)
-        os.kill(ranks(job.pid)[draws.integers(count)], signal.SIGKILL)
+        os.kill(ranks(job)[draws.integers(count)], signal.SIGKILL)
         assert finish(job)[0] != 0 and 0 < reached(tmp_path / "run") < 30
     assert run(*TRAIN.split(), "--resume", "--out", tmp_path / "run") == 0
     assert contents(tmp_path / "run") == whole
@@ -55,13 +54,13 @@ def test_a_run_whose_processes_are_killed_equals_an_uninterrupted_run(tmp_path, 
 def test_an_interrupted_job_keeps_its_checkpoint(tmp_path, whole, number):
     """Meanwhile another job is refused the folder."""
     (tmp_path / "run").mkdir()
-    job = training(tmp_path, 2)
+    job = training(tmp_path, 2, "trains for minutes")
     wait_until(lambda: reached(tmp_path / "run") >= 3, job)
     if number == signal.SIGINT:
         code, _, errors = mpiexec(tmp_path, 2, f"reference {TRAIN} --resume --out run")
         assert code == 2 and errors.splitlines()[0] == "python -m reference: another process is training in run"
     job.send_signal(number)
-    assert finish(job)[0] != 0 and 3 <= reached(tmp_path / "run") < 30
+    assert finish(job)[0] == 130 and 3 <= reached(tmp_path / "run") < 30
     assert run(*TRAIN.split(), "--resume", "--out", tmp_path / "run") == 0
     assert contents(tmp_path / "run") == whole
 
@@ -72,7 +71,7 @@ def test_a_killed_job_that_draws_is_completed_by_another_number_of_processes(tmp
     job = start(tmp_path, 2, [f"reference {SAMPLE} --out s.npz"], "all", "draws slowly")
     parts = tmp_path / "s.npz.parts"
     wait_until(lambda: len(list(parts.glob("0*.npz"))) >= 2, job)
-    os.kill(ranks(job.pid)[1], signal.SIGKILL)
+    os.kill(ranks(job)[1], signal.SIGKILL)
     assert finish(job)[0] != 0
     kept = len(list(parts.glob("0*.npz")))
     monkeypatch.setitem(sampling.BATCH, "points", 300)

@@ -118,8 +118,15 @@ def test_one_process_alone_agrees_with_itself(tmp_path, capsys):
 # errors
 
 
-def complaints(count, complain):
-    """(results, printed text, processes that ended the job)."""
+@pytest.fixture
+def complaints(monkeypatch):
+    """A function (count, complain) -> (results, printed text, processes that ended the job)."""
+    monkeypatch.setattr(processes, "SECONDS_TO_AGREE", 0.5)
+    monkeypatch.setattr(processes, "_silence", lambda: None)
+    return _complaints
+
+
+def _complaints(count, complain):
     errors, ended = io.StringIO(), []
 
     def work(team):
@@ -131,23 +138,21 @@ def complaints(count, complain):
     return together(count, work, errors), errors.getvalue(), ended
 
 
-def test_an_error_of_all_processes_is_printed_once():
+def test_an_error_of_all_processes_is_printed_once(complaints):
     assert complaints(3, lambda team: team.complain("a line", 2)) == ([2] * 3, "a line\n", [])
 
 
-def test_an_error_of_one_process_ends_them_all_and_names_its_rank(monkeypatch):
-    monkeypatch.setattr(processes, "SECONDS_TO_AGREE", 0.1)
+def test_an_error_of_one_process_ends_them_all_and_names_its_rank(complaints):
     alone = lambda team: team.complain("a line", 2) if team.rank == 1 else None
     assert complaints(3, alone) == ([None] * 3, "rank 1: a line\n", [1])
 
 
-def test_an_exception_of_one_process_ends_them_all_and_names_its_rank(monkeypatch):
-    monkeypatch.setattr(processes, "SECONDS_TO_AGREE", 0.1)
+def test_an_exception_of_one_process_ends_them_all_and_names_its_rank(complaints):
     alone = lambda team: team.fail(ValueError, ValueError("of the program"), None) if team.rank == 2 else None
     assert complaints(3, alone) == ([None] * 3, "rank 2: ValueError: of the program\n\n", [2])
 
 
-def test_an_exception_of_all_processes_is_printed_once():
+def test_an_exception_of_all_processes_is_printed_once(complaints):
     _, printed, ended = complaints(3, lambda team: team.fail(ValueError, ValueError("of the program"), None))
     assert printed == "rank 0: ValueError: of the program\n\n" and ended == [0]
 

@@ -219,3 +219,18 @@ def test_processes_draw_each_batch_once(points_run, count, monkeypatch):
     assert drawn[0].tobytes() == x.tobytes() and drawn[1] == evaluations and others == [(None, None)] * (count - 1)
     assert sorted(chain(*found.values())) == list(batch_starts(started, N))
     assert max(map(len, found.values())) - min(map(len, found.values())) <= 1
+
+
+def test_a_last_batch_of_one_sample_is_drawn(points_run):
+    x, _ = draw(open_run(points_run), ops, 6, **DDIM)
+    assert len(x) == 6
+
+
+def test_the_words_are_those_of_samples_drawn_at_once(points_run, tmp_path, capsys):
+    """Those of a picture; also the warning of predictions outside of the data, and the network's evaluations."""
+    printed = []
+    for name in ("many.npz", "once.csv"):
+        assert run("sample", points_run, *HOW, "--out", tmp_path / name) == 0
+        out, err = capsys.readouterr()
+        printed.append((out.splitlines()[-1].partition(": ")[2], err))
+    assert printed[0] == printed[1] and "3 network evaluations" in printed[0][0] and "outside of the range" in printed[0][1]
