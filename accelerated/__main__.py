@@ -51,12 +51,12 @@ def port(arguments):
 
 
 def share_machine(port):
-    """Give a process that shares its machine with others its part of the processors, and a device of its own."""
-    rank, count = processes().local
-    if count > 1:
-        hook(port, "choose_device")(rank)
+    """Give one of several processes its part of the machine's processors, and a device of its own."""
+    team = processes()
+    if team.count > 1:
+        hook(port, "choose_device")(team.local[0])
         if hasattr(port, "threads"):
-            port.set_threads(max(1, port.threads() // count))
+            port.set_threads(min(port.threads(), team.processors()))
 
 
 PROGRAM = Program(

@@ -5,6 +5,8 @@ import functools
 import os
 import signal
 
+from reference.runs.launch import launched
+
 
 class Stop:
     asked = False
@@ -64,7 +66,8 @@ def end_on_interrupt(program):
 
 
 def _end(program, number, frame):
-    os.write(2, f"{program}: interrupted\n".encode())
+    if launched() is None or launched()[0] == 0:  # once for all processes
+        os.write(2, f"{program}: interrupted\n".encode())
     os._exit(130)
 
 

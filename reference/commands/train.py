@@ -49,8 +49,8 @@ def start_together(begin, folder, resume, ops):
     team.check_shared(folder)
     started = team.first(lambda: begin(resume))
     for rank, other in enumerate(team.gather(environment(ops)) or []):
-        if changed := differences(environment(ops), other, f"in rank 0 and in rank {rank}"):
-            print(f"note: {changed}: the bits of the result may differ, which ends the training")
+        if changed := differences(environment(ops), other, f"in rank 0 and in rank {rank} is", ops):
+            print(f"note: {changed}: the bits may differ, which would end the training")
     return started or begin(True)
 
 
@@ -109,16 +109,19 @@ def start(folder, method, options, resume, ops):
 def note_environment(run, ops):
     """Print how this environment differs from the one of the run's checkpoint."""
     now = environment(ops)
-    if changed := differences(run.environment or now, now, "and is"):
+    if changed := differences(run.environment or now, now, "and is", ops):
         print(f"note: {changed}: the bits of the result may differ")
 
 
-def differences(was, now, between):
-    """The entries of two environments that differ, in a phrase; empty if none does."""
+def differences(was, now, between, ops):
+    """The entries of two environments that differ, in a phrase; empty if none does.  A port that
+    has threads of its own has the same bits for any number of them.
+    """
+    without = "threads" if hasattr(ops, "threads") else None
     return ", ".join(
         f"{name} was {value} {between} {now.get(name)}"
         for name, value in was.items()
-        if now.get(name) != value
+        if now.get(name) != value and name != without
     )
 
 

@@ -49,7 +49,7 @@ class Port(Protocol):
         """
 
     def set_threads(self, n: int) -> None:
-        """Compute with n threads from now on."""
+        """Compute with n threads from now on.  The bits of results must not depend on n."""
 
     def choose_device(self, rank: int) -> None:
         """Compute, as process ``rank`` of this machine, on a device of its own where there are as

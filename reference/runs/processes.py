@@ -59,15 +59,11 @@ def _silence():
     return errors
 
 
-def _probe(folder):
-    """A new empty file in the folder, or in the nearest parent that exists."""
-    parent = next(path for path in (folder, *folder.parents) if path.is_dir())
-    probe = parent / f".of-process-{os.getpid()}.tmp"
-    try:
-        probe.write_bytes(b"")
-    except OSError as error:
-        raise ValueError(f"{parent} can't be written: {error.strerror}") from None
-    return probe
+def _processors():
+    """The processors on which this process may run, where the system tells; else all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,15 @@ class Processes:
         found = here.rank, here.size
         here.Free()
         return found
+
+    def processors(self):
+        """How many processors each process of this machine can have, at least 1: launchers bind
+        processes to processors of their own, or let all of them run on the same ones.
+        """
+        own = platform.node(), _processors()
+        found = self.comm.allgather(own) if self.count > 1 else [own]
+        here = [processors for node, processors in found if node == own[0]]
+        return max(1, len(set().union(*here)) // len(here))
 
     def sum(self, array):
         """The sum of the arrays of all processes, by recursive doubling: neighbours add first, then

@@ -75,9 +75,10 @@ def test_a_port_without_term_3_fails_with_the_message_of_the_readme(tmp_path, ca
 
 
 def command_lines(text):
-    """The command lines of both programs in code blocks and in code within a line."""
-    blocks = re.findall(r"^(python -m (?:reference|accelerated) .*?)(?:  +.*)?$", text, re.MULTILINE)
-    within = re.findall(r"`(python -m (?:reference|accelerated) [^`]+)`", text)
+    """The command lines of both programs in code blocks and in code within a line, without mpiexec or srun and a last variable."""
+    program = r"(?:(?:mpiexec|srun) -[^`\n]*? )?(python -m (?:reference|accelerated) "
+    blocks = re.findall(rf"^{program}.*?)(?: \$\w+)?(?:  +.*)?$", text, re.MULTILINE)
+    within = re.findall(rf"`{program}[^`]+)`", text)
     return [shlex.split(line) for line in (*blocks, *within)]
 
 
