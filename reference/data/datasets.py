@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.data import formats, mnist
+from reference.data import captions, formats, mnist
+from reference.data.captions import Captions
 from reference.data.units import Units, scale_images, scale_points
 from reference.diffusion.mixtures import Mixture, example_2_1, ring
 from reference.ops.random import Purpose, normal, uniform
 
 SYNTHETIC_SAMPLES = 20_000
 HELD_OUT_SHARE = 0.2
-NAMES = ("digits", *mnist.SOURCES, "mixture1d", "mixture2d", "swiss-roll")
+NAMES = ("digits", *mnist.SOURCES, "captions", "mixture1d", "mixture2d", "swiss-roll")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Dataset:
     of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
     numbers; None for built-in data.  ``notes``: the reader's decisions, one clause each.
     ``class_names``: a name for each label, in order; empty if the labels have no names.  Without
-    ``has_labels`` all labels are 0.
+    ``has_labels`` all labels are 0.  ``captions``: of images with captions, else None.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     has_labels: bool = True
     class_names: tuple[str, ...] = ()
+    captions: Captions | None = None
 
     @property
     def shape(self):
@@ -91,6 +93,8 @@ def load_dataset(name, seed=0, labels=None, data_dir=None):
         raise ValueError(f"labels go with a file of images in IDX or .npy format, not with {name}")
     if name in mnist.SOURCES:
         return _mnist(name, data_dir)
+    if name == "captions":
+        return _captions(seed)
     if name == "digits":
         x, y = digits()
     elif name == "swiss-roll":
@@ -121,6 +125,30 @@ def _mnist(name, data_dir):
         bin_width=2 / 255,
         notes=(border, f"classes: {', '.join(names)}", f"files in {folder}"),
         class_names=names,
+    )
+
+
+def _captions(seed):
+    """Training images show training digits, and held-out images held-out digits."""
+    found, held = load_dataset("digits", seed), int(SYNTHETIC_SAMPLES * HELD_OUT_SHARE)
+    train, held_out = np.split(np.arange(SYNTHETIC_SAMPLES), [SYNTHETIC_SAMPLES - held])
+    x, shown, tokens = captions.draw(seed, train, found.train, found.train_labels, True)
+    test_x, test_shown, test_tokens = captions.draw(
+        seed, held_out, found.held_out, found.held_out_labels, False
+    )
+    colours, places = ", ".join(captions.COLOURS), ", ".join(captions.PLACES)
+    rule = "not in training where colour + digit + place, counted from 0, is a multiple of 5"
+    caption = captions.decode(tokens[0])
+    return Dataset(
+        "captions",
+        x,
+        test_x,
+        shown.digit,
+        test_shown.digit,
+        bin_width=2 / 16,
+        notes=(f"digits in {colours}, at {places}", rule, f"the first caption is {caption!r}"),
+        class_names=captions.DIGITS,
+        captions=Captions(tokens, test_tokens, captions.is_held_out(test_shown)),
     )
 
 

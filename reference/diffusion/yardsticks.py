@@ -70,7 +70,7 @@ def linear_denoiser_mean_loss(eigenvalues, schedule):
 @dataclass(frozen=True, eq=False)
 class LinearDenoiser:
     """The best linear denoiser of data with this mean [d] and covariance U diag(lam) Uᵀ:
-    eigenvalues lam[d], vectors U[d,d].
+    eigenvalues lam[d], vectors U[d,d]; or only those of the nonzero eigenvalues.
     """
 
     mean: np.ndarray

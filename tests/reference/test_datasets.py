@@ -19,7 +19,9 @@ def idx(array, code=0x08):
     return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape) + array.tobytes()
 
 
-@pytest.mark.parametrize("name, shape", [("digits", (8, 8, 1)), ("mixture1d", (1,)), ("mixture2d", (2,)), ("swiss-roll", (2,))])
+@pytest.mark.parametrize(
+    "name, shape", [("digits", (8, 8, 1)), ("captions", (32, 32, 3)), ("mixture1d", (1,)), ("mixture2d", (2,)), ("swiss-roll", (2,))]
+)
 def test_built_in_data_sets_are_float32_labelled_and_split_by_seed(name, shape):
     data, again, other = datasets.load_dataset(name), datasets.load_dataset(name), datasets.load_dataset(name, seed=1)
     assert data.train.dtype == np.float32 and data.shape == shape
