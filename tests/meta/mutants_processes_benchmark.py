@@ -8,7 +8,7 @@ MUTANTS = tuple(
     ("benchmarks/processes.py", *rest)
     for rest in (
         ("/ (count * median)", "/ median", TABLE),
-        ('report, entry, entry["shards"])', "report, entry, 1)", TABLE),
+        ("report, entry, entry['shards'])", "report, entry, 1)", TABLE),
         ('parts["exchange"] / rounds', 'parts["exchange"]', EXCHANGE),
         ('parts["gradient"] * entry["processes"]', 'parts["gradient"]', EXCHANGE),
         ("        team.comm.Barrier()\n", "", TEST + "the_barrier_divides_waiting_from_the_exchange"),
