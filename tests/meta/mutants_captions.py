@@ -3,8 +3,18 @@
 OP, CPU, GPU = "reference/ops/attention.py", "accelerated/cpu/attention.py", "accelerated/gpu/attention.py"
 MASK = "tests/reference/test_attention_mask.py::test_"
 LOOPS = MASK + "masked_attention_and_its_gradients_equal_loops_over_the_keys_that_count[2]"
+KEYLESS = MASK + "a_sample_without_a_key_that_counts_is_refused[1-sample 1 has none]"
 ANYTHING = "tests/conformance/test_ops.py::test_masked_keys_may_hold_anything_and_attention_is_that_over_the_others"
 ON_CPU, ON_GPU = ANYTHING + "[accelerated.cpu-in between-float32]", ANYTHING + "[accelerated.gpu-in between-float32]"
+MANY_KEYS = (
+    "tests/conformance/test_sizes.py::test_results_at_large_sizes_are_within_tolerance[accelerated.cpu-attention_backward-10-float32]"
+)
+DATA = "reference/data/captions.py"
+IMAGES = "tests/reference/test_captions.py::test_"
+TRAINING = IMAGES + "no_training_image_shows_a_held_out_combination_and_all_others_are_shown"
+NAMED = IMAGES + "captions_name_what_their_images_show_and_leave_out_attributes_independently"
+OWN_DIGITS = IMAGES + "training_images_show_training_digits_and_held_out_images_held_out_digits"
+GAUSSIAN = IMAGES + "the_gaussian_of_a_caption_has_the_mean_and_the_covariance_of_its_images[unseen]"
 
 MUTANTS = (
     # a mask of keys
@@ -13,9 +23,22 @@ MUTANTS = (
     (OP, "np.where(mask[:, None, None, :], s,", "np.where(mask[::-1, None, None, :], s,", LOOPS),
     (OP, "p = np.exp(_scores(q, k, mask)", "p = np.exp(_scores(q, k, None)", LOOPS),
     (OP, "np.where(mask[:, :, None], x, x.dtype.type(0))", "x", ANYTHING + "[reference.ops-padding-float64]"),
-    (OP, "if not counts.all():", "if not counts.any():", MASK + "a_sample_without_a_key_that_counts_is_refused[1-sample 1 has none]"),
+    (OP, "{counts.argmin()} has none", "{counts.argmax()} has none", KEYLESS),
     (CPU, "_leave_out(mask[sample], scores[", "_leave_out(mask[0], scores[", ON_CPU),
+    (CPU, "_leave_out(mask[sample, j : j + width], p[", "_leave_out(mask[sample, :width], p[", MANY_KEYS),
     (CPU, "        if not mask[j]:", "        if mask[j]:", ON_CPU),
     (GPU, "not mask[i // (n * m) * m + i % m]", "not mask[i % m]", ON_GPU),
     (GPU, "p, ds = _scores(q, k_transposed, mask)", "p, ds = _scores(q, k_transposed, None)", ON_GPU),
+    # captioned images
+    (DATA, "place = int(training) + choose", "place = choose", TRAINING),
+    (DATA, "(place - colour - digit) %", "(place + colour - digit) %", TRAINING),
+    (DATA, "u[:, 4 + i] < LEFT_OUT", "u[:, 4] < LEFT_OUT", NAMED),
+    (DATA, "np.asarray(tokens) != PAD", "np.asarray(tokens) > NULL", IMAGES + "the_null_caption_has_a_token_of_its_own"),
+    (DATA, "named = [word for word in words if word in names]", "named = [word for word in words[:3] if word in names]", NAMED),
+    (DATA, "scaled = total / np.maximum(", "scaled = total * np.maximum(", IMAGES + "colour_place_and_digit_of_every_image_are_found[0-0]"),
+    (DATA, "for axis in (2, 1))", "for axis in (1, 2))", IMAGES + "colour_place_and_digit_of_every_image_are_found[0-0]"),
+    (DATA, "rgb / (rgb**2).sum(axis=1, keepdims=True)", "rgb", IMAGES + "colour_place_and_digit_of_every_image_are_found[4-0]"),
+    (DATA, "factor**2 * own.eigenvalues", "factor * own.eigenvalues", GAUSSIAN),
+    (DATA, "(shown(own.vectors.T) - shown(0 * own.vectors.T))", "shown(own.vectors.T)", GAUSSIAN),
+    ("reference/data/datasets.py", "found.held_out, found.held_out_labels, False", "found.train, found.train_labels, False", OWN_DIGITS),
 )

@@ -24,9 +24,11 @@ def digits():
     return datasets.load_dataset("digits")
 
 
-def found_in(images, labels):
-    """[n,3]: colour and place by the evaluators, and the labels."""
-    return np.stack((captions.colour_of(images), labels, captions.place_of(images)), axis=1)
+@pytest.fixture(scope="module")
+def shown(data):
+    """[n,3] of the training and of the held-out images: colour, digit and place, by the evaluators and the labels."""
+    found = lambda x, labels: np.stack((captions.colour_of(x), labels, captions.place_of(x)), axis=1)
+    return found(data.train, data.train_labels), found(data.held_out, data.held_out_labels)
 
 
 # captions
@@ -101,54 +103,46 @@ def test_a_fifth_of_the_combinations_is_held_out_and_every_pair_of_attributes_st
     assert captions.is_held_out(captions.attributes_of("a red 5 on the left")) and not captions.is_held_out((0, 3, 0))
 
 
-def test_no_training_image_shows_a_held_out_combination_and_all_others_are_shown(data):
-    shown = {(int(c), int(d), int(p)) for c, d, p in np.unique(found_in(data.train, data.train_labels), axis=0)}
-    assert shown == {tuple(found) for found in FULL if not captions.is_held_out(found)}
+def test_no_training_image_shows_a_held_out_combination_and_all_others_are_shown(shown):
+    assert set(map(tuple, shown[0].tolist())) == {tuple(found) for found in FULL if not captions.is_held_out(found)}
 
 
-def test_held_out_images_show_all_combinations_and_are_flagged(data):
-    shown = found_in(data.held_out, data.held_out_labels)
-    assert len(np.unique(shown, axis=0)) == 250
-    np.testing.assert_array_equal(data.captions.unseen, [captions.is_held_out(found) for found in shown])
+def test_held_out_images_show_all_combinations_and_are_flagged(data, shown):
+    assert len(np.unique(shown[1], axis=0)) == 250
+    np.testing.assert_array_equal(data.captions.unseen, [captions.is_held_out(found) for found in shown[1]])
     assert_mean(data.captions.unseen, 1 / 5)
 
 
-def test_attributes_are_drawn_evenly(data):
-    for labels, images in ((data.train_labels, data.train), (data.held_out_labels, data.held_out)):
-        for column, names in zip(found_in(images, labels).T, KINDS.values()):
+def test_attributes_are_drawn_evenly(shown):
+    for found in shown:
+        for column, names in zip(found.T, KINDS.values()):
             for value in range(len(names)):
                 assert_mean(column == value, 1 / len(names), tests=2 * 20)
 
 
-def test_captions_name_what_their_images_show_and_leave_out_attributes_independently(data):
+def test_captions_name_what_their_images_show_and_leave_out_attributes_independently(data, shown):
     named = [captions.attributes_of(captions.decode(tokens)) for tokens in data.captions.train]
-    shown = found_in(data.train, data.train_labels)
     left_out = np.array([[one is None for one in found] for found in named])
     values = np.array([[-1 if one is None else one for one in found] for found in named])
-    np.testing.assert_array_equal(values, np.where(left_out, -1, shown))
+    np.testing.assert_array_equal(values, np.where(left_out, -1, shown[0]))
     for absent in product((False, True), repeat=3):
         expected = np.prod([LEFT_OUT if one else 1 - LEFT_OUT for one in absent])
         assert_mean((left_out == absent).all(axis=1), expected, tests=8)
 
 
-def test_an_image_depends_on_the_seed_and_its_index_alone(data, digits):
+def test_an_image_depends_on_the_seed_and_its_index_alone(data, digits, shown):
     index = np.array([5, 15_999, 3])
     images, attributes, tokens = captions.draw(0, index, digits.train, digits.train_labels, True)
     np.testing.assert_array_equal(images, data.train[index])
     np.testing.assert_array_equal(tokens, data.captions.train[index])
-    np.testing.assert_array_equal(np.stack(attributes, axis=1), found_in(data.train, data.train_labels)[index])
+    np.testing.assert_array_equal(np.stack(attributes, axis=1), shown[0][index])
     assert not np.array_equal(images, captions.draw(1, index, digits.train, digits.train_labels, True)[0])
 
 
-def test_training_images_show_training_digits_and_held_out_images_held_out_digits(data, digits):
-    def known(images, labels, own):
-        colour, _, place = found_in(images, labels).T
-        crops = np.round((captions.crop(images, colour, place) + 1) * 8)
-        pictures = {picture.tobytes() for picture in np.round((own + 1) * 8)}
-        return [crop.tobytes() in pictures for crop in crops]
-
-    assert all(known(data.train, data.train_labels, digits.train))
-    assert all(known(data.held_out, data.held_out_labels, digits.held_out))
+def test_training_images_show_training_digits_and_held_out_images_held_out_digits(data, digits, shown):
+    levels = lambda x: [picture.tobytes() for picture in np.round((x + 1) * 8).astype(int)]
+    for images, found, own in ((data.train, shown[0], digits.train), (data.held_out, shown[1], digits.held_out)):
+        assert {*levels(captions.crop(images, found[:, 0], found[:, 2]))} <= {*levels(own)}
 
 
 def test_the_data_set_has_labels_and_its_lattice(data):
