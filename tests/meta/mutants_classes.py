@@ -65,7 +65,7 @@ MUTANTS = (
     (GUIDANCE, "sample, step, Purpose", "sample, 0, Purpose", GUIDED + "the_draw_of_dropped_labels_is_a_function_of_seed_and_step"),
     (
         "reference/diffusion/training.py",
-        "chosen = drop_labels(labels[indices], model.network, settings, state.step + 1, ops)",
+        "chosen = drop_labels(labels[indices], model.network, settings, step, ops, first)",
         "chosen = labels[indices]",
         GUIDED + "a_step_trains_dropped_samples_on_the_null_label",
     ),

@@ -94,8 +94,8 @@ MUTANTS = (
     ),
     (
         "reference/commands/train.py",
-        "if run.state.step > run.settings.warmup and",
-        "if",
+        "if log and run.state.step > run.settings.warmup:",
+        "if log:",
         LIMITS + "untrained_weights_give_a_warning_in_one_line[1e-06-20-False]",
     ),
     (

@@ -78,8 +78,8 @@ MUTANTS = (
     ),
     _mutant(
         "runs/devices",
-        "settings, state, steps, port, unchecked)",
-        "settings, state, steps, port)",
+        "settings, state, steps, port, unchecked, team)",
+        "settings, state, steps, port, team=team)",
         "devices.py::test_training_on_a_device_has_the_same_bits_and_no_host_copies[sde]",
     ),
     _mutant(

@@ -14,7 +14,7 @@ OPTIONS = "--batch 8 --steps 20 --shards 4 --save-every 7"
 POINTS = f"--data mixture1d --width 8 --depth 1 {OPTIONS}"
 TRAINED = {
     "vae": f"accelerated train vae {POINTS}",
-    "ddpm": f"accelerated train ddpm --classes --label-dropout 0.5 --channels 8 8 --prediction v {OPTIONS}",
+    "ddpm": f"accelerated train ddpm --classes --label-dropout 0.5 --channels 8 8 --timesteps 30 --prediction v {OPTIONS}",
     "smld": f"accelerated train smld {POINTS} --levels 4",
     "sde": f"accelerated train sde {POINTS}",
     "flow": f"accelerated train flow {POINTS}",
@@ -37,16 +37,17 @@ DRAWN = {
     "images.png": "accelerated sample ddpm --label all --steps 3 --samples 20",
     "images.gif": "accelerated sample ddpm --label 3 --steps 3 --samples 7",
     "arrays.npz": f"accelerated sample arrays --sampler ode-heun --steps 3 --samples 1000 --port {ROOT}/tests/device_port.py",
-    "evaluation": "accelerated evaluate sde --sampler ode-heun --steps 3 --samples 1000",
-    "evaluation of images": "accelerated evaluate ddpm --steps 3 --samples 20",
 }
-MADE = TRAINED | DRAWN
+PRINTED = {
+    "evaluation": "accelerated evaluate consistency --steps 3 --samples 1000",
+    "evaluation of images": "accelerated evaluate ddpm --label all --steps 3 --samples 20",
+}
+MADE = {name: f"{words} --out {name.replace(' ', '-')}" for name, words in (TRAINED | DRAWN).items()} | PRINTED
 
 
 def outputs(folder, count):
     """name -> (what its command prints, the files that it writes, path -> bytes)."""
-    commands = [f"{words} --out {name.replace(' ', '-')}" for name, words in MADE.items()]
-    code, printed, errors = mpiexec(folder, count, *commands)
+    code, printed, errors = mpiexec(folder, count, *MADE.values())
     assert code == 0 and printed.count("exit code 0\n") == len(MADE), printed + errors
     printed = re.sub(r"^.* \d+ of \d+  .*\d s\n", "", printed, flags=re.MULTILINE)  # how fast the work goes
     found = {str(path.relative_to(folder)): content for path, content in files(folder).items()}
@@ -64,7 +65,7 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_any_number_of_processes_makes_the_same_bytes(made, name, count):
     words, found = made(None)[name]
-    assert found and made(count)[name] == (words, found)
+    assert (found or name in PRINTED) and words and made(count)[name] == (words, found)
 
 
 def test_two_processes_train_on_a_simulated_device_with_the_bits_of_one(tmp_path, monkeypatch):
