@@ -6,9 +6,8 @@ LOOPS = MASK + "masked_attention_and_its_gradients_equal_loops_over_the_keys_tha
 KEYLESS = MASK + "a_sample_without_a_key_that_counts_is_refused[1-sample 1 has none]"
 ANYTHING = "tests/conformance/test_ops.py::test_masked_keys_may_hold_anything_and_attention_is_that_over_the_others"
 ON_CPU, ON_GPU = ANYTHING + "[accelerated.cpu-in between-float32]", ANYTHING + "[accelerated.gpu-in between-float32]"
-MANY_KEYS = (
-    "tests/conformance/test_sizes.py::test_results_at_large_sizes_are_within_tolerance[accelerated.cpu-attention_backward-10-float32]"
-)
+LARGE = "tests/conformance/test_sizes.py::test_results_at_large_sizes_are_within_tolerance"
+MANY_KEYS = LARGE + "[accelerated.cpu-attention_backward-10-float32]"
 DATA = "reference/data/captions.py"
 IMAGES = "tests/reference/test_captions.py::test_"
 TRAINING = IMAGES + "no_training_image_shows_a_held_out_combination_and_all_others_are_shown"
