@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from reference.runs.processes import Processes
 
-LIMIT = 60  # seconds; a process that waits longer has lost its partners
+LIMIT = 20  # seconds; a process that waits longer has lost its partners
 
 
 class Group:

@@ -47,7 +47,7 @@ MUTANTS = (
         "shards.py::test_the_number_of_shards_must_be_a_power_of_two",
     ),
     _mutant("diffusion/training", "if self.batch % self.shards:", "if False:", "shards.py::test_shards_must_divide_the_batch"),
-    _mutant("runs/processes", "distance = 1\n", "distance = self.count // 2\n", SUM),
+    _mutant("runs/processes", "other = self.rank ^ distance", "other = self.rank ^ (self.count // 2 // distance)", SUM),
     _mutant("runs/processes", "            distance *= 2\n", "            distance *= 4\n", SUM),
     _mutant(
         "runs/processes",

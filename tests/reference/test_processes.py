@@ -13,6 +13,7 @@ import pytest
 
 from reference import ops
 from reference.commands import cli, train
+from reference.diffusion import training
 from reference.runs import launch, processes
 from reference.runs.launch import LAUNCHERS, launched
 from reference.runs.processes import PROCESS, Processes
@@ -230,6 +231,14 @@ def train_together(monkeypatch, folder, count, stopped=None, fault=lambda team, 
     return together(count, work)
 
 
+def outcome(*arguments):
+    """``train_together``, or its exception."""
+    try:
+        return train_together(*arguments)
+    except Exception as error:
+        return error
+
+
 @pytest.fixture
 def begun(tmp_path):
     """A run of four shards after two of five steps, and the files of the same run after all steps."""
@@ -242,15 +251,19 @@ def begun(tmp_path):
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_continue_a_run_with_the_same_files(begun, count, monkeypatch):
+    """Each shard of a step is computed once, by one of them."""
     folder, whole = begun
-    assert train_together(monkeypatch, folder, count) == [0] * count
+    computed, draw = [], training.draw_batch
+    monkeypatch.setattr(training, "draw_batch", lambda *given: computed.append((given[3], given[5])) or draw(*given))
+    assert outcome(monkeypatch, folder, count) == [0] * count
     assert list(files(folder).values()) == whole
+    assert sorted(computed) == [(step, shard) for step in (3, 4, 5) for shard in range(4)]
 
 
 @pytest.mark.parametrize("stopped", [0, 1])
 def test_a_signal_to_one_process_stops_all_after_the_same_step(begun, stopped, monkeypatch):
     folder, _ = begun
-    assert train_together(monkeypatch, folder, 2, stopped) == [130, 130]
+    assert outcome(monkeypatch, folder, 2, stopped) == [130, 130]
     assert open_run(folder).state.step == 3
 
 
