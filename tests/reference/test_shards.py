@@ -144,9 +144,10 @@ def test_a_run_of_an_earlier_version_has_one_shard(tmp_path, given):
     assert run(*COMMAND, "--steps", 3, *given, "--resume", "--out", tmp_path) == 0
 
 
-def test_shards_that_do_not_fit_the_batch_leave_no_folder(tmp_path, capsys):
-    assert run(*COMMAND, "--shards", 8, "--out", tmp_path / "run") == 2
-    assert "got 8 shards for batch 4\n" in capsys.readouterr().err
+@pytest.mark.parametrize("shards, message", [(8, "got 8 shards for batch 12"), (3, "shards must be 1, 2, 4, 8 .., got 3")])
+def test_shards_that_do_not_fit_leave_no_folder(tmp_path, capsys, shards, message):
+    assert run(*COMMAND, "--batch", 12, "--steps", 1, "--shards", shards, "--out", tmp_path / "run") == 2
+    assert capsys.readouterr().err.endswith(f"{message}\n")
     assert not (tmp_path / "run").exists()
 
 

@@ -216,6 +216,7 @@ def test_processes_draw_each_batch_once(points_run, count, monkeypatch):
     x, evaluations = draw(started, ops, N, **DDIM)
     found.clear()
     drawn, *others = together(count, lambda team: draw(started, ops, N, team=team, **DDIM))
+    assert len(np.unique(x)) == N
     assert drawn[0].tobytes() == x.tobytes() and drawn[1] == evaluations and others == [(None, None)] * (count - 1)
     assert sorted(chain(*found.values())) == list(batch_starts(started, N))
     assert max(map(len, found.values())) - min(map(len, found.values())) <= 1
