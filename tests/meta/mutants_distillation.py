@@ -6,23 +6,25 @@ SAMPLER, TRAINING, STUDENTS = "reference/samplers/consistency.py", "reference/di
 COMMAND = "reference/commands/distill.py"
 TWO_STEPS = "tests/reference/test_progressive.py::test_"
 PATHS = "tests/reference/test_consistency.py::test_"
+DRAWN = "tests/reference/test_consistency_sampler.py::test_"
 PAIRS = "tests/reference/test_reflow.py::test_"
 RUNS = "tests/reference/test_distill_command.py::test_"
+REFUSALS = "tests/reference/test_distill_bad_input.py::test_"
 STAGES = "tests/reference/test_training.py::test_"
 TAKEN = TWO_STEPS + "training_takes_all_steps_of_the_student_equally_often[cosine]"
 TARGET = TWO_STEPS + "one_step_with_the_target_is_two_steps_of_the_teacher[v-cosine]"
 LARGER = TWO_STEPS + "the_loss_is_the_larger_of_the_squared_errors_of_x0_and_noise[v-cosine]"
 HALVINGS = TWO_STEPS + "halvings[64-4-found0]"
-LAW = PATHS + "samples_of_the_exact_function_have_the_law_of_the_data[3]"
+LAW = DRAWN + "samples_of_the_exact_function_have_the_law_of_the_data[3]"
 STOPPED = PATHS + "no_gradient_flows_through_the_target[squared]"
 FORMULA = PATHS + "the_loss_is_its_formula[training-pseudo-huber]"
 FIXED_TARGET = PATHS + "the_gradient_is_that_of_the_loss_with_the_target_held_fixed[training-pseudo-huber-F]"
 APPROACH = PATHS + "r_approaches_t_from_stage_to_stage[8-1]"
 HEUN = PATHS + "the_teachers_step_is_that_of_edm_or_of_ddim[heun-ve]"
 RESUMED = RUNS + "a_stopped_student_goes_on_with_the_same_bits"
-BAD = RUNS + "bad_input_exits_2_with_one_line_and_writes_nothing"
-SAMPLED = RUNS + "a_student_has_one_sampler_and_its_steps"
-KEEPS = RUNS + "a_student_keeps_its_teacher_and_its_options"
+BAD = REFUSALS + "bad_input_exits_2_with_one_line_and_writes_nothing"
+SAMPLED = REFUSALS + "a_student_has_one_sampler_and_its_steps"
+KEEPS = REFUSALS + "a_student_keeps_its_teacher_and_its_options"
 KEY = "Key(seed, sample, step, Purpose.STEP_NOISE)"
 
 MUTANTS = (
@@ -143,7 +145,7 @@ MUTANTS = (
         SAMPLER,
         "sigmas(steps + 1, sigma_min, sigma_max)[:-2]",
         "sigmas(steps + 1, sigma_min, sigma_max)[1:-1]",
-        PATHS + "levels_of_the_sampler_begin_at_the_largest_noise_and_leave_out_the_smallest",
+        DRAWN + "levels_of_the_sampler_begin_at_the_largest_noise_and_leave_out_the_smallest",
     ),
     # reflow
     (
@@ -213,7 +215,7 @@ MUTANTS = (
         STUDENTS,
         '    if (found := exported.digest(weights)) != config["teacher"]["weights"]:\n',
         "    if not (found := exported.digest(weights)):\n",
-        RUNS + "a_teacher_file_that_was_changed_is_refused",
+        REFUSALS + "a_teacher_file_that_was_changed_is_refused",
     ),
     (STUDENTS, '        "data_seed": teacher.data_seed,\n', "", RESUMED + "[progressive-2]"),
     (STUDENTS, "    if own and first not in (None, own):\n", "    if own and first == 0:\n", BAD + "[other steps of a student]"),
@@ -241,13 +243,13 @@ MUTANTS = (
         "reference/runs/sampler_options.py",
         "if steps == 1 < _default_steps(run)",
         "if steps == 0",
-        RUNS + "one_step_of_a_run_that_predicts_noise_is_refused",
+        REFUSALS + "one_step_of_a_run_that_predicts_noise_is_refused",
     ),
     (
         "reference/commands/train.py",
         '    if "teacher" in run.config:\n        raise ValueError(f"{run.folder} was begun by distill',
         '    if "students" in run.config:\n        raise ValueError(f"{run.folder} was begun by distill',
-        RUNS + "runs_of_train_and_of_distill_are_not_mixed_up",
+        REFUSALS + "runs_of_train_and_of_distill_are_not_mixed_up",
     ),
     (
         STUDENTS,

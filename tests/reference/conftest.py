@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.command_runs import FOUR_STEPS, IMAGES, POINTS, TINY, run
+from tests.distilled_runs import STUDENTS, TEACHERS, distil
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,20 @@ def runs(tmp_path_factory):
     for name, words in IMAGES.items():
         assert run("train", *words.split(), "--batch", 2, "--steps", 2, "--out", folder / name) == 0
     return {name: folder / name for name in (*POINTS, *IMAGES)}
+
+
+@pytest.fixture(scope="session")
+def teachers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teachers")
+    for name, words in TEACHERS.items():
+        assert run("train", *words.split(), *FOUR_STEPS, "--out", folder / name) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def taught(teachers, tmp_path_factory):
+    """Folders of students by name."""
+    folder = tmp_path_factory.mktemp("students")
+    for name in STUDENTS:
+        assert distil(teachers, name, folder / name) == 0
+    return folder
