@@ -39,7 +39,7 @@ RECORDS_PER_TURN = 20  # a record is the mean of as many calls as fit into its s
 STANDARD_ERRORS = 6  # allowed difference of the moments of particles: one false alarm in 10^8
 MAX_SPREAD = 0.1  # (upper - lower quartile) / median above which the median is unreliable
 MAX_OTHER_LOAD = 0.1  # share of the processors' time that other processes may take without a warning
-LIBRARIES = ("numpy", "scipy", "numba", "torch", "diffusers", "jax", "jaxlib")
+LIBRARIES = ("numpy", "scipy", "numba", "mpi4py", "mpich", "torch", "diffusers", "jax", "jaxlib")
 
 
 class Failure(Exception):
