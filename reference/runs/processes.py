@@ -5,6 +5,7 @@ it has written, so they need the same folder.  Without mpiexec there is one proc
 not imported.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -14,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +220,10 @@ PROCESS = Processes()  # one that was started alone
 
 
 def versions():
-    """What must be the same in all processes."""
-    names = ("numpy", "numba", "mpi4py")
-    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in names}
-    return {"python": platform.python_version(), "project": reference.__version__} | found
+    """The versions that must be the same in all processes, also of packages not yet imported."""
+    found = {"python": platform.python_version(), "project": reference.__version__}
+    devices = "numba-cuda", "cupy-cuda12x", "cupy-cuda13x"
+    for name in ("numpy", "scipy", "numba", "mpi4py", *devices):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
