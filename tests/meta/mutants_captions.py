@@ -11,6 +11,8 @@ MANY_KEYS = LARGE + "[accelerated.cpu-attention_backward-10-float32]"
 DATA = "reference/data/captions.py"
 IMAGES = "tests/reference/test_captions.py::test_"
 TRAINING = IMAGES + "no_training_image_shows_a_held_out_combination_and_all_others_are_shown"
+GRAMMAR = IMAGES + "every_caption_of_the_grammar_is_encoded_decoded_and_understood"
+NOISY = IMAGES + "evaluators_bear_noise_and_find_nothing_in_noise_alone_and_in_black"
 NAMED = IMAGES + "captions_name_what_their_images_show_and_leave_out_attributes_independently"
 OWN_DIGITS = IMAGES + "training_images_show_training_digits_and_held_out_images_held_out_digits"
 GAUSSIAN = IMAGES + "the_gaussian_of_a_caption_has_the_mean_and_the_covariance_of_its_images[unseen]"
@@ -33,8 +35,8 @@ MUTANTS = (
     (DATA, "(place - colour - digit) %", "(place + colour - digit) %", TRAINING),
     (DATA, "u[:, 4 + i] < LEFT_OUT", "u[:, 4] < LEFT_OUT", NAMED),
     (DATA, "np.asarray(tokens) != PAD", "np.asarray(tokens) > NULL", IMAGES + "the_null_caption_has_a_token_of_its_own"),
-    (DATA, "named = [word for word in words if word in names]", "named = [word for word in words[:3] if word in names]", NAMED),
-    (DATA, "scaled = total / np.maximum(", "scaled = total * np.maximum(", IMAGES + "colour_place_and_digit_of_every_image_are_found[0-0]"),
+    (DATA, "named = [word for word in words if word in names]", "named = [word for word in words[:3] if word in names]", GRAMMAR),
+    (DATA, "scaled = total / np.maximum(", "scaled = total * np.maximum(", NOISY),
     (DATA, "for axis in (2, 1))", "for axis in (1, 2))", IMAGES + "colour_place_and_digit_of_every_image_are_found[0-0]"),
     (DATA, "rgb / (rgb**2).sum(axis=1, keepdims=True)", "rgb", IMAGES + "colour_place_and_digit_of_every_image_are_found[4-0]"),
     (DATA, "factor**2 * own.eigenvalues", "factor * own.eigenvalues", GAUSSIAN),
