@@ -45,7 +45,12 @@ MUTANTS = (
     ),
     _experiment("what_matters", "K /= K.sum(axis=0)", "K /= K.sum()", "n2_stationary_distribution_of_langevin_on_a_gaussian_is_exact"),
     _mutant("commands/experiment", "return 1 if failed else 0", "return 0", "a_failed_criterion_exits_1_and_keeps_the_results"),
-    _mutant("commands/experiment", "module.run(quick, ops)", "module.run(quick)", "a_failed_criterion_exits_1_and_keeps_the_results"),
+    _mutant(
+        "commands/experiment",
+        "module.run(quick, ops, **options)",
+        "module.run(quick, **options)",
+        "a_failed_criterion_exits_1_and_keeps_the_results",
+    ),
     _mutant("commands/experiment", "results(folder) | {name: report}", "{name: report}", "results_in_a_folder_grow_with_all_digits"),
     _mutant("commands/experiment", "if name in results(folder):", "if False:", "results_are_not_overwritten[held already]"),
     # another convention of w, and signs

@@ -13,6 +13,7 @@ FIT = "shards.py::test_shards_that_do_not_fit_leave_no_folder"
 DRAWN_ONCE = "streaming.py::test_processes_draw_each_batch_once"
 STREAMED = "streaming.py::test_a_file_has_the_bytes_of_samples_drawn_at_once"
 COMPLETED = "streaming.py::test_a_stopped_command_is_completed_by_the_batches_that_are_missing"
+MACHINE = "tests/reference/test_shared_machine.py::test_"
 
 MUTANTS = (
     # the sum over shards
@@ -217,5 +218,42 @@ MUTANTS = (
         "len(batch_starts(run, n)) > 1",
         "False",
         "streaming.py::test_the_memory_does_not_grow_with_the_number_of_samples",
+    ),
+    # what the processes of a machine share
+    (
+        "reference/runs/processes.py",
+        "if node == own[0]]",
+        "]",
+        MACHINE + "the_processes_of_a_machine_divide_the_processors_on_which_they_may_run[two machines]",
+    ),
+    (
+        "reference/runs/processes.py",
+        "len(set().union(*here)) // len(here)",
+        "len(own[1]) // len(here)",
+        MACHINE + "the_processes_of_a_machine_divide_the_processors_on_which_they_may_run[bound]",
+    ),
+    (
+        "accelerated/__main__.py",
+        "min(port.threads(), team.processors())",
+        "team.processors()",
+        MACHINE + "a_process_takes_its_part_of_the_processors_and_a_device_of_its_own[2-2]",
+    ),
+    (
+        "accelerated/__main__.py",
+        "(team.local[0])",
+        "(0)",
+        MACHINE + "a_process_takes_its_part_of_the_processors_and_a_device_of_its_own[8-3]",
+    ),
+    (
+        "reference/commands/train.py",
+        " and name != without",
+        "",
+        MACHINE + "another_number_of_threads_is_reported_unless_the_port_has_threads_of_its_own",
+    ),
+    (
+        "reference/commands/interrupts.py",
+        "if launched() is None or launched()[0] == 0:",
+        "if True:",
+        MACHINE + "an_interrupt_before_the_processes_are_connected_is_answered_once[started2-False]",
     ),
 )
