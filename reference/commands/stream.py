@@ -3,6 +3,7 @@
 import contextlib
 
 from reference.runs import parts
+from reference.runs.checkpoint import environment
 from reference.runs.sampling import batch_starts, check_finite, check_range, draw_batches
 
 
@@ -17,7 +18,8 @@ def stream(run, ops, n, path, settings, how, start, team, arrays_of, agreeing):
     folder, firsts = parts.folder_of(path), batch_starts(run, n)
     with contextlib.ExitStack() as opened:
         team.check_shared(folder)
-        missing = team.shared(lambda: parts.begin(folder, settings, firsts, opened))
+        made_by = settings | {"port": environment(ops)["port"], "samples a batch": firsts.step}
+        missing = team.shared(lambda: parts.begin(folder, made_by, firsts, opened))
         own = missing[team.rank :: team.count]
         for batch in draw_batches(run, ops, n, own, start=start, **how):
             check_finite(batch.x, how)

@@ -1,7 +1,7 @@
 """Many samples on their way to a file FILE.npz or FILE.npy: a folder of batches, FILE.npz.parts, in
 bounded memory.
 
-    settings.json      of the samples
+    settings.json      of the samples, the port and the size of a batch
     FIRST.npz          the arrays of the batch whose first sample has the index FIRST; its network
                        evaluations, and how many of its predictions lie outside of the data
 

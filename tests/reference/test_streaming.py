@@ -151,6 +151,17 @@ def test_batches_of_other_settings_are_refused_and_kept(points_run, tmp_path, mo
     assert sorted(kept.iterdir()) == before and not path.exists()
 
 
+def test_batches_of_another_port_or_size_are_refused(points_run, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "many.npz"
+    kept = stopped(monkeypatch, points_run, path)
+    made = json.loads((kept / "settings.json").read_text())
+    assert made["port"] == "reference.ops" and made["samples a batch"] == 5
+    for name in ("port", "samples a batch"):
+        (kept / "settings.json").write_text(json.dumps(made | {name: "another"}))
+        assert run("sample", points_run, *HOW, "--out", path) == 2
+        assert f"{kept} holds samples of other settings" in capsys.readouterr().err
+
+
 def test_a_file_that_another_process_draws_is_refused(points_run, tmp_path, monkeypatch, capsys):
     path = tmp_path / "many.npz"
     kept = stopped(monkeypatch, points_run, path)
