@@ -59,8 +59,8 @@ def check_shards(run):
     shards, count = run.settings.shards, processes().count
     if shards % count:
         raise ValueError(
-            f"{run.folder} has {shards} shards, which {count} processes can't divide: take 1, 2, 4"
-            " .. processes up to --shards, which a run keeps"
+            f"--shards {shards} of {run.folder} can't be divided among {count} processes: take 1,"
+            " 2, 4 .. processes up to the shards, which a run keeps"
         )
 
 

@@ -1,6 +1,7 @@
 """Safe writing: a kill, a full disk or a mistyped name loses no data."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def exclusive_lock(folder, work="training in"):
     """A context that only one process at a time can enter, for its ``work`` in the folder; the
     others get a ValueError.
 
-    It holds the operating system's lock on the folder.  The lock ends with the process.
+    It holds the operating system's lock on the folder.  The lock ends with the process.  A file
+    system without locks keeps no process out.
     """
     try:
         import fcntl
@@ -82,6 +84,9 @@ def exclusive_lock(folder, work="training in"):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"another process is {work} {folder}") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+                raise
         yield
     finally:
         os.close(descriptor)

@@ -42,6 +42,8 @@ def begin(folder, settings, firsts, opened):
     if len(missing) < len(firsts):
         kept = f"{len(firsts) - len(missing)} of {len(firsts)} batches"
         print(f"{folder} holds {kept} of a command that was stopped, which are kept")
+    else:
+        print(f"{folder} holds the batches until the last: after a stop the same command goes on")
     return missing
 
 

@@ -13,10 +13,10 @@ TRAIN = "train ddpm --data mixture1d --width 8 --depth 1 --steps 2"
 REFUSED = {
     f"{TRAIN} --batch 12 --out new": "shards must divide the batch into equal parts, got 8 shards for batch 12",
     f"{TRAIN} --batch 8 --shards 3 --out new": "shards must be 1, 2, 4, 8 .., got 3",
-    f"{TRAIN} --batch 8 --shards 1 --out new": "new has 1 shards, which 2 processes can't divide: take 1, 2, 4 .. processes up to --shards",
-    "train ddpm --resume --steps 9 --out one": "one has 1 shards, which 2 processes can't divide",
+    f"{TRAIN} --batch 8 --shards 1 --out new": "--shards 1 of new can't be divided among 2 processes: take 1, 2, 4 .. processes up to the shards",
+    "train ddpm --resume --steps 9 --out one": "--shards 1 of one can't be divided among 2 processes",
     "train ddpm --out one": "one holds a run already",
-    "distill one --method consistency-training --updates 2 --shards 1 --out new": "new has 1 shards, which 2 processes can't divide",
+    "distill one --method consistency-training --updates 2 --shards 1 --out new": "--shards 1 of new can't be divided among 2 processes",
     "train ddpm --stepz 9 --out new": "unrecognized arguments: --stepz 9; did you mean --steps?",
     "sample one --live --out s.png": "--live needs one process",
     "sample nothing --out s.png": "the run nothing does not exist",
@@ -55,7 +55,7 @@ def test_commands_that_processes_can_not_execute_are_refused(folder):
 
 def test_three_processes_can_not_train(folder):
     commands = [f"reference {TRAIN} --batch 8 --out new", "reference train ddpm --resume --steps 9 --out one"]
-    messages = ["new has 8 shards, which 3 processes can't divide", "one has 1 shards, which 3 processes can't divide"]
+    messages = ["--shards 8 of new can't be divided among 3 processes", "--shards 1 of one can't be divided among 3 processes"]
     assert_refused(folder, 3, commands, messages)
 
 

@@ -1,6 +1,7 @@
 """Checkpoints and logs: exact, complete, and validated when read."""
 
 import contextlib
+import errno
 import json
 
 import numpy as np
@@ -143,6 +144,18 @@ def test_the_folder_lock_passes_on_errors_of_its_block(tmp_path):
         raise BlockingIOError
     with exclusive_lock(tmp_path):  # the lock is released at the end of the block
         pass
+
+
+@pytest.mark.parametrize("number, entered", [(errno.ENOLCK, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_file_system_without_locks_keeps_no_process_out(tmp_path, monkeypatch, number, entered):
+    def flock(descriptor, kind):
+        raise OSError(number, "no lock")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    found = []
+    with contextlib.suppress(OSError), exclusive_lock(tmp_path):
+        found.append("entered")
+    assert bool(found) == entered
 
 
 def test_a_log_is_cut_at_the_checkpoint_step_and_torn_lines_are_dropped(tmp_path):

@@ -283,4 +283,4 @@ def test_a_process_that_drifts_ends_the_training_before_a_checkpoint(begun, monk
 def test_processes_that_can_not_divide_the_shards_are_refused(begun, monkeypatch):
     folder, _ = begun
     monkeypatch.setattr(train, "processes", lambda: SimpleNamespace(count=8))
-    assert "has 4 shards, which 8 processes can't divide" in str(error_of(train.check_shards, open_run(folder)))
+    assert "can't be divided among 8 processes" in str(error_of(train.check_shards, open_run(folder)))
