@@ -13,7 +13,7 @@ TRAIN = "train ddpm --data mixture1d --width 8 --depth 1 --steps 2"
 REFUSED = {
     f"{TRAIN} --batch 12 --out new": "shards must divide the batch into equal parts, got 8 shards for batch 12",
     f"{TRAIN} --batch 8 --shards 3 --out new": "shards must be 1, 2, 4, 8 .., got 3",
-    f"{TRAIN} --batch 8 --shards 1 --out new": "--shards 1 of new can't be divided among 2 processes: take 1, 2, 4 .. processes up to the shards",
+    f"{TRAIN} --batch 8 --shards 1 --out new": "--shards 1 of new can't be divided among 2 processes: take 1, 2, 4 ..",
     "train ddpm --resume --steps 9 --out one": "--shards 1 of one can't be divided among 2 processes",
     "train ddpm --out one": "one holds a run already",
     "distill one --method consistency-training --updates 2 --shards 1 --out new": "--shards 1 of new can't be divided among 2 processes",
