@@ -61,7 +61,7 @@ MUTANTS = (
         "return super().noises()",
         RESTORED + "[unet32-ddrm]",
     ),
-    (NETWORKS, "label_dropout=0.1 if", "label_dropout=0.0 if", LABELS + "drops_a_tenth_of_the_labels"),
+    (NETWORKS, "dropout = 0.1 if", "dropout = 0.0 if", LABELS + "drops_a_tenth_of_the_labels"),
     (
         NETWORKS,
         "self.data(dtype), self.labels(self.examples),",
