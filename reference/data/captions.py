@@ -76,8 +76,8 @@ def caption_of(attributes):
 
 
 def encode(caption):
-    """(tokens[8], mask[8]): integers, and True where a token counts.  None is the null caption.  The
-    words of the vocabulary may come in any order.  ValueError for an empty caption, for another
+    """(tokens[8], mask[8]): integers, and True where a token counts.  None is the null caption.
+    The words of the vocabulary may come in any order.  ValueError for an empty caption, for another
     word, or for too many words.
     """
     words = _words(caption) if caption is not None else ["<null>"]
