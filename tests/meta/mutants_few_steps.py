@@ -23,6 +23,10 @@ def _experiment(name, old, new, test, file=PARTS):
     return f"reference/tutorial/experiments/{name}.py", old, new, file + test
 
 
+def _images(old, new, test):
+    return "reference/tutorial/experiments/few_steps_images.py", old, new, f"tests/reference/test_few_steps_images.py::test_{test}"
+
+
 MUTANTS = (
     _exact(
         "scale = (power(variance, level_next) / power(variance, level)) ** 0.5",
@@ -143,4 +147,8 @@ MUTANTS = (
         "name",
         PARTS + "the_command_takes_hyphens_and_writes_every_number_of_levels",
     ),
+    _images("height = rows.shape[2] + 1", "height = rows.shape[2]", "a_figure_shows_every_sampler_and_names_its_row"),
+    _images('cmap="gray", vmin=0', 'cmap="gray", vmin=-1', "a_figure_shows_every_sampler_and_names_its_row"),
+    _images('product("os^", PATH_COLORS)', 'product("o", PATH_COLORS)', "a_figure_shows_every_sampler_and_names_its_row"),
+    _images("<= found[student]", ">= found[student]", "a_student_is_compared_with_the_fastest_rows_that_are_not_worse"),
 )

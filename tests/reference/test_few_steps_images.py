@@ -122,6 +122,24 @@ def test_a_student_no_nearer_to_the_data_than_ddim_fails_the_check(frechet):
     assert not outcome.passed
 
 
+def test_a_figure_shows_every_sampler_and_names_its_row():
+    names = ["ddim", "edm", *(f"student {k}" for k in range(6))]
+    found = {(REAL, None): row(1, 1) | {"seconds": []}} | {(name, 2): row(9, 0.1) for name in names}
+    for key, entry in found.items():
+        entry["x"] = np.full((10, 8, 8, 1), -1.0 if key[0] == REAL else 1.0)
+    _, (axes,) = subplots(1, 2, 9, 5, "")
+    few_steps_images.draw_quality(axes[0], found)
+    drawn = [line for line in axes[0].lines if line.get_label() in names]
+    assert [line.get_label() for line in drawn] == names
+    assert len({(line.get_color(), line.get_marker()) for line in drawn}) == len(names)
+    few_steps_images.draw_sheet(axes[1], found)
+    (image,) = axes[1].images
+    assert image.get_clim() == (image.get_array().min(), image.get_array().max()) == (0, 1)
+    for k, tick in enumerate(axes[1].get_yticks()):  # in the middle of its row
+        assert np.all(image.get_array()[int(tick), :8] == (k > 0))
+        assert int(tick) - 9 * k == 4
+
+
 def test_the_shown_measures_exist():
     from reference.runs.image_quality import NAMES
 

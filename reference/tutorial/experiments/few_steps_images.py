@@ -4,6 +4,7 @@ quality and by time.
 
 import time
 import warnings
+from itertools import product
 
 import numpy as np
 
@@ -177,10 +178,10 @@ def draw_accuracy(axes, found):
 
 def _draw_lines(axes, found, measure, x_of):
     names = dict.fromkeys(name for name, _ in found if name != REAL)
-    for color, name in zip(PATH_COLORS, names):
+    for (marker, color), name in zip(product("os^", PATH_COLORS), names):
         rows = {count: row for (key, count), row in found.items() if key == name}
         points = [(x_of(row, count), row[measure].value) for count, row in rows.items()]
-        axes.loglog(*zip(*points), "o-", color=color, label=name)
+        axes.loglog(*zip(*points), f"{marker}-", color=color, label=name)
         for count, place in zip(rows, points):
             axes.annotate(f"{count:g}", place, (3, 3), textcoords="offset points", fontsize=8)
     real = found[REAL, None][measure].value
@@ -193,8 +194,8 @@ def draw_sheet(axes, found):
     """The first sample of each class in every row, one under the other: the same noise."""
     count = len(found[REAL, None]["x"])
     rows = np.stack([row["x"][:count] for row in found.values()])
-    axes.imshow(mosaic(rows.reshape(-1, *rows.shape[2:]), count), cmap="gray", vmin=-1, vmax=1)
-    height = rows.shape[2]
+    axes.imshow(mosaic(rows.reshape(-1, *rows.shape[2:]), count), cmap="gray", vmin=0, vmax=1)
+    height = rows.shape[2] + 1  # with the line below
     names = [f"{name} {count:g}" if count else name for name, count in found]
     axes.set_yticks([height * (k + 0.5) for k in range(len(names))], names, fontsize=8)
     axes.set_xticks([])
