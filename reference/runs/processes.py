@@ -68,6 +68,17 @@ def _processors():
     return set(range(os.cpu_count() or 1))
 
 
+def _probe(folder):
+    """A new empty file in the folder, or in the nearest parent that exists."""
+    parent = next(path for path in (folder, *folder.parents) if path.is_dir())
+    probe = parent / f".of-process-{os.getpid()}.tmp"
+    try:
+        probe.write_bytes(b"")
+    except OSError as error:
+        raise ValueError(f"{parent} can't be written: {error.strerror}") from None
+    return probe
+
+
 @dataclass(frozen=True)
 class Processes:
     """Process ``rank`` of ``count``.  Every method but ``complain`` and ``fail`` must be called by
@@ -203,6 +214,7 @@ class Processes:
 
     def _end(self, line, code):
         print(f"rank {self.rank}: {line}", file=self.errors, flush=True)
+        sys.stdout.flush()
         _silence()  # MPI's own words
         self.comm.Abort(code)
         os._exit(code)  # Abort may return before the launcher ends this process
