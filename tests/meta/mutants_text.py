@@ -1,0 +1,22 @@
+"""Known mistakes in the text encoder and in cross-attention: (file, exact old text, new text, test that must fail)."""
+
+
+def _mutant(old, new, test):
+    return "reference/networks/text.py", old, new, f"tests/reference/test_text.py::test_{test}"
+
+
+GRADIENTS = "gradients_are_those_of_the_forward"
+PADDING = "padding_changes_nothing_and_has_no_gradient"
+SHARES = "the_shares_of_the_tokens_give_the_result_of_attention"
+
+MUTANTS = (
+    _mutant("heads, a, logsumexp, mask)", "heads, a, logsumexp)", PADDING),
+    _mutant("c // (head_width or c), mask)", "c // (head_width or c))", PADDING),
+    _mutant('linear("to_k", dk, words) + linear("to_v", dv, words)', 'linear("to_k", dk, words) - linear("to_v", dv, words)', GRADIENTS),
+    _mutant("return dx + dy, dt", "return dx, dt", GRADIENTS),
+    _mutant("return y + x, (x,", "return y, (x,", "a_block_begins_as_the_identity"),
+    _mutant("dt.sum(axis=0)", "dt.mean(axis=0)", GRADIENTS),
+    _mutant("return t + places, tokens", "return t, tokens", "the_vector_of_a_token_is_that_of_its_word_and_that_of_its_place"),
+    _mutant("** -0.5)", "** -1.0)", SHARES),
+    _mutant("np.where(mask[:, None, None], np.exp(scores - logsumexp[..., None]), 0)", "np.exp(scores - logsumexp[..., None])", SHARES),
+)

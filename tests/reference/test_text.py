@@ -1,0 +1,105 @@
+"""Text encoder and cross-attention: gradients, padding, the order of tokens, and the shares of attention."""
+
+import numpy as np
+import pytest
+
+from reference import ops
+from reference.data.captions import LENGTH, VOCABULARY, encode
+from reference.networks import text
+from tests.example_networks import numbers
+from tests.reference.test_networks import gradient_of_each
+from tests.tolerances import assert_equal_to_rounding
+
+CAPTIONS = ["a red 3 on the left", "a digit", "a white 7 in the middle"]
+TOKENS, MASK = (np.array(column) for column in zip(*map(encode, CAPTIONS)))
+WIDTH, CHANNELS, GROUPS, HEAD_WIDTH = 5, 6, 3, 2
+SHAPES = text.text_encoder_shapes("text", len(VOCABULARY), LENGTH, WIDTH) | text.cross_attention_shapes("block", CHANNELS, WIDTH)
+PARAMS = {name: 0.5 * numbers([1, seed], *shape) for seed, (name, shape) in enumerate(SHAPES.items())}
+X, DY = numbers(2, 3, 2, 4, CHANNELS), numbers(3, 3, 2, 4, CHANNELS)
+
+
+def forward(params, x, tokens=TOKENS, mask=MASK):
+    """(y, saved of the encoder, saved of the block)."""
+    t, of_encoder = text.text_encoder(params, "text", tokens, ops)
+    y, of_block = text.cross_attention_block(params, "block", x, t, mask, GROUPS, HEAD_WIDTH, ops)
+    return y, of_encoder, of_block
+
+
+def backward(of_encoder, of_block):
+    """(dx, dt, gradients by name) for the upstream gradient DY."""
+    gradients = {}
+    dx, dt = text.cross_attention_block_backward(PARAMS, "block", DY, of_block, GROUPS, HEAD_WIDTH, gradients, ops)
+    text.text_encoder_backward(PARAMS, "text", dt, of_encoder, gradients, ops)
+    return dx, dt, gradients
+
+
+def test_gradients_are_those_of_the_forward():
+    y, *saved = forward(PARAMS, X)
+    dx, _, gradients = backward(*saved)
+    value = lambda arrays: float(np.vdot(DY, forward(arrays, arrays["x"])[0]))
+    gradient_of_each(value, PARAMS | {"x": X}, gradients | {"x": dx}, np.abs(DY * y).sum())
+
+
+def test_padding_changes_nothing_and_has_no_gradient():
+    y, *saved = forward(PARAMS, X)
+    _, dt, gradients = backward(*saved)
+    assert not dt[~MASK].any() and dt[MASK].all()
+    assert not gradients["text.token_embedding.table"][VOCABULARY.index("<pad>")].any()
+    assert not gradients["text.position_embedding.table"][MASK.sum(axis=1).max() :].any()
+    other = np.where(MASK, TOKENS, VOCABULARY.index("green"))
+    np.testing.assert_array_equal(forward(PARAMS, X, other)[0], y)
+    for b, count in enumerate(MASK.sum(axis=1)):  # the tokens that count, alone
+        t, _ = text.text_encoder(PARAMS, "text", TOKENS[[b]], ops)
+        short = text.cross_attention_block(PARAMS, "block", X[[b]], t[:, :count], MASK[[b], :count], GROUPS, HEAD_WIDTH, ops)
+        assert_equal_to_rounding(short[0], y[[b]])
+
+
+def test_the_vector_of_a_token_is_that_of_its_word_and_that_of_its_place():
+    t, _ = text.text_encoder(PARAMS, "text", TOKENS, ops)
+    words, places = (PARAMS[f"text.{kind}_embedding.table"] for kind in ("token", "position"))
+    for b, i in np.ndindex(TOKENS.shape):
+        np.testing.assert_array_equal(t[b, i], words[TOKENS[b, i]] + places[i])
+
+
+def test_every_word_and_its_place_matter():
+    y = forward(PARAMS, X)[0]
+    for b, i in np.argwhere(MASK):
+        tokens = TOKENS.copy()
+        tokens[b, i] = VOCABULARY.index("bottom")
+        changed = np.abs(forward(PARAMS, X, tokens)[0] - y).max(axis=(1, 2, 3)) > 0
+        np.testing.assert_array_equal(changed, np.arange(len(TOKENS)) == b)
+    reordered = TOKENS.copy()
+    reordered[0, [1, 2]] = TOKENS[0, [2, 1]]
+    assert np.abs(forward(PARAMS, X, reordered)[0] - y)[0].max() > 0
+    placeless = PARAMS | {"text.position_embedding.table": np.zeros((LENGTH, WIDTH))}
+    assert_equal_to_rounding(forward(placeless, X, reordered)[0], forward(placeless, X)[0])
+
+
+def test_a_block_begins_as_the_identity():
+    zero = PARAMS | {name: 0 * PARAMS[name] for name in ("block.to_out.0.w", "block.to_out.0.b")}
+    np.testing.assert_array_equal(forward(zero, X)[0], X)
+
+
+def test_the_shares_of_the_tokens_give_the_result_of_attention():
+    """With one head and values of ones and zeros, the result of attention is the share of a token."""
+    *_, saved = forward(PARAMS, X)
+    shares = text.attention_of_tokens(saved, HEAD_WIDTH)
+    assert shares.shape == (3, 2, 4, LENGTH) and not shares[np.broadcast_to(~MASK[:, None, None], shares.shape)].any()
+    assert_equal_to_rounding(shares.sum(axis=-1), np.ones((3, 2, 4)))
+    _, _, _, _, _, q, k, v, *_ = saved
+    for token in range(LENGTH):
+        here = np.zeros_like(v)
+        here[:, token] = 1
+        a, _ = ops.attention(q, k, here, CHANNELS // HEAD_WIDTH, MASK)
+        assert_equal_to_rounding(shares[..., token], a.mean(axis=2).reshape(3, 2, 4), 1.0)
+
+
+def test_tokens_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=rf"tokens must have shape \(b, {LENGTH}\), got \(3, 4\)"):
+        text.text_encoder(PARAMS, "text", TOKENS[:, :4], ops)
+
+
+def test_an_unknown_head_width_is_one_head():
+    t, _ = text.text_encoder(PARAMS, "text", TOKENS, ops)
+    one, two = (text.cross_attention_block(PARAMS, "block", X, t, MASK, GROUPS, width, ops)[0] for width in (None, CHANNELS))
+    np.testing.assert_array_equal(one, two)
