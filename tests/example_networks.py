@@ -1,6 +1,7 @@
 """The example networks of reference/conformance/example_networks.py, by one import for all tests."""
 
 from reference.conformance.example_networks import (
+    CAPTIONED,
     CONVNET,
     CONVNETS,
     DEEP,
@@ -27,6 +28,7 @@ from reference.conformance.example_networks import (
 )
 
 __all__ = [
+    "CAPTIONED",
     "CONVNET",
     "CONVNETS",
     "DEEP",

@@ -28,7 +28,17 @@ PUBLISHED = UNet(
     freq_shift=1,
     downsample_padding=0,
 )
-UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED]
+CAPTIONED = UNet(
+    size=(4, 4),
+    channels=(4, 8),
+    groups=2,
+    head_width=4,
+    vocabulary=5,
+    caption_length=3,
+    text_width=6,
+)
+TOKENS = np.array([[3, 1, 0], [2, 4, 3]])
+UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED, CAPTIONED]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
 CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
 NOISY_CONVNET = ConvNet(
@@ -48,6 +58,7 @@ LABELS = {
     THREE_LEVELS: "three levels",
     ONE_LEVEL: "one level",
     PUBLISHED: "published",
+    CAPTIONED: "captioned",
     SIXTEENS: "sixteens",
     HALVES: "autoencoder",
     CONVNET: "convnet",
@@ -63,6 +74,7 @@ def inputs(network, batch=2):
     """x, c and labels for a batch of at most two, None for those that the network does not take."""
     takes_labels = network.classes and not isinstance(network, ConvNet)
     labels = np.array([1, 0])[:batch] if takes_labels else None
+    labels = TOKENS[:batch] if getattr(network, "vocabulary", 0) else labels
     c = C[:batch] if getattr(network, "noise_conditional", True) else None
     return numbers(1, batch, *network.sample_shape), c, labels
 

@@ -40,13 +40,25 @@ def init_params(shapes, zero, seed, dtype):
     return params
 
 
+def takes_labels(network):
+    """Does the network need labels, numbers of classes or the tokens of captions?"""
+    return bool(network.classes or getattr(network, "vocabulary", 0))
+
+
 def check_labels_given(network, labels):
-    """ValueError unless labels are given exactly if the network has classes."""
-    if bool(network.classes) != (labels is not None):
-        raise ValueError(
-            f"labels must {'' if network.classes else 'not '}be given:"
-            f" the network has {network.classes} classes"
-        )
+    """ValueError unless labels are given exactly if the network takes them."""
+    needed = takes_labels(network)
+    if needed != (labels is not None):
+        has = f"{network.classes} classes" if network.classes or not needed else "a vocabulary"
+        raise ValueError(f"labels must {'' if needed else 'not '}be given: the network has {has}")
+
+
+def sum_of(gradients):
+    """The gradient of an array that enters several blocks, from the gradients of all of them."""
+    total = gradients[0]
+    for other in gradients[1:]:
+        total = total + other
+    return total
 
 
 class DiscardCache(dict):

@@ -49,6 +49,11 @@ def text_encoder_backward(params, name, dt, saved, gradients, ops):
     gradients[f"{name}.position_embedding.table"] = dt.sum(axis=0)
 
 
+def cross_name(name):
+    """The name of the block that follows the attention block ``name``."""
+    return name.replace("attentions", "cross_attentions")
+
+
 def cross_attention_shapes(name, channels, width):
     """Shapes of a block for images with ``channels`` and token vectors of ``width`` entries."""
     shapes = norm_shapes(f"{name}.group_norm", channels)

@@ -36,8 +36,20 @@ from reference.networks.blocks import (
     residual_block,
     residual_block_backward,
     residual_shapes,
+    sum_of,
+)
+from reference.networks.text import (
+    cross_attention_block,
+    cross_attention_block_backward,
+    cross_attention_shapes,
+    cross_name,
+    text_encoder,
+    text_encoder_backward,
+    text_encoder_shapes,
 )
 from reference.ops.checks import check
+
+MIDDLE = -1  # the level of the middle block
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,9 @@ class UNet:
     times as many channels as x.
 
     With ``classes`` above 0 the network has a class embedding, and ``forward`` needs ``labels``[b].
+    With ``vocabulary`` above 0 it has a text encoder, and ``forward`` needs as labels the tokens
+    [b,caption_length] of captions, 0 behind their last word.  On the levels in ``cross_attention``,
+    attention to the tokens follows every residual block and its attention.
     """
 
     size: tuple[int, int] = (8, 8)
@@ -62,6 +77,10 @@ class UNet:
     norm_eps: float = 1e-5
     freq_shift: int = 0
     downsample_padding: int = 1
+    vocabulary: int = 0
+    caption_length: int = 8
+    text_width: int = 32
+    cross_attention: tuple[int, ...] = (-2, -1)
 
     def __post_init__(self):
         if min(self.channels, default=0) < 2 or self.channels[0] % 2:
@@ -71,12 +90,14 @@ class UNet:
             )
         if self.groups < 1 or any(c % self.groups for c in self.channels):
             raise ValueError(f"groups must divide the channels {self.channels}, got {self.groups}")
-        for level in self.attention:
-            if not -len(self.channels) <= level <= self.last_level:
-                raise ValueError(
-                    f"attention must list levels from 0 to {self.last_level}, got {level}"
-                )
-        for level in (self.last_level, *self.attention_levels):  # the middle block's is the last
+        for field in ("attention", "cross_attention")[: 2 if self.vocabulary else 1]:
+            for level in getattr(self, field):
+                if not -len(self.channels) <= level <= self.last_level:
+                    raise ValueError(
+                        f"{field} must list levels from 0 to {self.last_level}, got {level}"
+                    )
+        # the middle block's is the last
+        for level in (self.last_level, *self.attention_levels, *self.cross_attention_levels):
             width, c = self.head_width, self.channels[level]
             if width is not None and (width < 1 or c % width):
                 raise ValueError(
@@ -95,6 +116,14 @@ class UNet:
             given = f"{self.layers}, {self.in_channels}, {self.outputs}, {self.classes}"
             raise ValueError(
                 "layers, in_channels and outputs must be at least 1 and classes at least 0,"
+                f" got {given}"
+            )
+        if self.vocabulary and self.classes:
+            raise ValueError("the network must have classes or a vocabulary, not both")
+        if self.vocabulary < 0 or min(self.caption_length, self.text_width) < 1:
+            given = f"{self.vocabulary}, {self.caption_length}, {self.text_width}"
+            raise ValueError(
+                "vocabulary must be at least 0, caption_length and text_width at least 1,"
                 f" got {given}"
             )
         factor = 2**self.last_level
@@ -116,6 +145,12 @@ class UNet:
     def attention_levels(self):
         """``attention`` as a set of numbers from 0 on."""
         return {level % len(self.channels) for level in self.attention}
+
+    @property
+    def cross_attention_levels(self):
+        """``cross_attention`` as a set of numbers from 0 on; empty without a vocabulary."""
+        used = self.cross_attention if self.vocabulary else ()
+        return {level % len(self.channels) for level in used}
 
     def up_channels(self):
         """(name, level, channels of h, channels of the skip, channels of the result) of every
@@ -140,35 +175,54 @@ class UNet:
         shapes |= layer_shapes("time_embedding.linear_2", embedding, embedding)
         if self.classes:
             shapes["class_embedding.table"] = (self.classes, embedding)
+        if self.vocabulary:
+            text = self.vocabulary, self.caption_length, self.text_width
+            shapes |= text_encoder_shapes("text", *text)
         h = first
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
                 shapes |= residual_shapes(f"down_blocks.{i}.resnets.{j}", h, c, embedding)
-                if i in self.attention_levels:
-                    shapes |= attention_shapes(f"down_blocks.{i}.attentions.{j}", c)
+                shapes |= self._attention_shapes(f"down_blocks.{i}.attentions.{j}", i, c)
                 h = c
             if i < self.last_level:
                 shapes |= layer_shapes(f"down_blocks.{i}.downsamplers.0.conv", 3, 3, c, c)
         shapes |= residual_shapes("mid_block.resnets.0", h, h, embedding)
-        shapes |= attention_shapes("mid_block.attentions.0", h)
+        shapes |= self._attention_shapes("mid_block.attentions.0", MIDDLE, h)
         shapes |= residual_shapes("mid_block.resnets.1", h, h, embedding)
         for name, i, h, skip, c in self.up_channels():
             shapes |= residual_shapes(name, h + skip, c, embedding)
-            if i in self.attention_levels:
-                shapes |= attention_shapes(name.replace("resnets", "attentions"), c)
+            shapes |= self._attention_shapes(name.replace("resnets", "attentions"), i, c)
             if i > 0 and name.endswith(f".{self.layers}"):
                 upsampler = name.replace(f"resnets.{self.layers}", "upsamplers.0.conv")
                 shapes |= layer_shapes(upsampler, 3, 3, c, c)
         shapes |= norm_shapes("conv_norm_out", first)
         return shapes | layer_shapes("conv_out", 3, 3, first, self.in_channels * self.outputs)
 
+    def _attention_kinds(self, level):
+        """Does attention, and does attention to the tokens, follow the residual blocks of a level,
+        or the first one of the ``MIDDLE``?
+        """
+        deepest = self.last_level if level == MIDDLE else level
+        return (
+            level == MIDDLE or level in self.attention_levels,
+            deepest in self.cross_attention_levels,
+        )
+
+    def _attention_shapes(self, name, level, channels):
+        own, cross = self._attention_kinds(level)
+        shapes = attention_shapes(name, channels) if own else {}
+        if cross:
+            name = cross_name(name)
+            shapes |= cross_attention_shapes(name, channels, self.text_width)
+        return shapes
+
     def init(self, seed, dtype=np.float32):
         """The parameters before the first training step: arrays by name."""
         return init_params(self.shapes(), ("conv2", "to_out.0", "conv_out"), seed, dtype)
 
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
-        """x[b,h,w,i], c[b] in [0, 1000], labels[b] if there are classes -> y[b,h,w,i outputs],
-        saved.
+        """x[b,h,w,i], c[b] in [0, 1000], labels[b] if there are classes, or tokens [b,m] if there
+        is a vocabulary -> y[b,h,w,i outputs], saved.
 
         Without ``keep`` nothing is saved: the memory is that of two blocks and the skips.
         """
@@ -179,20 +233,27 @@ class UNet:
             y, saved[name] = residual_block(params, name, h, e, self.groups, ops, self.norm_eps)
             return y
 
-        def attention(name, h):
-            y, saved[name] = attention_block(
-                params, name, h, self.groups, self.head_width, ops, self.norm_eps
-            )
-            return y
+        def attention(name, level, h):
+            own, cross = self._attention_kinds(level)
+            rest = self.groups, self.head_width, ops, self.norm_eps
+            if own:
+                h, saved[name] = attention_block(params, name, h, *rest)
+            if cross:
+                name = cross_name(name)
+                h, saved[name] = cross_attention_block(params, name, h, text, mask, *rest)
+            return h
 
+        text, mask = None, None
+        if self.vocabulary:
+            text, saved["text"] = text_encoder(params, "text", labels, ops)
+            mask = labels != 0
         e = self._embed(params, c, labels, saved, ops)
         h = ops.conv2d(x, params["conv_in.w"], params["conv_in.b"])
         skips = [h]
         for i in range(len(self.channels)):
             for j in range(self.layers):
                 h = residual(f"down_blocks.{i}.resnets.{j}", h)
-                if i in self.attention_levels:
-                    h = attention(f"down_blocks.{i}.attentions.{j}", h)
+                h = attention(f"down_blocks.{i}.attentions.{j}", i, h)
                 skips.append(h)
             if i < self.last_level:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
@@ -201,7 +262,7 @@ class UNet:
                 skips.append(h)
 
         h = residual("mid_block.resnets.0", h)
-        h = attention("mid_block.attentions.0", h)
+        h = attention("mid_block.attentions.0", MIDDLE, h)
         h = residual("mid_block.resnets.1", h)
 
         for u, i in enumerate(reversed(range(len(self.channels)))):
@@ -209,8 +270,7 @@ class UNet:
                 name = f"up_blocks.{u}.resnets.{j}"
                 saved[f"{name}.concat"] = h, skips[-1]
                 h = residual(name, ops.concat(h, skips.pop()))
-                if i in self.attention_levels:
-                    h = attention(f"up_blocks.{u}.attentions.{j}", h)
+                h = attention(f"up_blocks.{u}.attentions.{j}", i, h)
             if i > 0:
                 name = f"up_blocks.{u}.upsamplers.0.conv"
                 saved[name] = h = ops.upsample_nearest(h)
@@ -229,6 +289,7 @@ class UNet:
         gradients: dict = {}
         des: list = []
         dskips: list = []
+        dtexts: list = []
 
         def conv(name, dy, x):
             dx, gradients[f"{name}.w"], gradients[f"{name}.b"], _ = ops.conv2d_backward(
@@ -248,10 +309,16 @@ class UNet:
             des.append(de)
             return dh
 
-        def attention(name, dh):
-            return attention_block_backward(
-                params, name, dh, saved[name], self.groups, self.head_width, gradients, ops
-            )
+        def attention(name, level, dh):
+            own, cross = self._attention_kinds(level)
+            rest = self.groups, self.head_width, gradients, ops
+            if cross:
+                other = cross_name(name)
+                dh, dt = cross_attention_block_backward(params, other, dh, saved[other], *rest)
+                dtexts.append(dt)
+            if own:
+                dh = attention_block_backward(params, name, dh, saved[name], *rest)
+            return dh
 
         h, mean, rstd, g = saved["conv_out"]
         dg = conv("conv_out", dy, g)
@@ -267,13 +334,12 @@ class UNet:
                 dh = ops.upsample_nearest_backward(conv(name, dh, saved[name]))
             for j in reversed(range(self.layers + 1)):
                 name = f"up_blocks.{u}.resnets.{j}"
-                if i in self.attention_levels:
-                    dh = attention(f"up_blocks.{u}.attentions.{j}", dh)
+                dh = attention(f"up_blocks.{u}.attentions.{j}", i, dh)
                 dh, dskip = ops.concat_backward(residual(name, dh), *saved[f"{name}.concat"])
                 dskips.append(dskip)
 
         dh = residual("mid_block.resnets.1", dh)
-        dh = attention("mid_block.attentions.0", dh)
+        dh = attention("mid_block.attentions.0", MIDDLE, dh)
         dh = residual("mid_block.resnets.0", dh)
 
         # each result enters the next block and a skip: its gradient is the sum of both
@@ -282,12 +348,12 @@ class UNet:
                 name = f"down_blocks.{i}.downsamplers.0.conv"
                 dh = halving(name, dh + dskips.pop())
             for j in reversed(range(self.layers)):
-                dh = dh + dskips.pop()
-                if i in self.attention_levels:
-                    dh = attention(f"down_blocks.{i}.attentions.{j}", dh)
+                dh = attention(f"down_blocks.{i}.attentions.{j}", i, dh + dskips.pop())
                 dh = residual(f"down_blocks.{i}.resnets.{j}", dh)
         dx = conv("conv_in", dh + dskips.pop(), saved["conv_in"])
         self._embed_backward(params, des, saved, gradients, ops)
+        if self.vocabulary:
+            text_encoder_backward(params, "text", sum_of(dtexts), saved["text"], gradients, ops)
         return dx, gradients
 
     def _check(self, x, c, labels):
@@ -314,10 +380,7 @@ class UNet:
     def _embed_backward(self, params, des, saved, gradients, ops):
         """des: the gradients with respect to e from all residual blocks, which add up."""
         t, a1, s1, a2, labels = saved["time_embedding"]
-        de = des[0]
-        for other in des[1:]:
-            de = de + other
-        da2 = ops.silu_backward(de, a2)
+        da2 = ops.silu_backward(sum_of(des), a2)
         if self.classes:
             gradients["class_embedding.table"] = ops.embedding_backward(
                 da2, labels, params["class_embedding.table"]

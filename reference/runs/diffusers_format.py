@@ -107,7 +107,11 @@ def _axes(name, shape):
 
 
 def config_of(network):
-    """The config of the UNet2DModel that computes the same function as ``network``."""
+    """The config of the UNet2DModel that computes the same function as ``network``.  ValueError for
+    a network with captions, which a UNet2DModel has not.
+    """
+    if network.vocabulary:
+        raise ValueError("a UNet2DModel has no text encoder, and the network has a vocabulary")
     attends = ["Attn" * (i in network.attention_levels) for i in range(len(network.channels))]
     height, width = network.size
     return {

@@ -208,7 +208,7 @@ MUTANTS = (
     ),
     # networks
     (NETWORKS + "unet.py", "halving(name, dh + dskips.pop())", "halving(name, dh + 0 * dskips.pop())", UNET),
-    (NETWORKS + "unet.py", "de = de + other", "de = other", UNET),
+    (NETWORKS + "blocks.py", "total = total + other", "total = other", UNET),
     (NETWORKS + "blocks.py", "conv2d(flipped_images(x), w[::-1, ::-1]", "conv2d(flipped_images(x), w", HALVED + "[0]"),
     (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dx = flipped_images(dx)", PUBLISHED),
     (NETWORKS + "blocks.py", "dx, dw = flipped_images(dx), dw[::-1, ::-1]", "dw = dw[::-1, ::-1]", PUBLISHED),

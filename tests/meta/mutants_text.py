@@ -19,4 +19,16 @@ MUTANTS = (
     _mutant("return t + places, tokens", "return t, tokens", "the_vector_of_a_token_is_that_of_its_word_and_that_of_its_place"),
     _mutant("** -0.5)", "** -1.0)", SHARES),
     _mutant("np.where(mask[:, None, None], np.exp(scores - logsumexp[..., None]), 0)", "np.exp(scores - logsumexp[..., None])", SHARES),
+    (
+        "reference/networks/unet.py",
+        "mask = labels != 0",
+        "mask = labels != 1",
+        "tests/reference/test_text.py::test_words_behind_the_caption_change_no_unet",
+    ),
+    (
+        "reference/networks/unet.py",
+        "dtexts.append(dt)",
+        "dtexts[:] = [dt]",
+        "tests/reference/test_text.py::test_gradients_of_a_unet_with_captions",
+    ),
 )

@@ -133,20 +133,28 @@ def test_gradient_of_jvp_in_every_parameter_in_x_and_in_v(network):
     gradient_of_each(value, arrays, {name: gradients[name] for name in arrays}, np.abs(u * y_dot).sum())
 
 
-# networks only call ops, slice, reshape and add
+# networks only call ops, slice, reshape, add, sum over samples, and compare tokens with the padding
 
 
 class Guarded(np.ndarray):
-    """An array that supports only slicing, reshaping, its shape, and addition to another array."""
+    """An array that supports only slicing, reshaping, its shape, sums over its first axis, addition to another array, and for integers the
+    comparison with 0.
+    """
+
+    def sum(self, axis=None):
+        assert axis == 0, f"the network sums over axis {axis}"
+        return guarded(plain(self).sum(axis=0))
 
     def __getattribute__(self, name):
-        assert name in ("shape", "dtype", "reshape") or name.startswith("__"), f"the network uses .{name}"
+        assert name in ("shape", "dtype", "reshape", "sum") or name.startswith("__"), f"the network uses .{name}"
         return super().__getattribute__(name)
 
     def __array_function__(self, function, types, args, kwargs):
         raise AssertionError(f"the network uses {function.__name__}")
 
     def __array_ufunc__(self, ufunc, method, *arrays, out=()):
+        if ufunc is np.not_equal and plain(arrays[0]).dtype.kind == "i" and arrays[1] == 0:
+            return guarded(plain(arrays[0]) != 0)
         only_arrays = all(isinstance(a, Guarded) for a in (*arrays, *out))
         assert ufunc is np.add and method == "__call__" and only_arrays, f"the network uses {ufunc.__name__}"
         if not out:

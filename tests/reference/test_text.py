@@ -1,13 +1,16 @@
 """Text encoder and cross-attention: gradients, padding, the order of tokens, and the shares of attention."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from reference import ops
 from reference.data.captions import LENGTH, VOCABULARY, encode
 from reference.networks import text
-from tests.example_networks import numbers
-from tests.reference.test_networks import gradient_of_each
+from reference.runs.diffusers_format import config_of
+from tests.example_networks import CAPTIONED, inputs, numbers, random_parameters
+from tests.reference.test_networks import gradient_of_each, loss
 from tests.tolerances import assert_equal_to_rounding
 
 CAPTIONS = ["a red 3 on the left", "a digit", "a white 7 in the middle"]
@@ -103,3 +106,46 @@ def test_an_unknown_head_width_is_one_head():
     t, _ = text.text_encoder(PARAMS, "text", TOKENS, ops)
     one, two = (text.cross_attention_block(PARAMS, "block", X, t, MASK, GROUPS, width, ops)[0] for width in (None, CHANNELS))
     np.testing.assert_array_equal(one, two)
+
+
+def test_gradients_of_a_unet_with_captions():
+    gradient_of_each(*loss(CAPTIONED))
+
+
+def test_words_behind_the_caption_change_no_unet():
+    x, c, tokens = inputs(CAPTIONED)
+    params = random_parameters(CAPTIONED)
+    y, _ = CAPTIONED.forward(params, x, c, labels=tokens)
+    other = params | {"text.token_embedding.table": params["text.token_embedding.table"] + (np.arange(5) == 0)[:, None]}
+    np.testing.assert_array_equal(CAPTIONED.forward(other, x, c, labels=tokens)[0], y)
+    assert (tokens == 0).any()
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"classes": 2}, "the network must have classes or a vocabulary, not both"),
+        ({"vocabulary": -1}, "vocabulary must be at least 0, caption_length and text_width at least 1, got -1, 3, 6"),
+        ({"caption_length": 0}, "caption_length and text_width at least 1, got 5, 0, 6"),
+        ({"cross_attention": (2,)}, "cross_attention must list levels from 0 to 1, got 2"),
+    ],
+)
+def test_unets_that_can_not_be_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CAPTIONED, **fields)
+
+
+def test_a_unet_with_a_vocabulary_needs_captions_of_its_length():
+    x, c, tokens = inputs(CAPTIONED)
+    params = random_parameters(CAPTIONED)
+    with pytest.raises(ValueError, match="labels must be given: the network has a vocabulary"):
+        CAPTIONED.forward(params, x, c)
+    with pytest.raises(ValueError, match=r"tokens must have shape \(b, 3\), got \(2, 2\)"):
+        CAPTIONED.forward(params, x, c, labels=tokens[:, :2])
+    with pytest.raises(ValueError, match="labels must lie in"):
+        CAPTIONED.forward(params, x, c, labels=tokens + 5)
+
+
+def test_a_network_with_captions_is_not_written_for_diffusers():
+    with pytest.raises(ValueError, match="a UNet2DModel has no text encoder, and the network has a vocabulary"):
+        config_of(CAPTIONED)
