@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference.diffusion.yardsticks import LinearDenoiser
+from reference.networks.text import NULL, PAD
 from reference.ops.random import Purpose, uniform
 
 COLOURS = {  # red, green and blue, 0 or 1
@@ -42,7 +43,6 @@ KINDS = {"colour": tuple(COLOURS), "digit": DIGITS, "place": tuple(PLACES)}
 SIDE, BOX = 32, 16  # pixels of an image and of a digit in it
 LEFT_OUT = 0.1
 
-PAD, NULL = 0, 1  # tokens behind the last word, and of no caption
 LENGTH = 8
 WORDS = ("a", *COLOURS, *DIGITS, "digit", "on", "at", "in", "the", *PLACES)
 VOCABULARY = ("<pad>", "<null>", *WORDS)  # a token is a position here

@@ -12,7 +12,8 @@ the noise, x_0 and v at one (x, t) are affine functions of each other with the s
 both parts, and the weights sum to 1.  So guidance of any of them is guidance of all, and of the
 network's output.
 
-The null label, for no label, is a learned row of the network's class table, the last one.
+The null label, for no label, is a learned row of the network's class table, the last one.  For
+captions it is a caption of one learned token of its own.
 """
 
 from dataclasses import replace
@@ -20,6 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from reference import ops as reference_ops
+from reference.networks.text import NULL, PAD
 from reference.ops.random import Purpose
 
 
@@ -33,27 +35,38 @@ def null_label(network):
     return network.classes - 1
 
 
+def null_labels(labels, network):
+    """As many labels for no label as there are in ``labels``: [b], or tokens [b,m] of captions."""
+    if labels.ndim == 1:
+        return np.full_like(labels, null_label(network))
+    null = np.full_like(labels, PAD)
+    null[:, :1] = NULL
+    return null
+
+
 def drop_labels(labels, network, settings, step, ops=reference_ops, first=0):
-    """labels[b] of the training step ``step``, each replaced by the null label with probability
-    ``settings.label_dropout``.  ``first``: the place of the first of them in the batch.
+    """labels[b], or tokens [b,m], of the training step ``step``, those of a sample replaced by the
+    null label with probability ``settings.label_dropout``.  ``first``: the place of the first of
+    them in the batch.
     """
     if not settings.label_dropout:
         return labels
     sample = np.arange(first, first + len(labels), like=labels)
     u = ops.uniform(settings.seed, sample, step, Purpose.LABEL_DROPOUT, (), np.float64)
-    return np.where(u < settings.label_dropout, null_label(network), labels)
+    dropped = (u < settings.label_dropout).reshape(-1, *[1] * (labels.ndim - 1))
+    return np.where(dropped, null_labels(labels, network), labels)
 
 
 class GuidedNetwork:
-    """``network`` with fixed labels[b] and guidance.  Its callers give no labels, so samplers and
-    likelihoods use it as any other network.
+    """``network`` with fixed labels[b], or tokens [b,m], and guidance.  Its callers give no labels,
+    so samplers and likelihoods use it as any other network.
 
     ``weight``: w above.  ``interval``: the smallest and the largest network time c with guidance;
     outside of it the network is conditional (Kynkäänniemi et al. 2024).  c must be one time for
     all samples, as it is in samplers.  Both predictions come from one call of the network.
     """
 
-    classes = 0
+    classes = vocabulary = 0
 
     def __init__(self, network, labels, weight=1.0, interval=(-np.inf, np.inf)):
         self.network, self.labels, self.weight, self.interval = network, labels, weight, interval
@@ -64,7 +77,7 @@ class GuidedNetwork:
     def forward(self, params, x, c, ops=reference_ops, labels=None, keep=True):
         """x[b,...], c[b] -> the guided output, saved.  ``labels`` must be None."""
         weight = self._weight_at(c)
-        null = np.full_like(self.labels, null_label(self.network))
+        null = null_labels(self.labels, self.network)
         if weight in (0, 1):
             own = self.labels if weight else null
             y, saved = self.network.forward(params, x, c, ops, own, keep)

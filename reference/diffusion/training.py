@@ -23,6 +23,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.diffusion.guidance import drop_labels
+from reference.networks.blocks import takes_labels
 from reference.ops.checks import is_whole
 from reference.ops.random import Purpose
 
@@ -197,7 +198,7 @@ def batch_loss_and_gradient(model, data, labels, settings, state, ops=reference_
         """The gradient and, as a last entry, the loss of a shard."""
         indices, *draws = draw_batch(model, data, settings, step, ops, shard)
         chosen = None
-        if model.network.classes:
+        if takes_labels(model.network):
             first = shard * len(indices)
             chosen = drop_labels(labels[indices], model.network, settings, step, ops, first)
         loss, gradient = loss_and_gradient(model, state.params, data[indices], draws, chosen, ops)
@@ -250,7 +251,7 @@ def train(
     team=ALONE,
 ):
     """Steps ``state.step + 1`` to ``steps`` on data [n,...], each by ``update``, yielding ``state``
-    after each.  ``labels`` [n] are used if the network has classes.
+    after each.  ``labels`` [n], or tokens [n,m] of captions, are used if the network takes them.
     """
     while state.step < steps:
         loss, gradient = batch_loss_and_gradient(model, data, labels, settings, state, ops, team)

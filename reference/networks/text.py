@@ -16,6 +16,8 @@ import numpy as np
 
 from reference.networks.blocks import layer_shapes, norm_shapes
 
+PAD, NULL = 0, 1  # the token behind the last word, and the one token of no caption
+
 
 def text_encoder_shapes(name, vocabulary, length, width):
     """Shapes of an encoder for captions of ``length`` tokens, with vectors of ``width`` entries."""

@@ -39,6 +39,7 @@ from reference.networks.blocks import (
     sum_of,
 )
 from reference.networks.text import (
+    PAD,
     cross_attention_block,
     cross_attention_block_backward,
     cross_attention_shapes,
@@ -246,7 +247,7 @@ class UNet:
         text, mask = None, None
         if self.vocabulary:
             text, saved["text"] = text_encoder(params, "text", labels, ops)
-            mask = labels != 0
+            mask = labels != PAD
         e = self._embed(params, c, labels, saved, ops)
         h = ops.conv2d(x, params["conv_in.w"], params["conv_in.b"])
         skips = [h]

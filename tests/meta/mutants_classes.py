@@ -59,8 +59,8 @@ MUTANTS = (
         GUIDED + "the_null_label_is_a_learned_row[labelled points]",
     ),
     # label dropout
-    (GUIDANCE, "np.where(u < settings.label_dropout", "np.where(u < 0", DROPPED),
-    (GUIDANCE, "np.where(u < settings.label_dropout", "np.where(u > settings.label_dropout", DROPPED),
+    (GUIDANCE, "(u < settings.label_dropout)", "(u < 0)", DROPPED),
+    (GUIDANCE, "(u < settings.label_dropout)", "(u > settings.label_dropout)", DROPPED),
     (GUIDANCE, "Purpose.LABEL_DROPOUT", "Purpose.TIME", GUIDED + "the_draw_of_dropped_labels_is_a_function_of_seed_and_step"),
     (GUIDANCE, "sample, step, Purpose", "sample, 0, Purpose", GUIDED + "the_draw_of_dropped_labels_is_a_function_of_seed_and_step"),
     (

@@ -5,6 +5,10 @@ def _mutant(old, new, test):
     return "reference/networks/text.py", old, new, f"tests/reference/test_text.py::test_{test}"
 
 
+def _of_guidance(old, new, test):
+    return "reference/diffusion/guidance.py", old, new, f"tests/reference/test_caption_conditions.py::test_{test}"
+
+
 GRADIENTS = "gradients_are_those_of_the_forward"
 PADDING = "padding_changes_nothing_and_has_no_gradient"
 SHARES = "the_shares_of_the_tokens_give_the_result_of_attention"
@@ -21,7 +25,7 @@ MUTANTS = (
     _mutant("np.where(mask[:, None, None], np.exp(scores - logsumexp[..., None]), 0)", "np.exp(scores - logsumexp[..., None])", SHARES),
     (
         "reference/networks/unet.py",
-        "mask = labels != 0",
+        "mask = labels != PAD",
         "mask = labels != 1",
         "tests/reference/test_text.py::test_words_behind_the_caption_change_no_unet",
     ),
@@ -30,5 +34,10 @@ MUTANTS = (
         "dtexts.append(dt)",
         "dtexts[:] = [dt]",
         "tests/reference/test_text.py::test_gradients_of_a_unet_with_captions",
+    ),
+    _of_guidance("null[:, :1] = NULL", "null[:] = NULL", "the_null_caption_is_that_of_the_data_set"),
+    _of_guidance("null_labels(labels, network), labels)", "labels, labels)", "captions_are_dropped_as_a_whole_at_the_wanted_share"),
+    _of_guidance(
+        "null = null_labels(self.labels, self.network)", "null = self.labels", "a_guided_prediction_has_the_caption_and_no_caption[3.5]"
     ),
 )
