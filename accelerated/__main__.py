@@ -55,8 +55,8 @@ def share_machine(port):
     team = processes()
     if team.count > 1:
         hook(port, "choose_device")(team.local[0])
-        if hasattr(port, "threads"):
-            port.set_threads(min(port.threads(), team.processors()))
+        if (threads := hook(port, "threads")()) is not None:
+            hook(port, "set_threads")(min(threads, team.processors()))
 
 
 PROGRAM = Program(

@@ -15,7 +15,7 @@ from reference.data import datasets
 from reference.runs import students
 from reference.runs.checkpoint import Log, environment
 from reference.runs.config import DEFAULTS, build_config, write_config
-from reference.runs.devices import read_loss, to_host, train
+from reference.runs.devices import hook, read_loss, to_host, train
 from reference.runs.files import exclusive_lock, output_folder, write_atomically
 from reference.runs.launch import SHARDS, launched
 from reference.runs.methods import METHODS
@@ -117,7 +117,7 @@ def differences(was, now, between, ops):
     """The entries of two environments that differ, in a phrase; empty if none does.  A port that
     has threads of its own has the same bits for any number of them.
     """
-    without = "threads" if hasattr(ops, "threads") else None
+    without = "threads" if hook(ops, "threads")() is not None else None
     return ", ".join(
         f"{name} was {value} {between} {now.get(name)}"
         for name, value in was.items()

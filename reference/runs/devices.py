@@ -48,6 +48,9 @@ class Port(Protocol):
         of networks.
         """
 
+    def threads(self) -> int | None:
+        """The number of threads that the port computes with; None if it has none of its own."""
+
     def set_threads(self, n: int) -> None:
         """Compute with n threads from now on.  The bits of results must not depend on n."""
 
@@ -65,6 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "environment": dict,
     "missing": lambda: None,
     "compile_all": lambda threads=None, networks_only=False: None,
+    "threads": lambda: None,
     "set_threads": lambda n: None,
     "choose_device": lambda rank: None,
 }
