@@ -234,7 +234,7 @@ MUTANTS = (
     ),
     (
         "accelerated/__main__.py",
-        "min(port.threads(), team.processors())",
+        "min(threads, team.processors())",
         "team.processors()",
         MACHINE + "a_process_takes_its_part_of_the_processors_and_a_device_of_its_own[2-2]",
     ),
