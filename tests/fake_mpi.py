@@ -49,7 +49,7 @@ class Communicator:
         return SimpleNamespace(Test=lambda: len(self.group.met) == self.size)
 
     def Abort(self, code):
-        """All processes end: those that wait for this one do so by an exception."""
+        """End all processes: an exception ends those that wait for this one."""
         self.group.ended.append((self.rank, code))
         self.group.barrier.abort()
         raise SystemExit(code)

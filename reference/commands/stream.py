@@ -9,7 +9,7 @@ from reference.runs.sampling import batch_starts, check_finite, check_range, dra
 
 def stream(run, ops, n, path, settings, how, start, team, arrays_of, agreeing):
     """Draw n samples into ``path``, an .npz or .npy file, in bounded memory.  The processes of the
-    ``team`` draw batches in turn; those that a stopped command has drawn are kept.
+    ``team`` draw batches in turn.  The batches of a stopped command are not drawn again.
 
     ``arrays_of(x, first)``: the arrays of a batch, by name; ``agreeing(arrays)``: how many of its
     samples agree with their labels.  On rank 0 returns the network's evaluations of a sample, None

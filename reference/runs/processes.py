@@ -53,7 +53,7 @@ def processes():
 
 
 def _silence():
-    """Send all that this process prints nowhere.  Returns its standard error."""
+    """Discard the output of this process from now on.  Returns its standard error."""
     errors = os.fdopen(os.dup(2), "w")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):

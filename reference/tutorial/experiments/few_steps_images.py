@@ -68,8 +68,8 @@ def students(teacher, given=()):
 
 
 def _steps(student, given):
-    """The numbers of steps to measure: a student of progressive distillation that is ``given`` in
-    its own, another in all that divide its own.
+    """The numbers of steps to measure: for a ``given`` student of progressive distillation its own
+    number, for other students the divisors of their number.
     """
     own = student.config.get("student_steps")
     return (own,) if given and own else [n for n in STUDENT_STEPS if not own or own % n == 0]
