@@ -33,7 +33,7 @@ MUTANTS = (
         "reference/networks/unet.py",
         "dtexts.append(dt)",
         "dtexts[:] = [dt]",
-        "tests/reference/test_text.py::test_gradients_of_a_unet_with_captions",
+        "tests/reference/test_networks.py::test_gradient_of_all_parameters_and_x_together[captioned]",
     ),
     _of_guidance("null[:, :1] = NULL", "null[:] = NULL", "the_null_caption_is_that_of_the_data_set"),
     _of_guidance("null_labels(labels, network), labels)", "labels, labels)", "captions_are_dropped_as_a_whole_at_the_wanted_share"),

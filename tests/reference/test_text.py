@@ -10,7 +10,7 @@ from reference.data.captions import LENGTH, VOCABULARY, encode
 from reference.networks import text
 from reference.runs.diffusers_format import config_of
 from tests.example_networks import CAPTIONED, inputs, numbers, random_parameters
-from tests.reference.test_networks import gradient_of_each, loss
+from tests.reference.test_networks import gradient_of_each
 from tests.tolerances import assert_equal_to_rounding
 
 CAPTIONS = ["a red 3 on the left", "a digit", "a white 7 in the middle"]
@@ -106,10 +106,6 @@ def test_an_unknown_head_width_is_one_head():
     t, _ = text.text_encoder(PARAMS, "text", TOKENS, ops)
     one, two = (text.cross_attention_block(PARAMS, "block", X, t, MASK, GROUPS, width, ops)[0] for width in (None, CHANNELS))
     np.testing.assert_array_equal(one, two)
-
-
-def test_gradients_of_a_unet_with_captions():
-    gradient_of_each(*loss(CAPTIONED))
 
 
 def test_words_behind_the_caption_change_no_unet():
