@@ -49,7 +49,7 @@ class Communicator:
         return SimpleNamespace(Test=lambda: len(self.group.met) == self.size)
 
     def Abort(self, code):
-        """End all processes: an exception ends those that wait for this one."""
+        """End all processes; a waiting process ends by an exception."""
         self.group.ended.append((self.rank, code))
         self.group.barrier.abort()
         raise SystemExit(code)
