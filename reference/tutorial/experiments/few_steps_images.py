@@ -19,14 +19,13 @@ from reference.runs.sampling import draw
 from reference.samplers import SamplingWarning
 from reference.tutorial.experiments.guided_images import CLASSIFIER, RUN, left_out
 
-TEACHER = ("ddim", 50)
 STEPS = {  # sampler -> numbers of steps; EDM makes 2 n - 1 evaluations in n steps
     "ddim": (1, 2, 4, 8, 16, 50),
     "dpm-solver++": (3, 7, 15),
     "edm": (2, 4, 8),
 }
 STUDENT_STEPS = (1, 2, 4, 8)
-QUICK = {"ddim": (2, 50)}
+QUICK = {"ddim": (2,)}
 SHOWN = ("frechet", "class_accuracy")
 SEED, PART = 1, 50  # images drawn together, for the time
 REAL = "test images"
@@ -38,7 +37,7 @@ def images(outcome, quick, ops=reference_ops, given=()):
     """
     if left_out(outcome):
         return None
-    n, samplers = (100, QUICK) if quick else (2000, STEPS)
+    n, samplers = (400, QUICK) if quick else (2000, STEPS)
     run, features = open_run(RUN), classifier_features(open_run(CLASSIFIER), ops)
     outcome.settings |= {
         "images a row": n,
