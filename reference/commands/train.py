@@ -83,7 +83,7 @@ def start(folder, method, options, resume, ops):
         name, seed = options["data"] or DEFAULTS["data"], options["seed"] or 0
         data = datasets.load_dataset(name, seed, data_dir=data_dir)
         run = new_run(folder, build_config(method, data, options))
-        padded = data.padded(run.model.network.sample_shape)
+        padded = run.as_trained(data)
         run.loaded.append(padded)
         # before anything is written
         check_shards(run)

@@ -23,7 +23,8 @@ NAMES = ("digits", *mnist.SOURCES, "captions", "mixture1d", "mixture2d", "swiss-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """train [n,...] and held_out [m,...], float32, with their labels (integers).
+    """train [n,...] and held_out [m,...], float32, with their labels: integers, or the tokens of
+    their captions (``labelled_by_captions``).
 
     ``mixture``: the exact distribution, if it is known.  ``bin_width``: the spacing of the lattice
     of pixel values, 0 for data that is not quantised.  ``units``: maps samples back to the file's
@@ -65,6 +66,12 @@ class Dataset:
         training data, [d] each.
         """
         return (-1.0, 1.0) if self.is_image else (self.train.min(axis=0), self.train.max(axis=0))
+
+    def labelled_by_captions(self):
+        """The same images, the tokens [n,8] of their captions as labels."""
+        own, held_out = self.captions.train, self.captions.held_out
+        labels = {"train_labels": own, "held_out_labels": held_out}
+        return replace(self, has_labels=False, class_names=(), **labels)
 
     def padded(self, shape):
         """The images padded at the bottom and on the right to ``shape`` (h, w, c), with copies of

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reference.data.captions import LENGTH, VOCABULARY
 from reference.data.units import Units
 from reference.diffusion.training import Settings
 from reference.networks import MLP, NETWORKS, Autoencoder, ConvNet, UNet
@@ -42,17 +43,19 @@ def build_config(name, data, options):
     chosen = DEFAULTS | ({} if data.is_image else POINTS) | method.training | given
     if chosen["steps"] < 1:
         raise ValueError(f"steps must be at least 1, got {chosen['steps']}")
-    classes = None
+    classes, captioned = None, takes_captions(method, data, given)
     if method is CLASSIFIER:
         classes = class_names(data, "train classifier")
     elif given.get("classes"):
         classes = class_names(data, "--classes")
         chosen.setdefault("label_dropout", LABEL_DROPOUT)
+    elif captioned:
+        chosen.setdefault("label_dropout", LABEL_DROPOUT)
     elif "label_dropout" in given:
-        raise ValueError("--label-dropout needs --classes")
+        raise ValueError("--label-dropout needs --classes, or data with captions")
     # the null label is one row more
     rows = len(classes) + (chosen.get("label_dropout", 0) > 0) if classes else 0
-    network = build_network(method, data, given, rows)
+    network = build_network(method, data, given, rows, len(VOCABULARY) if captioned else 0)
     padded = data.padded(network.sample_shape)
     kind = next(kind for kind, network_class in NETWORKS.items() if type(network) is network_class)
     training = ("batch", "lr", "ema", "seed", "label_dropout", "shards")
@@ -71,6 +74,7 @@ def build_config(name, data, options):
         else None,
         "crop": None if padded is data else data.shape[:2],
         "classes": classes,
+        **({"vocabulary": VOCABULARY} if captioned else {}),
         "net": {"kind": kind, **asdict(network)},
         **method.configure(data, given | {"steps": chosen["steps"]}),
         "training": asdict(settings),
@@ -78,6 +82,13 @@ def build_config(name, data, options):
     }
     build_model(config)
     return json.loads(json.dumps(config))
+
+
+def takes_captions(method, data, given):
+    """Does the training use captions?  Data that have some are trained on them, unless ``given``
+    says --classes or the method has no conditions.
+    """
+    return data.captions is not None and not given.get("classes") and "classes" in method.options
 
 
 def class_names(data, user):
@@ -99,9 +110,9 @@ def class_names(data, user):
     return list(data.class_names) or [str(label) for label in present]
 
 
-def build_network(method, data, given, classes=0):
+def build_network(method, data, given, classes=0, vocabulary=0):
     """A network for samples of the data's shape.  ``given``: its kind, ``net``, and its fields;
-    ``classes``: the rows of its class table.
+    ``classes``: the rows of its class table; ``vocabulary``: of its token table.
     """
     kind = given.get("net") or method.networks[0 if data.is_image else -1]
     if kind not in NETWORKS:
@@ -111,6 +122,9 @@ def build_network(method, data, given, classes=0):
         holds = f"{data.name} holds points of {data.shape[0]} coordinates"
         advice = ": take --net mlp" if kind == "unet" else ""
         raise ValueError(f"a {kind} needs images, and {holds}{advice}")
+    if vocabulary and kind != "unet":
+        has = f"{data.name} has captions, and --net {kind} has no text encoder"
+        raise ValueError(f"{has}: take --net unet, or --classes")
     own = {name for names in NETWORK_OPTIONS.values() for name in names} & {*given}
     for name in own:
         if name not in NETWORK_OPTIONS[kind]:
@@ -129,6 +143,7 @@ def build_network(method, data, given, classes=0):
     if "channels" not in fields and max(data.shape[:2]) > 16:
         fields["channels"] = (32, 64, 64)
     halvings = len(fields.get("channels", UNet.channels)) - 1
+    fields |= {"vocabulary": vocabulary, "caption_length": LENGTH} if vocabulary else {}
     return UNet(size=_padded(data.shape, halvings), outputs=outputs, **fields)
 
 
@@ -215,6 +230,7 @@ def checked_model(config, path):
         model = build_model(config)
         settings = Settings(**config["training"])
         _check_classes(config.get("classes"), settings.label_dropout, model.network.classes)
+        _check_vocabulary(config.get("vocabulary"), getattr(model.network, "vocabulary", 0))
         _check_range(config.get("data_range"), model.network.sample_shape)
         _check_units(units_of(config), model.network.sample_shape)
         _check_crop(config.get("crop"), model.network.sample_shape)
@@ -242,6 +258,14 @@ def _check_classes(names, label_dropout, rows):
     needed = len(names) + (label_dropout > 0) if names else 0
     if rows != needed:
         raise ValueError(f"the network must have {needed} classes, null label included, got {rows}")
+
+
+def _check_vocabulary(words, rows):
+    """``words``: of the captions, or None; ``rows``: of the network's token table."""
+    if words is not None and words != list(VOCABULARY):
+        raise ValueError(f"vocabulary must be {' '.join(VOCABULARY)}, got {words!r}")
+    if rows != len(words or ()):
+        raise ValueError(f"the network must have a vocabulary of {len(words or ())}, got {rows}")
 
 
 def _check_units(units, shape):

@@ -12,8 +12,9 @@ from reference.ddpm.learned import LearnedVariance
 from reference.diffusion.conversions import convert, per_sample_column
 from reference.diffusion.denoiser import exact_prediction
 from reference.diffusion.forward_process import forward
-from reference.diffusion.guidance import null_label
+from reference.diffusion.guidance import null_labels
 from reference.diffusion.schedules import VarianceExplodingSchedule
+from reference.networks.blocks import takes_labels
 from reference.ops import add_noise
 from reference.ops.random import Key, Purpose, normal, uniform
 from reference.runs.conditions import with_labels
@@ -103,30 +104,36 @@ def losses(run, data, ops, seed=1):
 
 
 def label_probe(run, data, ops, seed=1):
-    """Does the network use its label?  The loss on held-out data with the next class in place of
-    the right one and without a label, and the change of the prediction with the next class: root
-    mean squares, relative to the prediction.  0 for a network that ignores its label.
+    """Does the network use its label, a class or a caption?  The loss on held-out data with
+    ``other_labels`` in place of the right ones and without labels, and the change of the prediction
+    with other labels: root mean squares, relative to the prediction.  0 for a network that ignores
+    its label.
 
-    No rows for a run without classes.
+    No rows for a run without labels.
     """
-    if not run.model.network.classes:
+    if not takes_labels(run.model.network):
         return {}
     x0, own = data.held_out[:LIMIT], data.held_out_labels[:LIMIT]
-    sample, count = np.arange(len(x0)), len(run.config["classes"])
+    sample = np.arange(len(x0))
     t = run.model.schedule.sample_times(uniform(seed, sample, 0, Purpose.EVALUATION, ()))
     noise = normal(seed, sample, 1, Purpose.EVALUATION, data.shape, x0.dtype)
     x, target = forward(run.model.schedule, x0, t, noise, ops), run.model.target(x0, t, noise, ops)
     predict = lambda labels: run.model.prediction_part(
         run.model.predict(run.state.ema, x, t, labels, ops, keep=False)[0]
     )
-    right, wrong = predict(own), predict((own + 1) % count)
+    right, wrong = predict(own), predict(other_labels(run, own))
     rows = {"loss with another label": mean_loss(run.model, wrong, target, t)}
     if run.settings.label_dropout:
-        null = np.full_like(own, null_label(run.model.network))
-        rows["loss without a label"] = mean_loss(run.model, predict(null), target, t)
+        null = predict(null_labels(own, run.model.network))
+        rows["loss without a label"] = mean_loss(run.model, null, target, t)
     change, size = mean_square(wrong - right), mean_square(right)
     rows["change of the prediction by another label"] = (change / size) ** 0.5 if size else 0.0
     return rows
+
+
+def other_labels(run, own):
+    """For each of ``own`` the next class, or the caption of the next image."""
+    return (own + 1) % len(run.config["classes"]) if own.ndim == 1 else np.roll(own, -1, axis=0)
 
 
 def chain_likelihood(run, ops, how, count=128):
@@ -235,7 +242,7 @@ def restoration(run, ops, x, how, seed=1):
     """
     model, data = run.model, run.data
     x0 = data.held_out[:LIMIT]
-    labels = data.held_out_labels[:LIMIT] if model.network.classes else None
+    labels = data.held_out_labels[:LIMIT] if takes_labels(model.network) else None
     sample, total, exact = np.arange(len(x0)), 0.0, 0.0
     for number in range(DRAWS):
         t, n_y, z = model.sample_training_noise(seed, sample, number, data.shape, x0.dtype, ops)

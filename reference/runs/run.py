@@ -82,6 +82,13 @@ class Run:
                 f"the data {self.config['data']} have changed since {self.folder} was begun: "
                 "restore them, or train a new run"
             )
+        return self.as_trained(data)
+
+    def as_trained(self, data):
+        """The data as the network takes them: padded, and labelled by captions if it has a
+        vocabulary.
+        """
+        data = data.labelled_by_captions() if self.config.get("vocabulary") else data
         return data.padded(self.model.network.sample_shape)
 
     def needs_download(self):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.diffusion import training
+from reference.networks.blocks import takes_labels
 from reference.runs.devices import has_hook, prepare, to_device
 from reference.runs.run import training_model
 
@@ -51,7 +52,7 @@ def step_loss(run, data, params, batch, ops):
     model, train = prepare(training_model(run, data), ops), to_device(data.train, ops)
     settings = replace(run.settings, batch=batch, shards=1)
     indices, *draws = training.draw_batch(model, train, settings, 0, ops)
-    labels = to_device(data.train_labels, ops)[indices] if model.network.classes else None
+    labels = to_device(data.train_labels, ops)[indices] if takes_labels(model.network) else None
     params = to_device(dict(params), ops)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, *_ = model.loss(params, train[indices], *draws, labels=labels, ops=ops)

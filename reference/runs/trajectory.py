@@ -129,12 +129,14 @@ def describe(
     **own,
 ):
     """``ddim, 50 steps, seed 0``, and where given ``, label 3, guidance 2, 100 network
-    evaluations``.
+    evaluations``.  ``label``: of one class, or some captions.
     """
     count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
     plural = "" if evaluations == 1 else "s"
     cost = f"{evaluations:.4g} network evaluation{plural}" if evaluations else ""
     kind = "" if label is None else f"label {label}"
+    if isinstance(label, list):
+        kind = f"caption {label[0]!r}" if len(label) == 1 else f"{len(label)} captions"
     weight = "" if guidance == 1 else f"guidance {guidance:g}"
     if weight and guidance_interval:
         weight += " at noise {:g} to {:g}".format(*guidance_interval)
