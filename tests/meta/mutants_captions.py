@@ -16,6 +16,9 @@ NOISY = IMAGES + "evaluators_bear_noise_and_find_nothing_in_noise_alone_and_in_b
 NAMED = IMAGES + "captions_name_what_their_images_show_and_leave_out_attributes_independently"
 OWN_DIGITS = IMAGES + "training_images_show_training_digits_and_held_out_images_held_out_digits"
 GAUSSIAN = IMAGES + "the_gaussian_of_a_caption_has_the_mean_and_the_covariance_of_its_images[unseen]"
+JUDGE, JUDGED = "reference/data/caption_judge.py", "tests/reference/test_caption_judge.py::test_"
+LEAVES_OUT = JUDGED + "attributes_that_a_caption_leaves_out_are_not_counted"
+REAL = JUDGED + "colour_and_place_of_real_images_are_exact_and_digits_as_good_as_the_classifier"
 
 MUTANTS = (
     # a mask of keys
@@ -42,4 +45,10 @@ MUTANTS = (
     (DATA, "factor**2 * own.eigenvalues", "factor * own.eigenvalues", GAUSSIAN),
     (DATA, "(shown(own.vectors.T) - shown(0 * own.vectors.T))", "shown(own.vectors.T)", GAUSSIAN),
     ("reference/data/datasets.py", "found.held_out, found.held_out_labels, False", "found.train, found.train_labels, False", OWN_DIGITS),
+    # what images show
+    (JUDGE, "crop(images, colour, place)", "crop(images, colour, 0 * place)", REAL),
+    (JUDGE, "np.where(colour < 0, -1, digit)", "digit", JUDGED + "images_without_lit_pixels_are_wrong_in_all_attributes"),
+    (JUDGE, "np.where(np.isnan(named), np.nan,", "np.where(np.isnan(named), 0,", LEAVES_OUT),
+    (JUDGE, "int(np.isfinite(column).sum())", "len(column)", LEAVES_OUT),
+    (JUDGE, "np.stack(seen, axis=1) == named", "np.stack(seen, axis=1) >= 0", JUDGED + "planted_wrong_attributes_are_found[colour]"),
 )
