@@ -124,7 +124,8 @@ def class_sheet(groups, names, title=""):
     """
     columns = max(np.bincount(labels).max() for _, labels in groups.values())
     shape = next(iter(groups.values()))[0].shape[1:]
-    ratio, margin = len(names) / columns * shape[0] / shape[1], 1.2
+    ratio = len(names) / columns * shape[0] / shape[1]
+    margin = 0.3 + 0.09 * max(map(len, names))  # room for the names
     figure, panels = _panel_row(groups, title, ratio, margin)
     for axes, (name, (images, labels)) in zip(panels, groups.items()):
         draw_image(axes, mosaic_by_class(images, labels, len(names), columns), name)

@@ -110,7 +110,7 @@ def draw_package_model(path, seed):
         return
     names = model.config["classes"]
     x, _ = draw(model, reference_ops, EACH_CLASS * len(names), **how)
-    labels = labels_of(model, how["label"], np.arange(len(x)))
+    labels = labels_of(model, np.arange(len(x)), how["label"])
     title = f"Samples of the package's model of Fashion-MNIST: {describe(**how)}"
     sheet = plotting.class_sheet({"": (x, labels)}, names, title)
     write_atomically(path, plotting.png_bytes(sheet, json.dumps(how)))

@@ -16,6 +16,7 @@ from reference.commands.train import (
 from reference.commands.train_options import SHARDS_HELP
 from reference.data import mnist
 from reference.distillation.consistency import OBJECTIVES, SOLVERS
+from reference.networks.blocks import takes_labels
 from reference.runs import students
 from reference.runs.conditions import labels_of
 from reference.runs.config import build_model
@@ -155,7 +156,9 @@ def _draw_pairs(teacher, ops, n, seed, steps):
     """(x, labels) on rank 0 of n samples, which all processes draw."""
     how = sampler_options(teacher, "ode-heun", seed, steps=steps)
     x, _ = draw(teacher, ops, n, team=processes(), **how)
-    labels = labels_of(teacher, how["label"], np.arange(n)) if "label" in how else np.zeros(n, int)
+    labels = np.zeros(n, int)
+    if takes_labels(teacher.model.network):
+        labels = labels_of(teacher, np.arange(n), how.get("label"), how.get("caption"))
     return x, labels
 
 

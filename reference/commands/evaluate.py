@@ -88,7 +88,7 @@ def _evaluate(run, ops, x, how, evaluations, features, folder):
         found.by_level = levels, losses
         _print_by_level(levels, losses, count)
     if features:
-        labels = labels_of(run, how["label"], np.arange(n)) if how.get("guidance") else None
+        labels = labels_of(run, np.arange(n), how["label"]) if run.config.get("classes") else None
         found.quality = image_quality(x, run.data, features, labels)
         found.features = features.name
         _print_quality(found.quality, features.name)

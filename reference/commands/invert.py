@@ -10,6 +10,7 @@ import numpy as np
 
 from reference.commands.export import RUN_HELP
 from reference.data import datasets, mnist
+from reference.networks.blocks import takes_labels
 from reference.runs import conditions
 from reference.runs.exported import digest
 from reference.runs.files import output_path, write_atomically
@@ -39,18 +40,14 @@ def add_options(parser):
         "quarter, a half and all of a run's T below 50)",
     )
     option("--samples", type=int, default=16, metavar="N", help="number of samples (default 16)")
-    option(
-        "--label",
-        metavar="LABEL",
-        help="number or name of a class, or all: the classes in turn (default: without a label)",
-    )
+    add_label_options(option)
     option("--out", required=True, metavar="FILE", help=OUT_HELP)
 
 
 def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
     path = output_path(arguments.out, (".npz", ".png"))
-    condition = label_or_none(run, arguments.label)
+    condition = label_or_none(run, arguments)
     steps = arguments.steps or _default_steps(run, condition)
     for n in steps:
         sampler_options(run, "ddim", steps=n, **condition)
@@ -69,14 +66,31 @@ def execute(arguments, ops):
     return 0
 
 
-def label_or_none(run, label, command="invert"):
-    """The options of conditions.py: the label, or none by guidance 0."""
-    if label is None and run.config.get("classes"):
+def add_label_options(option):
+    """``option``: the function of a parser or a group that adds an option."""
+    option(
+        "--label",
+        metavar="LABEL",
+        help="number or name of a class, or all: the classes in turn (default: without a label)",
+    )
+    option(
+        "--caption",
+        nargs="+",
+        metavar="CAPTION",
+        help="captions, which the samples take in turn (default: without a caption)",
+    )
+
+
+def label_or_none(run, arguments, command="invert"):
+    """The options of conditions.py: the label or the captions, or neither by guidance 0."""
+    label, caption = arguments.label, arguments.caption
+    if label is None and caption is None and takes_labels(run.model.network):
         if not run.settings.label_dropout:
+            own = "caption" if run.config.get("vocabulary") else "label"
             trained = f"{run.folder} was trained without a null label"
-            raise ValueError(f"{command} needs --label, because {trained}")
+            raise ValueError(f"{command} needs --{own}, because {trained}")
         return conditions.condition_options(run, guidance=0.0)
-    return conditions.condition_options(run, label)
+    return conditions.condition_options(run, label, caption)
 
 
 def _default_steps(run, condition):

@@ -89,7 +89,7 @@ def picture(run, x, how, settings):
 
     images, n = run.in_data_units(x), len(x)
     if how.get("label") == ALL:
-        labels = labels_of(run, ALL, np.arange(n))
+        labels = labels_of(run, np.arange(n), ALL)
         classes = np.bincount(labels)
         grid = plotting.mosaic_by_class(images, labels, len(classes), classes.max())
     else:

@@ -13,7 +13,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.commands.export import RUN_HELP
-from reference.commands.invert import label_or_none
+from reference.commands.invert import add_label_options, label_or_none
 from reference.commands.measurement import BLUR, FACTOR, measurement
 from reference.commands.sample import data_of, path_for
 from reference.data import mnist
@@ -96,11 +96,7 @@ def add_options(parser):
         help=f"number of samples; {ESTIMATES} make one estimate (default {SAMPLES})",
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
-    option(
-        "--label",
-        metavar="LABEL",
-        help="number or name of a class, or all: the classes in turn (default: without a label)",
-    )
+    add_label_options(option)
     option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
     option("--out", required=True, metavar="FILE", help=OUT_HELP)
 
@@ -156,7 +152,7 @@ def _how(run, arguments):
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     if arguments.label == OWN:
         raise ValueError(f"restore takes the label of a class, or all, got {OWN}")
-    condition = label_or_none(run, arguments.label, "restore")
+    condition = label_or_none(run, arguments, "restore")
     n = (n or SAMPLES) if method.samples else 1
     steps = steps or method.steps
     return {"method": name, "steps": steps, "samples": n, "seed": arguments.seed, **condition}

@@ -12,10 +12,13 @@ from reference.commands import live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.commands.stream import stream
 from reference.data import datasets
-from reference.runs.conditions import ALL, labels_of
-from reference.runs.exported import digest, package_classifier
+from reference.data.captions import MOST_LETTERS, decode, encode
+from reference.networks.blocks import takes_labels
+from reference.runs.conditions import ALL, OWN, labels_of
+from reference.runs.exported import digest
 from reference.runs.files import output_folder, output_path, write_atomically
 from reference.runs.inversion import read_latents
+from reference.runs.judges import judge_of
 from reference.runs.processes import processes
 from reference.runs.progress import progress
 from reference.runs.run import open_run
@@ -85,6 +88,7 @@ def execute(arguments, ops):
 def _write(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path`` at once."""
     x, evaluations = draw(run, ops, n, start=start, team=team, **how)
+    judge = judge_of(run)
 
     def finish():
         arrays = with_origin(run, ops, x, how)
@@ -96,22 +100,22 @@ def _write(run, ops, n, path, settings, how, start, team):
             made = _numbers(path, arrays, settings)
         write_atomically(path, made)
         _print_drawn(run, path, n, how, evaluations)
-        if name := _judge(run, how):
-            _print_agreement(name, _agreeing(name, {**arrays, "x": x}, ops), n)
+        if judge:
+            print(judge.sentence(judge.count({**arrays, "x": x}, ops), n))
 
     team.first(finish)
 
 
 def _write_many(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path``, batch by batch."""
-    name, arrays_of = _judge(run, how), lambda x, first: with_origin(run, ops, x, how, first)
-    agreeing = lambda arrays: _agreeing(name, arrays, ops) if name else 0
+    judge, arrays_of = judge_of(run), lambda x, first: with_origin(run, ops, x, how, first)
+    agreeing = lambda arrays: judge.count(arrays, ops) if judge else 0
     drawing = run, ops, n, path, settings, how, start, team
     evaluations, agreed = stream(*drawing, arrays_of, agreeing)
     if team.rank == 0:
         _print_drawn(run, path, n, how, evaluations)
-        if name:
-            _print_agreement(name, agreed, n)
+        if judge:
+            print(judge.sentence(agreed, n))
 
 
 def _print_drawn(run, path, n, how, evaluations):
@@ -125,8 +129,9 @@ def _latents(run, arguments):
         raise ValueError(f"--from needs --sampler ddim or ddpm, got {arguments.sampler}")
     latents, made = read_latents(arguments.start, run.model.network.sample_shape)
     defaults = {"sampler": "ddim", "clip": "none", "samples": len(latents), "steps": made["steps"]}
-    if arguments.label is None and arguments.guidance is None:
-        defaults |= {name: made[name] for name in ("label", "guidance") if name in made}
+    if arguments.label is arguments.caption is arguments.guidance is None:
+        kept = ("label", "caption", "guidance")
+        defaults |= {name: made[name] for name in kept if name in made}
     for name, value in defaults.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
@@ -137,31 +142,16 @@ def _latents(run, arguments):
     return latents[: arguments.samples]
 
 
-def _judge(run, how):
-    """The classifier of the package that finds the labels of samples by class; None for others."""
-    return package_classifier(run) if how.get("guidance") else None
-
-
-def _agreeing(name, arrays, ops):
-    """In how many samples the classifier finds their label."""
-    classifier = open_run(name)
-    log_p = classifier.model.log_probabilities(classifier.state.ema, arrays["x"], ops=ops)
-    return int((log_p.argmax(axis=1) == arrays["labels"]).sum())
-
-
-def _print_agreement(name, agreed, n):
-    share = f"{agreed / n:.1%} of the samples"
-    print(f"the package's classifier {name} finds the label of {share}")
-
-
 def default_samples(run, how):
     """The number of samples without --samples."""
+    if isinstance(captions := how.get("caption"), list):
+        return 8 * len(captions)
     return 8 * len(run.config["classes"]) if how.get("label") == ALL else 16
 
 
 def with_origin(run, ops, x, how, first=0):
-    """The arrays of a file: the samples x, of the indices from ``first`` on; their labels, if the
-    run has classes; and for restored ones the degraded and the clean data.
+    """The arrays of a file: the samples x, of the indices from ``first`` on; their labels or their
+    captions, if the run has some; and for restored ones the degraded and the clean data.
 
     Images without padding, points in the units of their file.
     """
@@ -170,8 +160,18 @@ def with_origin(run, ops, x, how, first=0):
         arrays["degraded"], arrays["clean"] = degraded(
             run, ops, sample, how["seed"], how["noise"], how["blur"]
         )
-    labels = {"labels": labels_of(run, how["label"], sample)} if "label" in how else {}
-    return {name: run.in_data_units(array) for name, array in arrays.items()} | labels
+    arrays = {name: run.in_data_units(array) for name, array in arrays.items()}
+    return arrays | _labels(run, sample, **how)
+
+
+def _labels(run, sample, label=None, caption=None, **_):
+    """The array of a file with the labels or the captions of samples, by name; {} without."""
+    if not takes_labels(run.model.network):
+        return {}
+    labels = labels_of(run, sample, label, caption)
+    if not run.config.get("vocabulary"):
+        return {"labels": labels}
+    return {"captions": np.array([decode(tokens) for tokens in labels], f"U{MOST_LETTERS}")}
 
 
 def path_for(name, settings, suffixes):
@@ -222,9 +222,11 @@ def picture(run, arrays, how, settings):
 
     x, data = arrays["x"], run.config["data"]
     title = f"{run.title}: {describe(**how)}"
-    if how.get("label") == ALL and x.ndim == 4:
-        groups = _real_by_class(run, len(x)) | {f"{len(x)} samples": (x, arrays["labels"])}
-        sheet = plotting.class_sheet(groups, run.config["classes"], title)
+    if x.ndim == 4 and (rows := _rows(run, **how)):
+        own = np.arange(len(x)) % len(rows)
+        groups = _real_by_row(run, rows, own) | {f"{len(x)} samples": (x, own)}
+        names = rows if "caption" in how else run.config["classes"]
+        sheet = plotting.class_sheet(groups, names, title)
         return plotting.png_bytes(sheet, json.dumps(settings))
     if "degraded" in arrays:
         groups = {
@@ -233,7 +235,7 @@ def picture(run, arrays, how, settings):
             f"restored in {how['steps']} steps": x,
         }
     else:
-        groups = _real_data(run, len(x), how.get("label")) | {f"{len(x)} samples": x}
+        groups = _real_data(run, len(x), **how) | {f"{len(x)} samples": x}
     sheet = plotting.sample_sheet(groups, title, datasets.exact_distribution(data))
     return plotting.png_bytes(sheet, json.dumps(settings))
 
@@ -281,23 +283,42 @@ def data_of(run):
         return None
 
 
-def _real_data(run, n, label=None):
-    """Up to n held-out samples of the data, of the class ``label`` if that is one, by the name of
-    their panel; none without data.
+def _rows(run, label=None, caption=None, **_):
+    """The labels of the rows of a picture: the classes, by number, or the captions that the samples
+    take in turn; None for samples of one label.
+    """
+    if label == ALL:
+        return range(len(run.config["classes"]))
+    return caption if isinstance(caption, list) and len(caption) > 1 else None
+
+
+def _has_label(data, label):
+    """[n]: which held-out samples have the label, the number of a class or a caption."""
+    if isinstance(label, str):
+        return (data.held_out_labels == encode(label)[0]).all(axis=1)
+    return data.held_out_labels == label
+
+
+def _real_data(run, n, label=None, caption=None, **_):
+    """Up to n held-out samples of the data, those of the class ``label`` or of the caption if there
+    is one, by the name of their panel; none without data.
     """
     if not (data := data_of(run)):
         return {}
-    real = data.held_out[data.held_out_labels == label] if isinstance(label, int) else data.held_out
-    real = run.in_data_units(real[:n])
-    return {f"{len(real)} of the data": real}
+    one = caption[0] if isinstance(caption, list) else label
+    chosen = slice(None) if one in (None, ALL, OWN) else _has_label(data, one)
+    real = run.in_data_units(data.held_out[chosen][:n])
+    return {f"{len(real)} of the data": real} if len(real) else {}
 
 
-def _real_by_class(run, n):
-    """As ``_real_data``, the images with their labels: as many of each class as n samples have."""
+def _real_by_row(run, rows, own):
+    """As ``_real_data``, the images with their row: in each row up to as many as samples, which are
+    in the rows own[n].
+    """
     if not (data := data_of(run)):
         return {}
-    wanted = np.bincount(labels_of(run, ALL, np.arange(n)))
-    kept = [np.flatnonzero(data.held_out_labels == k)[:count] for k, count in enumerate(wanted)]
-    chosen = np.concatenate(kept)
-    real = run.in_data_units(data.held_out[chosen]), data.held_out_labels[chosen]
-    return {f"{len(chosen)} of the data": real}
+    counts = np.bincount(own, minlength=len(rows))
+    kept = [np.flatnonzero(_has_label(data, row))[:n] for row, n in zip(rows, counts)]
+    real = run.in_data_units(data.held_out[np.concatenate(kept)])
+    labels = np.repeat(np.arange(len(rows)), [len(indices) for indices in kept])
+    return {f"{len(real)} of the data": (real, labels)} if len(real) else {}

@@ -9,6 +9,9 @@ from reference.runs.solvers import EVEN_IN_T, STEPS
 from reference.samplers.grids import GRIDS
 from reference.samplers.sde import PREDICTORS
 
+CAPTION_HELP = """captions in quotes, which the samples take in turn, for runs of train --data
+captions: "a red 3 on the left" (default: the captions of the held-out images)"""
+
 
 def add_sampling_options(parser, samples):
     """``samples``: the default number of samples, in words."""
@@ -45,19 +48,20 @@ def add_sampling_options(parser, samples):
     )
     option("--seed", type=int, default=0, metavar="N", help="seed of all noise (default 0)")
     option("--data-dir", metavar="FOLDER", help=mnist.FOLDER_HELP)
-    option = parser.add_argument_group("runs with classes").add_argument
+    option = parser.add_argument_group("runs with classes or captions").add_argument
     option(
         "--label",
         metavar="LABEL",
         help="number or name of a class, or all: the classes in turn; for runs of indi own: the "
         "class of the degraded image (default all; own for runs of indi)",
     )
+    option("--caption", nargs="+", metavar="CAPTION", help=CAPTION_HELP)
     option(
         "--guidance",
         type=float,
         metavar="W",
         help="weight of classifier-free guidance: 0 unconditional, 1 conditional, above 1 more "
-        "typical of the class (default 1)",
+        "typical of the label (default 1)",
     )
     option(
         "--guidance-interval",

@@ -1,5 +1,5 @@
-"""Sampling by class or by caption: the label of each sample, and guidance, on a run that was trained
-on labels.
+"""Sampling by class or by caption: the label of each sample, and guidance, on a run that was
+trained on labels.
 """
 
 from copy import copy
@@ -12,7 +12,7 @@ from reference.networks.blocks import takes_labels
 from reference.runs.views import network_time
 
 OPTIONS = ("label", "caption", "guidance", "guidance_interval")
-# label: the classes in turn; of a restored image its own class, or the captions of the held-out
+# label: the classes in turn; of a restored image its own class.  caption: those of the held-out
 # images in turn
 ALL, OWN = "all", "own"
 
@@ -23,8 +23,8 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
 
     ``label``: a class's number or name, or "all" (the default), which takes the classes in turn,
     or for InDI "own" (its default), the class of the image to restore.  ``caption``: a list of
-    captions, which become the ``label`` of a run with captions; its default is "own", the captions
-    of the held-out images in turn.  ValueError for options that the run does not support.
+    captions, which the samples take in turn, or "own" (the default), the captions of the held-out
+    images in turn.  ValueError for options that the run or its classes do not support.
     """
     given = {"label": label, "caption": caption, "guidance": guidance}
     _check_supported(run, **given, guidance_interval=guidance_interval)
@@ -36,8 +36,10 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
     if guidance != 1 and not run.settings.label_dropout:
         needed = f"guidance {guidance:g} needs a null label"
         raise ValueError(f"{needed}, and {run.folder} was trained with --label-dropout 0")
-    label = _captions(caption) if run.config.get("vocabulary") else _label(run, label)
-    options = {"label": label, "guidance": guidance}
+    if run.config.get("vocabulary"):
+        options = {"caption": _captions(caption), "guidance": guidance}
+    else:
+        options = {"label": _label(run, label), "guidance": guidance}
     if guidance_interval is not None:
         options["guidance_interval"] = _interval(guidance_interval)
     return options
@@ -56,13 +58,15 @@ def _check_supported(run, **given):
 
 
 def _captions(captions):
-    for caption in captions or ():
-        encode(caption)  # refuses what is not one
-    return OWN if captions is None else [" ".join(caption.lower().split()) for caption in captions]
+    if captions in (None, OWN):
+        return OWN
+    for caption in captions:
+        encode(caption)  # refuses a wrong one
+    return list(captions)
 
 
 def _default_label(run):
-    return OWN if run.method.restores or run.config.get("vocabulary") else ALL
+    return OWN if run.method.restores else ALL
 
 
 def _label(run, label):
@@ -86,20 +90,24 @@ def _interval(interval):
     return [float(low), float(high)]
 
 
-def labels_of(run, label, sample):
+def labels_of(run, sample, label=None, caption=None):
     """The labels [b], or tokens [b,8] of captions, of the samples with the indices ``sample`` [b]:
-    a sample's label depends on its index alone.
+    a sample's label depends on its index alone.  ``label`` and ``caption``: from
+    ``condition_options``, None for the default.
     """
-    if isinstance(label, list):
-        tokens = np.asarray(np.stack([encode(caption)[0] for caption in label]), like=sample)
-        return tokens[sample % len(label)]
-    if label == OWN:
-        own = np.asarray(run.data.held_out_labels, like=sample)
-        return own[sample % len(own)]
-    return sample % len(run.config["classes"]) if label == ALL else np.full_like(sample, label)
+    if run.config.get("vocabulary"):
+        chosen = OWN if caption is None else caption
+    else:
+        chosen = _default_label(run) if label is None else label
+    if chosen == ALL:
+        return sample % len(run.config["classes"])
+    if isinstance(chosen, int):
+        return np.full_like(sample, chosen)
+    rows = run.data.held_out_labels if chosen == OWN else [encode(one)[0] for one in chosen]
+    return np.asarray(np.array(rows), like=sample)[sample % len(rows)]
 
 
-def conditioned(run, sample, label=None, guidance=1.0, guidance_interval=None):
+def conditioned(run, sample, label=None, caption=None, guidance=1.0, guidance_interval=None):
     """The run with a network that predicts for the labels of these samples, with guidance where
     sigma / alpha lies in the interval.  A run without labels is returned unchanged.
     """
@@ -109,8 +117,7 @@ def conditioned(run, sample, label=None, guidance=1.0, guidance_interval=None):
     if guidance_interval is not None:
         low, high = guidance_interval
         interval = network_time(run, low), network_time(run, high)
-    label = _default_label(run) if label is None else label
-    return with_labels(run, labels_of(run, label, sample), guidance, interval)
+    return with_labels(run, labels_of(run, sample, label, caption), guidance, interval)
 
 
 def with_labels(run, labels, weight=1.0, interval=(-np.inf, np.inf)):

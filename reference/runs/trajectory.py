@@ -124,19 +124,21 @@ def describe(
     levels=None,
     evaluations=None,
     label=None,
+    caption=None,
     guidance=1.0,
     guidance_interval=None,
     **own,
 ):
     """``ddim, 50 steps, seed 0``, and where given ``, label 3, guidance 2, 100 network
-    evaluations``.  ``label``: of one class, or some captions.
+    evaluations``.
     """
     count = f"{steps} step{'' if steps == 1 else 's'}{' each' if levels else ''}" if steps else ""
     plural = "" if evaluations == 1 else "s"
     cost = f"{evaluations:.4g} network evaluation{plural}" if evaluations else ""
     kind = "" if label is None else f"label {label}"
-    if isinstance(label, list):
-        kind = f"caption {label[0]!r}" if len(label) == 1 else f"{len(label)} captions"
+    if caption:
+        kind = f"caption {caption[0]!r}" if len(caption) == 1 else f"{len(caption)} captions"
+        kind = "the captions of held-out images" if caption == conditions.OWN else kind
     weight = "" if guidance == 1 else f"guidance {guidance:g}"
     if weight and guidance_interval:
         weight += " at noise {:g} to {:g}".format(*guidance_interval)

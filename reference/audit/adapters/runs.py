@@ -8,8 +8,9 @@ from reference.audit.adapters.ours import chain_pieces, solver_pieces
 from reference.audit.target import Target, TargetError
 from reference.data.datasets import load_dataset
 from reference.diffusion.denoiser import split_prediction
-from reference.diffusion.guidance import guide, null_label
+from reference.diffusion.guidance import guide, null_labels
 from reference.diffusion.schedules import SCHEDULES, Schedule, VarianceExplodingSchedule
+from reference.networks.blocks import takes_labels
 from reference.runs.devices import to_device, to_host
 from reference.runs.run import open_run
 from reference.runs.sampling import on_device
@@ -61,11 +62,12 @@ def _is_named(run):
 
 
 def _trained(run, ops):
-    """The network.  One with classes that was trained without dropped labels has no prediction
+    """The network.  One with labels that was trained without dropped labels has no prediction
     without a label, and is left out.
     """
-    pieces = {"guided": guide} if run.config.get("classes") else {}
-    if not run.config.get("classes") or run.settings.label_dropout:
+    labelled = takes_labels(run.model.network)
+    pieces = {"guided": guide} if labelled else {}
+    if not labelled or run.settings.label_dropout:
         pieces["denoise"] = _denoise(run, ops)
     return pieces
 
@@ -99,8 +101,9 @@ def _denoise(run, ops):
 
     def denoise(x, t):
         labels = None
-        if network.classes:
-            labels = to_device(np.full(len(x), null_label(network)), ops)
+        if takes_labels(network):
+            tokens = (network.caption_length,) if getattr(network, "vocabulary", 0) else ()
+            labels = to_device(null_labels(np.zeros((len(x), *tokens), int), network), ops)
         predict = run.model.predictor(run.state.ema, labels, ops)
         output = predict(to_device(x.astype(np.float32), ops), t)
         return to_host(split_prediction(output)[0], ops)

@@ -95,7 +95,7 @@ def measure(teacher, rows, n, features, ops=reference_ops):
             seconds = (time.perf_counter() - begin) / len(x)
             parts = drawn.setdefault((name, evaluations), ([], []))
             parts[0].append(x), parts[1].append(seconds)
-    labels = labels_of(teacher, "all", np.arange(PART))
+    labels = labels_of(teacher, np.arange(PART))
     of_real = data.held_out_labels[held_out]
     by_class = [np.flatnonzero(of_real == label)[0] for label in np.unique(of_real)]
     found: dict = {(REAL, None): {"x": real[by_class], "seconds": []}}

@@ -62,7 +62,7 @@ def curves(run, features, n, samplers, ops=reference_ops):
     held_out = spread(len(data.held_out), n)
     real = data.held_out[held_out], features, reference, data.held_out_labels[held_out]
     found = {("real", None): feature_quality(*real)}
-    labels = labels_of(run, "all", np.arange(n))
+    labels = labels_of(run, np.arange(n))
     for sampler, (steps, weights) in samplers.items():
         for w in weights:
             how = sampler_options(run, sampler, seed=1, steps=steps, label="all", guidance=w)
