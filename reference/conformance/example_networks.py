@@ -1,5 +1,7 @@
 """Small networks of every kind, and functions that compute all results of a network."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from reference import ops
@@ -37,8 +39,9 @@ CAPTIONED = UNet(
     caption_length=3,
     text_width=6,
 )
+MEAN_CAPTIONED = replace(CAPTIONED, cross_attention=())
 TOKENS = np.array([[3, 1, 0], [2, 4, 3]])
-UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED, CAPTIONED]
+UNETS = [PLAIN, TWO_LAYERS, THREE_LEVELS, ONE_LEVEL, PUBLISHED, CAPTIONED, MEAN_CAPTIONED]
 HALVES = Autoencoder(size=(2, 3, 1), latent=2, width=5, depth=1)
 CONVNET = ConvNet(classes=3, size=(8, 16), in_channels=2, channels=(4, 6), groups=2, width=5)
 NOISY_CONVNET = ConvNet(
@@ -59,6 +62,7 @@ LABELS = {
     ONE_LEVEL: "one level",
     PUBLISHED: "published",
     CAPTIONED: "captioned",
+    MEAN_CAPTIONED: "captioned without cross-attention",
     SIXTEENS: "sixteens",
     HALVES: "autoencoder",
     CONVNET: "convnet",

@@ -10,6 +10,9 @@ Cross-attention has the queries from the pixels, keys and values from the tokens
     y = x + out(attention(q(n), k(t), v(t))),    n = norm(x),
 
 over the tokens that count: ``mask``[b,m] is False for the padding, which therefore changes nothing.
+
+Without cross-attention, the mean of the vectors of the tokens that count enters the network as a
+class does: by a linear layer, in the time embedding.
 """
 
 import numpy as np
@@ -17,6 +20,18 @@ import numpy as np
 from reference.networks.blocks import layer_shapes, norm_shapes
 
 PAD, NULL = 0, 1  # the token behind the last word, and the one token of no caption
+
+
+def check_text_fields(network):
+    """ValueError for a vocabulary, a length of captions or a width of vectors that can not be."""
+    if network.vocabulary and network.classes:
+        raise ValueError("the network must have classes or a vocabulary, not both")
+    given = network.vocabulary, network.caption_length, network.text_width
+    if given[0] < 0 or min(given[1:]) < 1:
+        raise ValueError(
+            "vocabulary must be at least 0, caption_length and text_width at least 1, got"
+            f" {', '.join(map(str, given))}"
+        )
 
 
 def text_encoder_shapes(name, vocabulary, length, width):
@@ -49,6 +64,30 @@ def text_encoder_backward(params, name, dt, saved, gradients, ops):
         flat, tokens.reshape(-1), table
     )
     gradients[f"{name}.position_embedding.table"] = dt.sum(axis=0)
+
+
+def text_mean(params, name, t, mask, ops):
+    """t[b,m,d], mask[b,m] -> a row[b,i] to add to the time embedding, saved: the linear layer of
+    the mean of t over the tokens that count.
+
+    The mean is attention with a query of zeros: all scores are 0, and so all shares are equal.
+    """
+    b, _, d = t.shape
+    q = ops.add_noise(t[:, :1], 0.0, 0.0, t[:, :1])  # 0 t + 0 t
+    mean, logsumexp = ops.attention(q, t, t, 1, mask)
+    row = ops.linear(mean.reshape(b, d), params[f"{name}.mean.w"], params[f"{name}.mean.b"])
+    return row, (q, t, mean, logsumexp, mask)
+
+
+def text_mean_backward(params, name, drow, saved, gradients, ops):
+    """drow[b,i] -> dt[b,m,d]: that of the values.  The query does not depend on t, and the
+    gradient of the keys is 0, as the query is.
+    """
+    q, t, mean, logsumexp, mask = saved
+    flat = mean.reshape(len(t), -1)
+    dmean, dw, db = ops.linear_backward(drow, flat, params[f"{name}.mean.w"])
+    gradients |= {f"{name}.mean.w": dw, f"{name}.mean.b": db}
+    return ops.attention_backward(dmean.reshape(mean.shape), q, t, t, 1, mean, logsumexp, mask)[2]
 
 
 def cross_name(name):

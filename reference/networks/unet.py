@@ -40,6 +40,7 @@ from reference.networks.blocks import (
 )
 from reference.networks.text import (
     PAD,
+    check_text_fields,
     cross_attention_block,
     cross_attention_block_backward,
     cross_attention_shapes,
@@ -47,6 +48,8 @@ from reference.networks.text import (
     text_encoder,
     text_encoder_backward,
     text_encoder_shapes,
+    text_mean,
+    text_mean_backward,
 )
 from reference.ops.checks import check
 
@@ -63,7 +66,8 @@ class UNet:
     With ``classes`` above 0 the network has a class embedding, and ``forward`` needs ``labels``[b].
     With ``vocabulary`` above 0 it has a text encoder, and ``forward`` needs as labels the tokens
     [b,caption_length] of captions, 0 behind their last word.  On the levels in ``cross_attention``,
-    attention to the tokens follows every residual block and its attention.
+    attention to the tokens follows every residual block and its attention; without such levels,
+    the time embedding takes the mean of the tokens' vectors.
     """
 
     size: tuple[int, int] = (8, 8)
@@ -119,14 +123,7 @@ class UNet:
                 "layers, in_channels and outputs must be at least 1 and classes at least 0,"
                 f" got {given}"
             )
-        if self.vocabulary and self.classes:
-            raise ValueError("the network must have classes or a vocabulary, not both")
-        if self.vocabulary < 0 or min(self.caption_length, self.text_width) < 1:
-            given = f"{self.vocabulary}, {self.caption_length}, {self.text_width}"
-            raise ValueError(
-                "vocabulary must be at least 0, caption_length and text_width at least 1,"
-                f" got {given}"
-            )
+        check_text_fields(self)
         factor = 2**self.last_level
         if min(self.size) < factor or any(n % factor for n in self.size):
             raise ValueError(
@@ -150,8 +147,11 @@ class UNet:
     @property
     def cross_attention_levels(self):
         """``cross_attention`` as a set of numbers from 0 on; empty without a vocabulary."""
-        used = self.cross_attention if self.vocabulary else ()
-        return {level % len(self.channels) for level in used}
+        return {level % len(self.channels) for level in self.cross_attention if self.vocabulary}
+
+    @property
+    def takes_text_mean(self):
+        return self.vocabulary > 0 and not self.cross_attention
 
     def up_channels(self):
         """(name, level, channels of h, channels of the skip, channels of the result) of every
@@ -177,8 +177,10 @@ class UNet:
         if self.classes:
             shapes["class_embedding.table"] = (self.classes, embedding)
         if self.vocabulary:
-            text = self.vocabulary, self.caption_length, self.text_width
-            shapes |= text_encoder_shapes("text", *text)
+            sizes = self.vocabulary, self.caption_length, self.text_width
+            shapes |= text_encoder_shapes("text", *sizes)
+        if self.takes_text_mean:
+            shapes |= layer_shapes("text.mean", self.text_width, embedding)
         h = first
         for i, c in enumerate(self.channels):
             for j in range(self.layers):
@@ -248,7 +250,7 @@ class UNet:
         if self.vocabulary:
             text, saved["text"] = text_encoder(params, "text", labels, ops)
             mask = labels != PAD
-        e = self._embed(params, c, labels, saved, ops)
+        e = self._embed(params, c, labels, text, mask, saved, ops)
         h = ops.conv2d(x, params["conv_in.w"], params["conv_in.b"])
         skips = [h]
         for i in range(len(self.channels)):
@@ -352,7 +354,7 @@ class UNet:
                 dh = attention(f"down_blocks.{i}.attentions.{j}", i, dh + dskips.pop())
                 dh = residual(f"down_blocks.{i}.resnets.{j}", dh)
         dx = conv("conv_in", dh + dskips.pop(), saved["conv_in"])
-        self._embed_backward(params, des, saved, gradients, ops)
+        self._embed_backward(params, des, dtexts, saved, gradients, ops)
         if self.vocabulary:
             text_encoder_backward(params, "text", sum_of(dtexts), saved["text"], gradients, ops)
         return dx, gradients
@@ -363,10 +365,10 @@ class UNet:
             raise ValueError(f"x must have shape {(len(x), *self.sample_shape)}, got {x.shape}")
         check_labels_given(self, labels)
 
-    def _embed(self, params, c, labels, saved, ops):
+    def _embed(self, params, c, labels, text, mask, saved, ops):
         """c[b] -> e[b,d], an input of every residual block:
 
-        e = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + row of the class).
+        e = silu(linear_2(silu(linear_1(timestep_embedding(c)))) + row of the class or the caption).
         """
         p = lambda leaf: params[f"time_embedding.{leaf}"]
         t = ops.timestep_embedding(c, self.channels[0], self.freq_shift)
@@ -375,17 +377,22 @@ class UNet:
         a2 = ops.linear(s1, p("linear_2.w"), p("linear_2.b"))
         if self.classes:
             a2 = a2 + ops.embedding(labels, params["class_embedding.table"])
+        if self.takes_text_mean:
+            row, saved["text_mean"] = text_mean(params, "text", text, mask, ops)
+            a2 = a2 + row
         saved["time_embedding"] = t, a1, s1, a2, labels
         return ops.silu(a2)
 
-    def _embed_backward(self, params, des, saved, gradients, ops):
-        """des: the gradients with respect to e from all residual blocks, which add up."""
+    def _embed_backward(self, params, des, dtexts, saved, gradients, ops):
+        """des: the gradients with respect to e of all blocks; adds that of the text to dtexts."""
         t, a1, s1, a2, labels = saved["time_embedding"]
         da2 = ops.silu_backward(sum_of(des), a2)
         if self.classes:
             gradients["class_embedding.table"] = ops.embedding_backward(
                 da2, labels, params["class_embedding.table"]
             )
+        if self.takes_text_mean:
+            dtexts += [text_mean_backward(params, "text", da2, saved["text_mean"], gradients, ops)]
         ds1, dw2, db2 = ops.linear_backward(da2, s1, params["time_embedding.linear_2.w"])
         da1 = ops.silu_backward(ds1, a1)
         _, dw1, db1 = ops.linear_backward(da1, t, params["time_embedding.linear_1.w"])

@@ -11,6 +11,7 @@ def _of_guidance(old, new, test):
 
 GRADIENTS = "gradients_are_those_of_the_forward"
 PADDING = "padding_changes_nothing_and_has_no_gradient"
+MEAN = "the_row_of_a_caption_is_a_layer_of_the_mean_of_its_tokens_alone"
 SHARES = "the_shares_of_the_tokens_give_the_result_of_attention"
 
 MUTANTS = (
@@ -23,11 +24,27 @@ MUTANTS = (
     _mutant("return t + places, tokens", "return t, tokens", "the_vector_of_a_token_is_that_of_its_word_and_that_of_its_place"),
     _mutant("** -0.5)", "** -1.0)", SHARES),
     _mutant("np.where(mask[:, None, None], np.exp(scores - logsumexp[..., None]), 0)", "np.exp(scores - logsumexp[..., None])", SHARES),
+    # without cross-attention
+    _mutant("ops.add_noise(t[:, :1], 0.0, 0.0, t[:, :1])", "t[:, :1]", MEAN),
+    _mutant("ops.attention(q, t, t, 1, mask)", "ops.attention(q, t, t, 1)", MEAN),
+    _mutant("mean, logsumexp, mask)[2]", "mean, logsumexp, mask)[1]", "gradients_of_the_mean_are_those_of_the_forward"),
+    (
+        "reference/networks/unet.py",
+        "return self.vocabulary > 0 and not self.cross_attention",
+        "return False",
+        "tests/reference/test_text.py::test_without_cross_attention_words_matter_and_their_order_does_not",
+    ),
+    (
+        "reference/networks/unet.py",
+        "dtexts += [text_mean_backward(",
+        "dtexts += [0 * text_mean_backward(",
+        "tests/reference/test_networks.py::test_gradient_of_all_parameters_and_x_together[captioned without cross-attention]",
+    ),
     (
         "reference/networks/unet.py",
         "mask = labels != PAD",
         "mask = labels != 1",
-        "tests/reference/test_text.py::test_words_behind_the_caption_change_no_unet",
+        "tests/reference/test_text.py::test_words_behind_the_caption_change_no_unet[cross-attention]",
     ),
     (
         "reference/networks/unet.py",

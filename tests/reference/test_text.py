@@ -9,7 +9,7 @@ from reference import ops
 from reference.data.captions import LENGTH, VOCABULARY, encode
 from reference.networks import text
 from reference.runs.diffusers_format import config_of
-from tests.example_networks import CAPTIONED, inputs, numbers, random_parameters
+from tests.example_networks import CAPTIONED, MEAN_CAPTIONED, inputs, numbers, random_parameters
 from tests.reference.test_networks import gradient_of_each
 from tests.tolerances import assert_equal_to_rounding
 
@@ -108,13 +108,51 @@ def test_an_unknown_head_width_is_one_head():
     np.testing.assert_array_equal(one, two)
 
 
-def test_words_behind_the_caption_change_no_unet():
-    x, c, tokens = inputs(CAPTIONED)
-    params = random_parameters(CAPTIONED)
-    y, _ = CAPTIONED.forward(params, x, c, labels=tokens)
+@pytest.mark.parametrize("network", [CAPTIONED, MEAN_CAPTIONED], ids=["cross-attention", "mean"])
+def test_words_behind_the_caption_change_no_unet(network):
+    x, c, tokens = inputs(network)
+    params = random_parameters(network)
+    y, _ = network.forward(params, x, c, labels=tokens)
     other = params | {"text.token_embedding.table": params["text.token_embedding.table"] + (np.arange(5) == 0)[:, None]}
-    np.testing.assert_array_equal(CAPTIONED.forward(other, x, c, labels=tokens)[0], y)
+    np.testing.assert_array_equal(network.forward(other, x, c, labels=tokens)[0], y)
     assert (tokens == 0).any()
+
+
+def of_mean(params, t, mask=MASK):
+    return text.text_mean(params, "text", t, mask, ops)
+
+
+MEAN_PARAMS = {"text.mean.w": numbers(4, WIDTH, 7), "text.mean.b": numbers(5, 7)}
+T, DROW = numbers(6, 3, LENGTH, WIDTH), numbers(7, 3, 7)
+
+
+def test_the_row_of_a_caption_is_a_layer_of_the_mean_of_its_tokens_alone():
+    row, _ = of_mean(MEAN_PARAMS, T)
+    for b, count in enumerate(MASK.sum(axis=1)):
+        mean = sum(T[b, i] for i in range(count)) / count
+        assert_equal_to_rounding(row[b], mean @ MEAN_PARAMS["text.mean.w"] + MEAN_PARAMS["text.mean.b"])
+    np.testing.assert_array_equal(of_mean(MEAN_PARAMS, np.where(MASK[..., None], T, 1e3))[0], row)
+
+
+def test_gradients_of_the_mean_are_those_of_the_forward():
+    row, saved = of_mean(MEAN_PARAMS, T)
+    gradients = {}
+    dt = text.text_mean_backward(MEAN_PARAMS, "text", DROW, saved, gradients, ops)
+    assert not dt[~MASK].any() and dt[MASK].all()
+    value = lambda arrays: float(np.vdot(DROW, of_mean(arrays, arrays["t"])[0]))
+    gradient_of_each(value, MEAN_PARAMS | {"t": T}, gradients | {"t": dt}, np.abs(DROW * row).sum())
+
+
+def test_without_cross_attention_words_matter_and_their_order_does_not():
+    assert not any("cross_attentions" in name for name in MEAN_CAPTIONED.shapes())
+    x, c, tokens = inputs(MEAN_CAPTIONED)
+    params = random_parameters(MEAN_CAPTIONED)
+    y, reordered, other = (
+        MEAN_CAPTIONED.forward(params, x, c, labels=np.array(rows))[0]
+        for rows in (tokens, [[1, 3, 0], [4, 2, 3]], [[3, 1, 0], [2, 4, 4]])
+    )
+    assert_equal_to_rounding(reordered, y)
+    assert [np.abs(one).max() > 0 for one in other - y] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +180,7 @@ def test_a_unet_with_a_vocabulary_needs_captions_of_its_length():
         CAPTIONED.forward(params, x, c, labels=tokens + 5)
 
 
-def test_a_network_with_captions_is_not_written_for_diffusers():
+@pytest.mark.parametrize("network", [CAPTIONED, MEAN_CAPTIONED], ids=["cross-attention", "mean"])
+def test_a_network_with_captions_is_not_written_for_diffusers(network):
     with pytest.raises(ValueError, match="a UNet2DModel has no text encoder, and the network has a vocabulary"):
-        config_of(CAPTIONED)
+        config_of(network)
