@@ -6,7 +6,7 @@ from copy import copy
 
 import numpy as np
 
-from reference.data.captions import encode
+from reference.data.captions import attributes_of, encode
 from reference.diffusion.guidance import fixed_labels
 from reference.networks.blocks import takes_labels
 from reference.runs.views import network_time
@@ -61,7 +61,7 @@ def _captions(captions):
     if captions in (None, OWN):
         return OWN
     for caption in captions:
-        encode(caption)  # refuses a wrong one
+        attributes_of(caption)  # refuses a wrong one
     return list(captions)
 
 

@@ -22,8 +22,8 @@ def judge_of(run):
     if run.config.get("vocabulary"):
         digits = load_dataset("digits", run.data_seed)
         classifier = digit_classifier(digits.train, digits.train_labels)
-        flat = digits.held_out.reshape(len(digits.held_out), -1)
-        return CaptionJudge(classifier, classifier.score(flat, digits.held_out_labels))
+        right = classifier(digits.held_out) == digits.held_out_labels
+        return CaptionJudge(classifier, float(right.mean()))
     name = package_classifier(run)
     return ClassJudge(name, open_run(name)) if name else None
 
