@@ -88,7 +88,7 @@ def execute(arguments, ops):
 def _write(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path`` at once."""
     x, evaluations = draw(run, ops, n, start=start, team=team, **how)
-    judge = judge_of(run)
+    judge = judge_of(run, **how)
 
     def finish():
         arrays = with_origin(run, ops, x, how)
@@ -108,7 +108,7 @@ def _write(run, ops, n, path, settings, how, start, team):
 
 def _write_many(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path``, batch by batch."""
-    judge, arrays_of = judge_of(run), lambda x, first: with_origin(run, ops, x, how, first)
+    judge, arrays_of = judge_of(run, **how), lambda x, first: with_origin(run, ops, x, how, first)
     agreeing = lambda arrays: judge.count(arrays, ops) if judge else 0
     drawing = run, ops, n, path, settings, how, start, team
     evaluations, agreed = stream(*drawing, arrays_of, agreeing)

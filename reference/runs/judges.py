@@ -12,13 +12,16 @@ from reference.runs.exported import package_classifier
 from reference.runs.run import Run, open_run
 
 
-def judge_of(run):
-    """The judge of a run's samples; None for a run without one.
+def judge_of(run, guidance=None, **_):
+    """The judge of samples that a run draws with these options; None for a run without one, or for
+    samples without labels.
 
     ``count(arrays, ops)`` of a judge takes the samples x and their labels or captions by name, and
     returns numbers that may be added up over batches.  ``sentence(counted, n)`` states them as
     shares of n samples.
     """
+    if not guidance:
+        return None
     if run.config.get("vocabulary"):
         digits = load_dataset("digits", run.data_seed)
         classifier = digit_classifier(digits.train, digits.train_labels)
