@@ -8,6 +8,7 @@ figures.
 """
 
 import io
+import textwrap
 
 import numpy as np
 
@@ -225,6 +226,35 @@ def _draw_deviation(axes, deviation):
     axes.set_title("standard deviation")
     axes.set_axis_off()
     axes.figure.colorbar(image, ax=axes, pad=0.02, label="pixels from -1 to 1")
+
+
+def attention_sheet(images, words, maps, title):
+    """A row for each of the images [n,h,w,c] in [-1, 1]: the image, then the map of each of its
+    ``words`` [n][..] in ``maps`` [n,h,w,m].  A line in a map surrounds the pixels of the image that
+    are brighter than half in a channel.
+    """
+    n, h, w, _ = images.shape
+    columns = 1 + max(map(len, words))
+    width = 1.2 * columns + 1
+    lines = textwrap.wrap(title, int(11 * width))
+    figure = new_figure(width, n * (1.2 * h / w + 0.3) + 0.2 * len(lines) + 0.3)
+    figure.suptitle("\n".join(lines), fontsize=12)
+    panels = figure.subplots(n, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for row, image, own, shares in zip(panels, images, words, maps):
+        draw_image(row[0], mosaic(image[None], 1), "sample")
+        bright = image.max(axis=2)
+        for axes, word, share in zip(row[1:], own, np.moveaxis(shares, 2, 0)):
+            # one scale for all panels: shares of a whole compare between words and samples
+            heat = axes.imshow(
+                share, cmap="magma", vmin=0, vmax=maps.max(), interpolation="nearest"
+            )
+            if bright.min() < 0 < bright.max():  # else there is no line
+                axes.contour(bright, [0.0], colors="white", linewidths=0.6)
+            axes.set_title(word)
+    figure.colorbar(heat, ax=panels, label="share of attention", fraction=0.03, pad=0.02)
+    return figure
 
 
 def loss_curve(entries, levels, title, ylabel):

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.commands import live
+from reference.commands import attention, live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.commands.stream import stream
 from reference.data import datasets
-from reference.data.captions import MOST_LETTERS, decode, encode
-from reference.networks.blocks import takes_labels
-from reference.runs.conditions import ALL, OWN, labels_of
-from reference.runs.exported import digest
-from reference.runs.files import output_folder, output_path, write_atomically
+from reference.runs.conditions import ALL, labels_of
+from reference.runs.exported import digest, package_classifier
+from reference.runs.files import output_folder, output_path, write_together
 from reference.runs.inversion import read_latents
 from reference.runs.judges import judge_of
 from reference.runs.processes import processes
@@ -45,6 +43,7 @@ def add_options(parser):
     add_sampling_options(parser, "16; of each class 8 with --label all")
     parser.add_argument("--from", dest="start", metavar="FILE.npz", help=FROM_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
+    parser.add_argument("--attention", metavar="FILE.png", help=attention.HELP)
     parser.add_argument("--live", action="store_true", help=LIVE_HELP)
     parser.add_argument("--frames", type=int, metavar="N", help=FRAMES_HELP)
 
@@ -59,6 +58,7 @@ def execute(arguments, ops):
     if not 1 <= n <= 2**32:
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     live.check_live(run, arguments, n)
+    attention.check_attention(run, arguments, n, how)
     settings = {
         "run": str(arguments.run),
         "weights": digest(run.state.ema),
@@ -78,17 +78,22 @@ def execute(arguments, ops):
     path = team.shared(lambda: path_for(arguments.out, settings, SUFFIXES))
     if arguments.live:
         return live.execute(run, ops, n, path, settings, how, arguments.frames)
+    beside = None
+    if arguments.attention is not None:
+        own = settings | {"attention": True}
+        other = path_for(arguments.attention, own, (".png",), "--attention")
+        beside = attention.AttentionPicture(run, other, n, how, own)
     if path.suffix in (".npz", ".npy") and len(batch_starts(run, n)) > 1:
         _write_many(run, ops, n, path, settings, how, start, team)
     else:
-        _write(run, ops, n, path, settings, how, start, team)
+        _write(run, ops, n, path, settings, how, start, team, beside)
     return 0
 
 
-def _write(run, ops, n, path, settings, how, start, team):
-    """Draw n samples and write them to ``path`` at once."""
-    x, evaluations = draw(run, ops, n, start=start, team=team, **how)
-    judge = judge_of(run, **how)
+def _write(run, ops, n, path, settings, how, start, team, beside):
+    """Draw n samples and write them to ``path`` at once, with the picture ``beside`` or None."""
+    watch = beside and beside.maps.watch
+    x, evaluations = draw(run, ops, n, start=start, team=team, watch=watch, **how)
 
     def finish():
         arrays = with_origin(run, ops, x, how)
@@ -98,10 +103,12 @@ def _write(run, ops, n, path, settings, how, start, team):
             made = animation(run, ops, n, how, settings, start)
         else:
             made = _numbers(path, arrays, settings)
-        write_atomically(path, made)
+        write_together("", {path: made} | ({beside.path: beside.png(x)} if beside else {}))
         _print_drawn(run, path, n, how, evaluations)
-        if judge:
-            print(judge.sentence(judge.count({**arrays, "x": x}, ops), n))
+        if beside:
+            beside.print_written()
+        if name := _judge(run, how):
+            _print_agreement(name, _agreeing(name, {**arrays, "x": x}, ops), n)
 
     team.first(finish)
 
@@ -174,9 +181,10 @@ def _labels(run, sample, label=None, caption=None, **_):
     return {"captions": np.array([decode(tokens) for tokens in labels], f"U{MOST_LETTERS}")}
 
 
-def path_for(name, settings, suffixes):
-    """The path to write to.  A file with the same settings may be overwritten: it would hold the
-    same samples.  The seed of a live picture is one of many, and may differ.
+def path_for(name, settings, suffixes, option="--out"):
+    """The path to write to, the value of ``option``.  A file with the same settings may be
+    overwritten: it would hold the same samples.  The seed of a live picture is one of many, and may
+    differ.
     """
     path = Path(name)
     known = path.suffix in (".npz", ".png", ".gif")
@@ -186,7 +194,7 @@ def path_for(name, settings, suffixes):
     if found == settings:
         output_folder(path.parent, path.name)
         return path
-    return output_path(name, suffixes)
+    return output_path(name, suffixes, option)
 
 
 def settings_of(path):

@@ -53,17 +53,18 @@ class Batch:
     beyond: float
 
 
-def draw(run, ops, n, clip="data", start=None, team=PROCESS, **how):
+def draw(run, ops, n, clip="data", start=None, team=PROCESS, watch=None, **how):
     """(x, evaluations): n samples [n,...] by the run's averaged weights, and the number of network
     evaluations of a sample, None for a sampler without any.  The processes of the ``team`` draw
     batches in turn; then rank 0 has the result, and the others have (None, None).
 
     ``how``: from ``sampler_options``.  ``clip``: data or none.  ``start``[n,...]: as in
-    ``trajectory``.  ValueError if samples are not
-    finite.  A warning where the network's last predictions of x_0 lie far outside of the data.
+    ``trajectory``.  ``watch``: the network -> one that computes the same, and takes its place on
+    the device.  ValueError if samples are not finite.  A warning where the network's last
+    predictions of x_0 lie far outside of the data.
     """
     firsts = batch_starts(run, n)
-    drawn = draw_batches(run, ops, n, firsts[team.rank :: team.count], clip, start, **how)
+    drawn = draw_batches(run, ops, n, firsts[team.rank :: team.count], clip, start, watch, **how)
     found = team.gather(list(drawn))
     return team.first(lambda: _join(found, n, how)) or (None, None)
 
@@ -73,11 +74,11 @@ def batch_starts(run, n):
     return range(0, n, BATCH["images" if len(run.model.network.sample_shape) == 3 else "points"])
 
 
-def draw_batches(run, ops, n, firsts, clip="data", start=None, **how):
+def draw_batches(run, ops, n, firsts, clip="data", start=None, watch=None, **how):
     """Yield a ``Batch`` for each of ``firsts``, some of ``batch_starts``; as ``draw``."""
     check_steps_on_gaussian_data(run, **how)
     run = on_device(run, ops)
-    network = CountingNetwork(run.model.network)
+    network = CountingNetwork(watch(run.model.network) if watch else run.model.network)
     run = replace(run, model=replace(run.model, network=network))
     each, size = length(**how), batch_starts(run, n).step
     label, total = f"{how['sampler']} step", each * len(firsts)
