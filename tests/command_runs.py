@@ -3,9 +3,11 @@
 import numpy as np
 
 from reference.commands.cli import main
+from reference.runs.run import open_run
 from reference.runs.solvers import STEPS
 
 TINY = "--width 8 --depth 1 --batch 4 --save-every 2".split()
+CAPTIONS = "--data captions --channels 4 8 8 --groups 2 --batch 4 --save-every 2".split()
 
 
 def run(*words):
@@ -37,6 +39,15 @@ IMAGES = {
     "sde images": "sde --channels 8 8 --sde ve --sigma-max 10",
     "deblur": "indi --channels 8 8 --blur 1",
 }
+
+
+def randomised(folder):
+    """The run with random averaged weights: a short training hardly changes the zeros of the last layer."""
+    opened = open_run(folder)
+    rng = np.random.default_rng(0)
+    for name, array in opened.state.ema.items():
+        opened.state.ema[name] = array + 0.1 * rng.standard_normal(array.shape).astype(np.float32)
+    return opened
 
 
 def sampled(path):

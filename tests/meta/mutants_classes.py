@@ -78,14 +78,14 @@ MUTANTS = (
     # sampling
     (
         CONDITIONS,
-        'return sample % len(run.config["classes"]) if',
-        "return sample % run.model.network.classes if",
+        'return sample % len(run.config["classes"])',
+        "return sample % run.model.network.classes",
         RUNS + "labels_are_taken_in_turn_or_all_are_the_wanted_one",
     ),
     (
         CONDITIONS,
-        "return own[sample % len(own)]",
-        "return own[sample % len(own) - 1]",
+        "[sample % len(rows)]",
+        "[sample % len(rows) - 1]",
         RUNS + "a_run_of_indi_restores_each_image_by_its_own_label",
     ),
     (

@@ -218,7 +218,7 @@ PICTURES = (
     ),
     (
         "reference/commands/sample.py",
-        '_real_data(run, len(x), how.get("label")) | {',
+        "_real_data(run, len(x), **how) | {",
         "{",
         SAMPLE + "sample_images_show_data_beside_samples_if_the_data_exist",
     ),

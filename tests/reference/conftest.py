@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.command_runs import FOUR_STEPS, IMAGES, POINTS, TINY, run
+from reference.data import datasets
+from tests.command_runs import CAPTIONS, FOUR_STEPS, IMAGES, POINTS, TINY, run
 from tests.distilled_runs import STUDENTS, TEACHERS, distil
 
 
@@ -18,6 +19,22 @@ def points_run(tmp_path_factory):
 def images_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "images"
     assert run("train", "ddpm", "--net", "unet", "--channels", 8, 8, "--batch", 2, "--steps", 2, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few_captions():
+    """The data of captions with 400 images for training and 100 held out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "SYNTHETIC_SAMPLES", 500)
+        yield
+
+
+@pytest.fixture(scope="module")
+def captioned_run(few_captions, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "captioned"
+    words = [*CAPTIONS, "--prediction", "v", "--timesteps", 20]
+    assert run("train", "ddpm", *words, "--steps", 5, "--out", folder) == 0
     return folder
 
 

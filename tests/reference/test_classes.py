@@ -13,7 +13,7 @@ from reference.runs.conditions import condition_options, conditioned, with_label
 from reference.runs.run import open_run
 from reference.runs.sampler_options import sampler_options
 from reference.runs.sampling import draw
-from tests.command_runs import TINY, files, run, sampled
+from tests.command_runs import TINY, files, randomised, run, sampled
 from tests.oracle_tolerances import NETWORK_TIME
 
 # three steps are few
@@ -35,15 +35,6 @@ def points_run(tmp_path_factory):
     words = ["--data", "mixture2d", "--classes", "--label-dropout", "0", *TINY]
     assert run("train", "sde", "--steps", 4, *words, "--out", folder) == 0
     return folder
-
-
-def randomised(folder):
-    """The run with random averaged weights: a short training hardly changes the zeros of the last layer."""
-    opened = open_run(folder)
-    rng = np.random.default_rng(0)
-    for name, array in opened.state.ema.items():
-        opened.state.ema[name] = array + 0.1 * rng.standard_normal(array.shape).astype(np.float32)
-    return opened
 
 
 def test_config_has_class_names_and_a_row_for_the_null_label(classes_run, points_run):
