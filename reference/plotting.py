@@ -234,7 +234,7 @@ def attention_sheet(images, words, maps, title):
     are brighter than half in a channel.
     """
     n, h, w, _ = images.shape
-    columns = 1 + max(map(len, words))
+    columns, largest = 1 + max(map(len, words)), maps.max()
     width = 1.2 * columns + 1
     lines = textwrap.wrap(title, int(11 * width))
     figure = new_figure(width, n * (1.2 * h / w + 0.3) + 0.2 * len(lines) + 0.3)
@@ -247,9 +247,7 @@ def attention_sheet(images, words, maps, title):
         bright = image.max(axis=2)
         for axes, word, share in zip(row[1:], own, np.moveaxis(shares, 2, 0)):
             # one scale for all panels: shares of a whole compare between words and samples
-            heat = axes.imshow(
-                share, cmap="magma", vmin=0, vmax=maps.max(), interpolation="nearest"
-            )
+            heat = axes.imshow(share, "magma", vmin=0, vmax=largest, interpolation="nearest")
             if bright.min() < 0 < bright.max():  # else there is no line
                 axes.contour(bright, [0.0], colors="white", linewidths=0.6)
             axes.set_title(word)

@@ -155,15 +155,20 @@ def captions_run(tmp_path_factory):
 
 def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_run, tmp_path, capsys, monkeypatch):
     drawn, draw = [], plotting.attention_sheet
-    monkeypatch.setattr(plotting, "attention_sheet", lambda *given: drawn.append(given) or draw(*given))
+
+    def recorded(*given):
+        drawn.append(given)
+        return draw(*given)
+
+    monkeypatch.setattr(plotting, "attention_sheet", recorded)
     plain, path, picture = (tmp_path / name for name in ("plain.npy", "s.npy", "a.png"))
     command = ("sample", captions_run, *OPTIONS, "--samples", MOST + 1)
     assert run(*command, "--out", plain) == 0
-    without = capsys.readouterr().out
+    line = capsys.readouterr().out.splitlines()[-1]
     assert run(*command, "--out", path, "--attention", picture) == 0
     assert path.read_bytes() == plain.read_bytes()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == without.splitlines()[0].replace("plain", "s") and "4 network evaluations" in lines[0]
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    assert lines[0] == line.replace("plain.npy", "s.npy") and line.endswith("4 network evaluations")
     shown = f"the attention to their captions in {MOST} samples of {captions_run}, the mean of 2 evaluations"
     assert lines[1] == f"wrote {picture}: {shown}"
     ((images, words, maps, _),) = drawn
