@@ -16,7 +16,6 @@ ROWS = SAMPLES + "a_picture_has_a_row_for_each_caption_beside_images_of_the_capt
 ONE = SAMPLES + "a_picture_of_one_caption_is_beside_its_images_if_there_are_any"
 PLANTED = SAMPLES + "the_judge_counts_planted_images"
 REFUSED = SAMPLES + "bad_captions_and_conditions_are_refused"
-PINK = "[RUN-words0-'pink' is no word of a caption: the words are "
 
 MUTANTS = (
     # training
@@ -44,7 +43,7 @@ MUTANTS = (
         CONFIG,
         "if rows != len(words or ()):",
         "if rows and rows != len(words or ()):",
-        ANOTHER + "[changed6-network6-the network must have a vocabulary of 26, got 0]",
+        ANOTHER + "[changed6-network6-the network must have a vocabulary of 28, got 0]",
     ),
     (
         RUN,
@@ -79,7 +78,7 @@ MUTANTS = (
         CONDITIONS,
         "if value is not None and own != labels:",
         "if value is not None and own != labels and labels:",
-        REFUSED + "[PLAIN-words7-{captions}]",
+        REFUSED + "[PLAIN-words7---caption needs a run with captions, and {run} was trained without captions]",
     ),
     (
         INVERT,

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accelerated import cpu
 from reference import ops
 from reference.audit.adapters import targets
 from reference.audit.audit import audit
@@ -186,11 +185,11 @@ def test_a_config_of_another_vocabulary_is_refused(changed, network, message, ca
 
 def test_evaluate_shows_whether_the_network_uses_its_caption(captioned_run):
     opened = randomised(captioned_run)
-    assert label_probe(opened, opened.data, cpu)[CHANGE] > 0
+    assert label_probe(opened, opened.data, ops)[CHANGE] > 0
     for name, array in opened.state.ema.items():
         if "cross_attentions" in name and "to_out" in name:
             opened.state.ema[name] = np.zeros_like(array)
-    probe = label_probe(opened, opened.data, cpu)
+    probe = label_probe(opened, opened.data, ops)
     assert probe[CHANGE] == 0 < probe["loss with another label"] == probe["loss without a label"]
 
 
@@ -198,7 +197,7 @@ def test_the_loss_without_a_label_is_that_with_the_null_caption(captioned_run):
     opened = randomised(captioned_run)
     data = opened.data
     blank = replace(data, held_out_labels=null_labels(data.held_out_labels, opened.model.network))
-    without, found = label_probe(opened, blank, cpu), label_probe(opened, data, cpu)
+    without, found = label_probe(opened, blank, ops), label_probe(opened, data, ops)
     assert without["loss with another label"] == found["loss without a label"] != found["loss with another label"]
 
 
@@ -211,7 +210,7 @@ def test_another_caption_is_that_of_the_next_image(captioned_run):
 def test_evaluate_prints_the_losses_with_other_captions_and_without(captioned_run, tmp_path, capsys):
     assert run("evaluate", captioned_run, *TWO, "--samples", 4, "--caption", "a red 3", "--out", tmp_path / "e") == 0
     shown = capsys.readouterr().out
-    assert json.loads((tmp_path / "e/results.json").read_text())
+    assert json.loads((tmp_path / "e/results.json").read_text())["sampling"]["caption"] == ["a red 3"]
     for row in ("loss with another label", "loss without a label", CHANGE):
         assert row in shown
 
@@ -249,8 +248,8 @@ def test_the_audit_examines_the_prediction_without_a_caption(captioned_run, undr
     opened = open_run(captioned_run)
     x = opened.data.held_out[:2]
     tokens = np.array([encode(None)[0]] * 2)
-    expected, _ = opened.model.predict(opened.state.ema, x, np.array([3, 7]), tokens)
-    np.testing.assert_array_equal(target.pieces.pop("denoise")(x, np.array([3, 7])), expected)
+    expected = opened.model.predictor(opened.state.ema, tokens)(x, 7)
+    np.testing.assert_array_equal(target.pieces.pop("denoise")(x, 7), expected)
     report = audit(target, 2)  # without the network, which five steps of training leave bad
     assert not report.faults, report.faults
     assert run("audit", undropped_run, "--steps", 2) == 0
