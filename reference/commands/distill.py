@@ -15,6 +15,7 @@ from reference.commands.train import (
 )
 from reference.commands.train_options import SHARDS_HELP
 from reference.data import mnist
+from reference.data.captions import decode
 from reference.distillation.consistency import OBJECTIVES, SOLVERS
 from reference.networks.blocks import takes_labels
 from reference.runs import students
@@ -153,8 +154,13 @@ def _first_data(run):
 
 
 def _draw_pairs(teacher, ops, n, seed, steps):
-    """(x, labels) on rank 0 of n samples, which all processes draw."""
-    how = sampler_options(teacher, "ode-heun", seed, steps=steps)
+    """(x, labels) on rank 0 of n samples, which all processes draw.  Their captions are those of
+    training images, so that held-out combinations stay out of the student's training, too.
+    """
+    captions = None
+    if teacher.config.get("vocabulary"):
+        captions = [decode(tokens) for tokens in teacher.data.train_labels[:n]]
+    how = sampler_options(teacher, "ode-heun", seed, steps=steps, caption=captions)
     x, _ = draw(teacher, ops, n, team=processes(), **how)
     labels = np.zeros(n, int)
     if takes_labels(teacher.model.network):

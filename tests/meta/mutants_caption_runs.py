@@ -87,6 +87,12 @@ MUTANTS = (
         RUNS + "without_a_caption_the_null_caption_is_taken[invert]",
     ),
     (SAMPLE, 'kept = ("label", "caption", "guidance")', 'kept = ("label", "guidance")', SAMPLES + "latents_keep_their_captions"),
+    (
+        "reference/commands/distill.py",
+        "teacher.data.train_labels[:n]",
+        "teacher.data.held_out_labels[:n]",
+        RUNS + "pairs_of_reflow_have_the_captions_of_training_images",
+    ),
     # files and pictures
     (SAMPLE, "run, ops, x, how, first)\n    agreeing", "run, ops, x, how)\n    agreeing", BATCHES),
     (SAMPLE, 'f"U{MOST_LETTERS}"', '"U12"', IN_TURN),

@@ -236,11 +236,11 @@ def test_a_student_has_the_captions_of_its_teacher(captioned_run, tmp_path):
     assert sampled(tmp_path / "s.npz")["captions"].tolist() == ["a 3"] * 2
 
 
-def test_pairs_of_reflow_keep_the_captions_they_were_drawn_for(flow_run, tmp_path):
+def test_pairs_of_reflow_have_the_captions_of_training_images(flow_run, tmp_path):
     words = "--method reflow --pairs 8 --teacher-steps 2 --updates 1".split()
     assert run("distill", flow_run, *words, "--out", tmp_path / "student") == 0
     with np.load(tmp_path / "student/pairs.npz") as pairs:
-        np.testing.assert_array_equal(pairs["labels"], open_run(flow_run).data.held_out_labels[:8])
+        np.testing.assert_array_equal(pairs["labels"], open_run(flow_run).data.train_labels[:8])
 
 
 def test_the_audit_examines_the_prediction_without_a_caption(captioned_run, undropped_run):

@@ -119,7 +119,7 @@ def test_latents_keep_their_captions(captioned, tmp_path):
 
 
 def test_a_file_of_batches_has_the_bytes_and_the_judgement_of_samples_drawn_at_once(captioned, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sampling.BATCH, "images", 2)
+    monkeypatch.setitem(sampling.BATCH, "images", 3)  # no multiple of the captions
     assert run("sample", captioned, *TWO, "--caption", *PAIR, "--samples", 5, "--out", tmp_path / "many.npz") == 0
     printed = capsys.readouterr().out.splitlines()[-1]
     opened, settings = open_run(captioned), json.loads(str(np.load(tmp_path / "many.npz")["settings"]))
@@ -206,8 +206,8 @@ def test_the_judge_counts_planted_images(captioned):
 
 def test_kinds_that_no_caption_names_are_not_in_the_sentence(captioned):
     judge = judge_of(open_run(captioned))
-    some = judge.sentence(np.array([[0, 0], [3, 4], [0, 0]]), 4)
-    assert some.startswith("samples that agree with their caption: digit 75.0%; ")
+    some = judge.sentence(np.array([[0, 3], [3, 4], [0, 0]]), 4)
+    assert some.startswith("samples that agree with their caption: colour 0.0%, digit 75.0%; ")
     assert judge.sentence(np.zeros((len(KINDS), 2)), 4) == "the captions name no colour, digit or place"
 
 
