@@ -110,7 +110,7 @@ def test_a_guidance_interval_is_met_at_its_noise_levels(classes_run):
     opened = open_run(classes_run)
     schedule = opened.model.schedule
     low, high = (float(schedule.noise_scale(t) / schedule.signal(t)) for t in (200, 600))
-    network = conditioned(opened, np.arange(2), 3, 2.0, (low, high)).model.network
+    network = conditioned(opened, np.arange(2), 3, guidance=2.0, guidance_interval=(low, high)).model.network
     np.testing.assert_allclose(network.interval, [200, 600], rtol=NETWORK_TIME)
 
 
