@@ -143,7 +143,9 @@ def build_network(method, data, given, classes=0, vocabulary=0):
     if "channels" not in fields and max(data.shape[:2]) > 16:
         fields["channels"] = (32, 64, 64)
     halvings = len(fields.get("channels", UNet.channels)) - 1
-    fields |= {"vocabulary": vocabulary, "caption_length": LENGTH} if vocabulary else {}
+    if vocabulary:
+        levels = UNet.cross_attention[-halvings - 1 :]  # a network of one level has no other
+        fields |= {"vocabulary": vocabulary, "caption_length": LENGTH, "cross_attention": levels}
     return UNet(size=_padded(data.shape, halvings), outputs=outputs, **fields)
 
 

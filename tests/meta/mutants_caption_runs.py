@@ -51,6 +51,12 @@ MUTANTS = (
         "data",
         RUNS + "a_run_trains_on_no_held_out_combination",
     ),
+    (
+        CONFIG,
+        "UNet.cross_attention[-halvings - 1 :]",
+        "UNet.cross_attention[-1:]",
+        RUNS + "the_last_two_levels_attend_to_the_caption[channels1-levels1]",
+    ),
     # does the network use its caption
     (
         EVALUATION,

@@ -15,6 +15,7 @@ from reference.data.datasets import load_dataset
 from reference.diffusion import training
 from reference.diffusion.guidance import drop_labels, null_labels
 from reference.runs import devices
+from reference.runs.config import build_config
 from reference.runs.evaluation import label_probe, other_labels
 from reference.runs.run import open_run
 from tests.command_runs import CAPTIONS, files, randomised, run, sampled
@@ -69,6 +70,12 @@ def test_images_with_captions_are_trained_on_them(words, tmp_path, request):
     sizes = [config["net"][name] for name in ("vocabulary", "caption_length", "classes")]
     assert sizes == [len(VOCABULARY), LENGTH, 0]
     assert config["training"]["label_dropout"] == 0.1
+
+
+@pytest.mark.parametrize("channels, levels", [([8], [-1]), ([8, 8], [-2, -1]), ([4, 8, 8], [-2, -1])])
+def test_the_last_two_levels_attend_to_the_caption(channels, levels):
+    config = build_config("ddpm", load_dataset("captions"), {"channels": channels, "groups": 2})
+    assert config["net"]["cross_attention"] == levels
 
 
 def test_classes_of_images_with_captions_are_their_digits(tmp_path):
