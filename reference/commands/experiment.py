@@ -10,8 +10,9 @@ from reference.tutorial.experiments import NAMES
 HELP = """all, or some of mixture_steps (samplers on a mixture), corrector_bias, learned_scores,
 three_models (VAE, DDPM and score matching on the same data), what_matters (schedules, variances,
 steps), discrete_and_continuous (chains and SDEs), guidance (what guided samplers draw from),
-restoration (which samplers draw from the posterior of a measurement) and few_steps (error against
-evaluations, and students of a sampler); few-steps is few_steps"""
+restoration (which samplers draw from the posterior of a measurement), few_steps (error against
+evaluations, and students of a sampler) and captions (words as a condition, in new combinations,
+with cross-attention and without); few-steps is few_steps"""
 RESULTS = "results.json"
 
 

@@ -19,6 +19,8 @@ from reference.samplers.sde import corrector
 from reference.tutorial.experiments import (
     NAMES,
     Outcome,
+    captions,
+    captions_losses,
     corrector_bias,
     discrete_and_continuous,
     few_steps,
@@ -346,6 +348,13 @@ def frontier():
     return found, dict.fromkeys(few_steps.PICTURED, 0.01), students
 
 
+def captioned():
+    losses = captions_losses
+    excess = {(losses.CROSS, 0): np.array([0.1]), (losses.MEAN, 0): np.array([0.2])}
+    one = losses.Measured(1.0, 1.0, 0.1, excess, excess, 2.0)
+    return {(kind, float(sigma)): one for kind in ("seen", "unseen") for sigma in losses.SIGMAS}
+
+
 PICTURES = {
     "mixture_steps": lambda: mixture_steps.figure(chains()),
     "corrector_bias": lambda: corrector_bias.figure(
@@ -362,6 +371,7 @@ PICTURES = {
     "guidance": lambda: guidance.figure(*guided()),
     "restoration": lambda: restoration.figure(*restored()),
     "few_steps": lambda: few_steps.figure(*frontier()),
+    "captions": lambda: captions.figure(captioned()),
 }
 
 

@@ -148,8 +148,7 @@ def test_without_cross_attention_words_matter_and_their_order_does_not():
     x, c, tokens = inputs(MEAN_CAPTIONED)
     params = random_parameters(MEAN_CAPTIONED)
     y, reordered, other = (
-        MEAN_CAPTIONED.forward(params, x, c, labels=np.array(rows))[0]
-        for rows in (tokens, [[1, 3, 0], [4, 2, 3]], [[3, 1, 0], [2, 4, 4]])
+        MEAN_CAPTIONED.forward(params, x, c, labels=np.array(rows))[0] for rows in (tokens, [[1, 3, 0], [4, 2, 3]], [[3, 1, 0], [2, 4, 4]])
     )
     assert_equal_to_rounding(reordered, y)
     assert [np.abs(one).max() > 0 for one in other - y] == [False, True]

@@ -18,6 +18,7 @@ NAMES = (
     "guidance",
     "restoration",
     "few_steps",
+    "captions",
 )
 
 

@@ -1,0 +1,263 @@
+"""Small networks with captions beside the exact denoisers (captions_exact.py): one with
+cross-attention, and one that gets the mean of the words alone.
+
+The networks predict F at x = x_0 + sigma eps, for five values of sigma.  Their loss is the mean
+square of the error of F.  With v the mean square of the data it is that of x̂_0 times a factor,
+
+    loss = factor E[‖x̂_0 - x_0‖^2] / d,   factor = (v + sigma^2) / (v sigma^2),
+
+whose least value, that of the exact denoiser x̂*_0 = E[x_0 | x, caption], is
+
+    floor = factor sum_j (lam_j sigma^2 / (lam_j + sigma^2)) / d.
+
+x̂*_0 - x_0 has the mean 0 for every x and caption, so it is orthogonal to x̂_0 - x̂*_0, and
+
+    loss = floor + factor E[‖x̂_0 - x̂*_0‖^2] / d.
+
+The second term is the excess.  It is measured in this form, whose statistical error is small.  The
+score is (x̂_0 - x) / sigma^2, so that errors of the score are errors of x̂_0 over sigma^2.
+
+A network that ignored the text could at best have the loss of E[x_0 | x] over all captions of
+training.  The price of ignoring the text is this loss less the floor.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from reference import ops as reference_ops
+from reference.data.captions import VOCABULARY
+from reference.diffusion.conversions import log_alpha_bar_of_sigma
+from reference.diffusion.denoiser import Denoiser
+from reference.diffusion.schedules import VarianceExplodingSchedule
+from reference.networks import UNet
+from reference.ops.random import Purpose
+from reference.plotting import BLACK, BLUE, GREY, VERMILION
+from reference.tutorial.experiments.captions_exact import SEEN, SHAPE, UNSEEN
+from reference.tutorial.experiments.guided_images import Z_SCORE
+from reference.tutorial.experiments.training import trained
+
+SIGMAS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
+SCHEDULE = VarianceExplodingSchedule(np.concatenate(([0.0], log_alpha_bar_of_sigma(SIGMAS))))
+DRAWS = 40_000  # to train on
+DATA_SEED, HELD_OUT_SEED = 1, 7
+CHANNELS, BATCH, DROPOUT = (16, 32), 64, 0.1
+CROSS, MEAN = "cross-attention", "mean of the words"
+STYLES = {CROSS: ("o-", BLUE), MEAN: ("s-", VERMILION)}
+SIGNIFICANT = 3  # standard errors of a difference that is called clear
+
+
+def network(kind):
+    """The small U-Net, with ``CROSS`` or ``MEAN``."""
+    levels = {CROSS: UNet.cross_attention, MEAN: ()}[kind]
+    fields = {"vocabulary": len(VOCABULARY), "cross_attention": levels}
+    return UNet(SHAPE[:2], SHAPE[2], CHANNELS, **fields)
+
+
+def parameters(kind):
+    """The number of a network's parameters."""
+    return sum(math.prod(shape) for shape in network(kind).shapes().values())
+
+
+class Measured(NamedTuple):
+    """At one noise level: loss of the exact denoiser, that of draws and its standard error;
+    excess of a network [n] for each draw; relative error of its score; loss without the text.
+    """
+
+    floor: float
+    drawn: float
+    error: float
+    excess: dict
+    score_error: dict
+    without_text: float
+
+
+def train_networks(laws, steps, ops=reference_ops, seeds=1):
+    """(kind, seed) -> (denoiser, averaged weights), all trained on the same draws."""
+    sample, seen = np.arange(DRAWS), laws.of_kind(SEEN)
+    which = seen[sample % len(seen)]
+    x = laws.images(DATA_SEED, sample, which, ops).astype(np.float32)
+    found = {}
+    for kind in (CROSS, MEAN):
+        denoiser = Denoiser(network(kind), SCHEDULE, "F", float((x**2).mean()))
+        for seed in range(seeds):
+            options = {"labels": laws.tokens[which], "label_dropout": DROPOUT, "seed": seed}
+            params = trained(denoiser, x, steps, BATCH, ops, **options)
+            found[kind, seed] = denoiser, params
+    return found
+
+
+def measure(laws, networks, n, ops=reference_ops):
+    """(kind of captions, sigma) -> ``Measured``, on n new draws of the captions in turn."""
+    found = {}
+    (denoiser, _), *_ = networks.values()
+    for kind in (SEEN, UNSEEN):
+        sample, captions = np.arange(n), laws.of_kind(kind)
+        which = captions[sample % len(captions)]
+        x0 = laws.images(HELD_OUT_SEED, sample, which, ops)
+        for level, sigma in enumerate(map(float, SIGMAS)):
+            noise = ops.normal(HELD_OUT_SEED, sample, level, Purpose.EVALUATION, SHAPE, np.float64)
+            x = x0 + sigma * noise
+            v = denoiser.data_variance
+            factor = (v + sigma**2) / (v * sigma**2)
+            square = lambda error: (error**2).reshape(n, -1).mean(axis=1)
+            exact = laws.exact(x, sigma, which)
+            drawn = factor * square(exact - x0)
+            away = {
+                name: square(predicted(*one, x, sigma, laws.tokens[which], ops) - exact)
+                for name, one in networks.items()
+            }
+            found[kind, sigma] = Measured(
+                factor * laws.floor(sigma, which),
+                float(drawn.mean()),
+                float(drawn.std() / n**0.5),
+                {name: factor * one for name, one in away.items()},
+                {
+                    name: (one.mean() / square(exact - x).mean()) ** 0.5
+                    for name, one in away.items()
+                },
+                float(factor * square(laws.without_text(x, sigma) - x0).mean()),
+            )
+    return found
+
+
+def predicted(denoiser, params, x, sigma, tokens, ops=reference_ops):
+    """x̂_0[n,...] of x[n,...] by a network."""
+    x0_hat = denoiser.posterior_mean_function(params, tokens, ops)
+    return x0_hat(x.astype(np.float32), 1.0, sigma).astype(np.float64)
+
+
+# Tables and checks
+
+
+def totals(found, captions):
+    """(floor, loss without the text, (kind, seed) -> excess [n] of the draws), all the mean over
+    the noise levels.
+    """
+    rows = [found[captions, float(sigma)] for sigma in SIGMAS]
+    excess = {name: np.mean([row.excess[name] for row in rows], axis=0) for name in rows[0].excess}
+    mean = lambda field: float(np.mean([getattr(row, field) for row in rows]))
+    return mean("floor"), mean("without_text"), excess
+
+
+def differences(found, captions):
+    """The excess with cross-attention less that with the mean, in units of the floor: its mean,
+    the standard error over the draws, and the mean of each seed.
+    """
+    floor, _, excess = totals(found, captions)
+    seeds = [seed for kind, seed in excess if kind == CROSS]
+    each = np.array([excess[CROSS, seed] - excess[MEAN, seed] for seed in seeds]) / floor
+    error = each.mean(axis=0).std() / each.shape[1] ** 0.5
+    return float(each.mean()), float(error), each.mean(axis=1)
+
+
+def report(outcome, found, shares):
+    """The tables, the checks and the comparison.  ``shares``: of the floor, the excess that seen
+    captions may have, and of the price of ignoring the text, that of unseen ones.
+    """
+    rows = []
+    for (captions, sigma), one in found.items():
+        for (kind, seed), excess in one.excess.items():
+            error = excess.std() / len(excess) ** 0.5
+            loss, share = one.floor + excess.mean(), excess.mean() / one.floor
+            score = one.score_error[kind, seed]
+            head = captions, kind, seed, sigma, one.floor, loss, error
+            rows.append((*head, share, error / one.floor, score, one.without_text))
+    columns = (
+        "captions",
+        "network",
+        "seed",
+        "sigma",
+        "loss, exact",
+        "loss",
+        "± one standard error",
+    )
+    relative = ("excess / exact", "± one standard error", "error of the score", "loss without text")
+    outcome.tables["One Gaussian a caption: losses by noise level"] = (columns + relative, rows)
+    rows = []
+    for captions in (SEEN, UNSEEN):
+        floor, without_text, excess = totals(found, captions)
+        for (kind, seed), one in excess.items():
+            error = one.std() / len(one) ** 0.5
+            shares_of = one.mean() / floor, error / floor, one.mean() / (without_text - floor)
+            rows.append((captions, kind, seed, floor, floor + one.mean(), without_text, *shares_of))
+            _check(outcome, captions, kind, seed, shares_of, shares)
+    columns = ("captions", "network", "seed", "loss, exact", "loss", "loss without text")
+    relative = ("excess / exact", "± one standard error", "excess / price of ignoring the text")
+    outcome.tables["The same, the mean over the noise levels"] = (columns + relative, rows)
+    z = max(abs(one.drawn - one.floor) / one.error for one in found.values())
+    outcome.check(
+        "the exact denoisers have their least loss on the draws, at every noise level",
+        f"{z:.1f} standard errors from it at most",
+        z < Z_SCORE,
+    )
+    outcome.findings += [comparison(found, captions) for captions in (SEEN, UNSEEN)]
+
+
+def _check(outcome, captions, kind, seed, found, shares):
+    excess, error, of_price = found
+    name = f"{captions} captions, {kind}, seed {seed}"
+    if captions == SEEN:
+        outcome.check(
+            f"{name}: the loss exceeds the exact denoiser's by at most {shares[0]:.0%}",
+            f"{excess:.1%} ± {error:.1%}",
+            excess < shares[0],
+        )
+    else:
+        outcome.check(
+            f"{name}: at most {shares[1]:.0%} of what ignoring the text would cost",
+            f"{of_price:.1%}",
+            of_price < shares[1],
+        )
+
+
+def comparison(found, captions):
+    """Whether cross-attention beats the mean of the words, as a sentence.  It does, or does not, if
+    all seeds agree and their mean is ``SIGNIFICANT`` standard errors of the draws from 0.
+    """
+    difference, error, of_seeds = differences(found, captions)
+    floor, _, excess = totals(found, captions)
+    of_kind = {
+        kind: np.mean([one.mean() for (name, _), one in excess.items() if name == kind]) / floor
+        for kind in (CROSS, MEAN)
+    }
+    clear = abs(difference) > SIGNIFICANT * error and len({*np.sign(of_seeds)}) == 1
+    verdict = "loses to" if difference > 0 else "beats"
+    verdict = verdict if clear else "is neither clearly better nor clearly worse than"
+    seeds = ", ".join(f"{one:+.1%}" for one in of_seeds)
+    return (
+        f"On {captions} captions cross-attention {verdict} the mean of the words: an excess over"
+        f" the exact denoiser of {of_kind[CROSS]:.1%}, beside {of_kind[MEAN]:.1%}"
+        f" (difference {difference:+.1%} ± {error:.1%}; by seed {seeds})."
+    )
+
+
+def draw_losses(axes, found, captions):
+    """Loss over the noise level of ``captions``, the mean over the seeds."""
+    rows = [found[captions, float(sigma)] for sigma in SIGMAS]
+    axes.loglog(SIGMAS, [one.without_text for one in rows], ":", color=GREY, label="without text")
+    for kind, (style, color) in STYLES.items():
+        loss = [one.floor + _over_seeds(one.excess, kind) for one in rows]
+        axes.loglog(SIGMAS, loss, style, color=color, label=kind)
+    axes.loglog(SIGMAS, [one.floor for one in rows], "-", color=BLACK, label="exact")
+    axes.set(xlabel="noise level sigma", ylabel="loss", title=f"{captions} captions")
+    axes.legend(fontsize=9)
+
+
+def draw_score_errors(axes, found):
+    """The relative error of the score over the noise level."""
+    for captions, line in zip((SEEN, UNSEEN), ("-", "--")):
+        for kind, (style, color) in STYLES.items():
+            errors = [
+                _over_seeds(found[captions, float(sigma)].score_error, kind) for sigma in SIGMAS
+            ]
+            label = f"{kind}, {captions}"
+            axes.loglog(SIGMAS, errors, style[0], linestyle=line, color=color, label=label)
+    axes.set(xlabel="noise level sigma", ylabel="relative error of the score")
+    axes.set_title("the score beside the exact one")
+    axes.legend(fontsize=9)
+
+
+def _over_seeds(values, kind):
+    return np.mean([np.mean(value) for (name, _), value in values.items() if name == kind])
