@@ -221,10 +221,9 @@ def test_another_caption_is_that_of_the_next_image(captioned_run):
     np.testing.assert_array_equal(other_labels(opened, own), [*own[1:], own[0]])
 
 
-def test_evaluate_prints_the_losses_with_other_captions_and_without(captioned_run, tmp_path, capsys):
-    assert run("evaluate", captioned_run, *TWO, "--samples", 4, "--caption", "a red 3", "--out", tmp_path / "e") == 0
+def test_evaluate_prints_the_losses_with_other_captions_and_without(captioned_run, capsys):
+    assert run("evaluate", captioned_run, *TWO, "--samples", 4, "--caption", "a red 3") == 0
     shown = capsys.readouterr().out
-    assert json.loads((tmp_path / "e/results.json").read_text())["sampling"]["caption"] == ["a red 3"]
     for row in ("loss with another label", "loss without a label", CHANGE):
         assert row in shown
 
