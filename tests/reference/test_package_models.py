@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -34,7 +35,8 @@ def test_weights_and_config_of_a_model_are_the_listed_ones(name):
     opened = open_run(name)
     assert opened.method.name == listed["method"] and opened.state.step == listed["steps"]
     assert opened.steps == listed.get("steps_of_run", listed["steps"])
-    assert opened.config["data"] == "fashion-mnist" and len(opened.config["classes"]) == 10
+    assert opened.config["data"] == listed["data"]
+    assert opened.config.get("vocabulary") if name == "captions" else len(opened.config["classes"]) == 10
     assert "/" not in json.dumps(opened.config).replace("T-shirt/top", "")  # no path of a machine
 
 
@@ -58,11 +60,12 @@ def in_float64(opened):
     return replace(opened, state=state), SimpleNamespace(**vars(ops) | {"normal": noise})
 
 
-def test_reference_and_port_draw_the_listed_samples():
-    opened = open_run("fashion-mnist")
+@pytest.mark.parametrize("name", ["fashion-mnist", "captions"])
+def test_reference_and_port_draw_the_listed_samples(name):
+    opened = open_run(name)
     exact = drawn(*in_float64(opened), 2)
     # in float64 two processors differ by some 1e-16 a step; numbers are listed with eight digits
-    np.testing.assert_allclose(exact.mean(axis=(1, 2, 3)), MODELS["fashion-mnist"]["sample_means"], atol=LISTED_MEANS)
+    np.testing.assert_allclose(exact.mean(axis=(1, 2, 3)), MODELS[name]["sample_means"], atol=LISTED_MEANS)
     single = drawn(opened, ops, 2)
     assert_network_within_tolerance("samples", {"x": drawn(opened, cpu, 2)}, {"x": single}, {"x": exact})
 
@@ -71,6 +74,15 @@ def test_samples_of_the_model_are_images_of_their_class():
     opened, classifier = open_run("fashion-mnist"), open_run("fashion-mnist-classifier")
     log_p = classifier.model.log_probabilities(classifier.state.ema, drawn(opened, cpu, 40), ops=cpu)
     assert (log_p.argmax(axis=1) == np.arange(40) % 10).mean() >= 0.85
+
+
+@pytest.mark.parametrize("caption", ["a red 3 on the left", "a red 0 on the left"])
+def test_samples_of_the_model_of_captions_show_what_the_caption_names(tmp_path, capsys, caption):
+    """The second caption names a combination that training does not have."""
+    words = "--sampler dpm-solver++ --steps 8 --guidance 2 --n 12 --caption".split()
+    assert run("sample", "captions", *words, caption, "--out", tmp_path / "s.npz") == 0
+    seen = dict(re.findall(r"(colour|digit|place) ([0-9.]+)%", capsys.readouterr().out))
+    assert float(seen["colour"]) >= 90 and float(seen["place"]) >= 90 and float(seen["digit"]) >= 75
 
 
 def test_sample_prints_how_many_labels_the_classifier_finds(tmp_path, capsys):
