@@ -129,10 +129,11 @@ def test_losses_in_the_tables_are_floor_and_excess_and_checks_hold():
     outcome = Outcome()
     captions_losses.report(outcome, invented(0.1), (0.25, 0.25))
     assert outcome.passed and len(outcome.checks) == 2 * 2 * 2 + 1
-    (header, rows), (_, means) = outcome.tables.values()
+    (header, rows), (short, means) = outcome.tables.values()
     assert len(rows) == 2 * 5 * 2 * 2 and all(len(row) == len(header) for row in rows)
-    assert_close(rows[0][4:8], [1.0, 1.1, 0.001, 0.1], EXACT)
-    assert_close(means[3][3:], [1.0, 1.2, 2.0, 0.2, 0.001, 0.2], EXACT)
+    assert_close(rows[0][4:], [1.0, 1.1, 2.0, 0.1, 0.001, 0.1, 0.2], EXACT)
+    assert_close(means[3][3:], [1.0, 1.2, 2.0, 0.2, 0.001], EXACT)
+    assert len(means) == 2 * 2 * 2 and len(means[0]) == len(short)
 
 
 @pytest.mark.parametrize(
