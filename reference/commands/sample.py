@@ -90,10 +90,10 @@ def execute(arguments, ops):
     return 0
 
 
-def _write(run, ops, n, path, settings, how, start, team, beside):
-    """Draw n samples and write them to ``path`` at once, with the picture ``beside`` or None."""
-    watch = beside and beside.maps.watch
-    x, evaluations = draw(run, ops, n, start=start, team=team, watch=watch, **how)
+def _write(run, ops, n, path, settings, how, start, team):
+    """Draw n samples and write them to ``path`` at once."""
+    x, evaluations = draw(run, ops, n, start=start, team=team, **how)
+    judge = _judge(run, how)
 
     def finish():
         arrays = with_origin(run, ops, x, how)
@@ -115,7 +115,7 @@ def _write(run, ops, n, path, settings, how, start, team, beside):
 
 def _write_many(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path``, batch by batch."""
-    judge, arrays_of = judge_of(run, **how), lambda x, first: with_origin(run, ops, x, how, first)
+    judge, arrays_of = _judge(run, how), lambda x, first: with_origin(run, ops, x, how, first)
     agreeing = lambda arrays: judge.count(arrays, ops) if judge else 0
     drawing = run, ops, n, path, settings, how, start, team
     evaluations, agreed = stream(*drawing, arrays_of, agreeing)
@@ -123,6 +123,11 @@ def _write_many(run, ops, n, path, settings, how, start, team):
         _print_drawn(run, path, n, how, evaluations)
         if judge:
             print(judge.sentence(agreed, n))
+
+
+def _judge(run, how):
+    """The judge of samples that are drawn by a label; None without one, as at guidance 0."""
+    return judge_of(run) if how.get("guidance") else None
 
 
 def _print_drawn(run, path, n, how, evaluations):

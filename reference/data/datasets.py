@@ -7,6 +7,7 @@ coordinates in which the tutorial states its numbers.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,9 +70,9 @@ class Dataset:
 
     def labelled_by_captions(self):
         """The same images, the tokens [n,8] of their captions as labels."""
-        own, held_out = self.captions.train, self.captions.held_out
-        labels = {"train_labels": own, "held_out_labels": held_out}
-        return replace(self, has_labels=False, class_names=(), **labels)
+        own: Any = self.captions
+        plain = replace(self, has_labels=False, class_names=())
+        return replace(plain, train_labels=own.train, held_out_labels=own.held_out)
 
     def padded(self, shape):
         """The images padded at the bottom and on the right to ``shape`` (h, w, c), with copies of

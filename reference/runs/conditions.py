@@ -3,6 +3,7 @@ trained on labels.
 """
 
 from copy import copy
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
         needed = f"guidance {guidance:g} needs a null label"
         raise ValueError(f"{needed}, and {run.folder} was trained with --label-dropout 0")
     if run.config.get("vocabulary"):
-        options = {"caption": _captions(caption), "guidance": guidance}
+        options: dict[str, Any] = {"caption": _captions(caption), "guidance": guidance}
     else:
         options = {"label": _label(run, label), "guidance": guidance}
     if guidance_interval is not None:
@@ -47,8 +48,9 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
 
 def _check_supported(run, **given):
     """ValueError for an option that goes with other labels than the run's."""
-    labels = "captions" if run.config.get("vocabulary") else "classes"
-    labels = labels if takes_labels(run.model.network) else None
+    labels = None
+    if takes_labels(run.model.network):
+        labels = "captions" if run.config.get("vocabulary") else "classes"
     needed = {"label": "classes", "caption": "captions"}
     for name, value in given.items():
         own = needed.get(name, labels or "classes or captions")

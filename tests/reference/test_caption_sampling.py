@@ -132,6 +132,8 @@ def test_a_file_of_batches_has_the_bytes_and_the_judgement_of_samples_drawn_at_o
     assert run("sample", captioned, *TWO, "--caption", *PAIR, "--samples", 2, "--out", tmp_path / "few.npz") == 0
     printed = capsys.readouterr().out.splitlines()[-1]
     assert printed == judge.sentence(judge.count(sampled(tmp_path / "few.npz"), ops), 2)
+    assert run("sample", captioned, *TWO, "--guidance", 0, "--samples", 2, "--out", tmp_path / "none.npz") == 0
+    assert "agree" not in capsys.readouterr().out
 
 
 @pytest.fixture
