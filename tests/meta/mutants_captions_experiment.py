@@ -22,7 +22,7 @@ MUTANTS = (
     _mutant("exact", "(g.eigenvalues * noise / (g", "(g.eigenvalues / (g", KNOWN),
     _mutant("losses", "factor = (v + sigma**2) / (v * sigma**2)", "factor = 1 / sigma**2", KNOWN),
     _mutant("losses", "name: factor * one for", "name: one for", KNOWN),
-    _mutant("losses", "one.floor + excess.mean(), one", "excess.mean(), one", TABLES),
+    _mutant("losses", "one.floor + mean, one", "mean, one", TABLES),
     _mutant("losses", "len({*np.sign(of_seeds)}) == 1", "True", SEEDS),
     _mutant("losses", "share < shares[0]", "True", "a_loss_beyond_its_share_fails_its_check[shares0-change0-seen captions]"),
     _mutant("images", "right.min(axis=1)))", "right.max(axis=1)))", REAL),

@@ -180,7 +180,7 @@ def draw_accuracies(axes, found, kind):
     axes.legend(fontsize=8)
 
 
-def draw_sheet(axes, found, columns=4, space=10):
+def draw_sheet(axes, found, columns=4, space=14):
     """Samples of seen combinations above those of unseen ones, under each its caption."""
     w = max(w for kind, w in found if w in (1, 2))
     rows = [found[kind, w] for kind in (SEEN, UNSEEN)]
@@ -191,6 +191,8 @@ def draw_sheet(axes, found, columns=4, space=10):
     _, height, width, _ = padded.shape
     for i, caption in enumerate(rows[0]["captions"] + rows[1]["captions"]):
         x, y = (i % columns + 0.5) * (width + 1), (i // columns + 1) * (height + 1) - space / 2
-        axes.text(x, y - 1, caption, fontsize=6.5, ha="center", va="center")
+        words = caption.split()
+        lines = f"{' '.join(words[:3])}\n{' '.join(words[3:])}"
+        axes.text(x, y - 1, lines, fontsize=6.5, ha="center", va="center")
     axes.set(xticks=[], yticks=[], title=f"w = {w:g}: seen combinations above unseen ones")
     axes.grid(False)

@@ -51,8 +51,8 @@ SIGNIFICANT = 3  # standard errors of a difference that is called clear
 def network(kind):
     """The small U-Net, with ``CROSS`` or ``MEAN``."""
     levels = {CROSS: UNet.cross_attention, MEAN: ()}[kind]
-    fields = {"vocabulary": len(VOCABULARY), "cross_attention": levels}
-    return UNet(SHAPE[:2], SHAPE[2], CHANNELS, **fields)
+    words = len(VOCABULARY)
+    return UNet(SHAPE[:2], SHAPE[2], CHANNELS, vocabulary=words, cross_attention=levels)
 
 
 def parameters(kind):
@@ -105,8 +105,8 @@ def measure(laws, networks, n, ops=reference_ops):
             exact = laws.exact(x, sigma, which)
             drawn = factor * square(exact - x0)
             away = {
-                name: square(predicted(*one, x, sigma, laws.tokens[which], ops) - exact)
-                for name, one in networks.items()
+                name: square(predicted(model, params, x, sigma, laws.tokens[which], ops) - exact)
+                for name, (model, params) in networks.items()
             }
             found[kind, sigma] = Measured(
                 factor * laws.floor(sigma, which),
@@ -157,15 +157,13 @@ def report(outcome, found, shares):
     as a share of the floor; and on unseen ones at the highest noise level, where nearly all that is
     known of x_0 comes from the text, as a share of the price of ignoring the text.
     """
-    rows = []
+    rows: list = []
     for (captions, sigma), one in found.items():
         for (kind, seed), excess in one.excess.items():
-            error, of_price = (
-                _standard_error(excess),
-                excess.mean() / (one.without_text - one.floor),
-            )
-            losses = one.floor, one.floor + excess.mean(), one.without_text
-            shares_of = excess.mean() / one.floor, error / one.floor, of_price
+            mean, error = excess.mean(), _standard_error(excess)
+            of_price = mean / (one.without_text - one.floor)
+            losses = one.floor, one.floor + mean, one.without_text
+            shares_of = mean / one.floor, error / one.floor, of_price
             score = one.score_error[kind, seed]
             rows.append((captions, kind, seed, sigma, *losses, *shares_of, score))
             if captions == UNSEEN and sigma == SIGMAS[-1]:
@@ -176,16 +174,9 @@ def report(outcome, found, shares):
                     of_price < shares[1],
                 )
     names = "loss, exact", "loss", "loss without text", "excess / exact", "± one standard error"
-    header = (
-        "captions",
-        "network",
-        "seed",
-        "sigma",
-        *losses,
-        "excess / price of ignoring the text",
-    )
+    more = "excess / price of ignoring the text", "error of the score"
     title = "One Gaussian a caption: losses by noise level, relative error of the score"
-    outcome.tables[title] = (*header, "error of the score"), rows
+    outcome.tables[title] = ("captions", "network", "seed", "sigma", *names, *more), rows
     rows = []
     for captions in (SEEN, UNSEEN):
         floor, without_text, excess = totals(found, captions)
