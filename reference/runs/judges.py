@@ -12,7 +12,7 @@ from reference.runs.exported import package_classifier
 from reference.runs.run import Run, open_run
 
 
-def judge_of(run, guidance=None, **_):
+def judge_of(run, guidance=1.0, **_):
     """The judge of samples that a run draws with these options; None for a run without one, or for
     samples without labels.
 

@@ -106,7 +106,7 @@ MUTANTS = (
     (SAMPLE, "own = np.arange(len(x)) % len(rows)", "own = np.arange(len(x)) * len(rows) // len(x)", ROWS),
     (SAMPLE, "one = caption[0] if isinstance(caption, list) else label", "one = label", ONE + "[True]"),
     # the judge
-    (SAMPLE, 'judge_of(run) if how.get("guidance") else None', "judge_of(run)", BATCHES),
+    (JUDGES, "if not guidance:", "if False:", BATCHES),
     (JUDGES, "found[kind] for kind in KINDS", "found[kind] for kind in reversed(KINDS)", PLANTED),
     (
         JUDGES,
