@@ -31,7 +31,7 @@ MUTANTS = (
     (DDIM, "at = t or t_next", "at = t_next", CLOSED),
     (INVERSION, '"clip": "none"', '"clip": "data"', TRIPS + "a_reconstruction_is_not_clipped"),
     (INVERSION, "part = x[first : first + batch]", "part = x[:batch]", TRIPS + "latents_of_a_point_do_not_depend_on_its_batch"),
-    (SAMPLE, "draw(run, ops, n, start=start, team=team, **how)", "draw(run, ops, n, team=team, **how)", FROM),
+    (SAMPLE, "draw(run, ops, n, start=start, team=team, watch=watch, **how)", "draw(run, ops, n, team=team, watch=watch, **how)", FROM),
     (SAMPLE, '"clip": "none"', '"clip": "data"', FROM),
     (INVERT, "np.concatenate((data.held_out, data.train))", "data.held_out", TRIPS + "images_of_a_folder_are_inverted_in_the_runs_shape"),
     (INVERT, "condition_options(run, guidance=0.0)", "condition_options(run)", TRIPS + "without_a_label_inversion_is_unconditional"),
