@@ -86,8 +86,7 @@ def test_the_denoiser_without_text_has_the_score_of_the_mixture_of_seen_captions
 def networks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(captions_losses, "DRAWS", 400)
-        patch.setattr(captions_losses, "BATCH", 4)
-        return captions_losses.train_networks(LAWS, 4, ops)
+        return captions_losses.train_networks(LAWS, 4, 4, 1, ops)
 
 
 def test_the_networks_are_two_and_differ_in_cross_attention_alone(networks):
@@ -258,7 +257,7 @@ def test_accuracies_fail_the_checks_that_they_contradict(value, chance, failed):
 def test_a_quick_run_without_the_model_has_tables_checks_and_a_figure(networks, monkeypatch):
     monkeypatch.setattr(captions_images, "package_models", lambda: {})
     monkeypatch.setattr(captions_losses, "train_networks", lambda *given: networks)
-    monkeypatch.setattr(captions, "QUICK", (4, 1, 60, (1e9, 1e9)))
+    monkeypatch.setattr(captions, "QUICK", (4, 4, 1, 60, (1e9, 1e9)))
     outcome = captions.run(True, ops)
     assert outcome.passed and len(outcome.tables) == 2 and outcome.settings["training steps"] == 4
     assert outcome.findings[-1] == "The part on images is left out: the model captions is not here."

@@ -42,7 +42,7 @@ SIGMAS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
 SCHEDULE = VarianceExplodingSchedule(np.concatenate(([0.0], log_alpha_bar_of_sigma(SIGMAS))))
 DRAWS = 40_000  # to train on
 DATA_SEED, HELD_OUT_SEED = 1, 7
-CHANNELS, BATCH, DROPOUT = (16, 32), 64, 0.1
+CHANNELS, DROPOUT = (16, 32), 0.1
 CROSS, MEAN = "cross-attention", "mean of the words"
 STYLES = {CROSS: ("o-", BLUE), MEAN: ("s-", VERMILION)}
 SIGNIFICANT = 3  # standard errors of a difference that is called clear
@@ -73,7 +73,7 @@ class Measured(NamedTuple):
     without_text: float
 
 
-def train_networks(laws, steps, ops=reference_ops, seeds=1):
+def train_networks(laws, steps, batch, seeds=1, ops=reference_ops):
     """(kind, seed) -> (denoiser, averaged weights), all trained on the same draws."""
     sample, seen = np.arange(DRAWS), laws.of_kind(SEEN)
     which = seen[sample % len(seen)]
@@ -83,7 +83,7 @@ def train_networks(laws, steps, ops=reference_ops, seeds=1):
         denoiser = Denoiser(network(kind), SCHEDULE, "F", float((x**2).mean()))
         for seed in range(seeds):
             options = {"labels": laws.tokens[which], "label_dropout": DROPOUT, "seed": seed}
-            params = trained(denoiser, x, steps, BATCH, ops, **options)
+            params = trained(denoiser, x, steps, batch, ops, **options)
             found[kind, seed] = denoiser, params
     return found
 
