@@ -10,8 +10,8 @@ from reference.tutorial.experiments.captions_exact import SEEN, UNSEEN, caption_
 
 QUESTION = "Does a network understand combinations of words that it was not trained on?"
 # training steps, batch, seeds, held-out draws, allowed shares of the excess, as in
-# captions_losses.report.  The floor is low: given the caption, 16 of 192 entries are not known.  The
-# full run may double it; a quick one is far from the end of training.
+# captions_losses.report.  The floor is low: given the caption, 16 of 192 entries are not known.
+# The full run may double it; a quick one is far from the end of training.
 FULL = 6000, 32, 2, 4000, (1.0, 0.2)
 QUICK = 600, 16, 1, 400, (8.0, 0.9)
 
