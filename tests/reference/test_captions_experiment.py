@@ -194,6 +194,7 @@ def test_real_images_are_right_and_exchanged_captions_are_wrong():
     found = captions_images.measured(x, wrong, classifier)
     right = [(a == b) and ("red" in b or data_set.colour_of(x[[i]])[0] == 2) for i, (a, b) in enumerate(zip(wrong, red))]
     assert found["colour"].value == np.mean(right) < 0.7
+    assert found[ALL].value <= min(found[kind].value for kind in data_set.KINDS)
 
 
 def test_shares_have_wilsons_interval():
