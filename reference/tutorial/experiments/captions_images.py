@@ -154,7 +154,7 @@ def sentence(kind, found):
         for name in (*KINDS, ALL)
     ]
     apart = [f"{w:g}" for w in weights if not _holds_zero(found[kind, w][EXCESS])]
-    answer = f"differs from it at w = {', '.join(apart)}" if apart else "is it within its interval"
+    answer = f"differs from it at w = {', '.join(apart)}" if apart else "agrees with it, at 95 %"
     return (
         f"Images of {kind} combinations at w = {', '.join(f'{w:g}' for w in weights)}:"
         f" {'; '.join(parts)}.  If errors were independent, all three would be the product; the"
