@@ -167,12 +167,13 @@ def _holds_zero(estimate):
 
 
 def draw_accuracies(axes, found, kind):
-    """Accuracies over the weight of guidance, with intervals."""
+    """Accuracies over the weight of guidance, with intervals, side by side at each weight."""
     weights = [w for name, w in found if name == kind and w != REAL]
-    for name, color, mark in zip((*KINDS, ALL, PRODUCT), PATH_COLORS, "os^Dv"):
+    lines = zip(np.linspace(-0.1, 0.1, 5), (*KINDS, ALL, PRODUCT), PATH_COLORS, "os^Dv")
+    for aside, name, color, mark in lines:
         value, low, high = np.array([found[kind, w][name] for w in weights]).T
-        axes.plot(weights, value, "-", marker=mark, color=color, label=name)
-        axes.vlines(weights, low, high, color=color)
+        axes.plot(np.add(weights, aside), value, "-", marker=mark, color=color, label=name)
+        axes.vlines(np.add(weights, aside), low, high, color=color)
     real = found[kind, REAL][ALL].value
     axes.axhline(real, color=GREY, linestyle="--", label=f"{ALL}, {REAL}")
     axes.set(xlabel="weight w of guidance", ylabel="share of images that are right")
