@@ -12,8 +12,10 @@ from reference.commands import attention, live
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.commands.stream import stream
 from reference.data import datasets
-from reference.runs.conditions import ALL, labels_of
-from reference.runs.exported import digest, package_classifier
+from reference.data.captions import MOST_LETTERS, decode, encode
+from reference.networks.blocks import takes_labels
+from reference.runs.conditions import ALL, OWN, labels_of
+from reference.runs.exported import digest
 from reference.runs.files import output_folder, output_path, write_together
 from reference.runs.inversion import read_latents
 from reference.runs.judges import judge_of
@@ -90,10 +92,10 @@ def execute(arguments, ops):
     return 0
 
 
-def _write(run, ops, n, path, settings, how, start, team):
-    """Draw n samples and write them to ``path`` at once."""
-    x, evaluations = draw(run, ops, n, start=start, team=team, **how)
-    judge = _judge(run, how)
+def _write(run, ops, n, path, settings, how, start, team, beside):
+    """Draw n samples and write them to ``path`` at once, with the picture ``beside`` or None."""
+    watch, judge = beside and beside.maps.watch, judge_of(run, **how)
+    x, evaluations = draw(run, ops, n, start=start, team=team, watch=watch, **how)
 
     def finish():
         arrays = with_origin(run, ops, x, how)
@@ -107,15 +109,15 @@ def _write(run, ops, n, path, settings, how, start, team):
         _print_drawn(run, path, n, how, evaluations)
         if beside:
             beside.print_written()
-        if name := _judge(run, how):
-            _print_agreement(name, _agreeing(name, {**arrays, "x": x}, ops), n)
+        if judge:
+            print(judge.sentence(judge.count({**arrays, "x": x}, ops), n))
 
     team.first(finish)
 
 
 def _write_many(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path``, batch by batch."""
-    judge, arrays_of = _judge(run, how), lambda x, first: with_origin(run, ops, x, how, first)
+    judge, arrays_of = judge_of(run, **how), lambda x, first: with_origin(run, ops, x, how, first)
     agreeing = lambda arrays: judge.count(arrays, ops) if judge else 0
     drawing = run, ops, n, path, settings, how, start, team
     evaluations, agreed = stream(*drawing, arrays_of, agreeing)
@@ -123,11 +125,6 @@ def _write_many(run, ops, n, path, settings, how, start, team):
         _print_drawn(run, path, n, how, evaluations)
         if judge:
             print(judge.sentence(agreed, n))
-
-
-def _judge(run, how):
-    """The judge of samples that are drawn by a label; None without one, as at guidance 0."""
-    return judge_of(run) if how.get("guidance") else None
 
 
 def _print_drawn(run, path, n, how, evaluations):

@@ -165,13 +165,13 @@ def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_r
     plain, path, picture = (tmp_path / name for name in ("plain.npy", "s.npy", "a.png"))
     command = ("sample", captions_run, *OPTIONS, "--samples", 3)
     assert run(*command, "--out", plain) == 0
-    line = capsys.readouterr().out.splitlines()[-1]
+    line, judged = capsys.readouterr().out.splitlines()[-2:]
     assert run(*command, "--out", path, "--attention", picture) == 0
     assert path.read_bytes() == plain.read_bytes()
-    lines = capsys.readouterr().out.splitlines()[-2:]
+    lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines[0] == line.replace("plain.npy", "s.npy") and line.endswith("4 network evaluations")
     shown = f"the attention to their captions in 2 samples of {captions_run}, the mean of 2 evaluations"
-    assert lines[1] == f"wrote {picture}: {shown}"
+    assert lines[1:] == [f"wrote {picture}: {shown}", judged]
     ((images, words, maps, _),) = drawn
     np.testing.assert_array_equal(images, np.load(path)[:2])
     captions = load_dataset("captions", 0).captions.held_out[:2]
