@@ -16,6 +16,7 @@ import numpy as np
 
 from reference import plotting
 from reference.commands import sample
+from reference.commands.sample_pictures import picture
 from reference.data.neighbours import nearest
 from reference.ddpm.indi import path
 from reference.ops.random import Purpose, normal
@@ -94,7 +95,7 @@ def write(run, ops, x, found, how, evaluations, folder):
         curve = plotting.loss_curve(log, levels, f"Training loss: {title}", unit)
         made["loss.png"] = plotting.png_bytes(curve)
     made[LATENTS if "latent variable" in by_level else BY_LEVEL] = plotting.png_bytes(figure)
-    made["samples.png"] = sample.picture(run, shown, own, settings)
+    made["samples.png"] = picture(run, shown, own, settings)
     if run.data.is_image:
         made["neighbours.png"] = plotting.png_bytes(neighbour_figure(run, x[:NEIGHBOURS], title))
     for file, content in made.items():

@@ -15,7 +15,8 @@ from reference import ops as reference_ops
 from reference.commands.export import RUN_HELP
 from reference.commands.invert import add_label_options, label_or_none
 from reference.commands.measurement import BLUR, FACTOR, measurement
-from reference.commands.sample import data_of, path_for
+from reference.commands.sample import path_for
+from reference.commands.sample_pictures import data_of
 from reference.data import mnist
 from reference.data.image_metrics import psnr
 from reference.runs.conditions import OWN

@@ -3,37 +3,31 @@
 import io
 import json
 import zipfile
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from reference.commands import attention, live
+from reference.commands.sample_pictures import animation, check_animation, picture
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.commands.stream import stream
-from reference.data import datasets
-from reference.data.captions import MOST_LETTERS, decode, encode
+from reference.data.captions import MOST_LETTERS, decode
 from reference.networks.blocks import takes_labels
-from reference.runs.conditions import ALL, OWN, labels_of
+from reference.runs.conditions import ALL, labels_of
 from reference.runs.exported import digest
 from reference.runs.files import output_folder, output_path, write_together
 from reference.runs.inversion import read_latents
 from reference.runs.judges import judge_of
 from reference.runs.processes import processes
-from reference.runs.progress import progress
 from reference.runs.run import open_run
 from reference.runs.sampling import batch_starts, draw
-from reference.runs.trajectory import degraded, describe, length, trajectory
+from reference.runs.trajectory import degraded, describe
 
 SUFFIXES = (".png", ".gif", ".npz", ".npy", ".csv")
-# A GIF shows the samples at about this many steps of the sampler.
-FRAMES = 24
-MOST_ANIMATED = 1024
 OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler, animated; FILE.npz: array
-x [n,...], of a run with classes also labels [n], and the settings as JSON; FILE.npy: x; FILE.csv:
-points, one a line.  Points have the units of the data file, images lie in [-1, 1] (no default)"""
-
-
+x [n,...], of a run with classes also labels [n], of one with captions also captions [n], and the
+settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the units of the data
+file, images lie in [-1, 1] (no default)"""
 FROM_HELP = """latents of invert, from which ddim or ddpm begin in place of noise; steps and label
 are theirs unless given, and nothing is clipped unless --clip data is given (default: noise)"""
 LIVE_HELP = """draw images into FILE.png again and again, each time with the next seed, until
@@ -42,7 +36,7 @@ FRAMES_HELP = "number of pictures of --live (default: until Ctrl-C)"
 
 
 def add_options(parser):
-    add_sampling_options(parser, "16; of each class 8 with --label all")
+    add_sampling_options(parser, "16; 8 of each class with --label all, 8 of each caption")
     parser.add_argument("--from", dest="start", metavar="FILE.npz", help=FROM_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
     parser.add_argument("--attention", metavar="FILE.png", help=attention.HELP)
@@ -59,23 +53,8 @@ def execute(arguments, ops):
     n = default_samples(run, how) if arguments.samples is None else arguments.samples
     if not 1 <= n <= 2**32:
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
-    live.check_live(run, arguments, n)
-    attention.check_attention(run, arguments, n, how)
-    settings = {
-        "run": str(arguments.run),
-        "weights": digest(run.state.ema),
-        "samples": n,
-        **how,
-    }
-    if start is not None:
-        settings["from"] = digest({"latents": start})
-    if arguments.live:
-        settings["live"] = True
-    if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
-        draws = f"{run.folder} draws images"
-        raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
-    if Path(arguments.out).suffix == ".gif":
-        _check_animation(n, how)
+    _check(run, arguments, n, how)
+    settings = _settings(run, arguments, n, how, start)
     team = processes()
     path = team.shared(lambda: path_for(arguments.out, settings, SUFFIXES))
     if arguments.live:
@@ -90,6 +69,28 @@ def execute(arguments, ops):
     else:
         _write(run, ops, n, path, settings, how, start, team, beside)
     return 0
+
+
+def _check(run, arguments, n, how):
+    """ValueError for a kind of file that can't hold the samples, or options that exclude others."""
+    live.check_live(run, arguments, n)
+    attention.check_attention(run, arguments, n, how)
+    if Path(arguments.out).suffix == ".csv" and len(run.model.network.sample_shape) == 3:
+        draws = f"{run.folder} draws images"
+        raise ValueError(f"a .csv file holds points, and {draws}: take .png, .npz or .npy")
+    if Path(arguments.out).suffix == ".gif":
+        check_animation(n, how)
+
+
+def _settings(run, arguments, n, how, start):
+    """What the samples depend on, as their file keeps it."""
+    weights = digest(run.state.ema)
+    settings = {"run": str(arguments.run), "weights": weights, "samples": n, **how}
+    if start is not None:
+        settings["from"] = digest({"latents": start})
+    if arguments.live:
+        settings["live"] = True
+    return settings
 
 
 def _write(run, ops, n, path, settings, how, start, team, beside):
@@ -222,113 +223,3 @@ def _numbers(path, arrays, settings):
         header = ",".join(f"x{i}" for i in range(1, x.shape[1] + 1))
         np.savetxt(stream, x, "%.9g", ",", header=header, comments="")
     return stream.getvalue()
-
-
-def picture(run, arrays, how, settings):
-    """A PNG of the samples beside real data, or beside the degraded and the clean data of a
-    restoration.
-    """
-    from reference import plotting
-
-    x, data = arrays["x"], run.config["data"]
-    title = f"{run.title}: {describe(**how)}"
-    if x.ndim == 4 and (rows := _rows(run, **how)):
-        own = np.arange(len(x)) % len(rows)
-        groups = _real_by_row(run, rows, own) | {f"{len(x)} samples": (x, own)}
-        names = rows if "caption" in how else run.config["classes"]
-        sheet = plotting.class_sheet(groups, names, title)
-        return plotting.png_bytes(sheet, json.dumps(settings))
-    if "degraded" in arrays:
-        groups = {
-            "clean data": arrays["clean"],
-            "degraded": arrays["degraded"],
-            f"restored in {how['steps']} steps": x,
-        }
-    else:
-        groups = _real_data(run, len(x), **how) | {f"{len(x)} samples": x}
-    sheet = plotting.sample_sheet(groups, title, datasets.exact_distribution(data))
-    return plotting.png_bytes(sheet, json.dumps(settings))
-
-
-def _check_animation(n, how):
-    """ValueError for samples that can't be animated."""
-    if n > MOST_ANIMATED:
-        raise ValueError(f"a .gif shows at most {MOST_ANIMATED} samples, got {n}: take .png")
-    if how["sampler"] == "decoder":
-        raise ValueError("a decoder draws in one step, and a .gif shows several: take .png")
-
-
-def animation(run, ops, n, how, settings, start=None):
-    """A GIF of the n samples at up to ``FRAMES`` steps of the sampler.
-
-    The frames are chosen so that the samples move by about the same distance from one to the next.
-    """
-    from reference.animation import gif_bytes, reverse_process_animation
-
-    states = trajectory(run, ops, np.arange(n), start=start, **how)
-    states = progress(states, length(**how), "animation, step")
-    stages = [(float(t), run.in_data_units(np.asarray(x))) for t, x, _ in states]
-    kept = evenly_moved([x for _, x in stages], FRAMES)
-    title = f"{n} samples of {Path(run.config['data']).name} by {how['sampler']}"
-    figure, updates = reverse_process_animation([stages[k] for k in kept], title)
-    return gif_bytes(figure, updates, json.dumps(settings))
-
-
-def evenly_moved(states, count):
-    """Up to ``count`` rising indices of ``states``, the first and the last among them: the path
-    from one to the next has about the same length.  The length of a step is the root mean square of
-    the change of an entry, in units of the larger of 1 and the entries.
-    """
-    change = lambda a, b: np.sqrt(np.mean((b - a) ** 2) / max(1.0, float(np.mean(a**2))))
-    path = np.cumsum([0.0, *(change(a, b) for a, b in pairwise(states))])
-    wanted = np.linspace(0, path[-1], count)
-    return sorted({int(np.abs(path - length).argmin()) for length in wanted} | {len(states) - 1})
-
-
-def data_of(run):
-    """The run's data; None if the data's file is gone, or is yet to be downloaded."""
-    try:
-        return None if run.needs_download() else run.data
-    except ValueError:
-        return None
-
-
-def _rows(run, label=None, caption=None, **_):
-    """The labels of the rows of a picture: the classes, by number, or the captions that the samples
-    take in turn; None for samples of one label.
-    """
-    if label == ALL:
-        return range(len(run.config["classes"]))
-    return caption if isinstance(caption, list) and len(caption) > 1 else None
-
-
-def _has_label(data, label):
-    """[n]: which held-out samples have the label, the number of a class or a caption."""
-    if isinstance(label, str):
-        return (data.held_out_labels == encode(label)[0]).all(axis=1)
-    return data.held_out_labels == label
-
-
-def _real_data(run, n, label=None, caption=None, **_):
-    """Up to n held-out samples of the data, those of the class ``label`` or of the caption if there
-    is one, by the name of their panel; none without data.
-    """
-    if not (data := data_of(run)):
-        return {}
-    one = caption[0] if isinstance(caption, list) else label
-    chosen = slice(None) if one in (None, ALL, OWN) else _has_label(data, one)
-    real = run.in_data_units(data.held_out[chosen][:n])
-    return {f"{len(real)} of the data": real} if len(real) else {}
-
-
-def _real_by_row(run, rows, own):
-    """As ``_real_data``, the images with their row: in each row up to as many as samples, which are
-    in the rows own[n].
-    """
-    if not (data := data_of(run)):
-        return {}
-    counts = np.bincount(own, minlength=len(rows))
-    kept = [np.flatnonzero(_has_label(data, row))[:n] for row, n in zip(rows, counts)]
-    real = run.in_data_units(data.held_out[np.concatenate(kept)])
-    labels = np.repeat(np.arange(len(rows)), [len(indices) for indices in kept])
-    return {f"{len(real)} of the data": (real, labels)} if len(real) else {}

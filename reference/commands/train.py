@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
-from reference.commands import sample
+from reference.commands import sample, sample_pictures
 from reference.commands.interrupts import stop_on_signal
 from reference.commands.train_options import CONFIG_ENTRY, OWN_ENTRY, add_options  # noqa: F401 - of a command
 from reference.data import datasets
@@ -183,7 +183,7 @@ def write_samples(run, how, ops):
             print(f"note: no {path.name}: {error}")
             return
     arrays = sample.with_origin(shown, ops, x, how)
-    write_atomically(path, sample.picture(shown, arrays, how, {"step": state.step, **how}))
+    write_atomically(path, sample_pictures.picture(shown, arrays, how, {"step": state.step, **how}))
 
 
 def training_states(run, data, ops):

@@ -5,6 +5,7 @@ SAMPLES = "tests/reference/test_caption_sampling.py::test_"
 CONFIG, RUN, EVALUATION = "reference/runs/config.py", "reference/runs/run.py", "reference/runs/evaluation.py"
 CONDITIONS, JUDGES = "reference/runs/conditions.py", "reference/runs/judges.py"
 SAMPLE, INVERT = "reference/commands/sample.py", "reference/commands/invert.py"
+PICTURES = "reference/commands/sample_pictures.py"
 ANOTHER = RUNS + "a_config_of_another_vocabulary_is_refused"
 DIGITS = RUNS + "classes_of_images_with_captions_are_their_digits"
 NO_TEXT = RUNS + "options_that_do_not_go_with_captions_are_refused"
@@ -102,9 +103,9 @@ MUTANTS = (
     # files and pictures
     (SAMPLE, "run, ops, x, how, first)\n    agreeing", "run, ops, x, how)\n    agreeing", BATCHES),
     (SAMPLE, 'f"U{MOST_LETTERS}"', '"U12"', IN_TURN),
-    (SAMPLE, "(data.held_out_labels == encode(label)[0]).all(axis=1)", "(data.held_out_labels == encode(label)[0]).any(axis=1)", ROWS),
-    (SAMPLE, "own = np.arange(len(x)) % len(rows)", "own = np.arange(len(x)) * len(rows) // len(x)", ROWS),
-    (SAMPLE, "one = caption[0] if isinstance(caption, list) else label", "one = label", ONE + "[True]"),
+    (PICTURES, "(data.held_out_labels == encode(label)[0]).all(axis=1)", "(data.held_out_labels == encode(label)[0]).any(axis=1)", ROWS),
+    (PICTURES, "own = np.arange(len(x)) % len(rows)", "own = np.arange(len(x)) * len(rows) // len(x)", ROWS),
+    (PICTURES, "one = caption[0] if isinstance(caption, list) else label", "one = label", ONE + "[True]"),
     # the judge
     (JUDGES, "if not guidance:", "if False:", BATCHES),
     (JUDGES, "found[kind] for kind in KINDS", "found[kind] for kind in reversed(KINDS)", PLANTED),

@@ -10,14 +10,14 @@ WRONG = "bad_method_options_exit_2_with_one_line_and_no_side_effects"
 
 MUTANTS = (
     _mutant(
-        "commands/sample",
+        "commands/sample_pictures",
         " | {len(states) - 1})",
         ")",
         "the_frames_of_a_gif_are_even_in_the_distance_that_the_samples_move",
         "sample_command",
     ),
     _mutant(
-        "commands/sample",
+        "commands/sample_pictures",
         "np.arange(n), start=start, **how)",
         "np.arange(1, n + 1), **how)",
         "the_last_frame_of_a_gif_shows_the_samples",

@@ -217,7 +217,7 @@ PICTURES = (
         FIGURE + "a_loss_curve_shows_all_steps_their_median_and_the_baselines[-1-linear]",
     ),
     (
-        "reference/commands/sample.py",
+        "reference/commands/sample_pictures.py",
         "_real_data(run, len(x), **how) | {",
         "{",
         SAMPLE + "sample_images_show_data_beside_samples_if_the_data_exist",

@@ -59,7 +59,7 @@ MUTANTS = tuple(
                 'options | {"data_dir": str(data_dir)}',
                 "data_dir.py::test_a_run_finds_the_folder_that_it_was_begun_with",
             ),
-            ("commands/sample", "return None if run.needs_download() else run.data", "return run.data", SAMPLE),
+            ("commands/sample_pictures", "return None if run.needs_download() else run.data", "return run.data", SAMPLE),
             (
                 "commands/train",
                 "        run.loaded.append(padded)\n",

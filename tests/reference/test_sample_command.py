@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reference import animation, ops, plotting
-from reference.commands.sample import FRAMES, evenly_moved
+from reference.commands.sample_pictures import FRAMES, evenly_moved
 from reference.data.datasets import load_dataset
 from reference.runs.run import open_run
 from reference.runs.sampling import draw
