@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 from reference.data.captions import decode
-from reference.runs.attention_maps import MOST, AttentionMaps
+from reference.runs.attention_maps import MOST_SAMPLES, AttentionMaps
 from reference.runs.processes import processes
 from reference.runs.sampling import batch_starts
 from reference.runs.trajectory import describe
 
-HELP = f"""of a run with captions, also a picture of the first {MOST} samples: each word's share of
-the attention of each pixel, a mean over heads, blocks and evaluations of the network (default:
-none)"""
+HELP = f"""of a run with captions, also a picture of the first {MOST_SAMPLES} samples: each word's
+share of the attention of each pixel, a mean over heads, blocks and evaluations of the network
+(default: none)"""
 
 
 def check_attention(run, arguments, n, how):
@@ -23,6 +23,8 @@ def check_attention(run, arguments, n, how):
     if not run.config.get("vocabulary"):
         trained = f"{run.folder} was trained without captions"
         raise ValueError(f"--attention needs a run with captions, and {trained}")
+    if not run.model.network.cross_attention_levels:
+        raise ValueError(f"--attention needs cross-attention, and {run.folder} has none")
     if how["guidance"] == 0:
         raise ValueError("--attention shows attention to a caption, and --guidance 0 ignores it")
     if arguments.live:
@@ -49,7 +51,8 @@ class AttentionPicture:
 
         words = [decode(tokens).split() for tokens in self.maps.tokens]
         title = f"{self.run.title}: {describe(**self.how)}"
-        sheet = plotting.attention_sheet(x[: len(words)], words, self.maps.maps, title)
+        shown, maps = map(self.run.in_data_units, (x[: len(words)], self.maps.maps))
+        sheet = plotting.attention_sheet(shown, words, maps, title)
         return plotting.png_bytes(sheet, json.dumps(self.settings))
 
     def print_written(self):

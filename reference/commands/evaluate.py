@@ -88,7 +88,8 @@ def _evaluate(run, ops, x, how, evaluations, features, folder):
         found.by_level = levels, losses
         _print_by_level(levels, losses, count)
     if features:
-        labels = labels_of(run, np.arange(n), how["label"]) if run.config.get("classes") else None
+        by_class = how.get("guidance") and "label" in how
+        labels = labels_of(run, np.arange(n), how["label"]) if by_class else None
         found.quality = image_quality(x, run.data, features, labels)
         found.features = features.name
         _print_quality(found.quality, features.name)

@@ -47,7 +47,7 @@ def add_options(parser):
 def execute(arguments, ops):
     run = open_run(arguments.run, data_dir=arguments.data_dir)
     path = output_path(arguments.out, (".npz", ".png"))
-    condition = label_or_none(run, arguments)
+    condition = condition_or_none(run, arguments)
     steps = arguments.steps or _default_steps(run, condition)
     for n in steps:
         sampler_options(run, "ddim", steps=n, **condition)
@@ -81,7 +81,7 @@ def add_label_options(option):
     )
 
 
-def label_or_none(run, arguments, command="invert"):
+def condition_or_none(run, arguments, command="invert"):
     """The options of conditions.py: the label or the captions, or neither by guidance 0."""
     label, caption = arguments.label, arguments.caption
     if label is None and caption is None and takes_labels(run.model.network):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.commands.interrupts import stop_on_signal
-from reference.runs.conditions import ALL, labels_of
+from reference.commands.sample_pictures import rows_of
 from reference.runs.files import write_atomically
 from reference.runs.gaussian_check import check_steps_on_gaussian_data
 from reference.runs.processes import processes
@@ -80,7 +80,7 @@ def execute(run, ops, n, path, settings, how, frames=None):
 
 def picture(run, x, how, settings):
     """The bytes of a PNG of the images x [n,h,w,c] alone, with their settings: row by row, or a row
-    a class.  Without matplotlib, whose sheet takes about as long as a step of a network.
+    a class or a caption.  Without matplotlib, whose sheet takes about as long as a network's step.
     """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -88,10 +88,9 @@ def picture(run, x, how, settings):
     from reference import plotting
 
     images, n = run.in_data_units(x), len(x)
-    if how.get("label") == ALL:
-        labels = labels_of(run, np.arange(n), ALL)
-        classes = np.bincount(labels)
-        grid = plotting.mosaic_by_class(images, labels, len(classes), classes.max())
+    if rows := rows_of(run, **how):
+        own = np.arange(n) % len(rows)
+        grid = plotting.mosaic_by_class(images, own, len(rows), np.bincount(own).max())
     else:
         grid = plotting.mosaic(images, int(np.ceil(np.sqrt(n))))
     pixels = np.rint(255 * grid).astype(np.uint8)

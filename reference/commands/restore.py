@@ -13,7 +13,7 @@ import numpy as np
 
 from reference import ops as reference_ops
 from reference.commands.export import RUN_HELP
-from reference.commands.invert import add_label_options, label_or_none
+from reference.commands.invert import add_label_options, condition_or_none
 from reference.commands.measurement import BLUR, FACTOR, measurement
 from reference.commands.sample import path_for
 from reference.commands.sample_pictures import data_of
@@ -153,7 +153,7 @@ def _how(run, arguments):
         raise ValueError(f"samples must be at least 1 and at most 2^32, got {n}")
     if arguments.label == OWN:
         raise ValueError(f"restore takes the label of a class, or all, got {OWN}")
-    condition = label_or_none(run, arguments, "restore")
+    condition = condition_or_none(run, arguments, "restore")
     n = (n or SAMPLES) if method.samples else 1
     steps = steps or method.steps
     return {"method": name, "steps": steps, "samples": n, "seed": arguments.seed, **condition}

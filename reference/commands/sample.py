@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from reference.commands import attention, live
-from reference.commands.sample_pictures import animation, check_animation, picture
+from reference.commands.sample_pictures import animation, check_animation, picture, rows_of
 from reference.commands.sampler_options import add_sampling_options, parse_sampler_options
 from reference.commands.stream import stream
-from reference.data.captions import MOST_LETTERS, decode
+from reference.data.captions import LONGEST, decode
 from reference.networks.blocks import takes_labels
-from reference.runs.conditions import ALL, labels_of
+from reference.runs.conditions import labels_of
 from reference.runs.exported import digest
 from reference.runs.files import output_folder, output_path, write_together
 from reference.runs.inversion import read_latents
@@ -28,15 +28,16 @@ OUT_HELP = """FILE.png: a picture; FILE.gif: the steps of the sampler, animated;
 x [n,...], of a run with classes also labels [n], of one with captions also captions [n], and the
 settings as JSON; FILE.npy: x; FILE.csv: points, one a line.  Points have the units of the data
 file, images lie in [-1, 1] (no default)"""
-FROM_HELP = """latents of invert, from which ddim or ddpm begin in place of noise; steps and label
-are theirs unless given, and nothing is clipped unless --clip data is given (default: noise)"""
+FROM_HELP = """latents of invert, from which ddim or ddpm begin in place of noise; steps, and label
+or captions, are theirs unless given, and nothing is clipped unless --clip data is given (default:
+noise)"""
 LIVE_HELP = """draw images into FILE.png again and again, each time with the next seed, until
 Ctrl-C, and print pictures and images a second (default: draw once)"""
 FRAMES_HELP = "number of pictures of --live (default: until Ctrl-C)"
 
 
 def add_options(parser):
-    add_sampling_options(parser, "16; 8 of each class with --label all, 8 of each caption")
+    add_sampling_options(parser, "16; 8 of each with --label all or several captions")
     parser.add_argument("--from", dest="start", metavar="FILE.npz", help=FROM_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help=OUT_HELP)
     parser.add_argument("--attention", metavar="FILE.png", help=attention.HELP)
@@ -95,7 +96,7 @@ def _settings(run, arguments, n, how, start):
 
 def _write(run, ops, n, path, settings, how, start, team, beside):
     """Draw n samples and write them to ``path`` at once, with the picture ``beside`` or None."""
-    watch, judge = beside and beside.maps.watch, judge_of(run, **how)
+    watch, judge = beside.maps.watch if beside else None, judge_of(run, **how)
     x, evaluations = draw(run, ops, n, start=start, team=team, watch=watch, **how)
 
     def finish():
@@ -111,7 +112,7 @@ def _write(run, ops, n, path, settings, how, start, team, beside):
         if beside:
             beside.print_written()
         if judge:
-            print(judge.sentence(judge.count({**arrays, "x": x}, ops), n))
+            print(judge.sentence(judge.count(arrays, ops), n))
 
     team.first(finish)
 
@@ -139,7 +140,7 @@ def _latents(run, arguments):
         raise ValueError(f"--from needs --sampler ddim or ddpm, got {arguments.sampler}")
     latents, made = read_latents(arguments.start, run.model.network.sample_shape)
     defaults = {"sampler": "ddim", "clip": "none", "samples": len(latents), "steps": made["steps"]}
-    if arguments.label is arguments.caption is arguments.guidance is None:
+    if arguments.label is None and arguments.caption is None:
         kept = ("label", "caption", "guidance")
         defaults |= {name: made[name] for name in kept if name in made}
     for name, value in defaults.items():
@@ -154,9 +155,8 @@ def _latents(run, arguments):
 
 def default_samples(run, how):
     """The number of samples without --samples."""
-    if isinstance(captions := how.get("caption"), list):
-        return 8 * len(captions)
-    return 8 * len(run.config["classes"]) if how.get("label") == ALL else 16
+    rows = rows_of(run, **how)
+    return 8 * len(rows) if rows else 16
 
 
 def with_origin(run, ops, x, how, first=0):
@@ -181,7 +181,7 @@ def _labels(run, sample, label=None, caption=None, **_):
     labels = labels_of(run, sample, label, caption)
     if not run.config.get("vocabulary"):
         return {"labels": labels}
-    return {"captions": np.array([decode(tokens) for tokens in labels], f"U{MOST_LETTERS}")}
+    return {"captions": np.array([decode(tokens) for tokens in labels], f"U{LONGEST}")}
 
 
 def path_for(name, settings, suffixes, option="--out"):

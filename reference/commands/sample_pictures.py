@@ -25,7 +25,7 @@ def picture(run, arrays, how, settings):
 
     x, data = arrays["x"], run.config["data"]
     title = f"{run.title}: {describe(**how)}"
-    if x.ndim == 4 and (rows := _rows(run, **how)):
+    if x.ndim == 4 and (rows := rows_of(run, **how)):
         own = np.arange(len(x)) % len(rows)
         groups = _real_by_row(run, rows, own) | {f"{len(x)} samples": (x, own)}
         names = rows if "caption" in how else run.config["classes"]
@@ -86,7 +86,7 @@ def data_of(run):
         return None
 
 
-def _rows(run, label=None, caption=None, **_):
+def rows_of(run, label=None, caption=None, **_):
     """The labels of the rows of a picture: the classes, by number, or the captions that the samples
     take in turn; None for samples of one label.
     """

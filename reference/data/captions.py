@@ -46,7 +46,7 @@ LEFT_OUT = 0.1
 LENGTH = 8
 WORDS = ("a", *COLOURS, *DIGITS, "digit", "on", "at", "in", "the", *PLACES)
 VOCABULARY = ("<pad>", "<null>", *WORDS)  # a token is a position here
-MOST_LETTERS = LENGTH * (max(map(len, WORDS)) + 1) - 1  # of a caption, with spaces
+LONGEST = LENGTH * (max(map(len, WORDS)) + 1) - 1  # letters and spaces of a caption
 RGB = np.array([*COLOURS.values()], np.float32)
 CORNERS = np.array([corner for _, *corner in PLACES.values()])
 

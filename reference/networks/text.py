@@ -23,7 +23,7 @@ PAD, NULL = 0, 1  # the token behind the last word, and the one token of no capt
 
 
 def check_text_fields(network):
-    """ValueError for a vocabulary, a length of captions or a width of vectors that can not be."""
+    """ValueError unless vocabulary, length of captions and width of vectors are allowed."""
     if network.vocabulary and network.classes:
         raise ValueError("the network must have classes or a vocabulary, not both")
     given = network.vocabulary, network.caption_length, network.text_width
@@ -73,7 +73,7 @@ def text_mean(params, name, t, mask, ops):
     The mean is attention with a query of zeros: all scores are 0, and so all shares are equal.
     """
     b, _, d = t.shape
-    q = ops.add_noise(t[:, :1], 0.0, 0.0, t[:, :1])  # 0 t + 0 t
+    q = ops.add_noise(t[:, :1], 0.0, 0.0, t[:, :1])  # zeros, by an op
     mean, logsumexp = ops.attention(q, t, t, 1, mask)
     row = ops.linear(mean.reshape(b, d), params[f"{name}.mean.w"], params[f"{name}.mean.b"])
     return row, (q, t, mean, logsumexp, mask)

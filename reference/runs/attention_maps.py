@@ -7,26 +7,30 @@ of a whole, the shares of a caption's tokens sum to 1 at every pixel, and paddin
 al. add where these are means, and enlarge by cubic interpolation, which does not keep that sum.
 """
 
+from typing import Any
+
 import numpy as np
 
 from reference import ops as reference_ops
 from reference.networks.text import attention_of_tokens
 from reference.runs.devices import to_host
 
-MOST = 8  # samples with maps: a limit on memory
+MOST_SAMPLES = 8  # with maps: a limit on memory
 
 
 class AttentionMaps:
     """A network in the place of the one given to ``watch``, which keeps the attention of the first
-    samples of a batch, at most ``MOST`` of n.
+    samples of a batch, at most ``MOST_SAMPLES``
+    of n.
 
-    Their part of each evaluation is computed twice, the second time with all that it saves.  So the
-    samples have the bits that they have without maps, a port may replay the first evaluation from a
-    recording, and the memory does not grow with the batch.  ``tokens`` [n,m]: of their captions.
+    Each evaluation computes these samples once more, with all that it saves.  The samples come from
+    the plain pass: they keep their bits, a port may replay that pass from a recording, and memory
+    does not grow with the batch.  ``tokens`` [n,m]: of their captions.
     """
 
     def __init__(self, n):
-        self.count, self.total, self.evaluations = min(n, MOST), 0.0, 0
+        self.count, self.total, self.evaluations = min(n, MOST_SAMPLES), 0.0, 0
+        self.network: Any = None
 
     def watch(self, network):
         self.network = network

@@ -28,7 +28,8 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
     images in turn.  ValueError for options that the run or its classes do not support.
     """
     given = {"label": label, "caption": caption, "guidance": guidance}
-    _check_supported(run, **given, guidance_interval=guidance_interval)
+    given["guidance_interval"] = guidance_interval
+    _check_supported(run, given)
     if not takes_labels(run.model.network):
         return {}
     guidance = 1.0 if guidance is None else guidance
@@ -46,7 +47,7 @@ def condition_options(run, label=None, caption=None, guidance=None, guidance_int
     return options
 
 
-def _check_supported(run, **given):
+def _check_supported(run, given):
     """ValueError for an option that goes with other labels than the run's."""
     labels = None
     if takes_labels(run.model.network):
@@ -105,8 +106,12 @@ def labels_of(run, sample, label=None, caption=None):
         return sample % len(run.config["classes"])
     if isinstance(chosen, int):
         return np.full_like(sample, chosen)
-    rows = run.data.held_out_labels if chosen == OWN else [encode(one)[0] for one in chosen]
-    return np.asarray(np.array(rows), like=sample)[sample % len(rows)]
+    if chosen == OWN:
+        rows = run.data.held_out_labels
+    else:
+        tokens = {caption: encode(caption)[0] for caption in {*chosen}}
+        rows = np.array([tokens[caption] for caption in chosen])
+    return np.asarray(rows, like=sample)[sample % len(rows)]
 
 
 def conditioned(run, sample, label=None, caption=None, guidance=1.0, guidance_interval=None):

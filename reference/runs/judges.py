@@ -68,7 +68,7 @@ class CaptionJudge:
         shares = [
             f"{kind} {right / named:.1%}" for kind, (right, named) in zip(KINDS, counted) if named
         ]
-        judged = f"the digits by a classifier that finds {self.accuracy:.1%} of real ones"
+        judged = f"a classifier reads the digits, {self.accuracy:.1%} of held-out ones correctly"
         if not shares:
             return "the captions name no colour, digit or place"
         return f"samples that agree with their caption: {', '.join(shares)}; {judged}"

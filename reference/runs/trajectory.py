@@ -136,9 +136,10 @@ def describe(
     plural = "" if evaluations == 1 else "s"
     cost = f"{evaluations:.4g} network evaluation{plural}" if evaluations else ""
     kind = "" if label is None else f"label {label}"
-    if caption:
+    if caption == conditions.OWN:
+        kind = "the captions of held-out images"
+    elif caption:
         kind = f"caption {caption[0]!r}" if len(caption) == 1 else f"{len(caption)} captions"
-        kind = "the captions of held-out images" if caption == conditions.OWN else kind
     weight = "" if guidance == 1 else f"guidance {guidance:g}"
     if weight and guidance_interval:
         weight += " at noise {:g} to {:g}".format(*guidance_interval)

@@ -19,7 +19,7 @@ MUTANTS = (
     (MAPS, ".repeat(factor, axis=1).repeat(factor, axis=2)", ".repeat(factor, axis=2).repeat(factor, axis=1).swapaxes(1, 2)", EXACT),
     (MAPS, "self.head_width), ops)", "None), ops)", EXACT),
     (MAPS, "part = slice(self.count)", "part = slice(len(x) - self.count, None)", GUIDED),
-    (MAPS, "min(n, MOST)", "n", LARGE),
+    (MAPS, "min(n, MOST_SAMPLES)", "n", LARGE),
     (MAPS, "return self.network.forward(params, x, c, ops, labels, keep)", "return _, saved", LARGE),
     (
         MAPS,
@@ -32,7 +32,7 @@ MUTANTS = (
     (PLOTTING, "1 + max(map(len, words)), maps.max()", "1 + max(map(len, words)), 1", PANELS),
     (PLOTTING, "if bright.min() < 0 < bright.max():", "if bright.min() < 1:", PANELS),
     (PLOTTING, "axes.set_title(word)", "pass", PANELS),
-    (COMMAND, "x[: len(words)], words,", "x[-len(words) :], words,", SAME_BITS),
+    (COMMAND, "x[: len(words)]", "x[-len(words) :]", SAME_BITS),
     (COMMAND, "of {self.maps.evaluations} evaluations", "of {self.maps.count} evaluations", SAME_BITS),
     (
         COMMAND,

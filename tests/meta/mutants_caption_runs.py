@@ -71,8 +71,8 @@ MUTANTS = (
     (CONDITIONS, "[sample % len(rows)]", "[sample * 0]", IN_TURN),
     (
         CONDITIONS,
-        "run.data.held_out_labels if chosen == OWN",
-        "run.data.train_labels if chosen == OWN",
+        "rows = run.data.held_out_labels",
+        "rows = run.data.train_labels",
         SAMPLES + "without_a_caption_samples_have_those_of_the_held_out_images",
     ),
     (
@@ -102,7 +102,7 @@ MUTANTS = (
     ),
     # files and pictures
     (SAMPLE, "run, ops, x, how, first)\n    agreeing", "run, ops, x, how)\n    agreeing", BATCHES),
-    (SAMPLE, 'f"U{MOST_LETTERS}"', '"U12"', IN_TURN),
+    (SAMPLE, 'f"U{LONGEST}"', '"U12"', IN_TURN),
     (PICTURES, "(data.held_out_labels == encode(label)[0]).all(axis=1)", "(data.held_out_labels == encode(label)[0]).any(axis=1)", ROWS),
     (PICTURES, "own = np.arange(len(x)) % len(rows)", "own = np.arange(len(x)) * len(rows) // len(x)", ROWS),
     (PICTURES, "one = caption[0] if isinstance(caption, list) else label", "one = label", ONE + "[True]"),

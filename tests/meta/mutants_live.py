@@ -14,7 +14,7 @@ MUTANTS = (
     (LIVE, 'settings | {"seed": how["seed"]}', "settings", ALONE),
     (LIVE, "seconds[1:] or seconds", "seconds", RATE),
     (LIVE, "n * frames:.4g", "frames:.4g", RATE),
-    (LIVE, 'if how.get("label") == ALL:', "if False:", CLASSES),
+    (LIVE, "if rows := rows_of(run, **how):", "if rows := None:", CLASSES),
     (LIVE, "run.in_data_units(x), len(x)", "x[::-1], len(x)", CLASSES),
     (LIVE, 'stop_on_signal("picture", "picture")', "stop_on_signal()", INTERRUPT),
     (LIVE, "if arguments.start:", "if False:", REFUSED + "[--live --frames 1 --from {latents} --out s.png---from gives the noise]"),

@@ -12,7 +12,7 @@ from reference.data.captions import decode
 from reference.data.datasets import load_dataset
 from reference.diffusion.guidance import GuidedNetwork
 from reference.runs import attention_maps, files
-from reference.runs.attention_maps import MOST, AttentionMaps
+from reference.runs.attention_maps import MOST_SAMPLES, AttentionMaps
 from tests import device_port
 from tests.command_runs import run
 from tests.device_port import to_device
@@ -86,14 +86,14 @@ def test_maps_of_a_guided_network_are_those_of_the_captions(interval):
 
 
 def test_the_first_samples_of_a_large_batch_have_maps_and_all_outputs_keep_their_bits():
-    n = MOST + 1
+    n = MOST_SAMPLES + 1
     x, c, tokens = numbers(9, n, *CAPTIONED.sample_shape), np.full(n, 30.0), np.tile(TOKENS, (n, 1))[:n]
-    large, small = AttentionMaps(n).watch(CAPTIONED), AttentionMaps(MOST).watch(CAPTIONED)
+    large, small = AttentionMaps(n).watch(CAPTIONED), AttentionMaps(MOST_SAMPLES).watch(CAPTIONED)
     y, _ = large.forward(PARAMS, x, c, labels=tokens)
     np.testing.assert_array_equal(y, CAPTIONED.forward(PARAMS, x, c, labels=tokens)[0])
-    small.forward(PARAMS, x[:MOST], c[:MOST], labels=tokens[:MOST])
+    small.forward(PARAMS, x[:MOST_SAMPLES], c[:MOST_SAMPLES], labels=tokens[:MOST_SAMPLES])
     np.testing.assert_array_equal(large.maps, small.maps)
-    np.testing.assert_array_equal(large.tokens, tokens[:MOST])
+    np.testing.assert_array_equal(large.tokens, tokens[:MOST_SAMPLES])
 
 
 def test_a_port_may_go_on_replaying_the_evaluation_of_the_samples():
@@ -161,7 +161,7 @@ def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_r
         return draw(*given)
 
     monkeypatch.setattr(plotting, "attention_sheet", recorded)
-    monkeypatch.setattr(attention_maps, "MOST", 2)
+    monkeypatch.setattr(attention_maps, "MOST_SAMPLES", 2)
     plain, path, picture = (tmp_path / name for name in ("plain.npy", "s.npy", "a.png"))
     command = ("sample", captions_run, *OPTIONS, "--samples", 3)
     assert run(*command, "--out", plain) == 0

@@ -126,28 +126,38 @@ def invented(shift=0.0, seeds=2, n=100):
 
 def test_losses_in_the_tables_are_floor_and_excess_and_checks_hold():
     outcome = Outcome()
-    captions_losses.report(outcome, invented(0.1), (0.25, 0.25))
-    assert outcome.passed and len(outcome.checks) == 2 * 2 * 2 + 1
+    captions_losses.report(outcome, invented(0.1))
+    assert outcome.passed and len(outcome.checks) == 2 * 2 * 2 * 2 + 1
     (header, rows), (short, means) = outcome.tables.values()
     assert len(rows) == 2 * 5 * 2 * 2 and all(len(row) == len(header) for row in rows)
     assert_close(rows[0][4:], [1.0, 1.1, 2.0, 0.1, 0.001, 0.1, 0.2], EXACT)
-    assert_close(means[3][3:], [1.0, 1.2, 2.0, 0.2, 0.001], EXACT)
+    assert_close(means[3][3:], [1.0, 1.2, 2.0, 0.2, 0.001, 0.2], EXACT)
     assert len(means) == 2 * 2 * 2 and len(means[0]) == len(short)
 
 
-@pytest.mark.parametrize(
-    "shares, change, failed",
-    [
-        ((0.09, 0.25), {}, "seen captions"),
-        ((0.25, 0.09), {}, "unseen captions"),
-        ((0.25, 0.25), {"drawn": 1.1}, "the exact denoisers have their least loss"),
-    ],
-)
-def test_a_loss_beyond_its_share_fails_its_check(shares, change, failed):
+def failed_checks(changed, in_training=False, **change):
+    """The claims that fail if ``change`` is made in the measures of some keys."""
     outcome = Outcome()
-    captions_losses.report(outcome, {key: one._replace(**change) for key, one in invented().items()}, shares)
-    claims = [claim for claim, _, holds in outcome.checks if not holds]
-    assert claims and all(claim.startswith(failed) for claim in claims)
+    found = {key: one._replace(**change) if key in changed else one for key, one in invented().items()}
+    captions_losses.report(outcome, found, in_training)
+    return [claim for claim, _, holds in outcome.checks if not holds]
+
+
+@pytest.mark.parametrize("captions", [SEEN, UNSEEN])
+def test_a_network_that_gains_nothing_from_the_text_fails_its_checks(captions):
+    """The excess is 0.1."""
+    claims = failed_checks([(captions, sigma) for sigma in SIGMAS], without_text=1.09)
+    assert len(claims) == 2 * 2 * 2 and all(claim.startswith(f"{captions} captions") for claim in claims)
+
+
+def test_a_network_in_training_is_checked_at_the_highest_level_alone():
+    low = [(SEEN, sigma) for sigma in SIGMAS[:-1]]
+    assert failed_checks(low, without_text=0.8) and not failed_checks(low, in_training=True, without_text=0.8)
+
+
+def test_an_exact_loss_that_the_draws_contradict_fails_its_check():
+    (claim,) = failed_checks([(SEEN, SIGMAS[0])], drawn=1.1)
+    assert claim.startswith("the exact denoisers have their least loss")
 
 
 @pytest.mark.parametrize("shift, verdict", [(0.1, "beats"), (-0.05, "loses to"), (0.0, "is neither clearly better nor clearly worse than")])
