@@ -93,6 +93,18 @@ MUTANTS = (
         "return conditions.condition_options(run)",
         RUNS + "without_a_caption_the_null_caption_is_taken[invert]",
     ),
+    (
+        SAMPLE,
+        "if arguments.label is None and arguments.caption is None:",
+        "if arguments.label is None and arguments.guidance is None:",
+        SAMPLES + "latents_keep_their_captions",
+    ),
+    (
+        "reference/commands/evaluate.py",
+        'how.get("guidance") and "label" in how',
+        '"label" in how',
+        "tests/reference/test_evaluate_command.py::test_a_classifier_measures_samples_by_class_in_its_features",
+    ),
     (SAMPLE, 'kept = ("label", "caption", "guidance")', 'kept = ("label", "guidance")', SAMPLES + "latents_keep_their_captions"),
     (
         "reference/commands/distill.py",

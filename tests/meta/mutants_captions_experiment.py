@@ -31,6 +31,7 @@ MUTANTS = (
         "a_network_that_gains_nothing_from_the_text_fails_its_checks[seen]",
     ),
     _mutant("losses", "if not in_training:", "if True:", "a_network_in_training_is_checked_at_the_highest_level_alone"),
+    _mutant("images", "one.low > chance", "True", "accuracies_fail_the_checks_that_they_contradict[0.9-True-0.14-failed2]"),
     _mutant("images", "right.min(axis=1)))", "right.max(axis=1)))", REAL),
     _mutant("images", "chosen[i % len(chosen)]", "chosen[0]", "samples_of_every_weight_are_judged_by_their_own_captions"),
     _mutant("images", "if is_held_out(one) == (kind == UNSEEN)]", "]", "combinations_are_those_of_their_kind_in_mixed_order"),

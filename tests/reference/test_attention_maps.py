@@ -1,6 +1,7 @@
 """Attention maps of the words of captions: shares by an independent computation, and ``sample --attention``."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -227,6 +228,13 @@ def test_a_run_without_captions_is_refused(images_run, tmp_path, capsys):
     err = capsys.readouterr().err
     assert f"--attention needs a run with captions, and {images_run} was trained without captions\n" in err
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_network_without_cross_attention_is_refused():
+    network = replace(CAPTIONED, cross_attention=())
+    opened = SimpleNamespace(folder="RUN", config={"vocabulary": ["a"]}, model=SimpleNamespace(network=network))
+    with pytest.raises(ValueError, match="--attention needs cross-attention, and RUN has none"):
+        attention.check_attention(opened, SimpleNamespace(attention="a.png"), 1, {})
 
 
 def test_several_processes_are_refused(captions_run, tmp_path, capsys, monkeypatch):

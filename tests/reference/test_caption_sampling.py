@@ -106,13 +106,14 @@ def test_guidance_weights_1_and_0_are_with_and_without_the_caption(captioned, sa
 def test_latents_keep_their_captions(captioned, tmp_path):
     words = ["--steps", 2, "--samples", 3, "--caption", *PAIR]
     assert run("invert", captioned, *words, "--out", tmp_path / "latents.npz") == 0
-    for name, own, guidance in (("kept", [], 1), ("changed", ["--caption", "a 9", "--guidance", 2], 2)):
+    changes = {"kept": ([], 1), "guided": (["--guidance", 2], 2), "changed": (["--caption", "a 9", "--guidance", 2], 2)}
+    for name, (own, guidance) in changes.items():
         words = ["--from", tmp_path / "latents.npz", *own, "--out", tmp_path / f"{name}.npz"]
         assert run("sample", captioned, *words) == 0
         assert json.loads(str(np.load(tmp_path / f"{name}.npz")["settings"]))["guidance"] == guidance
-    kept, changed = sampled(tmp_path / "kept.npz"), sampled(tmp_path / "changed.npz")
-    assert kept["captions"].tolist() == [*PAIR, PAIR[0]] and changed["captions"].tolist() == ["a 9"] * 3
-    assert (kept["x"] != changed["x"]).any()
+    kept, guided, changed = (sampled(tmp_path / f"{name}.npz") for name in changes)
+    assert kept["captions"].tolist() == guided["captions"].tolist() == [*PAIR, PAIR[0]]
+    assert changed["captions"].tolist() == ["a 9"] * 3 and (kept["x"] != changed["x"]).any()
 
 
 # Files.
@@ -172,11 +173,11 @@ def test_a_picture_of_one_caption_is_beside_its_images_if_there_are_any(captione
         np.testing.assert_array_equal(groups[f"{len(own)} of the data"], own)
 
 
-def test_a_live_picture_is_of_the_caption(captioned, tmp_path):
+def test_a_live_picture_has_a_row_for_each_caption(captioned, tmp_path):
     words = [*TWO, "--caption", *PAIR, "--guidance", 2, "--samples", 2, "--out", tmp_path / "x.png"]
     assert run("sample", captioned, *words, "--live", "--frames", 1) == 0
     pixels, x = pixels_of(tmp_path / "x.png"), drawn(open_run(captioned), 2, caption=PAIR, guidance=2.0)
-    np.testing.assert_array_equal(pixels, np.rint(255 * plotting.mosaic(x, 2)).astype(np.uint8))
+    np.testing.assert_array_equal(pixels, np.rint(255 * plotting.mosaic_by_class(x, np.arange(2), 2, 1)).astype(np.uint8))
 
 
 def pixels_of(path):
@@ -202,7 +203,7 @@ def test_the_judge_counts_planted_images(captioned):
     parts = [judge.count({name: array[part] for name, array in arrays.items()}, ops) for part in (slice(7), slice(7, n))]
     np.testing.assert_array_equal(sum(parts), counted)
     shares = f"colour {40 / n:.1%}, digit {found / n:.1%}, place 100.0%"
-    last = "the digits by a classifier that finds 99.2% of real ones"
+    last = "a classifier reads the digits, 99.2% of held-out ones correctly"
     assert judge.sentence(counted, n) == f"samples that agree with their caption: {shares}; {last}"
 
 

@@ -229,14 +229,14 @@ def test_samples_of_every_weight_are_judged_by_their_own_captions(untrained, mon
     assert not np.array_equal(found[SEEN, 0]["x"], found[SEEN, 2]["x"])
 
 
-def accuracies(value, weights=(0, 1, 2), chance=True):
-    """The same accuracy for all, but at w = 0 chance."""
+def accuracies(value, weights=(0, 1, 2), chance=True, unseen=None):
+    """The same accuracy for all, but at w = 0 chance, and ``unseen`` for combinations that training does not have."""
     one = lambda value: Estimate(value, value - 0.05, value + 0.05)
     found = {}
     for kind in (SEEN, UNSEEN):
         for w in (REAL, *weights):
             parts = {
-                name: one(1 / len(names) if w == 0 and chance else value)
+                name: one(1 / len(names) if w == 0 and chance else unseen or value if kind == UNSEEN else value)
                 for name, names in [*data_set.KINDS.items(), (ALL, "12345"), (PRODUCT, "12345")]
             }
             rest = {"x": np.full((8, 32, 32, 3), -0.5), "captions": ["a yellow 3 in the middle"] * 8}
@@ -245,21 +245,22 @@ def accuracies(value, weights=(0, 1, 2), chance=True):
 
 
 @pytest.mark.parametrize(
-    "value, chance, failed",
+    "value, chance, unseen, failed",
     [
-        (0.9, True, set()),
-        (0.62, True, {"images, seen combinations"}),
-        (0.9, False, {"images"}),
+        (0.9, True, None, set()),
+        (0.62, True, 0.9, {"images, seen combinations"}),
+        (0.9, True, 0.14, {"images, unseen combinations"}),
+        (0.9, False, None, {"images"}),
     ],
 )
-def test_accuracies_fail_the_checks_that_they_contradict(value, chance, failed):
+def test_accuracies_fail_the_checks_that_they_contradict(value, chance, unseen, failed):
     outcome = Outcome()
-    captions_images.report(outcome, accuracies(value, chance=chance), 400)
+    captions_images.report(outcome, accuracies(value, chance=chance, unseen=unseen), 400)
     ((header, rows),) = outcome.tables.values()
-    assert len(rows) == 8 and all(len(row) == len(header) for row in rows) and len(outcome.checks) == 6
+    assert len(rows) == 8 and all(len(row) == len(header) for row in rows) and len(outcome.checks) == 9
     claims = {claim.partition(":")[0] for claim, _, holds in outcome.checks if not holds}
     assert claims == failed
-    assert "differs from it at w = 0, 1." in outcome.findings[0]
+    assert "differs from it at w = 0, 1, by" in outcome.findings[0]
 
 
 # All of it
@@ -268,9 +269,9 @@ def test_accuracies_fail_the_checks_that_they_contradict(value, chance, failed):
 def test_a_quick_run_without_the_model_has_tables_checks_and_a_figure(networks, monkeypatch):
     monkeypatch.setattr(captions_images, "package_models", lambda: {})
     monkeypatch.setattr(captions_losses, "train_networks", lambda *given: networks)
-    monkeypatch.setattr(captions, "QUICK", (4, 4, 1, 60, (1e9, 1e9)))
+    monkeypatch.setattr(captions, "QUICK", (4, 4, 1, 60))
     outcome = captions.run(True, ops)
-    assert outcome.passed and len(outcome.tables) == 2 and outcome.settings["training steps"] == 4
+    assert len(outcome.tables) == 2 and len(outcome.checks) == 2 * 2 + 1 and outcome.settings["training steps"] == 4
     assert outcome.findings[-1] == "The part on images is left out: the model captions is not here."
     assert all("the mean of the words" in one for one in outcome.findings[:2])
     assert_readable(outcome.figure)

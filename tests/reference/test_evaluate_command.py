@@ -112,6 +112,9 @@ def test_a_classifier_measures_samples_by_class_in_its_features(tmp_path, capsys
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["features"] == f"features of the classifier {tmp_path / 'classifier'}"
     assert all(0 <= results["quality"]["class_accuracy"][column]["value"] <= 1 for column in ("samples", "real"))
+    assert run(*command, tmp_path / "classifier", "--guidance", 0, "--out", tmp_path / "unconditional") == 0
+    results = json.loads((tmp_path / "unconditional" / "results.json").read_text())
+    assert [*results["quality"]["class_accuracy"]] == ["real"]
     capsys.readouterr()
     assert run(*command, tmp_path / "run") == 2
     assert f"classifier must be a run of train classifier, got {tmp_path / 'run'}" in capsys.readouterr().err
