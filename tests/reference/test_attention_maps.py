@@ -97,7 +97,7 @@ def test_the_first_samples_of_a_large_batch_have_maps_and_all_outputs_keep_their
     np.testing.assert_array_equal(large.tokens, tokens[:MOST_SAMPLES])
 
 
-def test_a_port_may_go_on_replaying_the_evaluation_of_the_samples():
+def test_the_evaluation_of_the_samples_saves_nothing():
     """What nothing is saved of stays so: only then does a port replay it (accelerated/gpu/models.py)."""
     calls = []
 
