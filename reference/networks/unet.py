@@ -150,7 +150,7 @@ class UNet:
         return {level % len(self.channels) for level in self.cross_attention if self.vocabulary}
 
     @property
-    def takes_text_mean(self):
+    def takes_text_mean(self):  # does the mean of the tokens enter the time embedding?
         return self.vocabulary > 0 and not self.cross_attention
 
     def up_channels(self):
