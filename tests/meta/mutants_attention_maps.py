@@ -36,12 +36,6 @@ MUTANTS = (
     (COMMAND, "of {self.maps.evaluations} evaluations", "of {self.maps.count} evaluations", SAME_BITS),
     (
         COMMAND,
-        'if how["guidance"] == 0:',
-        "if False:",
-        REFUSED + "[--attention a.png --out s.png --guidance 0---attention shows attention to a caption, and --guidance 0 ignores it]",
-    ),
-    (
-        COMMAND,
         "Path(arguments.attention).resolve() ==",
         "arguments.attention ==",
         REFUSED + "[--attention ./s.png --out s.png---attention and --out must name two files, got s.png twice]",

@@ -162,23 +162,23 @@ def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_r
         return draw(*given)
 
     monkeypatch.setattr(plotting, "attention_sheet", recorded)
-    monkeypatch.setattr(attention_maps, "MOST_SAMPLES", 2)
+    monkeypatch.setattr(attention_maps, "MOST_SAMPLES", 3)
     plain, path, picture = (tmp_path / name for name in ("plain.npy", "s.npy", "a.png"))
-    command = ("sample", captions_run, *OPTIONS, "--samples", 3)
+    command = ("sample", captions_run, *OPTIONS, "--samples", 4)
     assert run(*command, "--out", plain) == 0
     line, judged = capsys.readouterr().out.splitlines()[-2:]
     assert run(*command, "--out", path, "--attention", picture) == 0
     assert path.read_bytes() == plain.read_bytes()
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines[0] == line.replace("plain.npy", "s.npy") and line.endswith("4 network evaluations")
-    shown = f"the attention to their captions in 2 samples of {captions_run}, the mean of 2 evaluations"
+    shown = f"the attention to their captions in 3 samples of {captions_run}, the mean of 2 evaluations"
     assert lines[1:] == [f"wrote {picture}: {shown}", judged]
     ((images, words, maps, _),) = drawn
-    np.testing.assert_array_equal(images, np.load(path)[:2])
-    captions = load_dataset("captions", 0).captions.held_out[:2]
+    np.testing.assert_array_equal(images, np.load(path)[:3])
+    captions = load_dataset("captions", 0).captions.held_out[:3]
     assert [" ".join(own) for own in words] == [decode(tokens) for tokens in captions]
-    assert maps.shape == (2, 32, 32, 8)
-    assert json.loads(plotting.read_description(picture))["attention"] is True
+    assert maps.shape == (3, 32, 32, 8)
+    assert json.loads(plotting.read_description(picture)).get("attention") is True
 
 
 def test_the_picture_is_overwritten_by_the_same_command_only(captions_run, tmp_path, capsys):
