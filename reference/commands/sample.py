@@ -96,7 +96,7 @@ def _settings(run, arguments, n, how, start):
 
 def _write(run, ops, n, path, settings, how, start, team, beside):
     """Draw n samples and write them to ``path`` at once, with the picture ``beside`` or None."""
-    watch, judge = beside.maps.watch if beside else None, judge_of(run, **how)
+    watch = beside.maps.watch if beside else None
     x, evaluations = draw(run, ops, n, start=start, team=team, watch=watch, **how)
 
     def finish():
@@ -111,7 +111,7 @@ def _write(run, ops, n, path, settings, how, start, team, beside):
         _print_drawn(run, path, n, how, evaluations)
         if beside:
             beside.print_written()
-        if judge:
+        if judge := judge_of(run, **how):
             print(judge.sentence(judge.count(arrays, ops), n))
 
     team.first(finish)
@@ -119,7 +119,8 @@ def _write(run, ops, n, path, settings, how, start, team, beside):
 
 def _write_many(run, ops, n, path, settings, how, start, team):
     """Draw n samples and write them to ``path``, batch by batch."""
-    judge, arrays_of = judge_of(run, **how), lambda x, first: with_origin(run, ops, x, how, first)
+    judge = judge_of(run, **how) if team.rank == 0 else None
+    arrays_of = lambda x, first: with_origin(run, ops, x, how, first)
     agreeing = lambda arrays: judge.count(arrays, ops) if judge else 0
     drawing = run, ops, n, path, settings, how, start, team
     evaluations, agreed = stream(*drawing, arrays_of, agreeing)

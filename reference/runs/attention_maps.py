@@ -23,9 +23,10 @@ class AttentionMaps:
     samples of a batch, at most ``MOST_SAMPLES``
     of n.
 
-    Each evaluation computes these samples once more, with all that it saves.  The samples come from
-    the plain pass: they keep their bits, a port may replay that pass from a recording, and memory
-    does not grow with the batch.  ``tokens`` [n,m]: of their captions.
+    In each evaluation the network runs twice.  One run has these samples alone and keeps its
+    intermediate arrays.  The other run has the whole batch and gives the result: the samples keep
+    their bits, a port may replay this run from a recording, and memory does not grow with the
+    batch.  ``tokens`` [n,m]: of their captions.
     """
 
     def __init__(self, n):

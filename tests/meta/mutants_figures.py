@@ -7,6 +7,7 @@ from itertools import starmap
 
 FOLDER = "reference/tutorial/figures/"
 EXPERIMENTS, FIGURE = "tests/reference/test_experiments.py::test_", "tests/reference/test_figures.py::test_"
+PICTURES = "tests/reference/test_experiment_figures.py::test_"
 COMMANDS = "tests/reference/test_command_line.py::test_"
 SAMPLE, EVALUATE = "tests/reference/test_sample_command.py::test_", "tests/reference/test_evaluate_command.py::test_"
 METRICS = "tests/reference/test_metrics.py::test_exact_samples_have_the_expected_mode_shares"
@@ -182,20 +183,20 @@ PICTURES = (
         "reference/plotting.py",
         "axes.figure.colorbar(image, ax=axes, label=label, pad=0.02, extend=extend)",
         "",
-        EXPERIMENTS + TOLD_APART + "[mixture_steps]",
+        PICTURES + TOLD_APART + "[mixture_steps]",
     ),
-    ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", EXPERIMENTS + TOLD_APART + "[three_models]"),
+    ("reference/plotting.py", "w_pad=0.1, h_pad=0.1", "w_pad=0.0, h_pad=0.0", PICTURES + TOLD_APART + "[three_models]"),
     (
         "reference/tutorial/experiments/learned_scores.py",
         '(BLUE, "-."), (GREEN, ":")',
         '(VERMILION, "--"), (GREEN, ":")',
-        EXPERIMENTS + TOLD_APART + "[learned_scores]",
+        PICTURES + TOLD_APART + "[learned_scores]",
     ),
     (
         "reference/tutorial/experiments/mixture_steps.py",
         "density_map(axes, np.arange(1, 21), X_GRID",
         "axes.set_xlim(0, 20.5), density_map(axes, np.arange(1, 21), X_GRID",
-        EXPERIMENTS + "f1_density_map_fills_its_axes",
+        PICTURES + "f1_density_map_fills_its_axes",
     ),
     (
         "reference/tutorial/experiments/three_models.py",

@@ -147,14 +147,7 @@ def test_the_picture_has_a_panel_for_each_word_and_one_colour_scale():
 # The command.
 
 
-@pytest.fixture(scope="module")
-def captions_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "captions"
-    assert run("train", "ddpm", "--data", "captions", "--channels", 8, 8, "--batch", 2, "--steps", 2, "--out", folder) == 0
-    return folder
-
-
-def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_run, tmp_path, capsys, monkeypatch):
+def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captioned_run, tmp_path, capsys, monkeypatch):
     drawn, draw = [], plotting.attention_sheet
 
     def recorded(*given):
@@ -164,14 +157,14 @@ def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_r
     monkeypatch.setattr(plotting, "attention_sheet", recorded)
     monkeypatch.setattr(attention_maps, "MOST_SAMPLES", 3)
     plain, path, picture = (tmp_path / name for name in ("plain.npy", "s.npy", "a.png"))
-    command = ("sample", captions_run, *OPTIONS, "--samples", 4)
+    command = ("sample", captioned_run, *OPTIONS, "--samples", 4)
     assert run(*command, "--out", plain) == 0
     line, judged = capsys.readouterr().out.splitlines()[-2:]
     assert run(*command, "--out", path, "--attention", picture) == 0
     assert path.read_bytes() == plain.read_bytes()
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines[0] == line.replace("plain.npy", "s.npy") and line.endswith("4 network evaluations")
-    shown = f"the attention to their captions in 3 samples of {captions_run}, the mean of 2 evaluations"
+    shown = f"the attention to their captions in 3 samples of {captioned_run}, the mean of 2 evaluations"
     assert lines[1:] == [f"wrote {picture}: {shown}", judged]
     ((images, words, maps, _),) = drawn
     np.testing.assert_array_equal(images, np.load(path)[:3])
@@ -181,9 +174,9 @@ def test_samples_have_the_same_bits_with_a_picture_of_their_attention(captions_r
     assert json.loads(plotting.read_description(picture)).get("attention") is True
 
 
-def test_the_picture_is_overwritten_by_the_same_command_only(captions_run, tmp_path, capsys):
+def test_the_picture_is_overwritten_by_the_same_command_only(captioned_run, tmp_path, capsys):
     path, picture = tmp_path / "s.png", tmp_path / "a.png"
-    command = ("sample", captions_run, *OPTIONS, "--samples", 1, "--attention", picture, "--out")
+    command = ("sample", captioned_run, *OPTIONS, "--samples", 1, "--attention", picture, "--out")
     assert run(*command, path) == 0
     first = picture.read_bytes()
     assert run(*command, path) == 0 and picture.read_bytes() == first
@@ -192,7 +185,7 @@ def test_the_picture_is_overwritten_by_the_same_command_only(captions_run, tmp_p
     assert picture.read_bytes() == first and sorted(tmp_path.iterdir()) == [picture, path]
 
 
-def test_no_file_is_written_if_one_can_not_be(captions_run, tmp_path, monkeypatch, capsys):
+def test_no_file_is_written_if_one_can_not_be(captioned_run, tmp_path, monkeypatch, capsys):
     write = files.write_atomically
 
     def full(path, data):
@@ -202,7 +195,7 @@ def test_no_file_is_written_if_one_can_not_be(captions_run, tmp_path, monkeypatc
 
     monkeypatch.setattr(files, "write_atomically", full)
     words = (*OPTIONS, "--samples", 1, "--attention", tmp_path / "a.png", "--out", tmp_path / "s.npy")
-    assert run("sample", captions_run, *words) != 0
+    assert run("sample", captioned_run, *words) != 0
     assert "No space left on device" in capsys.readouterr().err and not [*tmp_path.iterdir()]
 
 
@@ -216,9 +209,9 @@ def test_no_file_is_written_if_one_can_not_be(captions_run, tmp_path, monkeypatc
         ("--attention a.png --out s.png --guidance 0", "--attention shows attention to a caption, and --guidance 0 ignores it"),
     ],
 )
-def test_bad_options_exit_2_in_one_line_and_draw_nothing(options, message, captions_run, tmp_path, capsys, monkeypatch):
+def test_bad_options_exit_2_in_one_line_and_draw_nothing(options, message, captioned_run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("sample", captions_run, *OPTIONS, *options.split()) == 2
+    assert run("sample", captioned_run, *OPTIONS, *options.split()) == 2
     err = capsys.readouterr().err
     assert err.endswith(f"{message}\n") and err.count("\n") == 1 and not [*tmp_path.iterdir()]
 
@@ -237,8 +230,8 @@ def test_a_network_without_cross_attention_is_refused():
         attention.check_attention(opened, SimpleNamespace(attention="a.png"), 1, {})
 
 
-def test_several_processes_are_refused(captions_run, tmp_path, capsys, monkeypatch):
+def test_several_processes_are_refused(captioned_run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(attention, "processes", lambda: SimpleNamespace(count=2))
     words = ("--samples", 1, "--attention", tmp_path / "a.png", "--out", tmp_path / "s.png")
-    assert run("sample", captions_run, *OPTIONS, *words) == 2
+    assert run("sample", captioned_run, *OPTIONS, *words) == 2
     assert "--attention needs one process\n" in capsys.readouterr().err

@@ -35,8 +35,9 @@ SEEN, UNSEEN = "seen", "unseen"  # captions in training, and held out of it
 
 @dataclass(frozen=True, eq=False)
 class CaptionLaws:
-    """captions [k]: all that name three attributes; tokens [k,8]; gaussians [k]: the exact
-    denoiser of each; held_out [k]: whether it is held out of training.
+    """``captions`` [k] are all captions that name three attributes; ``tokens`` [k,8] are theirs.
+    ``gaussians`` [k] are their exact denoisers.  ``held_out`` [k] is True for a caption that is
+    held out of training.
     """
 
     captions: list

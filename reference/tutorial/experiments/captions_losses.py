@@ -19,8 +19,9 @@ score is (x̂_0 - x) / sigma^2, so that errors of the score are errors of x̂_0 
 
 A network that ignored the text would at best learn E[x_0 | x] over all captions of training.  The
 price of ignoring the text is the loss of that denoiser less the floor.  A network that uses the
-text has an excess below this price: at the highest noise level at once, where nearly all that is
-known of x_0 comes from the text, and in the mean over the levels when it is trained.
+text has an excess below this price.  At the highest noise level a short training reaches this,
+because x says little about x_0 there, and the text says much.  A long training reaches it in the
+mean over the levels, too.
 """
 
 import math
