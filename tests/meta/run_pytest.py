@@ -22,8 +22,11 @@ def is_simulated(test):
 
 
 def run(folder, output, *arguments, write_bytecode=False):
-    """(exit code, output) of pytest in ``folder``; the tests import the packages of ``folder``.  ``output`` is the file for its output."""
-    arguments = ["-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *arguments]
+    """(exit code, output) of pytest in ``folder``; the tests import the packages of ``folder``.  ``output`` is the file for its output.
+
+    Temporary files go beside it: pytest's own folder for them is cleaned by all forks at once, which then trip over one another.
+    """
+    arguments = [f"--basetemp={output}.tmp", "-n", "0", "-p", "no:cacheprovider", "-x", "-q", "--tb=native", *arguments]
     process = fork_server(any(map(is_simulated, arguments)))
     process.stdin.write(json.dumps([str(folder), str(output), write_bytecode, arguments]) + "\n")
     return int(process.stdout.readline()), Path(output).read_text()
